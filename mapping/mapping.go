@@ -1,0 +1,80 @@
+// Package mapping is the language that turns what an identity provider says
+// of a person into what that person may do and which data they may see.
+//
+// It is pure: no clock, no network, no database. [Load] reads and checks a
+// file and gives a [Policy]; [Policy.Evaluate] computes access from [Facts]
+// and a time. The same two serve sign-in, SCIM pushes, the command line and
+// every preview, so that what is shown is what happens.
+//
+// Invariants:
+//   - Rules are a set: their order never matters.
+//   - Deny beats grant, and nothing is granted that no rule grants.
+//   - Permission groups are ORs of ANDs and are never merged attribute by
+//     attribute.
+//   - Nobody's access exceeds the ceiling of their connection.
+//   - A Policy is immutable and safe for concurrent use.
+package mapping
+
+// Facts is what is known of a person when their access is computed. Groups
+// that a token asserted and groups that SCIM pushed are separate facts:
+// selectors by id and by name see the first, scim sees the second.
+type Facts struct {
+	Connection       string   // id of the connection that they came through
+	Subject          string   // who they are at that identity provider
+	UserName         string   // userName over SCIM, or preferred_username
+	Email            string   // data, never identity
+	EmailVerified    bool     // whether the identity provider vouches for Email
+	Name             string   // for display
+	Groups           []string // asserted at sign-in: ids or names, as they came
+	GroupsIncomplete bool     // the identity provider left groups out
+	LastKnownGroups  []string // of the last complete assertion; used only where the file says last-known
+	Pushed           []Group  // pushed over SCIM
+	AppRoles         []string // application roles asserted at sign-in
+	UserType         string   // "Member" or "Guest" at Entra ID
+	Claims           map[string]any
+	Attributes       map[string]any // SCIM attributes that the connection declares
+}
+
+// Group is a group that an identity provider pushed over SCIM.
+type Group struct {
+	ExternalID string
+	Name       string // displayName
+}
+
+// Access is what a person may do and see. All lists are sorted and free of
+// duplicates.
+type Access struct {
+	Login            bool        // whether they may be inside at all
+	Reason           string      // why not, in words for the person; empty when Login
+	Roles            []string    // granted, with what they inherit, less what is denied or above the ceiling
+	Tasks            []string    // the tasks of Roles
+	PermissionGroups []string    // granted by name
+	Permissions      Permissions // what those groups mean: which rows are visible
+	Rules            []string    // ids of the rules that matched
+}
+
+// Permissions says which rows of data are visible:
+//
+//	visible(row) = (Unrestricted OR AnyOf[0](row) OR AnyOf[1](row) …) AND AllOf[0](row) AND …
+//
+// The zero value shows no row at all.
+type Permissions struct {
+	Unrestricted bool
+	AnyOf        []Where
+	AllOf        []Where
+}
+
+// Where holds one constraint for each attribute; all of them must hold. In
+// AnyOf an attribute that is not mentioned is free; one that the catalogue
+// marks "onMissing: none" is always mentioned, as a constraint that nothing
+// meets when the group does not grant it.
+type Where map[string]Constraint
+
+// Constraint limits one attribute. Exactly one of its forms is in use; the
+// zero value is an empty "one of", which nothing meets.
+type Constraint struct {
+	Any    bool     // "*": any value
+	In     []string // one of these
+	Prefix string   // begins with this
+	Not    []string // none of these
+}
