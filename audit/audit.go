@@ -1,0 +1,65 @@
+// Package audit says what an audit event is and how events are chained, so
+// that a removed or altered one is noticed.
+//
+// Events are inserted in the transaction of what they record: an event that
+// is missing did not happen, and what happened has its event. One sealer
+// chains them within a second ([Sealer]), so that the chain does not serialize
+// every write. The trail is for auditors; the log is for operators.
+//
+// The package does not decide who may read the trail.
+package audit
+
+import "time"
+
+// Action names what happened, as subject.verb.
+type Action string
+
+// The actions that are recorded.
+const (
+	SignIn            Action = "sign-in"
+	SignInRefused     Action = "sign-in.refused"
+	SignOut           Action = "sign-out"
+	SessionEnded      Action = "session.ended"
+	PersonCreated     Action = "person.created"
+	PersonUpdated     Action = "person.updated"
+	PersonLinked      Action = "person.linked"
+	PersonDeactivated Action = "person.deactivated"
+	PersonReactivated Action = "person.reactivated"
+	PersonLocked      Action = "person.locked"
+	PersonUnlocked    Action = "person.unlocked"
+	PersonDeleted     Action = "person.deleted"
+	GroupCreated      Action = "group.created"
+	GroupUpdated      Action = "group.updated"
+	GroupDeleted      Action = "group.deleted"
+	TokenCreated      Action = "token.created"
+	TokenRevoked      Action = "token.revoked"
+	MappingApplied    Action = "mapping.applied"
+	MappingRefused    Action = "mapping.refused"
+	KeyCreated        Action = "key.created"
+)
+
+// Actor is who did it.
+type Actor struct {
+	Kind    string // "person", "scim", "operator" (the command line) or "gate"
+	ID      string // person id, SCIM token id, or operating system user
+	Name    string // for people to read
+	Address string // network address, if there is one
+}
+
+// Gate is the actor of what the gate does by itself.
+func Gate() Actor { return Actor{Kind: "gate", Name: "portcullis"} }
+
+// Event is one thing that happened. An Event holds no secret: no token, no
+// cookie, no whole assertion.
+type Event struct {
+	Seq        int64     // order of insertion, given by the store; 0 before
+	At         time.Time // UTC
+	Action     Action
+	Actor      Actor
+	Person     string // id of the person it happened to; empty if none
+	Subject    string // what it happened to in words: a userName, a group's name, a token's id
+	Connection string // empty if none
+	Reason     string // given by the actor, or why the gate refused
+	Reference  string // the id that stands on the page, in the log and in the trace
+	Detail     map[string]string
+}

@@ -1,0 +1,291 @@
+// Package directory knows the organizations, people, groups and identities,
+// and their life cycle. It is the only writer of a person's state.
+//
+// Facts are stored, access is computed: the directory keeps what an identity
+// provider asserted at sign-in and what it pushed over SCIM, and
+// [Standing.Admit] evaluates the mapping over both.
+//
+// Invariants:
+//   - A person is keyed on (connection, issuer, subject). E-mail never links
+//     anything, and nothing crosses from one connection to another.
+//   - Whatever takes a right away ends sessions and writes a [Change] in the
+//     same transaction, so that every replica hears of it.
+//   - Each change of state has its audit event in the same transaction.
+//   - Somebody deleted over SCIM leaves a hashed tombstone; only a new SCIM
+//     create brings them back.
+//
+// The directory does not speak HTTP, OIDC or SCIM, and does not issue sessions.
+package directory
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/mapping"
+)
+
+// Organization is a client company, or a part of one.
+type Organization struct {
+	Name     string
+	Disabled bool
+}
+
+// Connection is one identity provider of one organization.
+type Connection struct {
+	ID           string
+	Organization string   // the organization's name
+	Domains      []string // lower-case e-mail domains that are theirs
+	Provisioning Provisioning
+	Link         string // SCIM attribute on which a pushed record and a sign-in meet; "externalId" if empty
+}
+
+// Provisioning says who makes people.
+type Provisioning string
+
+// JIT lets a first sign-in make a person; SCIM refuses whoever was not pushed.
+const (
+	JIT  Provisioning = "jit"
+	SCIM Provisioning = "scim"
+)
+
+// State is where a person stands in their life cycle.
+type State string
+
+// The states of people who come from an identity provider. A deleted person
+// has no row, hence no state.
+const (
+	Active      State = "active"
+	Locked      State = "locked"      // a decision at the gate
+	Deactivated State = "deactivated" // by SCIM (active: false) or by an administrator
+)
+
+// Bar is a decision at the gate that keeps a person out.
+type Bar struct {
+	At     time.Time
+	By     string
+	Reason string
+}
+
+// Person is somebody whom a connection vouches for, or once did.
+type Person struct {
+	ID            string
+	Connection    string
+	Organization  string
+	UserName      string // SCIM userName; of a person who only signed in, what their identity provider calls them
+	ExternalID    string
+	Name          string // for display
+	Email         string
+	EmailVerified bool
+	Provisioned   bool   // pushed over SCIM: the identity provider's record wins
+	IDPActive     bool   // SCIM active; true for whoever was never pushed
+	Deactivated   *Bar   // by an administrator
+	Locked        *Bar   // by an administrator
+	Attributes    []byte // the SCIM resource as JSON, without id, meta, groups and password; nil if never pushed
+	Version       int64  // grows by one with each change; the SCIM ETag
+	Created       time.Time
+	Modified      time.Time
+	LastActive    time.Time // zero if never
+}
+
+// State is the strictest of what bars the person.
+func (p *Person) State() State {
+	switch {
+	case !p.IDPActive, p.Deactivated != nil:
+		return Deactivated
+	case p.Locked != nil:
+		return Locked
+	default:
+		return Active
+	}
+}
+
+// Assertion is what an identity provider said of somebody at one sign-in,
+// verified by package login. It holds for the session that it began.
+type Assertion struct {
+	Connection       string
+	Issuer           string
+	Subject          string // unique at Issuer: sub; oid at Entra ID
+	Link             string // the value on which a pushed record would meet it; empty if there is none
+	UserName         string // preferred_username
+	Email            string
+	EmailVerified    bool
+	Name             string
+	Groups           []string
+	GroupsIncomplete bool
+	AppRoles         []string
+	UserType         string
+	Claims           map[string]any
+	Received         time.Time
+}
+
+// Group is a group that an identity provider pushed.
+type Group struct {
+	ID         string
+	Connection string
+	Name       string // displayName
+	ExternalID string
+	Version    int64
+	Created    time.Time
+	Modified   time.Time
+}
+
+// Member is somebody in a group.
+type Member struct {
+	ID   string // person id
+	Name string
+}
+
+// Change is a record that every replica reads: forget what you know of this
+// person, of this session, or (both empty) of everybody. Loss says that a
+// right may have gone: open streams are cut.
+type Change struct {
+	Seq     int64
+	At      time.Time
+	Person  string
+	Session string
+	Loss    bool
+}
+
+// Config is what a Directory needs.
+type Config struct {
+	Store       Store                  // required
+	Policy      func() *mapping.Policy // required; nil while no revision is in force
+	Connections []Connection           // required
+	Now         func() time.Time       // defaults to time.Now
+	Log         *slog.Logger           // defaults to discarding
+}
+
+// Directory is safe for concurrent use.
+type Directory struct {
+	store       Store
+	policy      func() *mapping.Policy
+	connections map[string]Connection
+	claimed     map[string]string // e-mail domain → organization
+	now         func() time.Time
+	log         *slog.Logger
+}
+
+// New makes a Directory. Call [Directory.Reconcile] once before use.
+func New(c Config) *Directory {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Directory{
+		store: c.Store, policy: c.Policy, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		connections: make(map[string]Connection), claimed: make(map[string]string),
+	}
+	for _, conn := range c.Connections {
+		if conn.Link == "" {
+			conn.Link = LinkExternalID
+		}
+		d.connections[conn.ID] = conn
+		for _, domain := range conn.Domains {
+			d.claimed[domain] = conn.Organization
+		}
+	}
+	return d
+}
+
+// Store keeps the directory. Update runs f in one transaction, which may be
+// retried: f does nothing but with its Tx.
+type Store interface {
+	Update(ctx context.Context, f func(Tx) error) error
+	View(ctx context.Context, f func(Tx) error) error
+}
+
+// Tx is one transaction. Look-ups fail with fault.NotFound, inserts and
+// updates that clash with fault.Conflict.
+type Tx interface {
+	Organization(name string) (Organization, error)
+	PutOrganization(Organization) error
+	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
+	PutConnection(Connection) error
+
+	Person(id string) (Person, error)
+	PersonBySubject(connection, issuer, subject string) (Person, error)
+	PersonByLink(connection, link string) (Person, error)    // pushed people only
+	IdentityByLink(connection, link string) (Identity, error) // of people who were not pushed
+	People(Query) (page []Person, total int, err error)
+	InsertPerson(p Person, link string) error
+	UpdatePerson(p Person, link string) error // by ID; the caller has raised Version
+	DeletePerson(id string) error             // with identities, memberships, assertions and sessions
+
+	Identities(person string) ([]Identity, error)
+	InsertIdentity(Identity) error
+	MovePerson(from, to string) error // identities, assertions and sessions
+	InsertAssertion(person string, a Assertion) (id string, err error)
+	LastAssertion(person string, complete bool) (Assertion, error) // complete: the last with all groups
+
+	Group(connection, id string) (Group, error)
+	Groups(Query) (page []Group, total int, err error)
+	InsertGroup(Group) error
+	UpdateGroup(Group) error
+	DeleteGroup(id string) error
+	GroupsOf(person string) ([]Group, error)
+	Members(group string) ([]Member, error)
+	AddMembers(group string, people []string) (added []string, err error)
+	RemoveMembers(group string, people []string) (removed []string, err error)
+	KnownPeople(connection string, ids []string) (known []string, err error) // pushed people among ids
+	Park(group string, values []string) error                                // members who are not known yet
+	Unpark(group string, values []string) error
+	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
+
+	PutTombstone(connection, hash string, at time.Time) error
+	Tombstoned(connection string, hashes []string) (bool, error)
+	ClearTombstones(connection string, hashes []string) error
+
+	EndSessions(person, reason string, at time.Time) (ended int, err error)
+	Change(Change) error
+	Audit(audit.Event) error
+}
+
+// Identity ties what an identity provider calls somebody to a person.
+type Identity struct {
+	Connection string
+	Issuer     string
+	Subject    string
+	Link       string
+	Person     string
+	Created    time.Time
+}
+
+// LinkExternalID and LinkUserName are the two values of Connection.Link that
+// every pushed record has a column for.
+const (
+	LinkExternalID = "externalId"
+	LinkUserName   = "userName"
+)
+
+// Query asks for a page of people or groups of one connection, in the order
+// of creation.
+type Query struct {
+	Connection string  // required, except for the command line's list of everybody
+	Pushed     bool    // only those who came over SCIM
+	Filter     *Filter // nil: all
+	Offset     int
+	Limit      int // 0: none, count only
+}
+
+// Op is an operator of a [Filter].
+type Op string
+
+// The operators that the store understands.
+const (
+	And Op = "and"
+	Eq  Op = "eq"
+)
+
+// Filter is a condition on stored resources. Attr is one of id, userName,
+// externalId, displayName, email, member (person id, groups only); comparison
+// is without case except for id, externalId and member.
+type Filter struct {
+	Op    Op
+	Attr  string   // Eq
+	Value string   // Eq
+	All   []Filter // And
+}

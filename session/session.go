@@ -1,0 +1,41 @@
+// Package session issues sessions, verifies them, and ends them: at once, on
+// every replica, with every open stream.
+//
+// A session is a row. The browser holds 256 random bits, the row holds their
+// SHA-256. What a verified session may do is computed from stored facts
+// ([directory.Standing]) and cached until a change record says otherwise; a
+// replica that could not read the change records for a second stops trusting
+// its cache and reads through, and with no database it refuses.
+//
+// The package knows no HTTP: cookies are the edge's business.
+package session
+
+import (
+	"time"
+
+	"portcullis/mapping"
+)
+
+// Principal is who is there, what they may do and which data they may see. It
+// is immutable and belongs to one session.
+type Principal struct {
+	SessionID    string
+	PersonID     string
+	Connection   string
+	Organization string
+	Issuer       string
+	Subject      string // at the identity provider; unique together with Connection
+	Email        string
+	Name         string
+	Access       mapping.Access
+	Created      time.Time
+	Expires      time.Time // absolute
+
+	statement *statement // memo, shared by copies
+}
+
+// Client is what a browser tells of itself, for the list of sessions.
+type Client struct {
+	Address   string
+	UserAgent string
+}
