@@ -31,7 +31,7 @@ type Principal struct {
 	Created      time.Time
 	Expires      time.Time // absolute
 
-	statement *statement // memo, shared by copies
+	statement statement // memo; a Principal is not copied
 }
 
 // Client is what a browser tells of itself, for the list of sessions.
