@@ -69,13 +69,18 @@ type Tokens struct {
 	mu sync.Mutex // one Create at a time, so that the count holds
 }
 
-// NewTokens makes Tokens over a store. A nil now means time.Now.
-func NewTokens(store TokenStore, now func() time.Time) *Tokens {
-	t := &Tokens{store: store, now: now}
-	if now == nil {
-		t.now = time.Now
+// TokensConfig is what Tokens need.
+type TokensConfig struct {
+	Store TokenStore       // required
+	Now   func() time.Time // defaults to time.Now
+}
+
+// NewTokens makes Tokens over a store.
+func NewTokens(c TokensConfig) *Tokens {
+	if c.Now == nil {
+		c.Now = time.Now
 	}
-	return t
+	return &Tokens{store: c.Store, now: func() time.Time { return c.Now().UTC() }}
 }
 
 // Create makes a token and gives its secret, which is not kept. A life of zero
@@ -87,7 +92,7 @@ func (t *Tokens) Create(ctx context.Context, by audit.Actor, connection, note st
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now().UTC()
+	now := t.now()
 	list, err := t.store.Tokens(ctx, connection)
 	if err != nil {
 		return "", Token{}, err
@@ -140,7 +145,7 @@ func (t *Tokens) Revoke(ctx context.Context, by audit.Actor, id string) error {
 		if !token.Revoked.IsZero() {
 			return nil
 		}
-		now := t.now().UTC()
+		now := t.now()
 		return t.store.RevokeToken(ctx, id, now, audit.Event{
 			At: now, Action: audit.TokenRevoked, Actor: by, Subject: id, Connection: token.Connection,
 		})
@@ -165,7 +170,7 @@ func (t *Tokens) Verify(ctx context.Context, connection, secret string) (Token, 
 	case err != nil:
 		return Token{}, err
 	}
-	now := t.now().UTC()
+	now := t.now()
 	same := subtle.ConstantTimeCompare(hash, token.Hash) & subtle.ConstantTimeCompare([]byte(connection), []byte(token.Connection))
 	if same != 1 || !token.Live(now) {
 		return Token{}, errToken()
@@ -185,7 +190,7 @@ func errToken() error {
 
 func newSecret() string {
 	raw := make([]byte, 32)
-	rand.Read(raw) //nolint:errcheck // crypto/rand.Read never fails (it ends the program instead)
+	_, _ = rand.Read(raw) // never fails: it ends the program instead
 	return secretPrefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw))
 }
 
