@@ -41,14 +41,14 @@ func (c *checker) known(t table, names ...name) {
 		if n.text == "" || t.set[n.text] {
 			continue // an empty one has its problem already
 		}
-		hint := c.suggest(n.text, t.names)
-		if hint == "" && len(t.names) <= 12 {
+		_, hint := c.suggest(n.text, t.names)
+		switch {
+		case len(t.names) == 0:
+			hint = "; there is none"
+		case hint == "" && len(t.names) <= 12:
 			hint = "; want " + list(t.names)
 		}
-		if len(t.names) == 0 {
-			hint = "; the file has none"
-		}
-		c.fail(n.at, "unknown %s %q%s", t.what, clip(n.text), hint)
+		c.fail(n.at, "unknown %s %s%s", t.what, quote(clip(n.text)), hint)
 	}
 }
 
@@ -63,9 +63,12 @@ func (c *checker) check(f *file, o Options) {
 		c.patterns[a.name.text] = a
 	}
 	if o.Connections != nil {
-		configured := newTable("connection of the configuration", o.Connections)
+		configured := newTable("connection", o.Connections)
 		for _, d := range f.connections {
-			c.known(configured, d.id)
+			if !configured.set[d.id.text] {
+				_, hint := c.suggest(d.id.text, o.Connections)
+				c.fail(d.id.at, "connection %s is not in the configuration%s", quote(clip(d.id.text)), hint)
+			}
 		}
 	}
 	for _, d := range f.connections {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,39 +22,55 @@ type keys struct {
 	later map[string]string
 	// required keys, in the order in which their absence is reported
 	required []string
+	// hints say what was expected where a required key is missing
+	hints map[string]string
 }
 
 // mapping reads n as a mapping with the given keys. It reports false when n
-// is something else.
+// is something else or has keys that it should not have: what follows from
+// that is not worth a problem of its own.
 func (d decoder) mapping(n *node, path string, k keys) bool {
 	if n.kind != kindMap {
 		d.fail(n.at, "%s is %s; want a mapping with %s", subject(path), n.kind, list(k.names()))
 		return false
 	}
 	seen := make(map[string]bool, len(n.fields))
+	clean := true
 	for _, f := range n.fields {
-		seen[f.key.text] = true
 		if read, ok := k.known[f.key.text]; ok {
+			seen[f.key.text] = true
 			read(f.value)
 			continue
 		}
-		d.unknownKey(f.key, path, k)
+		clean = false
+		seen[d.unknownKey(f.key, path, k)] = true
 	}
 	for _, key := range k.required {
-		if !seen[key] {
-			d.fail(n.at, "%s is missing", join(path, key))
+		if seen[key] {
+			continue
 		}
+		hint := ""
+		if h := k.hints[key]; h != "" {
+			hint = "; want " + h
+		}
+		d.fail(n.at, "%s is missing%s", join(path, key), hint)
 	}
-	return true
+	return clean
 }
 
-func (d decoder) unknownKey(key name, path string, k keys) {
+// unknownKey notes a problem and gives the key that was probably meant.
+func (d decoder) unknownKey(key name, path string, k keys) string {
 	if what, ok := k.later[key.text]; ok {
 		d.fail(key.at, "%s is not understood by this version: %s", join(path, key.text), what)
-		return
+		return ""
 	}
 	names := k.names()
-	d.fail(key.at, "unknown key %q in %s%s; want %s", clip(key.text), where(path), d.suggest(key.text, names), list(names))
+	meant, hint := d.suggest(key.text, names)
+	if meant == "" {
+		hint = "; want " + list(names)
+	}
+	d.fail(key.at, "unknown key %q in %s%s", clip(key.text), subject(path), hint)
+	return meant
 }
 
 func (k keys) names() []string { return slices.Sorted(maps.Keys(k.known)) }
@@ -66,13 +83,6 @@ func join(path, key string) string {
 }
 
 func subject(path string) string {
-	if path == "" {
-		return "the file"
-	}
-	return path
-}
-
-func where(path string) string {
 	if path == "" {
 		return "the file"
 	}
@@ -123,6 +133,15 @@ func (d decoder) label(n *node, path string) string {
 	return n.text
 }
 
+// quote puts a word in quotes, and shows what cannot be seen in it. Backslashes
+// stay as they are: many Windows groups have one.
+func quote(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r == '"' || !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return `"` + s + `"`
+}
+
 const maxName = 200 // characters of an id or a name
 
 // id reads a name that the file itself gives or refers to.
@@ -170,7 +189,11 @@ func (d decoder) choice(n *node, path string, words ...string) string {
 		d.fail(n.at, "%s is %s; want %s", path, n.kind, list(words))
 		return ""
 	}
-	d.fail(n.at, "%s is %q%s; want %s", path, clip(n.text), d.suggest(n.text, words), list(words))
+	meant, hint := d.suggest(n.text, words)
+	if meant == "" {
+		hint = "; want " + list(words)
+	}
+	d.fail(n.at, "%s is %q%s", path, clip(n.text), hint)
 	return ""
 }
 

@@ -120,6 +120,8 @@ func shown(n *node) string {
 	return n.kind.String() + ", " + clip(n.text)
 }
 
+const ceilingHint = "ceiling: {roles: […], where: {…}}, or ceiling: unrestricted for the portal's own staff"
+
 func (d decoder) connections(n *node) []connectionDecl {
 	if n.kind == kindList {
 		return d.shortConnections(n)
@@ -132,12 +134,13 @@ func (d decoder) connections(n *node) []connectionDecl {
 		}
 		c := connectionDecl{id: id}
 		if v.kind == kindNull || v.kind == kindMap && len(v.fields) == 0 {
-			d.fail(id.at, "%s has no ceiling; want ceiling: {roles: […], where: {…}}, or ceiling: unrestricted for the portal's own staff", path)
+			d.fail(id.at, "%s has no ceiling; want %s", path, ceilingHint)
 			return
 		}
 		d.mapping(v, path, keys{
 			known:    map[string]func(*node){"ceiling": func(n *node) { d.ceiling(n, join(path, "ceiling"), &c) }},
 			required: []string{"ceiling"},
+			hints:    map[string]string{"ceiling": ceilingHint},
 		})
 		cs = append(cs, c)
 	})
@@ -172,7 +175,7 @@ func (d decoder) ceiling(n *node, path string, c *connectionDecl) {
 	if n.kind != kindMap {
 		c.unrestricted = n.kind == kindString && n.text == "unrestricted"
 		if !c.unrestricted {
-			d.fail(n.at, "%s is %s%s; want {roles: […], where: {…}} or unrestricted", path, shown(n), d.suggest(n.text, []string{"unrestricted"}))
+			d.fail(n.at, "%s is %s; want {roles: […], where: {…}} or unrestricted", path, shown(n))
 		}
 		return
 	}
@@ -182,6 +185,7 @@ func (d decoder) ceiling(n *node, path string, c *connectionDecl) {
 			"where": func(n *node) { c.where = d.where(n, join(path, "where")) },
 		},
 		required: []string{"roles"},
+		hints:    map[string]string{"roles": "a list; [] gives no role at all"},
 	})
 }
 

@@ -162,11 +162,14 @@ func someOf(look []string) string {
 // describe names a rule with what became of it.
 func (c *trial) describe(r *rule) string {
 	t := c.policy.trace(r, &c.test.given)
-	verb := "did not match: "
 	if t.Matched {
-		verb = "matched: "
+		return fmt.Sprintf("rule %s (line %d), which matched: %s", t.ID, t.Line, t.Why)
 	}
-	return fmt.Sprintf("rule %s (line %d), which %s%s", t.ID, t.Line, verb, t.Why)
+	text := fmt.Sprintf("rule %s (line %d), which did not match: %s", t.ID, t.Line, t.Why)
+	if misses := c.policy.nearMisses(r, &c.test.given); len(misses) > 0 {
+		text += "; " + misses[0].Text
+	}
+	return text
 }
 
 func (c *trial) lookForLogin() string {
@@ -174,6 +177,9 @@ func (c *trial) lookForLogin() string {
 	s := p.borrow()
 	defer p.giveBack(s)
 	p.run(s, &c.test.given, c.test.at)
+	if s.verdict == deniedByRule {
+		return c.describe(&p.rules[s.refusedBy])
+	}
 	if s.verdict != allowed {
 		return p.verdictInWords(s)
 	}

@@ -81,8 +81,8 @@ type rule struct {
 func Load(file string, text []byte, o Options) (*Policy, error) {
 	src := newSource(file, string(text))
 	root := parseYAML(src, string(text))
-	if err := src.err(); err != nil {
-		return nil, err
+	if root == nil {
+		return nil, src.err()
 	}
 	f := decoder{src}.file(root)
 	c := &checker{source: src}

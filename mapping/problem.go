@@ -121,17 +121,17 @@ func excerpt(line string, col int) string {
 	return string(runes[from:to]) + "\n" + string(pad) + "^"
 }
 
-// suggest gives "; did you mean …?" when one of the names is near, and
-// nothing otherwise.
-func (s *source) suggest(name string, names []string) string {
+// suggest gives the name that was probably meant with "; did you mean …?",
+// and nothing when none is near.
+func (s *source) suggest(name string, names []string) (meant, hint string) {
 	if s.suggested >= maxSuggestions {
-		return ""
+		return "", ""
 	}
 	s.suggested++
-	if best := nearest(name, names); best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
+	if meant = nearest(name, names); meant == "" {
+		return "", ""
 	}
-	return ""
+	return meant, fmt.Sprintf("; did you mean %q?", meant)
 }
 
 // nearest is the name with the fewest edits, when they are few enough for a

@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -50,7 +49,7 @@ const (
 func (k selectorKind) String() string { return [...]string{"id", "name", "scim"}[k] }
 
 // String is the selector as it stands in the file.
-func (s selector) String() string { return fmt.Sprintf("%s %q", s.kind, s.text) }
+func (s selector) String() string { return s.kind.String() + " " + quote(s.text) }
 
 func (s selector) glob() bool { return s.kind != byID && strings.ContainsAny(s.text, "*?") }
 
@@ -85,8 +84,7 @@ func (d decoder) rule(n *node, path string) ruleDecl {
 	if r.id.text != "" {
 		r.at = r.id.at
 	}
-	later := slices.ContainsFunc(n.fields, func(f field) bool { return f.key.text == "restrict" })
-	if ok && effects != 1 && !later {
+	if ok && effects != 1 {
 		d.fail(r.at, "%s has %s; want exactly one of grant or deny", path, [...]string{"no effect", "one effect", "both grant and deny"}[effects])
 	}
 	return r
@@ -106,10 +104,9 @@ func (d decoder) match(n *node, path string, r *ruleDecl) {
 			"appRoles": laterAppRoles, "emailDomain": laterDomain, "userType": laterUserType,
 			"claims": laterClaims, "when": laterWhen,
 		},
+		required: []string{"connection"},
+		hints:    map[string]string{"connection": `the id of a connection, or "*" for every connection`},
 	})
-	if n.kind == kindMap && !slices.ContainsFunc(n.fields, func(f field) bool { return f.key.text == "connection" }) {
-		d.fail(n.at, `%s.connection is missing; want the id of a connection, or "*" for every connection`, path)
-	}
 }
 
 func (d decoder) selectors(n *node, path string) []selector {
@@ -131,7 +128,7 @@ func (d decoder) selector(n *node, path string) (selector, bool) {
 		return selector{}, false
 	}
 	s := selector{at: n.at}
-	forms, later := 0, false
+	forms := 0
 	read := func(k selectorKind) func(*node) {
 		return func(n *node) {
 			forms++
@@ -147,10 +144,7 @@ func (d decoder) selector(n *node, path string) (selector, bool) {
 		},
 		later: map[string]string{"regex": laterRegex},
 	})
-	for _, f := range n.fields {
-		later = later || f.key.text == "regex"
-	}
-	if ok && forms != 1 && !later {
+	if ok && forms != 1 {
 		d.fail(n.at, "%s has %d selectors; want exactly one of id, name or scim", path, forms)
 	}
 	if s.kind == byID && strings.Contains(s.text, "*") {
@@ -166,7 +160,8 @@ func (d decoder) grant(n *node, path string, r *ruleDecl) {
 		"roles":            func(n *node) { r.roles = d.ids(n, join(path, "roles")) },
 		"permissionGroups": func(n *node) { r.permission = d.granted(n, join(path, "permissionGroups")) },
 	}})
-	if ok && len(r.roles)+len(r.permission) == 0 && !slices.ContainsFunc(n.fields, func(f field) bool { return len(f.value.items) > 0 }) {
+	something := func(f field) bool { return f.value.kind != kindList || len(f.value.items) > 0 }
+	if ok && !slices.ContainsFunc(n.fields, something) {
 		d.fail(n.at, "%s grants nothing; want roles: […] or permissionGroups: […]", path)
 	}
 }

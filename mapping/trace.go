@@ -40,7 +40,7 @@ func (p *Policy) traceGroups(t *RuleTrace, r *rule, f *Facts) {
 	for _, s := range r.groups {
 		if g, how := p.selected(s, f); how != "" {
 			t.Matched, t.At = true, s.at.line
-			t.Why = fmt.Sprintf("%s group %q is %s%s", how, g, s, labelled(s))
+			t.Why = fmt.Sprintf("%s group %s is %s%s", how, quote(g), s, labelled(s))
 			return
 		}
 	}
@@ -148,7 +148,7 @@ func (p *Policy) nearMisses(r *rule, f *Facts) []NearMiss {
 	elsewhere := r.connection.text != "*" && r.connection.text != f.Connection
 	for _, s := range r.groups {
 		if group, how := p.selected(s, f); elsewhere && how != "" {
-			add(s, "%s group %q is what the rule asks for, but on connection %q; they come through %q", how, group, r.connection.text, f.Connection)
+			add(s, "%s group %s is what the rule asks for, but on connection %q; they come through %q", how, quote(group), r.connection.text, f.Connection)
 		}
 		if !elsewhere {
 			p.nearSelector(s, f, add)
@@ -171,14 +171,14 @@ func (p *Policy) nearSelector(s selector, f *Facts, add func(selector, string, .
 		case g == "":
 		case strings.EqualFold(strings.TrimSpace(g), strings.TrimSpace(s.text)),
 			s.glob() && globMatch(strings.ToLower(s.text), strings.ToLower(strings.TrimSpace(g))):
-			add(s, "group %q is %s; the rule asks for %s: upper and lower case or spaces differ", g, are, s)
+			add(s, "group %s is %s; the rule asks for %s: upper and lower case or spaces differ", quote(g), are, s)
 		case s.kind == byID && s.label != "" && strings.EqualFold(g, s.label):
-			add(s, "group %q arrives by its name; the rule asks for %s: its display name arrives where the id is expected", g, s)
+			add(s, "group %s arrives by its name; the rule asks for %s: its display name arrives where the id is expected", quote(g), s)
 		}
 	}
 	for _, g := range there {
 		if g != "" && s.selects(g) {
-			add(s, "group %q is %s only; the rule asks for %s, which sees groups that are %s", g, other, s, are)
+			add(s, "group %s is %s only; the rule asks for %s, which sees groups that are %s", quote(g), other, s, are)
 		}
 	}
 	if s.kind == bySCIM {
@@ -186,7 +186,7 @@ func (p *Policy) nearSelector(s selector, f *Facts, add func(selector, string, .
 	}
 	for _, g := range f.Pushed {
 		if s.kind == byName && s.selects(g.Name) && slices.Contains(f.Groups, g.ExternalID) {
-			add(s, "group %q arrives by its id %q; the rule asks for %s: an id arrives where the display name is expected", g.Name, g.ExternalID, s)
+			add(s, "group %s arrives by its id %s; the rule asks for %s: an id arrives where the display name is expected", quote(g.Name), quote(g.ExternalID), s)
 		}
 	}
 	if f.GroupsIncomplete {
