@@ -118,22 +118,19 @@ type Rate struct {
 
 // Connection is one identity provider of one organization.
 type Connection struct {
-	ID           string       // ^[a-z0-9][a-z0-9-]{0,62}$
-	Organization string       // defaults to ID
-	Domains      []string     // e-mail domains, lower case; claimed by no other organization
-	Provisioning Provisioning // defaults to JIT
-	Link         string       // SCIM attribute on which a SCIM record and a sign-in meet; defaults to externalId
-	OIDC         *OIDC        // nil where nobody signs in through the connection: it only receives SCIM
+	ID           string   // ^[a-z0-9][a-z0-9-]{0,62}$
+	Organization string   // defaults to ID
+	Domains      []string // e-mail domains, lower case; claimed by no other organization
+	Provisioning string   // JIT or BySCIM; defaults to JIT
+	Link         string   // SCIM attribute on which a SCIM record and a sign-in meet; defaults to externalId
+	OIDC         *OIDC    // nil where nobody signs in through the connection: it only receives SCIM
 	SCIM         SCIM
 }
 
-// Provisioning says where people come from.
-type Provisioning string
-
-// The ways of provisioning.
+// The ways of provisioning, which say where people come from.
 const (
-	JIT    Provisioning = "jit"  // a person is created when they first sign in
-	BySCIM Provisioning = "scim" // only who was pushed over SCIM may sign in
+	JIT    = "jit"  // a person is created when they first sign in
+	BySCIM = "scim" // only who was pushed over SCIM may sign in
 )
 
 // OIDC is a connection's OpenID provider and our client there.
@@ -155,21 +152,13 @@ type Claims struct {
 
 // SCIM says whether an identity provider may push people and groups.
 type SCIM struct {
-	Enabled    bool
-	Attributes map[string]AttributeType // of the portal's schema extension, by name; empty by default
+	Enabled bool
+
+	// Attributes are those of the portal's schema extension: a name each, and
+	// string, boolean, integer, decimal or dateTime (RFC 7643, section 2.3).
+	// Names are unique whatever their case. Never nil.
+	Attributes map[string]string
 }
-
-// AttributeType is the type of a declared SCIM attribute (RFC 7643, section 2.3).
-type AttributeType string
-
-// The types that a declared attribute may have.
-const (
-	String   AttributeType = "string"
-	Boolean  AttributeType = "boolean"
-	Integer  AttributeType = "integer"
-	Decimal  AttributeType = "decimal"
-	DateTime AttributeType = "dateTime"
-)
 
 // maxSize bounds a configuration file, in bytes.
 const maxSize = 1 << 20
@@ -197,8 +186,11 @@ func Parse(path string, text []byte, env func(string) (string, bool)) (*Config, 
 	if err != nil {
 		return nil, fmt.Errorf("find the configuration's folder: %w", err)
 	}
-	r := &reader{file: path, dir: filepath.Dir(abs), env: env, lines: strings.Split(string(text), "\n")}
-	c := r.config(text)
+	r := &reader{file: path, dir: filepath.Dir(abs), env: env}
+	c := &Config{}
+	if root := r.tree(text); root != nil {
+		c = r.config(root)
+	}
 	if len(r.problems) > 0 {
 		return nil, sorted(r.problems)
 	}
