@@ -72,7 +72,7 @@ type claim struct{ organization, connection string }
 // domains reads the e-mail domains of c. An address must lead to one
 // organization alone, whoever wrote the file.
 func (s section) domains(c *Connection, owners map[string]claim) {
-	const want, each = "a list of e-mail domains", "an e-mail domain such as example.com"
+	const want, each = "a list of e-mail domains", "an e-mail domain such as example.com (xn--… for letters beyond ASCII)"
 	c.Domains = s.texts("domains", want, each, emailDomain)
 	n := s.get("domains")
 	if n == nil {

@@ -100,7 +100,7 @@ func (s section) listeners() (listen, ops string) {
 }
 
 func (s section) upstream() Upstream {
-	s.missing("upstream", "the portal, such as {url: http://127.0.0.1:3000}")
+	s.missing("upstream", "a mapping such as {url: http://127.0.0.1:3000}")
 	up := s.sub("upstream", shape{keys: []string{"url", "audience"}})
 	u := up.origin("url", "the portal's origin, such as http://127.0.0.1:3000")
 	audience := ""
@@ -112,7 +112,7 @@ func (s section) upstream() Upstream {
 
 func (s section) database() Database {
 	const want = "sqlite:FILE or postgres://…"
-	s.missing("database", `such as {url: "sqlite:portcullis.db"}`)
+	s.missing("database", `a mapping such as {url: "sqlite:portcullis.db"}`)
 	db := s.sub("database", shape{keys: []string{"url", "url_file", "url_env"}})
 	key, dsn := db.dsn(want)
 	if dsn == "" {
@@ -142,7 +142,8 @@ func (s section) database() Database {
 func (s section) dsn(want string) (key, dsn string) {
 	for _, k := range []string{"url", "url_file", "url_env"} {
 		if s.has(k) && key != "" {
-			s.r.secretly(s.values[k], s.key(k), "one of url, url_file and url_env")
+			n := s.values[k]
+			s.r.problem(n.line, n.col, "%s: want one of url, url_file and url_env, got several", s.key(k))
 			return "", ""
 		}
 		if s.has(k) {
@@ -188,7 +189,7 @@ func (s section) keys(db Database) Keys {
 
 func (s section) mappingFile() Mapping {
 	const want = "the path of the mapping file"
-	s.missing("mapping", "such as {file: mapping.yaml}")
+	s.missing("mapping", "a mapping such as {file: mapping.yaml}")
 	m := s.sub("mapping", shape{keys: []string{"file"}, later: []string{"managed", "approval"}})
 	m.missing("file", want)
 	file := m.text("file", want, "", fileName)

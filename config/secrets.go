@@ -30,7 +30,8 @@ func fileName(v string) bool { return visible(v) && !strings.HasSuffix(v, "/") }
 // secrets where their names belong.
 func (s section) secret(fileKey, envKey string) Secret {
 	if s.has(fileKey) && s.has(envKey) {
-		s.r.secretly(s.values[envKey], s.key(envKey), "one of "+fileKey+" and "+envKey)
+		n := s.values[envKey]
+		s.r.problem(n.line, n.col, "%s: want one of %s and %s, got both", s.key(envKey), fileKey, envKey)
 		return Secret{}
 	}
 	if n := s.get(fileKey); n != nil {

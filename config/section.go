@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -38,7 +39,9 @@ func (r *reader) section(n *node, path string, sh shape) section {
 	s := section{r: r, path: path, at: n, values: map[string]*node{}}
 	if n.kind != mapping {
 		s.absent = true
-		r.wrong(n, cmpPath(path), "a mapping of keys to values")
+		if n.kind != broken { // the value is not shown: it may be the database's password
+			r.problem(n.line, n.col, "%s: want a mapping of keys to values, got %s", cmp.Or(path, "the file"), kindName(n.kind))
+		}
 		return s
 	}
 	seen := map[string]*node{}
@@ -61,14 +64,6 @@ func (r *reader) section(n *node, path string, sh shape) section {
 		}
 	}
 	return s
-}
-
-// cmpPath names the top of the file where there is no path.
-func cmpPath(path string) string {
-	if path == "" {
-		return "the file"
-	}
-	return path
 }
 
 // key is the full name of a key of the section.

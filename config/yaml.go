@@ -223,24 +223,17 @@ func (r *reader) convert(n ast.Node, depth int) *node {
 		for _, v := range n.Values {
 			out.items = append(out.items, r.convert(v, depth+1))
 		}
+	case *ast.AnchorNode:
+		r.at(t, "want plain YAML, got an anchor (&): write the value where it is used")
+		return r.convert(n.Value, depth+1)
+	case *ast.AliasNode:
+		r.at(t, "want plain YAML, got an alias (*): write the value where it is used")
+	case *ast.TagNode:
+		r.at(t, "want plain YAML, got a tag (!)")
 	default:
-		r.at(t, "want plain YAML, got %s", construct(n))
+		r.at(t, "want plain YAML, got something that is not understood")
 	}
 	return out
-}
-
-// construct names what of YAML is not allowed.
-func construct(n ast.Node) string {
-	switch n.(type) {
-	case *ast.AnchorNode:
-		return "an anchor (&): write the value where it is used"
-	case *ast.AliasNode:
-		return "an alias (*): write the value where it is used"
-	case *ast.TagNode:
-		return "a tag (!)"
-	default:
-		return "something that is not understood"
-	}
 }
 
 // pair appends a key and its value to a mapping.
