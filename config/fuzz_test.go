@@ -30,21 +30,44 @@ func FuzzParse(f *testing.F) {
 		if strings.Contains(text, secretValue) {
 			t.Skip("the secret stands in the file")
 		}
-		c, err := config.Parse(filepath.Join(dir, "portcullis.yaml"), []byte(text), env)
-		if err != nil {
-			problems, ok := errors.AsType[config.Problems](err)
-			if !ok || len(problems) == 0 || c != nil {
-				t.Fatalf("Parse = %v, %v, want problems alone", c, err)
-			}
-			inside(t, text, problems)
-			return
-		}
-		inside(t, text, c.Warnings)
-		if strings.Contains(dump(c), secretValue) {
-			t.Error("the configuration shows a secret")
-		}
-		usable(t, c)
+		judge(t, filepath.Join(dir, "portcullis.yaml"), text)
 	})
+}
+
+// TestDamagedFileIsJudged holds the law of FuzzParse against the full example
+// with each of its lines taken out, cut off or shifted.
+func TestDamagedFileIsJudged(t *testing.T) {
+	b, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := folder(t, map[string]string{"secrets/acme": secretValue})
+	lines := strings.SplitAfter(string(b), "\n")
+	for i, line := range lines {
+		for _, instead := range []string{"", line[:len(line)/2] + "\n", " " + line, strings.Replace(line, ": ", ": [", 1), line + line} {
+			text := strings.Join(lines[:i], "") + instead + strings.Join(lines[i+1:], "")
+			judge(t, filepath.Join(dir, "portcullis.yaml"), text)
+		}
+	}
+}
+
+// judge parses text and checks what holds for every file.
+func judge(t *testing.T, path, text string) {
+	t.Helper()
+	c, err := config.Parse(path, []byte(text), env)
+	if err != nil {
+		problems, ok := errors.AsType[config.Problems](err)
+		if !ok || len(problems) == 0 || c != nil {
+			t.Fatalf("Parse = %v, %v, want problems alone", c, err)
+		}
+		inside(t, text, problems)
+		return
+	}
+	inside(t, text, c.Warnings)
+	if strings.Contains(dump(c), secretValue) {
+		t.Error("the configuration shows a secret")
+	}
+	usable(t, c)
 }
 
 // inside checks positions, order and messages.
