@@ -64,6 +64,7 @@ func TestAcceptedValues(t *testing.T) {
 		{"trusted_proxies: ['::1', 10.1.0.0/16]", func(c *config.Config) any { return c.TrustedProxies[0].String() + " " + c.TrustedProxies[1].String() }, "::1/128 10.1.0.0/16"},
 		{"routes: [{path: /}]", routes, []config.Route{{Path: "/"}}},
 		{"routes: [{path: /scim/, public: true}, {path: /ä b/c, public: false}]", routes, []config.Route{{Path: "/scim/", Public: true}, {Path: "/ä b/c"}}},
+		{"environment: |-\n  uat", func(c *config.Config) any { return c.Environment }, "uat"},
 		{"environment: UAT_2", func(c *config.Config) any { return c.Environment }, "UAT_2"},
 		{connection("oidc: {issuer: 'http://LOCALHOST:9/a/', client_id: 'a b', client_secret_env: SECRET}"), func(c *config.Config) any { return c.Connections[0].OIDC.Issuer }, "http://LOCALHOST:9/a/"},
 		{connection("oidc: {issuer: 'https://a.example', client_id: x, client_secret_env: SECRET, scopes: []}"), func(c *config.Config) any { return c.Connections[0].OIDC.Scopes }, []string{"openid"}},
@@ -138,6 +139,9 @@ func TestRefusedValues(t *testing.T) {
 		"routes: [{path: //}]",
 		"routes: [{path: /.portcullis}]",
 		"routes: [{path: /scim/v2/acme/, public: true}]",
+		connection("oidc: {issuer: 'https://a.example', client_id: x, client_secret_file: 12}"),
+		connection("oidc: {issuer: 'https://a.example', client_id: x, client_secret_file: /dev/zero}"),
+		strings.Repeat("unknown", 20) + ": x",
 		connection("link: tag, scim: {enabled: true, attributes: {tag: boolean}}"),
 		connection("domains: [''], scim: {enabled: true}"),
 		connection("scim: {enabled: true, attributes: {meta: string}}"),
@@ -161,6 +165,10 @@ func TestFileThatWouldHurtTheParserIsRefused(t *testing.T) {
 		"keys":      strings.Repeat("? ", n),
 		"values":    strings.Repeat("a: ", n),
 		"staircase": staircase(300),
+		"few items": strings.Repeat("- ", 20_000),
+		"few keys":  strings.Repeat("? ", 20_000),
+		"few lists": strings.Repeat("[", 20_000),
+		"documents": minimal + "---\n",
 		"many keys": strings.Repeat("a: b\n", n),
 		"too long":  minimal + strings.Repeat("#\n", 1<<19),
 		"anchors":   strings.Repeat("&a ", n),
@@ -200,5 +208,15 @@ func TestSecretFileLosesOneLineEndAlone(t *testing.T) {
 		} else if got := c.Connections[0].OIDC.ClientSecret.Reveal(); got != want {
 			t.Errorf("%q: secret = %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestSecretFileIsBounded(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"s":               strings.Repeat("x", 64<<10+1),
+		"portcullis.yaml": strings.Replace(minimal, "client_secret_env: SECRET", "client_secret_file: s", 1),
+	})
+	if _, err := config.Load(filepath.Join(dir, "portcullis.yaml"), env); err == nil {
+		t.Error("a secret of 64 KiB is accepted")
 	}
 }
