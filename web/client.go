@@ -1,0 +1,68 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// clientOf finds the client's address, and whether the peer is trusted.
+// X-Forwarded-For is read from the right, the side that our proxies write:
+// the first address that is not a trusted proxy is the client. Whatever
+// stands left of that, or of something unreadable, anybody may have written.
+func clientOf(r *http.Request, trusted []netip.Prefix) (client string, fromProxy bool) {
+	peer, ok := parseAddress(r.RemoteAddr)
+	if !ok {
+		return "", false
+	}
+	if !contains(trusted, peer) {
+		return peer.String(), false
+	}
+	best := peer
+	lines := r.Header["X-Forwarded-For"]
+	for _, line := range slices.Backward(lines) {
+		for entry, more := "", true; more; {
+			line, entry, more = cutLast(line)
+			addr, ok := parseAddress(strings.TrimSpace(entry))
+			if !ok {
+				return best.String(), true
+			}
+			best = addr
+			if !contains(trusted, addr) {
+				return best.String(), true
+			}
+		}
+	}
+	return best.String(), true
+}
+
+// cutLast splits "a, b, c" into "a, b" and " c".
+func cutLast(list string) (rest, last string, more bool) {
+	if i := strings.LastIndexByte(list, ','); i >= 0 {
+		return list[:i], list[i+1:], true
+	}
+	return "", list, false
+}
+
+// parseAddress reads an address with or without a port, brackets and zone.
+func parseAddress(s string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		ap, err := netip.ParseAddrPort(s)
+		if err != nil {
+			inner, ok := strings.CutPrefix(s, "[")
+			inner, closed := strings.CutSuffix(inner, "]")
+			if addr, err = netip.ParseAddr(inner); !ok || !closed || err != nil {
+				return netip.Addr{}, false
+			}
+			return addr.Unmap().WithZone(""), true
+		}
+		addr = ap.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
