@@ -59,7 +59,7 @@ func Asset(w http.ResponseWriter, r *http.Request) error {
 		SetHeaders(h)
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 		h.Set("Content-Type", a.kind)
-		_, _ = w.Write(a.body) //nolint:errcheck // nobody is left to tell
+		_, _ = w.Write(a.body)
 		return nil
 	}
 	return fault.New(fault.NotFound, "there is no such file")

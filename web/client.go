@@ -20,10 +20,8 @@ func clientOf(r *http.Request, trusted []netip.Prefix) (client string, fromProxy
 		return peer.String(), false
 	}
 	best := peer
-	lines := r.Header["X-Forwarded-For"]
-	for _, line := range slices.Backward(lines) {
-		for entry, more := "", true; more; {
-			line, entry, more = cutLast(line)
+	for _, line := range slices.Backward(r.Header["X-Forwarded-For"]) {
+		for _, entry := range slices.Backward(strings.Split(line, ",")) {
 			addr, ok := parseAddress(strings.TrimSpace(entry))
 			if !ok {
 				return best.String(), true
@@ -35,14 +33,6 @@ func clientOf(r *http.Request, trusted []netip.Prefix) (client string, fromProxy
 		}
 	}
 	return best.String(), true
-}
-
-// cutLast splits "a, b, c" into "a, b" and " c".
-func cutLast(list string) (rest, last string, more bool) {
-	if i := strings.LastIndexByte(list, ','); i >= 0 {
-		return list[:i], list[i+1:], true
-	}
-	return "", list, false
 }
 
 // parseAddress reads an address with or without a port, brackets and zone.

@@ -31,23 +31,19 @@ func CookieName(public *url.URL, name string) string {
 // with "portcullis-", so that it never reaches the upstream ([OwnCookie]).
 // A maxAge of zero lets the cookie last as long as the browser runs.
 func SetCookie(w http.ResponseWriter, public *url.URL, name, value string, maxAge time.Duration) {
-	c := bare(public, name)
-	c.Value, c.MaxAge = value, int(maxAge.Seconds())
-	http.SetCookie(w, c)
+	put(w, public, name, value, int(maxAge.Seconds()))
 }
 
 // ClearCookie makes the browser forget one of our cookies.
 func ClearCookie(w http.ResponseWriter, public *url.URL, name string) {
-	c := bare(public, name)
-	c.MaxAge = -1
-	http.SetCookie(w, c)
+	put(w, public, name, "", -1)
 }
 
-func bare(public *url.URL, name string) *http.Cookie {
-	return &http.Cookie{ //nolint:gosec // not Secure on an http loopback alone, see CookieName
-		Name: CookieName(public, name), Path: "/",
+func put(w http.ResponseWriter, public *url.URL, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // not Secure on an http loopback alone, see CookieName
+		Name: CookieName(public, name), Value: value, Path: "/", MaxAge: maxAge,
 		Secure: public.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	}
+	})
 }
 
 // Cookies gives the values of one of our cookies in the order of the request,

@@ -84,7 +84,7 @@ func logFailure(r *http.Request, log *slog.Logger, err error, status int) {
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
-	log.Log(ctx, level, "request failed", "reference", Reference(ctx), "status", status, //nolint:sloglint // Log with a context
+	log.Log(ctx, level, "request failed", "reference", Reference(ctx), "status", status,
 		"kind", fault.KindOf(err).String(), "error", err.Error(), "method", r.Method, "path", r.URL.Path)
 }
 
@@ -188,7 +188,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, d description) {
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(d.Status)
-	_, _ = w.Write(body) //nolint:errcheck // nobody is left to tell
+	_, _ = w.Write(body)
 }
 
 // WantsPage reports whether a browser navigates, so that it can show a page

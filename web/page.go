@@ -106,7 +106,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 	h.Set("Content-Security-Policy", pg.policy)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) //nolint:errcheck // nobody is left to tell
+	_, _ = w.Write(b.Bytes())
 	return nil
 }
 

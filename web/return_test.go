@@ -24,7 +24,8 @@ func resolve(location string) string {
 			scheme, s = strings.ToLower(s[:i]), s[i+1:]
 			break
 		}
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || i > 0 && (r >= '0' && r <= '9' || r == '+' || r == '-' || r == '.')) {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789+-.", r)) {
 			break
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -23,9 +22,16 @@ import (
 	"portcullis/web"
 )
 
+// answer is what came back.
+type answer struct {
+	Code   int
+	Header http.Header
+	Text   string
+}
+
 // serve answers one request with h behind the middleware of the gate, and
 // gives the response and the log.
-func serve(t *testing.T, r *http.Request, h func(*gin.Context) error) (*http.Response, string) {
+func serve(t *testing.T, r *http.Request, h func(*gin.Context) error) (answer, string) {
 	t.Helper()
 	var logged bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&logged, nil))
@@ -35,7 +41,7 @@ func serve(t *testing.T, r *http.Request, h func(*gin.Context) error) (*http.Res
 	e.Any("/*path", web.Handle(log, h))
 	w := httptest.NewRecorder()
 	web.References(e).ServeHTTP(w, r)
-	return w.Result(), logged.String()
+	return answer{w.Code, w.Header(), w.Body.String()}, logged.String()
 }
 
 func navigation(target string) *http.Request {
@@ -43,15 +49,6 @@ func navigation(target string) *http.Request {
 	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	return r
-}
-
-func body(t *testing.T, res *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 func TestHandleAnswersEachKindWithItsStatus(t *testing.T) {
@@ -63,10 +60,10 @@ func TestHandleAnswersEachKindWithItsStatus(t *testing.T) {
 			err := fault.Wrap(kind, errors.New("dial tcp 10.0.0.1"), "the thing is <b>odd</b>")
 			for _, r := range []*http.Request{navigation("/x"), httptest.NewRequest(http.MethodGet, "/x", nil)} {
 				res, logged := serve(t, r, func(*gin.Context) error { return err })
-				if res.StatusCode != want {
-					t.Errorf("status = %d, want %d", res.StatusCode, want)
+				if res.Code != want {
+					t.Errorf("status = %d, want %d", res.Code, want)
 				}
-				text := body(t, res)
+				text := res.Text
 				if strings.Contains(text, "10.0.0.1") || strings.Contains(text, "<b>odd") && res.Header.Get("Content-Type") == "text/html; charset=utf-8" {
 					t.Errorf("the answer shows too much: %s", text)
 				}
@@ -84,8 +81,8 @@ func TestHandleAnswersEachKindWithItsStatus(t *testing.T) {
 
 func TestPlainErrorIsInternalAndShownToNobody(t *testing.T) {
 	res, _ := serve(t, navigation("/x"), func(*gin.Context) error { return errors.New("secret detail") })
-	if text := body(t, res); res.StatusCode != 500 || strings.Contains(text, "secret detail") {
-		t.Errorf("status = %d, body = %s", res.StatusCode, text)
+	if text := res.Text; res.Code != http.StatusInternalServerError || strings.Contains(text, "secret detail") {
+		t.Errorf("status = %d, body = %s", res.Code, text)
 	}
 }
 
@@ -98,7 +95,7 @@ func TestProblemDocument(t *testing.T) {
 		}
 	})
 	var got map[string]any
-	if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
+	if err := json.Unmarshal([]byte(res.Text), &got); err != nil {
 		t.Fatal(err)
 	}
 	ref := res.Header.Get(web.ReferenceHeader)
@@ -130,7 +127,7 @@ func TestOwnPagesCarrySecurityHeaders(t *testing.T) {
 			t.Errorf("%s = %q, want %q", k, got, v)
 		}
 	}
-	if text := body(t, res); strings.Contains(text, "<script") || strings.Contains(text, "style=") {
+	if text := res.Text; strings.Contains(text, "<script") || strings.Contains(text, "style=") {
 		t.Errorf("the page needs what its policy forbids: %s", text)
 	}
 }
@@ -153,7 +150,7 @@ func TestFormsThatLeaveAreNotHeldBack(t *testing.T) {
 			if got := strings.Contains(res.Header.Get("Content-Security-Policy"), "form-action"); got != tc.held {
 				t.Errorf("form-action present = %v, want %v", got, tc.held)
 			}
-			if text := body(t, res); !strings.Contains(text, tc.wants) {
+			if text := res.Text; !strings.Contains(text, tc.wants) {
 				t.Errorf("page = %s, want it to hold %s", text, tc.wants)
 			}
 		})
@@ -171,39 +168,39 @@ func TestPagesOfAnotherPackage(t *testing.T) {
 	res, _ := serve(t, navigation("/x"), func(c *gin.Context) error {
 		return p.Render(c.Writer, c.Request, 202, "a", struct{ Name string }{"Ann"})
 	})
-	if text := body(t, res); res.StatusCode != 202 || !strings.Contains(text, "<h1>Ann</h1>") {
-		t.Errorf("status = %d, page = %s", res.StatusCode, text)
+	if text := res.Text; res.Code != http.StatusAccepted || !strings.Contains(text, "<h1>Ann</h1>") {
+		t.Errorf("status = %d, page = %s", res.Code, text)
 	}
 	res, _ = serve(t, navigation("/x"), func(c *gin.Context) error { return p.Render(c.Writer, c.Request, 200, "a", 7) })
-	if res.StatusCode != 500 {
-		t.Errorf("data that does not fit: status = %d, want 500", res.StatusCode)
+	if res.Code != http.StatusInternalServerError {
+		t.Errorf("data that does not fit: status = %d, want 500", res.Code)
 	}
 }
 
 func TestStyleSheetNamesItsContent(t *testing.T) {
 	res, _ := serve(t, navigation("/x"), func(*gin.Context) error { return fault.New(fault.NotFound, "no") })
-	paths := regexp.MustCompile(`/\.portcullis/assets/portcullis-[0-9a-f]{16}\.(css|svg)`).FindAllString(body(t, res), -1)
+	paths := regexp.MustCompile(`/\.portcullis/assets/portcullis-[0-9a-f]{16}\.(css|svg)`).FindAllString(res.Text, -1)
 	if len(paths) < 2 {
 		t.Fatalf("assets on the page = %v", paths)
 	}
 	for _, p := range append(paths, "/.portcullis/assets/portcullis.css") {
 		res, _ := serve(t, httptest.NewRequest(http.MethodGet, p, nil), func(c *gin.Context) error { return web.Asset(c.Writer, c.Request) })
 		if p == "/.portcullis/assets/portcullis.css" {
-			if res.StatusCode != 404 {
-				t.Errorf("%s: status = %d, want 404", p, res.StatusCode)
+			if res.Code != http.StatusNotFound {
+				t.Errorf("%s: status = %d, want 404", p, res.Code)
 			}
 			continue
 		}
-		if got := res.Header.Get("Cache-Control"); res.StatusCode != 200 || !strings.Contains(got, "immutable") {
-			t.Errorf("%s: status = %d, Cache-Control = %q", p, res.StatusCode, got)
+		if got := res.Header.Get("Cache-Control"); res.Code != http.StatusOK || !strings.Contains(got, "immutable") {
+			t.Errorf("%s: status = %d, Cache-Control = %q", p, res.Code, got)
 		}
 	}
 }
 
 func TestRecover(t *testing.T) {
 	res, logged := serve(t, navigation("/x"), func(*gin.Context) error { panic("boom") })
-	if text := body(t, res); res.StatusCode != 500 || strings.Contains(text, "boom") {
-		t.Errorf("status = %d, body = %s", res.StatusCode, text)
+	if text := res.Text; res.Code != http.StatusInternalServerError || strings.Contains(text, "boom") {
+		t.Errorf("status = %d, body = %s", res.Code, text)
 	}
 	if !strings.Contains(logged, "boom") || !strings.Contains(logged, "web_test.go") {
 		t.Errorf("log = %s, want the panic and its stack", logged)
@@ -218,7 +215,7 @@ func TestWhatBeganIsCutAndNotFinished(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
-				if v := recover(); v != http.ErrAbortHandler {
+				if v, ok := recover().(error); !ok || !errors.Is(v, http.ErrAbortHandler) {
 					t.Errorf("recover() = %v, want http.ErrAbortHandler", v)
 				}
 			}()
@@ -234,7 +231,7 @@ func TestReferencesAreOurs(t *testing.T) {
 		r.Header.Set(web.ReferenceHeader, "theirs")
 		res, _ := serve(t, r, func(c *gin.Context) error { c.String(200, web.Reference(c.Request.Context())); return nil })
 		ref := res.Header.Get(web.ReferenceHeader)
-		if got := body(t, res); got != ref || seen[ref] || !regexp.MustCompile(`^[A-Z2-7]{12}$`).MatchString(ref) {
+		if got := res.Text; got != ref || seen[ref] || !regexp.MustCompile(`^[A-Z2-7]{12}$`).MatchString(ref) {
 			t.Fatalf("reference = %q in the header, %q in the context", ref, got)
 		}
 		seen[ref] = true
