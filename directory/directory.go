@@ -19,10 +19,14 @@ package directory
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"portcullis/audit"
+	"portcullis/fault"
 	"portcullis/mapping"
 )
 
@@ -138,8 +142,9 @@ type Member struct {
 }
 
 // Change is a record that every replica reads: forget what you know of this
-// person, of this session, or (both empty) of everybody. Loss says that a
-// right may have gone: open streams are cut.
+// person, of this session, or (both empty) of everybody. With Loss the right
+// to be inside is gone and open streams are cut; without it they are cut only
+// if what the person may do has become different.
 type Change struct {
 	Seq     int64
 	At      time.Time
@@ -235,9 +240,9 @@ type Tx interface {
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
 
-	PutTombstone(connection, hash string, at time.Time) error
-	Tombstoned(connection string, hashes []string) (bool, error)
-	ClearTombstones(connection string, hashes []string) error
+	Bury(connection string, hashes []string, at time.Time) error // one burial
+	Buried(connection string, hashes []string) (bool, error)
+	Unbury(connection string, hashes []string) error // every burial that one of them belongs to, whole
 
 	EndSessions(person, reason string, at time.Time) (ended int, err error)
 	Change(Change) error
@@ -288,4 +293,63 @@ type Filter struct {
 	Attr  string   // Eq
 	Value string   // Eq
 	All   []Filter // And
+}
+
+// Reconcile brings the stored organizations and connections into line with
+// the configuration. Where a connection meets on another attribute than
+// before, every pushed person's link value is computed anew; it fails with
+// fault.Conflict if two people then have the same.
+func (d *Directory) Reconcile(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(d.connections)) {
+		conn := d.connections[id]
+		err := d.store.Update(ctx, func(tx Tx) error {
+			if _, err := tx.Organization(conn.Organization); fault.Is(err, fault.NotFound) {
+				err = tx.PutOrganization(Organization{Name: conn.Organization})
+				if err != nil {
+					return err
+				}
+			} else if err != nil {
+				return err
+			}
+			link, err := tx.ConnectionLink(id)
+			if err == nil && link == conn.Link {
+				return nil
+			}
+			if err == nil {
+				if err := d.relink(tx, conn); err != nil {
+					return err
+				}
+			} else if !fault.Is(err, fault.NotFound) {
+				return err
+			}
+			return tx.PutConnection(conn)
+		})
+		if err != nil {
+			return fmt.Errorf("connection %q: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// relink computes the link value of every pushed person of a connection.
+func (d *Directory) relink(tx Tx, conn Connection) error {
+	const page = 1000
+	for offset := 0; ; offset += page {
+		people, _, err := tx.People(Query{Connection: conn.ID, Pushed: true, Offset: offset, Limit: page})
+		if err != nil {
+			return err
+		}
+		for _, p := range people {
+			r, err := recordOf(p)
+			if err != nil {
+				return err
+			}
+			if err := tx.UpdatePerson(p, linkOf(conn, r)); err != nil {
+				return err
+			}
+		}
+		if len(people) < page {
+			return nil
+		}
+	}
 }

@@ -31,6 +31,7 @@ type Principal struct {
 	Created      time.Time
 	Expires      time.Time // absolute
 
+	hash      [32]byte  // of the token
 	statement statement // memo; a Principal is not copied
 }
 

@@ -1,0 +1,226 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/fault"
+)
+
+// Lock bars a person by a decision at the gate and ends every session at
+// once. It does nothing if they are locked already. It fails with
+// fault.NotFound.
+func (d *Directory) Lock(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error) {
+	return d.turn(ctx, id, audit.PersonLocked, by, reason, func(p *Person, now time.Time) (bool, error) {
+		if p.Locked != nil {
+			return false, nil
+		}
+		p.Locked = &Bar{At: now, By: by.Name, Reason: reason}
+		return true, nil
+	})
+}
+
+// Unlock takes the lock away; sessions do not come back. It does nothing if
+// the person is not locked. It fails with fault.NotFound.
+func (d *Directory) Unlock(ctx context.Context, by audit.Actor, id, reason string) error {
+	_, err := d.turn(ctx, id, audit.PersonUnlocked, by, reason, func(p *Person, _ time.Time) (bool, error) {
+		changed := p.Locked != nil
+		p.Locked = nil
+		return changed, nil
+	})
+	return err
+}
+
+// Deactivate bars the person by an administrator's decision and ends every
+// session at once. It does nothing if an administrator has done so already;
+// an identity provider cannot undo it. It fails with fault.NotFound.
+func (d *Directory) Deactivate(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error) {
+	return d.turn(ctx, id, audit.PersonDeactivated, by, reason, func(p *Person, now time.Time) (bool, error) {
+		if p.Deactivated != nil {
+			return false, nil
+		}
+		p.Deactivated = &Bar{At: now, By: by.Name, Reason: reason}
+		return true, nil
+	})
+}
+
+// Reactivate takes back what an administrator did; sessions do not come back.
+// It fails with fault.NotFound, and with fault.Conflict for somebody whom
+// their identity provider deactivated: only it can undo that.
+func (d *Directory) Reactivate(ctx context.Context, by audit.Actor, id, reason string) error {
+	_, err := d.turn(ctx, id, audit.PersonReactivated, by, reason, func(p *Person, _ time.Time) (bool, error) {
+		if p.Deactivated == nil && !p.IDPActive {
+			return false, fault.New(fault.Conflict,
+				"the identity provider of connection %q deactivated this person; only it can reactivate them", p.Connection)
+		}
+		changed := p.Deactivated != nil
+		p.Deactivated = nil
+		return changed, nil
+	})
+	return err
+}
+
+// SignOut ends every session of a person and leaves their state alone. It
+// fails with fault.NotFound.
+func (d *Directory) SignOut(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error) {
+	now := d.now()
+	err = d.store.Update(ctx, func(tx Tx) error {
+		p, err := tx.Person(id)
+		if err != nil {
+			return err
+		}
+		if ended, err = tx.EndSessions(id, "signed out by an administrator", now); err != nil {
+			return err
+		}
+		event := personEvent(now, audit.SessionEnded, by, p)
+		event.Reason, event.Detail = reason, endedDetail(ended)
+		if err := tx.Audit(event); err != nil {
+			return err
+		}
+		return tx.Change(Change{At: now, Person: id, Loss: true})
+	})
+	return ended, err
+}
+
+// turn is one turn of the life cycle: edit changes the person and says
+// whether anything changed. A way out of Active ends every session.
+func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by audit.Actor, reason string,
+	edit func(*Person, time.Time) (bool, error),
+) (ended int, err error) {
+	now := d.now()
+	err = d.store.Update(ctx, func(tx Tx) error {
+		ended = 0
+		p, err := tx.Person(id)
+		if err != nil {
+			return err
+		}
+		changed, err := edit(&p, now)
+		if err != nil || !changed {
+			return err
+		}
+		p.Version++
+		p.Modified = now
+		link, err := d.storedLink(p)
+		if err != nil {
+			return err
+		}
+		if err := tx.UpdatePerson(p, link); err != nil {
+			return err
+		}
+		out := p.State() != Active
+		if out {
+			if ended, err = tx.EndSessions(id, string(p.State()), now); err != nil {
+				return err
+			}
+		}
+		event := personEvent(now, action, by, p)
+		event.Reason, event.Detail = reason, endedDetail(ended)
+		if err := tx.Audit(event); err != nil {
+			return err
+		}
+		return tx.Change(Change{At: now, Person: id, Loss: out})
+	})
+	return ended, err
+}
+
+// storedLink is the link value of a person as stored: empty for whoever was
+// not pushed.
+func (d *Directory) storedLink(p Person) (string, error) {
+	if !p.Provisioned {
+		return "", nil
+	}
+	r, err := recordOf(p)
+	return linkOf(d.connections[p.Connection], r), err
+}
+
+// Person gives a pushed person of a connection. It fails with fault.NotFound
+// for anybody else.
+func (d *Directory) Person(ctx context.Context, connection, id string) (p Person, err error) {
+	err = d.store.View(ctx, func(tx Tx) error {
+		p, err = pushedPerson(tx, connection, id)
+		return err
+	})
+	return p, err
+}
+
+// People gives a page of people and how many there are in all.
+func (d *Directory) People(ctx context.Context, q Query) (page []Person, total int, err error) {
+	err = d.store.View(ctx, func(tx Tx) error {
+		page, total, err = tx.People(q)
+		return err
+	})
+	return page, total, err
+}
+
+// Look gives anybody by id with all that is known of them: what the last
+// sign-in asserted and what was pushed. It fails with fault.NotFound. A
+// person who never signed in has a zero Assertion.
+func (d *Directory) Look(ctx context.Context, id string) (s Standing, err error) {
+	err = d.store.View(ctx, func(tx Tx) error {
+		s = Standing{}
+		if s.Person, err = tx.Person(id); err != nil {
+			return err
+		}
+		if s.Organization, err = tx.Organization(s.Person.Organization); err != nil {
+			return err
+		}
+		if s.Pushed, err = tx.GroupsOf(id); err != nil {
+			return err
+		}
+		if s.Assertion, err = tx.LastAssertion(id, false); err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		complete, err := tx.LastAssertion(id, true)
+		switch {
+		case err == nil:
+			s.LastComplete = &complete
+		case !fault.Is(err, fault.NotFound):
+			return err
+		}
+		return nil
+	})
+	return s, err
+}
+
+// pushedPerson gives a person whom the connection pushed. People of another
+// connection, and people who only signed in, are not there.
+func pushedPerson(tx Tx, connection, id string) (Person, error) {
+	p, err := tx.Person(id)
+	if err == nil && (p.Connection != connection || !p.Provisioned) {
+		return Person{}, fault.New(fault.NotFound, "no such user")
+	}
+	return p, err
+}
+
+// recordOf gives the record of a pushed person.
+func recordOf(p Person) (Record, error) {
+	r := Record{UserName: p.UserName, ExternalID: p.ExternalID, Name: p.Name, Email: p.Email, Active: p.IDPActive}
+	if len(p.Attributes) == 0 {
+		return r, nil
+	}
+	if err := json.Unmarshal(p.Attributes, &r.Attributes); err != nil {
+		return r, fault.Wrap(fault.Internal, err, "stored resource of person %s", p.ID)
+	}
+	return r, nil
+}
+
+// samePerson reports whether a push changed nothing.
+func samePerson(a, b Person) bool {
+	return a.UserName == b.UserName && a.ExternalID == b.ExternalID && a.Name == b.Name && a.Email == b.Email &&
+		a.EmailVerified == b.EmailVerified && a.IDPActive == b.IDPActive && bytes.Equal(a.Attributes, b.Attributes)
+}
+
+func personEvent(now time.Time, action audit.Action, by audit.Actor, p Person) audit.Event {
+	return audit.Event{At: now, Action: action, Actor: by, Person: p.ID, Subject: p.UserName, Connection: p.Connection}
+}
+
+func endedDetail(ended int) map[string]string {
+	if ended == 0 {
+		return nil
+	}
+	return map[string]string{"sessions_ended": strconv.Itoa(ended)}
+}

@@ -1,0 +1,327 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/fault"
+)
+
+// Record is what an identity provider pushes of a person.
+type Record struct {
+	UserName   string
+	ExternalID string
+	Name       string // for display
+	Email      string
+	Active     bool
+	Attributes map[string]any // the whole SCIM resource without id, meta, groups, active and password
+}
+
+// PortalURN is the SCIM extension that carries the attributes which a
+// connection declares.
+const PortalURN = "urn:ietf:params:scim:schemas:extension:portal:2.0:User"
+
+// portalAttributes picks the declared attributes out of a stored resource.
+func portalAttributes(resource []byte) map[string]any {
+	if len(resource) == 0 || !bytes.Contains(resource, []byte(PortalURN)) {
+		return nil
+	}
+	var doc map[string]any
+	if json.Unmarshal(resource, &doc) != nil {
+		return nil
+	}
+	attributes, _ := doc[PortalURN].(map[string]any)
+	return attributes
+}
+
+// newID gives a random identifier in the form of a UUID, version 4, which is
+// what SCIM clients expect to store.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+// Provision stores a person whom an identity provider pushes, and clears the
+// tombstone of an earlier deletion. Somebody who had signed in before and
+// whose link value is the same is the same person: their identity and
+// sessions move over. It fails with fault.Conflict if the userName or the
+// link value is taken in this connection.
+func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection string, r Record) (Person, error) {
+	conn, ok := d.connections[connection]
+	if !ok {
+		return Person{}, fault.New(fault.NotFound, "no connection %q", connection)
+	}
+	now := d.now()
+	p := Person{
+		ID: newID(), Connection: conn.ID, Organization: conn.Organization, Provisioned: true,
+		Version: 1, Created: now, Modified: now,
+	}
+	if err := d.apply(&p, r); err != nil {
+		return Person{}, err
+	}
+	link := linkOf(conn, r)
+	err := d.store.Update(ctx, func(tx Tx) error {
+		if err := tx.InsertPerson(p, link); err != nil {
+			return err
+		}
+		if err := tx.Audit(personEvent(now, audit.PersonCreated, by, p)); err != nil {
+			return err
+		}
+		if err := d.absorb(tx, by, conn, p, link, now); err != nil {
+			return err
+		}
+		return d.attachParked(tx, p, now)
+	})
+	if err != nil {
+		return Person{}, err
+	}
+	return p, nil
+}
+
+// apply takes a record over into p.
+func (d *Directory) apply(p *Person, r Record) error {
+	if strings.TrimSpace(r.UserName) == "" {
+		return fault.New(fault.Invalid, "userName is required")
+	}
+	doc, err := json.Marshal(r.Attributes)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "the resource cannot be stored")
+	}
+	p.UserName, p.ExternalID, p.Name, p.Email = r.UserName, r.ExternalID, r.Name, r.Email
+	p.IDPActive, p.Attributes, p.Provisioned = r.Active, doc, true
+	p.EmailVerified = d.ownDomain(d.connections[p.Connection], r.Email)
+	return nil
+}
+
+// linkOf is the value on which the record meets a sign-in.
+func linkOf(conn Connection, r Record) string {
+	switch conn.Link {
+	case LinkExternalID:
+		return r.ExternalID
+	case LinkUserName:
+		return strings.ToLower(r.UserName)
+	default:
+		value, _ := r.Attributes[conn.Link].(string)
+		return value
+	}
+}
+
+// absorb undoes the burials that the pushed person p belongs to, and lets p
+// take over the identity and the sessions that carry p's link value in the
+// same connection.
+func (d *Directory) absorb(tx Tx, by audit.Actor, conn Connection, p Person, link string, now time.Time) error {
+	if err := tx.Unbury(conn.ID, revivals(conn.ID, link, p.UserName)); err != nil {
+		return err
+	}
+	if link == "" {
+		return nil
+	}
+	identity, err := tx.IdentityByLink(conn.ID, link)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	other := identity.Person
+	if err := d.carryBars(tx, other, &p, link); err != nil {
+		return err
+	}
+	if err := tx.MovePerson(other, p.ID); err != nil {
+		return err
+	}
+	if err := tx.DeletePerson(other); err != nil {
+		return err
+	}
+	ended := 0
+	if p.State() != Active {
+		if ended, err = tx.EndSessions(p.ID, "deactivated", now); err != nil {
+			return err
+		}
+	}
+	event := personEvent(now, audit.PersonLinked, by, p)
+	event.Reason = "the pushed record met an earlier sign-in"
+	event.Detail = endedDetail(ended)
+	if err := tx.Audit(event); err != nil {
+		return err
+	}
+	for _, id := range []string{other, p.ID} {
+		if err := tx.Change(Change{At: now, Person: id, Loss: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// carryBars keeps what an administrator decided about the person that is
+// absorbed: being pushed does not unlock anybody.
+func (d *Directory) carryBars(tx Tx, from string, to *Person, link string) error {
+	old, err := tx.Person(from)
+	if err != nil {
+		return err
+	}
+	if old.Locked == nil && old.Deactivated == nil {
+		return nil
+	}
+	to.Locked, to.Deactivated = old.Locked, old.Deactivated
+	return tx.UpdatePerson(*to, link)
+}
+
+// attachParked puts a person who has just arrived into the groups that were
+// waiting for them.
+func (d *Directory) attachParked(tx Tx, p Person, now time.Time) error {
+	values := []string{p.ID, p.UserName}
+	if p.ExternalID != "" {
+		values = append(values, p.ExternalID)
+	}
+	groups, err := tx.ClaimParked(p.Connection, values)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if _, err := tx.AddMembers(g, []string{p.ID}); err != nil {
+			return err
+		}
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	return tx.Change(Change{At: now, Person: p.ID})
+}
+
+// Revise changes a pushed person. edit gets the person and their record and
+// gives the record as it should be; it may be called again, so it only
+// computes, and its faults are returned as they are. A record that comes back
+// unchanged writes nothing: an identity provider may push the same change
+// twice. A record that is no longer active ends every session at once.
+func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id string, edit func(Person, Record) (Record, error)) (Person, error) {
+	conn := d.connections[connection]
+	now := d.now()
+	var out Person
+	err := d.store.Update(ctx, func(tx Tx) error {
+		old, err := pushedPerson(tx, connection, id)
+		if err != nil {
+			return err
+		}
+		before, err := recordOf(old)
+		if err != nil {
+			return err
+		}
+		after, err := edit(old, before)
+		if err != nil {
+			return err
+		}
+		next := old
+		if err := d.apply(&next, after); err != nil {
+			return err
+		}
+		if out = old; samePerson(old, next) {
+			return nil
+		}
+		next.Version++
+		next.Modified = now
+		out = next
+		link := linkOf(conn, after)
+		if err := tx.UpdatePerson(next, link); err != nil {
+			return err
+		}
+		if err := d.follow(tx, by, old, next, now); err != nil {
+			return err
+		}
+		if link != linkOf(conn, before) {
+			return d.relinked(tx, by, conn, next, link, now)
+		}
+		return nil
+	})
+	if err != nil {
+		return Person{}, err
+	}
+	return out, nil
+}
+
+// relinked handles a link value that changed under a person: their identity
+// stays theirs, and an earlier sign-in with the new value becomes theirs only
+// if they have none.
+func (d *Directory) relinked(tx Tx, by audit.Actor, conn Connection, p Person, link string, now time.Time) error {
+	have, err := tx.Identities(p.ID)
+	if err != nil || len(have) > 0 {
+		return err
+	}
+	return d.absorb(tx, by, conn, p, link, now)
+}
+
+// follow writes what a changed record brings along: audit, ended sessions,
+// the change record.
+func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Time) error {
+	event := personEvent(now, audit.PersonUpdated, by, next)
+	loss := false
+	switch {
+	case old.IDPActive && !next.IDPActive:
+		ended, err := tx.EndSessions(next.ID, "deactivated", now)
+		if err != nil {
+			return err
+		}
+		loss, event.Action, event.Detail = true, audit.PersonDeactivated, endedDetail(ended)
+	case !old.IDPActive && next.IDPActive:
+		event.Action = audit.PersonReactivated
+	}
+	if err := tx.Audit(event); err != nil {
+		return err
+	}
+	return tx.Change(Change{At: now, Person: next.ID, Loss: loss})
+}
+
+// Delete erases a pushed person and leaves a tombstone: their data are gone,
+// the audit trail stays, the userName is free again, sign-in does not bring
+// them back. Every session ends at once.
+func (d *Directory) Delete(ctx context.Context, by audit.Actor, connection, id string) error {
+	conn := d.connections[connection]
+	now := d.now()
+	return d.store.Update(ctx, func(tx Tx) error {
+		p, err := pushedPerson(tx, connection, id)
+		if err != nil {
+			return err
+		}
+		r, err := recordOf(p)
+		if err != nil {
+			return err
+		}
+		hashes := revivals(connection, linkOf(conn, r), p.UserName)
+		identities, err := tx.Identities(id)
+		if err != nil {
+			return err
+		}
+		for _, i := range identities {
+			hashes = append(hashes, tombstones(connection, i.Issuer, i.Subject, i.Link)...)
+		}
+		if err := tx.Bury(connection, hashes, now); err != nil {
+			return err
+		}
+		return d.erase(tx, by, p, now)
+	})
+}
+
+func (d *Directory) erase(tx Tx, by audit.Actor, p Person, now time.Time) error {
+	ended, err := tx.EndSessions(p.ID, "deleted", now)
+	if err != nil {
+		return err
+	}
+	event := personEvent(now, audit.PersonDeleted, by, p)
+	event.Detail = endedDetail(ended)
+	if err := tx.Audit(event); err != nil {
+		return err
+	}
+	if err := tx.DeletePerson(p.ID); err != nil {
+		return err
+	}
+	return tx.Change(Change{At: now, Person: p.ID, Loss: true})
+}

@@ -1,0 +1,82 @@
+package directory
+
+import (
+	"time"
+
+	"portcullis/fault"
+	"portcullis/mapping"
+)
+
+// Standing is all that is known of a person at one moment: enough to decide
+// whether they may be inside and what they may do.
+type Standing struct {
+	Person       Person
+	Organization Organization
+	Assertion    Assertion // of the sign-in that the session began with
+	LastComplete *Assertion // the newest one that held all groups; nil if none
+	Pushed       []Group
+}
+
+// Facts are what the mapping sees of the standing.
+func (s *Standing) Facts() mapping.Facts {
+	a := &s.Assertion
+	f := mapping.Facts{
+		Connection: s.Person.Connection,
+		Subject:    a.Subject,
+		UserName:   s.Person.UserName,
+		Email:      s.Person.Email,
+		// What SCIM pushed is the word of the same identity provider.
+		EmailVerified:    s.Person.EmailVerified,
+		Name:             s.Person.Name,
+		Groups:           a.Groups,
+		GroupsIncomplete: a.GroupsIncomplete,
+		AppRoles:         a.AppRoles,
+		UserType:         a.UserType,
+		Claims:           a.Claims,
+		Attributes:       portalAttributes(s.Person.Attributes),
+	}
+	if a.GroupsIncomplete && s.LastComplete != nil {
+		f.LastKnownGroups = s.LastComplete.Groups
+	}
+	for _, g := range s.Pushed {
+		f.Pushed = append(f.Pushed, mapping.Group{ExternalID: g.ExternalID, Name: g.Name})
+	}
+	return f
+}
+
+// Bar says why the person may not be inside whatever the mapping grants, or
+// nil. The fault is Forbidden, in words for the person.
+func (s *Standing) Bar() error {
+	switch {
+	case s.Organization.Disabled:
+		return fault.New(fault.Forbidden, "access for %s is suspended", s.Organization.Name)
+	case s.Person.Deactivated != nil || !s.Person.IDPActive:
+		return fault.New(fault.Forbidden, "your account is deactivated")
+	case s.Person.Locked != nil:
+		return fault.New(fault.Forbidden, "your account is locked")
+	default:
+		return nil
+	}
+}
+
+// Admit decides: the access that policy grants at now, or a Forbidden fault
+// in words for the person. It is the one decision behind sign-in and every
+// request after it. A nil policy admits nobody.
+func (s *Standing) Admit(policy *mapping.Policy, now time.Time) (mapping.Access, error) {
+	if err := s.Bar(); err != nil {
+		return mapping.Access{}, err
+	}
+	if policy == nil {
+		return mapping.Access{}, fault.New(fault.Unavailable, "sign-in is closed until the mapping file is repaired")
+	}
+	facts := s.Facts()
+	access := policy.Evaluate(&facts, now)
+	if !access.Login {
+		reason := access.Reason
+		if reason == "" {
+			reason = "you have no access here"
+		}
+		return access, fault.New(fault.Forbidden, "%s", reason)
+	}
+	return access, nil
+}

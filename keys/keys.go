@@ -1,0 +1,237 @@
+// Package keys keeps the gate's own keys: the ones that sign what the portal
+// receives, and the one that seals secrets at rest.
+//
+// Signing keys live in the database, so that replicas share them, wrapped by
+// the key file, so that a stolen database opens nothing. The key file is 32
+// random bytes in base64, mode 0600.
+//
+// The package does not hold the secrets of identity providers; those come
+// from the configuration.
+package keys
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"portcullis/audit"
+	"portcullis/fault"
+)
+
+// Stored is a wrapped key.
+type Stored struct {
+	ID      string // the kid
+	Purpose string
+	Created time.Time
+	Sealed  []byte
+}
+
+// Store keeps wrapped keys.
+type Store interface {
+	// Keys gives the keys of a purpose, the newest first.
+	Keys(ctx context.Context, purpose string) ([]Stored, error)
+
+	// InsertFirstKey stores a key if its purpose has none yet, together with
+	// the event, and does nothing otherwise: two replicas that start at the
+	// same time agree on one.
+	InsertFirstKey(ctx context.Context, k Stored, e audit.Event) error
+}
+
+// Config is what a Ring needs.
+type Config struct {
+	Store  Store            // required
+	File   string           // path of the key file; required
+	Create bool             // make the file when it is missing
+	Now    func() time.Time // defaults to time.Now
+}
+
+// Ring holds the keys of a running gate. It is safe for concurrent use.
+type Ring struct {
+	master []byte
+	signer jose.Signer
+	jwks   []byte
+}
+
+const signing = "assertion"
+
+// Open reads the key file and the signing keys, making whichever is missing.
+// It fails with fault.Invalid when the key file is not one, is readable by
+// others, or is not the one that wrapped the keys in the database.
+func Open(ctx context.Context, c Config) (*Ring, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	master, err := readKeyFile(c.File, c.Create)
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{master: master}
+	stored, err := c.Store.Keys(ctx, signing)
+	if err != nil {
+		return nil, err
+	}
+	if len(stored) == 0 {
+		if err := r.create(ctx, c.Store, c.Now().UTC()); err != nil {
+			return nil, err
+		}
+		if stored, err = c.Store.Keys(ctx, signing); err != nil {
+			return nil, err
+		}
+	}
+	return r, r.load(stored, c.File)
+}
+
+func (r *Ring) create(ctx context.Context, s Store, now time.Time) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	sealed, err := r.Seal("key "+signing, der)
+	if err != nil {
+		return err
+	}
+	id := strings.ToLower(rand.Text()[:16])
+	return s.InsertFirstKey(ctx, Stored{ID: id, Purpose: signing, Created: now, Sealed: sealed},
+		audit.Event{At: now, Action: audit.KeyCreated, Actor: audit.Gate(), Subject: id, Detail: map[string]string{"purpose": signing}})
+}
+
+// load unwraps the keys: the newest signs, all of them are published.
+func (r *Ring) load(stored []Stored, file string) error {
+	var set jose.JSONWebKeySet
+	for i, k := range stored {
+		der, err := r.Open("key "+signing, k.Sealed)
+		if err != nil {
+			return fault.Wrap(fault.Invalid, err, "%s is not the key file that wrapped the keys in this database", file)
+		}
+		parsed, err := x509.ParsePKCS8PrivateKey(der)
+		if err != nil {
+			return err
+		}
+		key, ok := parsed.(*ecdsa.PrivateKey)
+		if !ok {
+			return fmt.Errorf("key %s: want an ECDSA key, got %T", k.ID, parsed)
+		}
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public(), KeyID: k.ID, Algorithm: string(jose.ES256), Use: "sig"})
+		if i > 0 {
+			continue
+		}
+		options := (&jose.SignerOptions{}).WithType("JWT")
+		r.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: k.ID}}, options)
+		if err != nil {
+			return err
+		}
+	}
+	var err error
+	r.jwks, err = json.Marshal(set)
+	return err
+}
+
+// Sign gives claims as a compact JWS, ES256, with the key's kid.
+func (r *Ring) Sign(claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	jws, err := r.signer.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return jws.CompactSerialize()
+}
+
+// JWKS is the public half as a JSON Web Key Set (RFC 7517, section 5).
+func (r *Ring) JWKS() []byte { return r.jwks }
+
+// Seal encrypts plain for one purpose; what was sealed for another does not
+// open.
+func (r *Ring) Seal(purpose string, plain []byte) ([]byte, error) {
+	aead, err := r.aead(purpose)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(nil, nil, plain, nil), nil
+}
+
+// Open decrypts what Seal gave for the same purpose.
+func (r *Ring) Open(purpose string, sealed []byte) ([]byte, error) {
+	aead, err := r.aead(purpose)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Open(nil, nil, sealed, nil)
+}
+
+// aead is AES-256-GCM with random nonces under a key of the purpose's own.
+func (r *Ring) aead(purpose string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, r.master, nil, "portcullis seal 1 "+purpose, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// readKeyFile reads the master key, making the file if that is allowed.
+func readKeyFile(path string, create bool) ([]byte, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		if err := writeKeyFile(path); err != nil {
+			return nil, err
+		}
+		info, err = os.Stat(path)
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the key file cannot be read")
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fault.New(fault.Invalid, "%s: want mode 0600, got %#o: others can read the key file", path, info.Mode().Perm())
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the key file cannot be read")
+	}
+	master, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(master) != 32 {
+		return nil, fault.New(fault.Invalid, "%s: want 32 bytes in base64", path)
+	}
+	return master, nil
+}
+
+// writeKeyFile makes a key file; of two that try at once, one wins.
+func writeKeyFile(path string) error {
+	master := make([]byte, 32)
+	_, _ = rand.Read(master) // never fails
+	temp := path + "." + rand.Text()[:8]
+	err := os.WriteFile(temp, []byte(base64.StdEncoding.EncodeToString(master)+"\n"), 0o600)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "the key file cannot be made")
+	}
+	err = os.Link(temp, path) // fails if another got there first, whose key then counts
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return errors.Join(err, os.Remove(temp))
+}

@@ -1,0 +1,241 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"log/slog"
+	"reflect"
+	"strings"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/mapping"
+)
+
+// Config is what a Manager needs.
+type Config struct {
+	Store    Store                  // required
+	Sealer   Sealer                 // required
+	Policy   func() *mapping.Policy // required; nil while no revision is in force
+	Idle     time.Duration          // defaults to 15 minutes, at least 1 minute
+	Absolute time.Duration          // defaults to 12 hours
+	Now      func() time.Time       // defaults to time.Now
+	Log      *slog.Logger           // defaults to discarding
+}
+
+// Manager is safe for concurrent use. [Manager.Run] must run for as long as
+// the manager is in use: a manager that hears no changes trusts no cache.
+type Manager struct {
+	store    Store
+	sealer   Sealer
+	policy   func() *mapping.Policy
+	idle     time.Duration
+	absolute time.Duration
+	now      func() time.Time
+	log      *slog.Logger
+	cache    *cache
+	feed     feed
+	started  time.Time // the zero of the feed's clock, which must not jump
+}
+
+// New makes a Manager.
+func New(c Config) *Manager {
+	if c.Idle == 0 {
+		c.Idle = 15 * time.Minute
+	}
+	if c.Absolute == 0 {
+		c.Absolute = 12 * time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Manager{
+		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute,
+		now: c.Now, log: c.Log, cache: newCache(), started: c.Now(),
+	}
+}
+
+const sealPurpose = "session id token"
+
+// Issue begins a session for somebody who signed in. The token is 256 random
+// bits and is given to the browser alone. idToken may be empty; it is kept
+// sealed, for sign-out at the identity provider. It fails with
+// fault.Forbidden if the person was barred in the meantime.
+func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Client, idToken string) (string, *Principal, error) {
+	now := m.now().UTC()
+	token := rand.Text() + rand.Text()
+	hash := sha256.Sum256([]byte(token))
+	r := Row{
+		ID: strings.ToLower(rand.Text()), TokenHash: hash[:], Person: in.Person.ID, AssertionID: in.AssertionID,
+		Connection: in.Person.Connection, Client: client, Created: now, LastSeen: now, Expires: now.Add(m.absolute),
+	}
+	if idToken != "" {
+		var err error
+		if r.IDToken, err = m.sealer.Seal(sealPurpose, []byte(idToken)); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := m.store.InsertSession(ctx, r); err != nil {
+		return "", nil, err
+	}
+	s := directory.Standing{Person: in.Person, Assertion: in.Assertion}
+	return token, principal(r, s, in.Access, hash), nil
+}
+
+// Verify says who holds a token. It fails with fault.Unauthenticated when
+// nobody does any more, with the reason in words for the person, and with
+// fault.Unavailable when that cannot be known.
+func (m *Manager) Verify(ctx context.Context, token string) (*Principal, error) {
+	e, err := m.verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return e.principal, nil
+}
+
+func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
+	hash := sha256.Sum256([]byte(token))
+	now := m.now()
+	if m.fresh(now) {
+		if e := m.cache.get(hash); e != nil && m.current(e, now) {
+			e.seen.Store(now.UnixNano())
+			return e, nil
+		}
+	}
+	return m.load(ctx, hash)
+}
+
+// current reports whether a cached entry may still be used.
+func (m *Manager) current(e *entry, now time.Time) bool {
+	return e.policy == m.policy() &&
+		now.Before(e.principal.Expires) &&
+		now.Sub(time.Unix(0, e.seen.Load())) < m.idle
+}
+
+// load reads a session and all that its access depends on, and caches the
+// answer unless a change came in meanwhile.
+func (m *Manager) load(ctx context.Context, hash [32]byte) (*entry, error) {
+	generation := m.cache.generation()
+	r, s, err := m.store.FindSession(ctx, hash[:])
+	if fault.Is(err, fault.NotFound) {
+		m.cache.drop(hash)
+		return nil, fault.New(fault.Unauthenticated, "you are not signed in")
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := m.now()
+	policy := m.policy()
+	if err := m.alive(r, now); err != nil {
+		m.cache.end(r.ID)
+		return nil, err
+	}
+	access, err := s.Admit(policy, now)
+	if fault.Is(err, fault.Forbidden) {
+		return nil, m.lose(ctx, r, s, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{principal: principal(r, s, access, hash), policy: policy}
+	e.seen.Store(now.UnixNano())
+	e.written.Store(r.LastSeen.UnixNano())
+	return m.cache.put(e, generation), nil
+}
+
+// lose ends the session of somebody who may no longer be inside: a right that
+// comes back later does not bring old sessions along.
+func (m *Manager) lose(ctx context.Context, r Row, s directory.Standing, why error) error {
+	m.cache.end(r.ID)
+	now := m.now().UTC()
+	err := m.store.EndSession(ctx, r.ID, fault.Message(why), now, audit.Event{
+		At: now, Action: audit.SessionEnded, Actor: audit.Gate(), Person: r.Person, Subject: s.Person.UserName,
+		Connection: r.Connection, Reason: fault.Message(why),
+	})
+	if err != nil {
+		m.log.ErrorContext(ctx, "session not ended in the database; it is refused all the same", "session", r.ID, "error", err)
+	}
+	return fault.Wrap(fault.Unauthenticated, why, "you were signed out: %s", fault.Message(why))
+}
+
+// alive checks a stored session against the clock and its own end.
+func (m *Manager) alive(r Row, now time.Time) error {
+	seen := r.LastSeen
+	if at := m.cache.lastSeen(r.ID); at.After(seen) {
+		seen = at // not written down yet
+	}
+	switch {
+	case !r.Ended.IsZero():
+		return fault.New(fault.Unauthenticated, "you were signed out: %s", r.EndReason)
+	case !now.Before(r.Expires), now.Sub(seen) >= m.idle:
+		return fault.New(fault.Unauthenticated, "your session has expired")
+	default:
+		return nil
+	}
+}
+
+func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte) *Principal {
+	return &Principal{
+		hash:      hash,
+		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
+		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
+		Access: access, Created: r.Created, Expires: r.Expires,
+	}
+}
+
+// End ends the session of a token, with its streams, on every replica within
+// a second. It gives the ID token and the connection of the session, for
+// sign-out at the identity provider; both are empty for an unknown token.
+func (m *Manager) End(ctx context.Context, token string, by audit.Actor) (idToken, connection string, err error) {
+	hash := sha256.Sum256([]byte(token))
+	r, s, err := m.store.FindSession(ctx, hash[:])
+	if fault.Is(err, fault.NotFound) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	if len(r.IDToken) > 0 {
+		plain, err := m.sealer.Open(sealPurpose, r.IDToken)
+		if err != nil { // the key is gone: sign-out here still counts
+			m.log.WarnContext(ctx, "id token cannot be unsealed", "session", r.ID, "error", err)
+		}
+		idToken = string(plain)
+	}
+	now := m.now().UTC()
+	err = m.store.EndSession(ctx, r.ID, "you signed out", now, audit.Event{
+		At: now, Action: audit.SignOut, Actor: by, Person: r.Person, Subject: s.Person.UserName, Connection: r.Connection,
+	})
+	if err != nil {
+		return "", "", err
+	}
+	m.cache.end(r.ID)
+	return idToken, r.Connection, nil
+}
+
+// Watch gives a context that ends with ctx, and as soon as the session or
+// any right of it ends; its cause is then [ErrEnded]. Every request that runs
+// for p runs under it. Call cancel when the request is over.
+func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, context.CancelFunc) {
+	s, current := m.cache.join(p, m.now())
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(ErrEnded) })
+	if !current {
+		// A change was heard after p was verified and before the request
+		// joined: what it took away must not slip through between the two.
+		if e, err := m.load(ctx, p.hash); err != nil || !reflect.DeepEqual(e.principal.Access, p.Access) {
+			cancel(ErrEnded)
+		}
+	}
+	return ctx, func() {
+		stop()
+		cancel(context.Canceled)
+		m.cache.leave(p.SessionID, s)
+	}
+}

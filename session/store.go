@@ -1,0 +1,70 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+)
+
+// Row is a session as it is stored. The token itself is not.
+type Row struct {
+	ID          string
+	TokenHash   []byte // SHA-256
+	Person      string
+	AssertionID string
+	Connection  string
+	Client      Client
+	IDToken     []byte // sealed; empty if the identity provider gave none
+	Created     time.Time
+	LastSeen    time.Time
+	Expires     time.Time // absolute
+	Ended       time.Time // zero while it lives
+	EndReason   string
+}
+
+// Store keeps sessions and hands out change records.
+type Store interface {
+	// InsertSession stores a session if its person is still active in the
+	// same transaction; otherwise it fails with fault.Forbidden.
+	InsertSession(ctx context.Context, r Row) error
+
+	// FindSession gives a session with all that is known of its person, as
+	// one consistent state. It fails with fault.NotFound.
+	FindSession(ctx context.Context, tokenHash []byte) (Row, directory.Standing, error)
+
+	// SessionsOf gives the living sessions of a person, the newest first.
+	SessionsOf(ctx context.Context, person string, now time.Time) ([]Row, error)
+
+	// EndSession ends one session, with its audit event and change record. A
+	// session that has ended already stays as it is.
+	EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error
+
+	// Touch moves LastSeen of sessions, and LastActive of their people,
+	// forward; never back.
+	Touch(ctx context.Context, seen map[string]time.Time) error
+
+	// DeleteSessions forgets sessions that expired or ended before that time.
+	DeleteSessions(ctx context.Context, before time.Time) error
+
+	// LastChange is the newest change record's Seq, 0 if there is none.
+	LastChange(ctx context.Context) (int64, error)
+
+	// Changes gives the change records above a Seq, in order. Records commit
+	// out of order: settled is the highest Seq up to which none can still be
+	// missing, and the caller goes on from there.
+	Changes(ctx context.Context, after int64) (changes []directory.Change, settled int64, err error)
+
+	// Woken receives when a change may have been written.
+	Woken() <-chan struct{}
+
+	// DeleteChanges forgets change records from before that time.
+	DeleteChanges(ctx context.Context, before time.Time) error
+}
+
+// Sealer keeps ID tokens unreadable in the database.
+type Sealer interface {
+	Seal(purpose string, plain []byte) ([]byte, error)
+	Open(purpose string, sealed []byte) ([]byte, error)
+}

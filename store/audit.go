@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+
+	"portcullis/audit"
+	"portcullis/fault"
+)
+
+var _ audit.Store = auditStore{}
+
+type auditStore struct{ db *DB }
+
+// Audit gives the store of the audit trail.
+func (db *DB) Audit() audit.Store { return auditStore{db} }
+
+type event struct {
+	Seq        int64  `gorm:"column:seq"`
+	At         int64  `gorm:"column:at"`
+	Action     string `gorm:"column:action"`
+	ActorKind  string `gorm:"column:actor_kind"`
+	ActorID    string `gorm:"column:actor_id"`
+	ActorName  string `gorm:"column:actor_name"`
+	Address    string `gorm:"column:address"`
+	Person     string `gorm:"column:person"`
+	Subject    string `gorm:"column:subject"`
+	Connection string `gorm:"column:connection"`
+	Reason     string `gorm:"column:reason"`
+	Reference  string `gorm:"column:reference"`
+	Detail     string `gorm:"column:detail"`
+	Position   int64  `gorm:"column:position"`
+	SealEvent  int64  `gorm:"column:seal_event"`
+	Hash       []byte `gorm:"column:hash"`
+}
+
+func (r *event) domain() (audit.Event, error) {
+	e := audit.Event{
+		Seq: r.Seq, At: moment(r.At), Action: audit.Action(r.Action),
+		Actor:  audit.Actor{Kind: r.ActorKind, ID: r.ActorID, Name: r.ActorName, Address: r.Address},
+		Person: r.Person, Subject: r.Subject, Connection: r.Connection, Reason: r.Reason, Reference: r.Reference,
+	}
+	if r.Detail == "" {
+		return e, nil
+	}
+	if err := json.Unmarshal([]byte(r.Detail), &e.Detail); err != nil {
+		return e, fault.Wrap(fault.Internal, err, "audit event %d", r.Seq)
+	}
+	return e, nil
+}
+
+func (s auditStore) LastSeal(ctx context.Context) (audit.Seal, error) {
+	var r event
+	err := s.db.view(ctx, func(t tx) error {
+		return t.row(&r, "seal", "SELECT position, event AS seal_event, hash FROM audit_seals ORDER BY position DESC LIMIT 1")
+	})
+	if fault.Is(err, fault.NotFound) {
+		return audit.Seal{}, nil
+	}
+	return seal(&r), err
+}
+
+func seal(r *event) audit.Seal {
+	out := audit.Seal{Position: r.Position, Event: r.SealEvent}
+	copy(out.Hash[:], r.Hash)
+	return out
+}
+
+func (s auditStore) Unsealed(ctx context.Context, limit int) ([]audit.Event, error) {
+	var rows []event
+	err := s.db.view(ctx, func(t tx) error {
+		return t.rows(&rows, "SELECT * FROM audit_events WHERE NOT sealed ORDER BY seq LIMIT ?", limit)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]audit.Event, len(rows))
+	for i := range rows {
+		if out[i], err = rows[i].domain(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s auditStore) AppendSeals(ctx context.Context, seals []audit.Seal) error {
+	return s.db.update(ctx, func(t tx) error {
+		for _, seal := range seals {
+			_, err := t.exec("INSERT INTO audit_seals (position, event, hash) VALUES (?, ?, ?)", seal.Position, seal.Event, seal.Hash[:])
+			if err != nil {
+				return err
+			}
+			if err := t.one("event", "UPDATE audit_events SET sealed = TRUE WHERE seq = ?", seal.Event); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// walkPage bounds the memory of a walk over the whole trail.
+const walkPage = 1000
+
+func (s auditStore) Walk(ctx context.Context, f func(audit.Event, audit.Seal) error) error {
+	sealed := `SELECT coalesce(e.seq, 0) AS seq, coalesce(e.at, 0) AS at, coalesce(e.action, '') AS action,
+		coalesce(e.actor_kind, '') AS actor_kind, coalesce(e.actor_id, '') AS actor_id, coalesce(e.actor_name, '') AS actor_name,
+		coalesce(e.address, '') AS address, coalesce(e.person, '') AS person, coalesce(e.subject, '') AS subject,
+		coalesce(e.connection, '') AS connection, coalesce(e.reason, '') AS reason, coalesce(e.reference, '') AS reference,
+		coalesce(e.detail, '') AS detail, s.position, s.event AS seal_event, s.hash
+		FROM audit_seals s LEFT JOIN audit_events e ON e.seq = s.event WHERE s.position > ? ORDER BY s.position LIMIT ?`
+	err := s.walk(ctx, sealed, f, func(r *event) int64 { return r.Position })
+	if err != nil {
+		return err
+	}
+	unsealed := `SELECT e.* FROM audit_events e WHERE e.seq > ?
+		AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event = e.seq) ORDER BY e.seq LIMIT ?`
+	return s.walk(ctx, unsealed, f, func(r *event) int64 { return r.Seq })
+}
+
+func (s auditStore) walk(ctx context.Context, query string, f func(audit.Event, audit.Seal) error, key func(*event) int64) error {
+	for after := int64(0); ; {
+		var rows []event
+		err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, query, after, walkPage) })
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			e, err := rows[i].domain()
+			if err != nil {
+				return err
+			}
+			if err := f(e, seal(&rows[i])); err != nil {
+				return err
+			}
+			after = key(&rows[i])
+		}
+		if len(rows) < walkPage {
+			return nil
+		}
+	}
+}

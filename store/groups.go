@@ -1,0 +1,161 @@
+package store
+
+import (
+	"slices"
+	"strings"
+
+	"portcullis/directory"
+)
+
+// batch bounds the values in one IN list, well below SQLite's 32,766 and
+// PostgreSQL's 65,535 parameters.
+const batch = 1000
+
+type group struct {
+	Seq        int64  `gorm:"column:seq;->"`
+	ID         string `gorm:"column:id"`
+	Connection string `gorm:"column:connection"`
+	Name       string `gorm:"column:name"`
+	NameKey    string `gorm:"column:name_key"`
+	ExternalID string `gorm:"column:external_id"`
+	Version    int64  `gorm:"column:version"`
+	Created    int64  `gorm:"column:created"`
+	Modified   int64  `gorm:"column:modified"`
+}
+
+func (group) TableName() string { return "pushed_groups" }
+
+func (r group) domain() directory.Group {
+	return directory.Group{
+		ID: r.ID, Connection: r.Connection, Name: r.Name, ExternalID: r.ExternalID,
+		Version: r.Version, Created: moment(r.Created), Modified: moment(r.Modified),
+	}
+}
+
+func groupDomains(rows []group) []directory.Group {
+	out := make([]directory.Group, len(rows))
+	for i, r := range rows {
+		out[i] = r.domain()
+	}
+	return out
+}
+
+func (t tx) Group(connection, id string) (directory.Group, error) {
+	var r group
+	err := t.row(&r, "group", t.forUpdate("SELECT * FROM pushed_groups g WHERE connection = ? AND id = ?", "g"), connection, id)
+	return r.domain(), err
+}
+
+var groupColumns = map[string]column{
+	"id":          {name: "id"},
+	"externalId":  {name: "external_id"},
+	"displayName": {name: "name_key", fold: true},
+	"member":      {sub: "id IN (SELECT group_id FROM memberships WHERE person_id = ?)"},
+}
+
+func (t tx) Groups(q directory.Query) ([]directory.Group, int, error) {
+	w, err := condition(q, groupColumns)
+	if err != nil {
+		return nil, 0, err
+	}
+	var rows []group
+	total, err := t.page(&rows, "pushed_groups", w, q)
+	return groupDomains(rows), total, err
+}
+
+func (t tx) InsertGroup(g directory.Group) error {
+	row := group{
+		ID: g.ID, Connection: g.Connection, Name: g.Name, NameKey: strings.ToLower(g.Name), ExternalID: g.ExternalID,
+		Version: g.Version, Created: micros(g.Created), Modified: micros(g.Modified),
+	}
+	return classify(t.g.Omit("seq").Create(&row).Error)
+}
+
+func (t tx) UpdateGroup(g directory.Group) error {
+	return t.one("group", "UPDATE pushed_groups SET name = ?, name_key = ?, external_id = ?, version = ?, modified = ? WHERE id = ?",
+		g.Name, strings.ToLower(g.Name), g.ExternalID, g.Version, micros(g.Modified), g.ID)
+}
+
+func (t tx) DeleteGroup(id string) error {
+	return t.one("group", "DELETE FROM pushed_groups WHERE id = ?", id)
+}
+
+func (t tx) GroupsOf(personID string) ([]directory.Group, error) {
+	var rows []group
+	err := t.rows(&rows, `SELECT g.* FROM memberships m JOIN pushed_groups g ON g.id = m.group_id
+		WHERE m.person_id = ? ORDER BY g.seq`, personID)
+	return groupDomains(rows), err
+}
+
+func (t tx) Members(groupID string) ([]directory.Member, error) {
+	var members []directory.Member
+	err := t.rows(&members, `SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
+		WHERE m.group_id = ? ORDER BY m.seq`, groupID)
+	return members, err
+}
+
+func (t tx) AddMembers(groupID string, people []string) (added []string, err error) {
+	for _, id := range people {
+		n, err := t.exec("INSERT INTO memberships (group_id, person_id) VALUES (?, ?) ON CONFLICT DO NOTHING", groupID, id)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			added = append(added, id)
+		}
+	}
+	return added, nil
+}
+
+func (t tx) RemoveMembers(groupID string, people []string) (removed []string, err error) {
+	for ids := range slices.Chunk(people, batch) {
+		var gone []string
+		err := t.rows(&gone, "DELETE FROM memberships WHERE group_id = ? AND person_id IN ? RETURNING person_id", groupID, ids)
+		if err != nil {
+			return nil, err
+		}
+		removed = append(removed, gone...)
+	}
+	return removed, nil
+}
+
+func (t tx) KnownPeople(connection string, ids []string) (known []string, err error) {
+	for some := range slices.Chunk(ids, batch) {
+		var found []string
+		if err := t.rows(&found, "SELECT id FROM people WHERE connection = ? AND provisioned AND id IN ?", connection, some); err != nil {
+			return nil, err
+		}
+		known = append(known, found...)
+	}
+	return known, nil
+}
+
+func (t tx) Park(groupID string, values []string) error {
+	for _, v := range values {
+		_, err := t.exec(`INSERT INTO parked_members (group_id, connection, value)
+			SELECT id, connection, ? FROM pushed_groups WHERE id = ? ON CONFLICT DO NOTHING`, v, groupID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t tx) Unpark(groupID string, values []string) error {
+	if values == nil {
+		_, err := t.exec("DELETE FROM parked_members WHERE group_id = ?", groupID)
+		return err
+	}
+	for some := range slices.Chunk(values, batch) {
+		if _, err := t.exec("DELETE FROM parked_members WHERE group_id = ? AND value IN ?", groupID, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t tx) ClaimParked(connection string, values []string) (groups []string, err error) {
+	err = t.rows(&groups, "DELETE FROM parked_members WHERE connection = ? AND value IN ? RETURNING group_id", connection, values)
+	slices.Sort(groups)
+	return slices.Compact(groups), err
+}

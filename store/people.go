@@ -1,0 +1,286 @@
+package store
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"portcullis/directory"
+	"portcullis/fault"
+)
+
+// person is a row of people.
+type person struct {
+	Seq               int64  `gorm:"column:seq;->"`
+	ID                string `gorm:"column:id"`
+	Connection        string `gorm:"column:connection"`
+	Organization      string `gorm:"column:organization"`
+	UserName          string `gorm:"column:user_name"`
+	UserNameKey       string `gorm:"column:user_name_key"`
+	ExternalID        string `gorm:"column:external_id"`
+	Link              string `gorm:"column:link"`
+	Name              string `gorm:"column:name"`
+	NameKey           string `gorm:"column:name_key"`
+	Email             string `gorm:"column:email"`
+	EmailKey          string `gorm:"column:email_key"`
+	EmailVerified     bool   `gorm:"column:email_verified"`
+	Provisioned       bool   `gorm:"column:provisioned"`
+	IDPActive         bool   `gorm:"column:idp_active"`
+	DeactivatedAt     int64  `gorm:"column:deactivated_at"`
+	DeactivatedBy     string `gorm:"column:deactivated_by"`
+	DeactivatedReason string `gorm:"column:deactivated_reason"`
+	LockedAt          int64  `gorm:"column:locked_at"`
+	LockedBy          string `gorm:"column:locked_by"`
+	LockedReason      string `gorm:"column:locked_reason"`
+	Attributes        string `gorm:"column:attributes"`
+	Version           int64  `gorm:"column:version"`
+	Created           int64  `gorm:"column:created"`
+	Modified          int64  `gorm:"column:modified"`
+	LastActive        int64  `gorm:"column:last_active"`
+}
+
+func (person) TableName() string { return "people" }
+
+func personRow(p directory.Person, link string) person {
+	row := person{
+		ID: p.ID, Connection: p.Connection, Organization: p.Organization,
+		UserName: p.UserName, UserNameKey: strings.ToLower(p.UserName), ExternalID: p.ExternalID, Link: link,
+		Name: p.Name, NameKey: strings.ToLower(p.Name), Email: p.Email, EmailKey: strings.ToLower(p.Email),
+		EmailVerified: p.EmailVerified, Provisioned: p.Provisioned, IDPActive: p.IDPActive,
+		Attributes: string(p.Attributes), Version: p.Version,
+		Created: micros(p.Created), Modified: micros(p.Modified), LastActive: micros(p.LastActive),
+	}
+	if b := p.Deactivated; b != nil {
+		row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason = micros(b.At), b.By, b.Reason
+	}
+	if b := p.Locked; b != nil {
+		row.LockedAt, row.LockedBy, row.LockedReason = micros(b.At), b.By, b.Reason
+	}
+	return row
+}
+
+func (r *person) domain() directory.Person {
+	p := directory.Person{
+		ID: r.ID, Connection: r.Connection, Organization: r.Organization, UserName: r.UserName, ExternalID: r.ExternalID,
+		Name: r.Name, Email: r.Email, EmailVerified: r.EmailVerified, Provisioned: r.Provisioned, IDPActive: r.IDPActive,
+		Version: r.Version, Created: moment(r.Created), Modified: moment(r.Modified), LastActive: moment(r.LastActive),
+	}
+	if r.Attributes != "" {
+		p.Attributes = []byte(r.Attributes)
+	}
+	if r.DeactivatedAt != 0 {
+		p.Deactivated = &directory.Bar{At: moment(r.DeactivatedAt), By: r.DeactivatedBy, Reason: r.DeactivatedReason}
+	}
+	if r.LockedAt != 0 {
+		p.Locked = &directory.Bar{At: moment(r.LockedAt), By: r.LockedBy, Reason: r.LockedReason}
+	}
+	return p
+}
+
+func (t tx) Organization(name string) (directory.Organization, error) {
+	var o directory.Organization
+	err := t.row(&o, "organization", "SELECT name, disabled FROM organizations WHERE name = ?", name)
+	return o, err
+}
+
+func (t tx) PutOrganization(o directory.Organization) error {
+	_, err := t.exec("INSERT INTO organizations (name, disabled) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET disabled = excluded.disabled", o.Name, o.Disabled)
+	return err
+}
+
+func (t tx) ConnectionLink(id string) (string, error) {
+	var link string
+	err := t.row(&link, "connection", "SELECT link FROM connections WHERE id = ?", id)
+	return link, err
+}
+
+func (t tx) PutConnection(c directory.Connection) error {
+	_, err := t.exec(`INSERT INTO connections (id, organization, link) VALUES (?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET organization = excluded.organization, link = excluded.link`, c.ID, c.Organization, c.Link)
+	return err
+}
+
+func (t tx) onePerson(query string, args ...any) (directory.Person, error) {
+	var r person
+	if err := t.row(&r, "user", query, args...); err != nil {
+		return directory.Person{}, err
+	}
+	return r.domain(), nil
+}
+
+func (t tx) Person(id string) (directory.Person, error) {
+	return t.onePerson(t.forUpdate("SELECT * FROM people p WHERE id = ?", "p"), id)
+}
+
+func (t tx) PersonBySubject(connection, issuer, subject string) (directory.Person, error) {
+	return t.onePerson(t.forUpdate(`SELECT p.* FROM identities i JOIN people p ON p.id = i.person_id
+		WHERE i.connection = ? AND i.issuer = ? AND i.subject = ?`, "p"), connection, issuer, subject)
+}
+
+func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
+	if link == "" {
+		return directory.Person{}, fault.New(fault.NotFound, "no such user")
+	}
+	return t.onePerson(t.forUpdate("SELECT * FROM people p WHERE connection = ? AND link = ? AND link <> ''", "p"), connection, link)
+}
+
+func (t tx) InsertPerson(p directory.Person, link string) error {
+	row := personRow(p, link)
+	return classify(t.g.Omit("seq").Create(&row).Error)
+}
+
+func (t tx) UpdatePerson(p directory.Person, link string) error {
+	row := personRow(p, link)
+	// last_active is the sessions' to write. Select names every column, for
+	// gorm leaves zero values out otherwise.
+	res := t.g.Model(&person{}).Where("id = ?", p.ID).Select("*").Omit("seq", "id", "created", "last_active").Updates(&row)
+	if res.Error != nil {
+		return classify(res.Error)
+	}
+	if res.RowsAffected == 0 {
+		return fault.New(fault.NotFound, "no such user")
+	}
+	return nil
+}
+
+func (t tx) DeletePerson(id string) error {
+	return t.one("user", "DELETE FROM people WHERE id = ?", id)
+}
+
+// columns of people that a filter may name.
+var peopleColumns = map[string]column{
+	"id":          {name: "id"},
+	"userName":    {name: "user_name_key", fold: true},
+	"externalId":  {name: "external_id"},
+	"displayName": {name: "name_key", fold: true},
+	"email":       {name: "email_key", fold: true},
+}
+
+func (t tx) People(q directory.Query) ([]directory.Person, int, error) {
+	where, err := condition(q, peopleColumns)
+	if err != nil {
+		return nil, 0, err
+	}
+	if q.Pushed {
+		where.add("provisioned")
+	}
+	var rows []person
+	total, err := t.page(&rows, "people", where, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	people := make([]directory.Person, len(rows))
+	for i := range rows {
+		people[i] = rows[i].domain()
+	}
+	return people, total, nil
+}
+
+type identity struct {
+	Connection string `gorm:"column:connection"`
+	Issuer     string `gorm:"column:issuer"`
+	Subject    string `gorm:"column:subject"`
+	Link       string `gorm:"column:link"`
+	PersonID   string `gorm:"column:person_id"`
+	Created    int64  `gorm:"column:created"`
+}
+
+func (r identity) domain() directory.Identity {
+	return directory.Identity{
+		Connection: r.Connection, Issuer: r.Issuer, Subject: r.Subject, Link: r.Link, Person: r.PersonID, Created: moment(r.Created),
+	}
+}
+
+func (t tx) IdentityByLink(connection, link string) (directory.Identity, error) {
+	var r identity
+	err := t.row(&r, "identity", `SELECT i.* FROM identities i JOIN people p ON p.id = i.person_id
+		WHERE i.connection = ? AND i.link = ? AND NOT p.provisioned ORDER BY i.created LIMIT 1`, connection, link)
+	return r.domain(), err
+}
+
+func (t tx) Identities(personID string) ([]directory.Identity, error) {
+	var rows []identity
+	if err := t.rows(&rows, "SELECT * FROM identities WHERE person_id = ? ORDER BY created, subject", personID); err != nil {
+		return nil, err
+	}
+	out := make([]directory.Identity, len(rows))
+	for i, r := range rows {
+		out[i] = r.domain()
+	}
+	return out, nil
+}
+
+func (t tx) InsertIdentity(i directory.Identity) error {
+	_, err := t.exec("INSERT INTO identities (connection, issuer, subject, link, person_id, created) VALUES (?, ?, ?, ?, ?, ?)",
+		i.Connection, i.Issuer, i.Subject, i.Link, i.Person, micros(i.Created))
+	return err
+}
+
+func (t tx) MovePerson(from, to string) error {
+	for _, table := range []string{"identities", "assertions", "sessions"} {
+		if _, err := t.exec("UPDATE "+table+" SET person_id = ? WHERE person_id = ?", to, from); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec("UPDATE people SET last_active = (SELECT last_active FROM people WHERE id = ?) WHERE id = ?", from, to)
+	return err
+}
+
+func (t tx) InsertAssertion(personID string, a directory.Assertion) (string, error) {
+	facts, err := json.Marshal(a)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "what the identity provider sent cannot be stored")
+	}
+	id := newID()
+	_, err = t.exec("INSERT INTO assertions (id, person_id, received, complete, facts) VALUES (?, ?, ?, ?, ?)",
+		id, personID, micros(a.Received), !a.GroupsIncomplete, string(facts))
+	return id, err
+}
+
+func (t tx) LastAssertion(personID string, complete bool) (directory.Assertion, error) {
+	query := "SELECT facts FROM assertions WHERE person_id = ? ORDER BY seq DESC LIMIT 1"
+	if complete {
+		query = "SELECT facts FROM assertions WHERE person_id = ? AND complete ORDER BY seq DESC LIMIT 1"
+	}
+	var facts string
+	if err := t.row(&facts, "sign-in", query, personID); err != nil {
+		return directory.Assertion{}, err
+	}
+	return readAssertion(facts)
+}
+
+func readAssertion(facts string) (directory.Assertion, error) {
+	var a directory.Assertion
+	if err := json.Unmarshal([]byte(facts), &a); err != nil {
+		return a, fault.Wrap(fault.Internal, err, "stored assertion")
+	}
+	return a, nil
+}
+
+func (t tx) Bury(connection string, hashes []string, at time.Time) error {
+	burial := newID()
+	for _, h := range hashes {
+		_, err := t.exec("INSERT INTO tombstones (connection, hash, burial, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", connection, h, burial, micros(at))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t tx) Buried(connection string, hashes []string) (bool, error) {
+	if len(hashes) == 0 {
+		return false, nil
+	}
+	var n int64
+	err := t.rows(&n, "SELECT count(*) FROM tombstones WHERE connection = ? AND hash IN ?", connection, hashes)
+	return n > 0, err
+}
+
+func (t tx) Unbury(connection string, hashes []string) error {
+	if len(hashes) == 0 {
+		return nil
+	}
+	_, err := t.exec("DELETE FROM tombstones WHERE burial IN (SELECT burial FROM tombstones WHERE connection = ? AND hash IN ?)", connection, hashes)
+	return err
+}

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/session"
+)
+
+var _ session.Store = sessionStore{}
+
+type sessionStore struct{ db *DB }
+
+// Sessions gives the store of package session.
+func (db *DB) Sessions() session.Store { return sessionStore{db} }
+
+type sessionRow struct {
+	ID          string `gorm:"column:id"`
+	TokenHash   []byte `gorm:"column:token_hash"`
+	PersonID    string `gorm:"column:person_id"`
+	AssertionID string `gorm:"column:assertion_id"`
+	Connection  string `gorm:"column:connection"`
+	Created     int64  `gorm:"column:created"`
+	LastSeen    int64  `gorm:"column:last_seen"`
+	Expires     int64  `gorm:"column:expires"`
+	Address     string `gorm:"column:address"`
+	UserAgent   string `gorm:"column:user_agent"`
+	IDToken     []byte `gorm:"column:id_token"`
+	Ended       int64  `gorm:"column:ended"`
+	EndReason   string `gorm:"column:end_reason"`
+}
+
+func (r sessionRow) domain() session.Row {
+	return session.Row{
+		ID: r.ID, TokenHash: r.TokenHash, Person: r.PersonID, AssertionID: r.AssertionID, Connection: r.Connection,
+		Client: session.Client{Address: r.Address, UserAgent: r.UserAgent}, IDToken: r.IDToken,
+		Created: moment(r.Created), LastSeen: moment(r.LastSeen), Expires: moment(r.Expires),
+		Ended: moment(r.Ended), EndReason: r.EndReason,
+	}
+}
+
+func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
+	return s.db.update(ctx, func(t tx) error {
+		p, err := t.Person(r.Person)
+		if fault.Is(err, fault.NotFound) || err == nil && p.State() != directory.Active {
+			return fault.New(fault.Forbidden, "your access has ended")
+		}
+		if err != nil {
+			return err
+		}
+		token := r.IDToken
+		if token == nil {
+			token = []byte{}
+		}
+		_, err = t.exec(`INSERT INTO sessions
+			(id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.ID, r.TokenHash, r.Person, r.AssertionID, r.Connection, micros(r.Created), micros(r.LastSeen), micros(r.Expires),
+			r.Client.Address, r.Client.UserAgent, token)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec("UPDATE people SET last_active = ? WHERE id = ?", micros(r.Created), r.Person)
+		return err
+	})
+}
+
+func (s sessionStore) FindSession(ctx context.Context, tokenHash []byte) (r session.Row, st directory.Standing, err error) {
+	err = s.db.view(ctx, func(t tx) error {
+		var row sessionRow
+		if err := t.row(&row, "session", "SELECT * FROM sessions WHERE token_hash = ?", tokenHash); err != nil {
+			return err
+		}
+		r, st = row.domain(), directory.Standing{}
+		if st.Person, err = t.Person(r.Person); err != nil {
+			return err
+		}
+		if st.Organization, err = t.Organization(st.Person.Organization); err != nil {
+			return err
+		}
+		if st.Pushed, err = t.GroupsOf(r.Person); err != nil {
+			return err
+		}
+		var facts string
+		if err := t.row(&facts, "sign-in", "SELECT facts FROM assertions WHERE id = ?", r.AssertionID); err != nil {
+			return err
+		}
+		if st.Assertion, err = readAssertion(facts); err != nil || !st.Assertion.GroupsIncomplete {
+			return err
+		}
+		last, err := t.LastAssertion(r.Person, true)
+		if err == nil {
+			st.LastComplete = &last
+		} else if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		return nil
+	})
+	return r, st, err
+}
+
+func (s sessionStore) SessionsOf(ctx context.Context, person string, now time.Time) ([]session.Row, error) {
+	var rows []sessionRow
+	err := s.db.view(ctx, func(t tx) error {
+		return t.rows(&rows, "SELECT * FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ? ORDER BY created DESC, id", person, micros(now))
+	})
+	out := make([]session.Row, len(rows))
+	for i, r := range rows {
+		out[i] = r.domain()
+	}
+	return out, err
+}
+
+func (s sessionStore) EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error {
+		n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE id = ? AND ended = 0", micros(at), reason, id)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := t.Audit(e); err != nil {
+			return err
+		}
+		return t.Change(directory.Change{At: at, Session: id, Loss: true})
+	})
+}
+
+func (s sessionStore) Touch(ctx context.Context, seen map[string]time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		for id, at := range seen {
+			us := micros(at)
+			n, err := t.exec("UPDATE sessions SET last_seen = ? WHERE id = ? AND last_seen < ?", us, id, us)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				continue
+			}
+			_, err = t.exec("UPDATE people SET last_active = ? WHERE id = (SELECT person_id FROM sessions WHERE id = ?) AND last_active < ?", us, id, us)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s sessionStore) DeleteSessions(ctx context.Context, before time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		_, err := t.exec("DELETE FROM sessions WHERE expires < ? OR (ended <> 0 AND ended < ?)", micros(before), micros(before))
+		return err
+	})
+}

@@ -1,0 +1,329 @@
+// Package store keeps everything the gate knows in SQLite or PostgreSQL. It
+// implements the store interfaces of the packages that use it and is the only
+// importer of gorm.
+//
+// SQLite is the embedded default for one machine, PostgreSQL is for replicas;
+// both run the same conformance suite. Migrations are numbered SQL files, one
+// set per dialect, applied at start under a lock, and never edited.
+//
+// Faults are made here once: a missing row is fault.NotFound, a clash is
+// fault.Conflict, a database that is away is fault.Unavailable.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	"gorm.io/driver/postgres"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+	sqlite3 "modernc.org/sqlite"
+
+	"portcullis/fault"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Config says where the database is.
+type Config struct {
+	URL string       // "sqlite:PATH" or "postgres://…"; required
+	Log *slog.Logger // defaults to discarding
+}
+
+// DB is an open database, migrated. It is safe for concurrent use.
+type DB struct {
+	g       *gorm.DB
+	sql     *sql.DB
+	log     *slog.Logger
+	dialect string
+	writer  chan struct{} // SQLite has one writer: waiting here is fair, its busy handler is not
+	woken   chan struct{} // a change was committed, here or (PostgreSQL) anywhere
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+// Open opens the database and brings its schema up to date. It fails with
+// fault.Unavailable when the database cannot be reached, and with
+// fault.Invalid for a URL that it does not understand.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	db := &DB{log: c.Log, woken: make(chan struct{}, 1), done: make(chan struct{})}
+	var dialector gorm.Dialector
+	switch {
+	case strings.HasPrefix(c.URL, "sqlite:"):
+		db.dialect, db.writer = "sqlite", make(chan struct{}, 1)
+		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(strings.TrimPrefix(c.URL, "sqlite:"))})
+	case strings.HasPrefix(c.URL, "postgres://"), strings.HasPrefix(c.URL, "postgresql://"):
+		db.dialect = "postgres"
+		dialector = postgres.Open(c.URL)
+	default:
+		return nil, fault.New(fault.Invalid, "database url: want sqlite:PATH or postgres://…")
+	}
+	var err error
+	db.g, err = gorm.Open(dialector, &gorm.Config{
+		Logger: logger.Discard, SkipDefaultTransaction: true, PrepareStmt: true, DisableAutomaticPing: true,
+	})
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "the database cannot be opened")
+	}
+	if db.sql, err = db.g.DB(); err != nil {
+		return nil, err
+	}
+	db.sql.SetMaxOpenConns(16)
+	db.sql.SetMaxIdleConns(16)
+	db.sql.SetConnMaxIdleTime(5 * time.Minute)
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.sql.Close())
+	}
+	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
+	db.stop = stop
+	go db.listen(listening, c.URL)
+	return db, nil
+}
+
+// sqliteDSN names the file and the settings that were measured: a writer
+// takes its lock when the transaction begins, readers never wait, and what is
+// committed survives a loss of power.
+func sqliteDSN(path string) string {
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+	}}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+// Close ends every connection to the database.
+func (db *DB) Close() error {
+	db.stop()
+	<-db.done
+	return db.sql.Close()
+}
+
+// Ping reports whether the database answers. It fails with fault.Unavailable.
+func (db *DB) Ping(ctx context.Context) error {
+	return classify(db.g.WithContext(ctx).Exec("SELECT 1").Error)
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	if err := db.sql.PingContext(ctx); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached")
+	}
+	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if db.dialect == "postgres" {
+		dialect = goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	files, err := fs.Sub(migrations, "migrations/"+db.dialect)
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(dialect, db.sql, files, options...)
+	if err != nil {
+		return err
+	}
+	applied, err := provider.Up(ctx)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the database schema cannot be brought up to date")
+	}
+	for _, m := range applied {
+		db.log.InfoContext(ctx, "migration applied", "file", m.Source.Path)
+	}
+	return nil
+}
+
+// tx is one transaction; it implements the Tx interface of every package.
+type tx struct {
+	g       *gorm.DB
+	dialect string
+	write   bool
+	changed *bool // a change record was written
+}
+
+// forUpdate makes a read that a write will follow wait for other writers of
+// the same row. SQLite has one writer at a time anyway.
+func (t tx) forUpdate(query, table string) string {
+	if t.write && t.dialect == "postgres" {
+		return query + " FOR UPDATE OF " + table
+	}
+	return query
+}
+
+// update runs f in one read-write transaction. PostgreSQL may ask to try
+// again (serialization failure, deadlock); f is then called again.
+func (db *DB) update(ctx context.Context, f func(tx) error) error {
+	const tries = 5
+	if db.writer != nil {
+		select {
+		case db.writer <- struct{}{}:
+			defer func() { <-db.writer }()
+		case <-ctx.Done():
+			return classify(ctx.Err())
+		}
+	}
+	for try := 1; ; try++ {
+		changed := false
+		err := db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+			return f(tx{g: g, dialect: db.dialect, write: true, changed: &changed})
+		})
+		if err == nil {
+			if changed {
+				db.wake()
+			}
+			return nil
+		}
+		if try == tries || !retryable(err) {
+			return classify(err)
+		}
+	}
+}
+
+// view runs f in one read-only transaction, which sees one state throughout.
+func (db *DB) view(ctx context.Context, f func(tx) error) error {
+	options := &sql.TxOptions{ReadOnly: true}
+	if db.dialect == "postgres" {
+		options.Isolation = sql.LevelRepeatableRead
+	}
+	return classify(db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		return f(tx{g: g, dialect: db.dialect, changed: new(bool)})
+	}, options))
+}
+
+// rows reads into out, a pointer to a slice.
+func (t tx) rows(out any, query string, args ...any) error {
+	return classify(t.g.Raw(query, args...).Scan(out).Error)
+}
+
+// row reads one row into out; a missing one is fault.NotFound.
+func (t tx) row(out any, what, query string, args ...any) error {
+	res := t.g.Raw(query, args...).Scan(out)
+	if res.Error != nil {
+		return classify(res.Error)
+	}
+	if res.RowsAffected == 0 {
+		return fault.New(fault.NotFound, "no such %s", what)
+	}
+	return nil
+}
+
+// exec runs a statement and gives the number of rows that it touched.
+func (t tx) exec(query string, args ...any) (int64, error) {
+	res := t.g.Exec(query, args...)
+	return res.RowsAffected, classify(res.Error)
+}
+
+// one runs a statement that must touch a row; otherwise fault.NotFound.
+func (t tx) one(what, query string, args ...any) error {
+	n, err := t.exec(query, args...)
+	if err == nil && n == 0 {
+		return fault.New(fault.NotFound, "no such %s", what)
+	}
+	return err
+}
+
+func retryable(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// classify turns a driver's error into a fault, once; a fault stays as it is.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return fault.Wrap(fault.NotFound, err, "not found")
+	}
+	if e, ok := errors.AsType[*sqlite3.Error](err); ok {
+		return classifySQLite(e)
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return classifyPostgres(e)
+	}
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr != nil {
+		return fault.Wrap(fault.Unavailable, err, "the database is away")
+	}
+	return fault.Wrap(fault.Unavailable, err, "the database did not answer")
+}
+
+// The result codes of SQLite that are not its fault but the caller's.
+const (
+	sqliteUnique     = 2067
+	sqlitePrimaryKey = 1555
+	sqliteForeignKey = 787
+)
+
+func classifySQLite(e *sqlite3.Error) error {
+	switch e.Code() {
+	case sqliteUnique, sqlitePrimaryKey:
+		return fault.Wrap(fault.Conflict, e, "%s", taken(e.Error()))
+	case sqliteForeignKey:
+		return fault.Wrap(fault.Conflict, e, "something it refers to is gone")
+	default:
+		return fault.Wrap(fault.Unavailable, e, "the database did not answer")
+	}
+}
+
+func classifyPostgres(e *pgconn.PgError) error {
+	switch e.Code {
+	case "23505":
+		return fault.Wrap(fault.Conflict, e, "%s", taken(e.ConstraintName))
+	case "23503":
+		return fault.Wrap(fault.Conflict, e, "something it refers to is gone")
+	case "22021", "22P05": // a NUL byte or invalid UTF-8 in a text
+		return fault.Wrap(fault.Invalid, e, "a text holds characters that cannot be stored")
+	default:
+		return fault.Wrap(fault.Unavailable, e, "the database did not answer")
+	}
+}
+
+// taken says in words which value is in use; where names the constraint
+// (PostgreSQL) or its columns (SQLite).
+func taken(where string) string {
+	switch {
+	case strings.Contains(where, "user_name"):
+		return "userName is taken"
+	case strings.Contains(where, "link"):
+		return "another user of this connection has the same identifier at the identity provider"
+	case strings.Contains(where, "pushed_groups"):
+		return "displayName is taken"
+	default:
+		return "it is there already"
+	}
+}
+
+// micros and moment convert times; 0 is the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func moment(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
