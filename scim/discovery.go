@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	configSchema   = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
-	typeSchema     = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
-	schemaSchema   = "urn:ietf:params:scim:schemas:core:2.0:Schema"
+	configSchema = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
+	typeSchema   = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
+	schemaSchema = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 )
 
 // discover answers ServiceProviderConfig, Schemas and ResourceTypes (RFC 7644,

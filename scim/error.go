@@ -97,8 +97,7 @@ func statusOf(kind fault.Kind) (status int, scimType string) {
 func (e *Endpoint) fail(ctx context.Context, w http.ResponseWriter, err error) {
 	status, scimType := statusOf(fault.KindOf(err))
 	h := w.Header()
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		if r.status != 0 {
 			status, scimType = r.status, ""
 		}

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,12 +155,7 @@ func listOf(v any) []any {
 // the attribute's type does not have.
 func (o operand) compare(op filter.CompareOperator, want any) (predicate, error) {
 	present := func(doc map[string]any) bool {
-		for _, v := range o.values(doc) {
-			if v != "" {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(o.values(doc), func(v any) bool { return v != "" })
 	}
 	switch {
 	case op == filter.PR, want == nil && op == filter.NE:
@@ -177,12 +173,7 @@ func (o operand) compare(op filter.CompareOperator, want any) (predicate, error)
 			o.attr.Name(), o.attr.AttributeType(), string(op))
 	}
 	return func(doc map[string]any) bool {
-		for _, v := range o.values(doc) {
-			if test(v) {
-				return !negate
-			}
-		}
-		return negate
+		return slices.ContainsFunc(o.values(doc), test) != negate
 	}, nil
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"github.com/elimity-com/scim/optional"
 	"github.com/elimity-com/scim/schema"
+
+	"portcullis/directory"
 )
 
 // The schema URNs that the endpoint speaks.
@@ -12,7 +14,7 @@ const (
 	userURN       = schema.UserSchema
 	groupURN      = schema.GroupSchema
 	enterpriseURN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-	portalURN     = "urn:ietf:params:scim:schemas:extension:portal:2.0:User"
+	portalURN     = directory.PortalURN
 )
 
 // resourceType is what the endpoint knows of Users or of Groups: the schemas

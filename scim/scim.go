@@ -201,7 +201,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) error {
 		Endpoint: e, site: s, w: w, r: r, query: query,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
 	}
-	return c.route(rest)
+	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context
 }
 
 // bearer gives the token of the one Authorization header (RFC 6750, section
