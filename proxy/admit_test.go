@@ -173,8 +173,8 @@ func TestTheWholePrefixIsReserved(t *testing.T) {
 	post := 0
 	g := open(t, tp.url, routes(proxy.Route{Path: "/", Public: true}), func(c *proxy.Config) {
 		c.Mount = append(c.Mount, func(own *gin.RouterGroup) {
-			own.GET("/form", func(c *gin.Context) { c.String(200, "form") })
-			own.POST("/form", func(*gin.Context) { post++ })
+			own.GET("/.portcullis/form", func(c *gin.Context) { c.String(200, "form") })
+			own.POST("/.portcullis/form", func(*gin.Context) { post++ })
 		})
 	})
 	for target, codes := range map[string]map[string]int{

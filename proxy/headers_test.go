@@ -86,7 +86,7 @@ func TestLookAlikesNeverArrive(t *testing.T) {
 func TestLookAlikesDoNotReachOwnPaths(t *testing.T) {
 	var got http.Header
 	echo := func(own *gin.RouterGroup) {
-		own.Any("/echo", func(c *gin.Context) { got = c.Request.Header.Clone(); c.Status(http.StatusNoContent) })
+		own.Any("/.portcullis/echo", func(c *gin.Context) { got = c.Request.Header.Clone(); c.Status(http.StatusNoContent) })
 	}
 	g := open(t, record(t).url, func(c *proxy.Config) {
 		c.Mount = append(c.Mount, echo)

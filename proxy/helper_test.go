@@ -27,8 +27,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A server that has refused a request waits half a second for the client.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"),          // a server that refused waits half a second for the client
+		goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"), // gorm never stops its cache
+	)
 }
 
 // people is a Sessions in memory.

@@ -98,7 +98,7 @@ func TestThePortalsStatusIsKept(t *testing.T) {
 func TestGinDoesNotThinkForItself(t *testing.T) {
 	g := open(t, record(t).url, func(c *proxy.Config) {
 		c.Mount = append(c.Mount, func(own *gin.RouterGroup) {
-			own.GET("/own", func(c *gin.Context) { c.String(200, c.ClientIP()) })
+			own.GET("/.portcullis/own", func(c *gin.Context) { c.String(200, c.ClientIP()) })
 		})
 	})
 	if res := g.get(t, "/.portcullis/own", "X-Forwarded-For: 1.2.3.4", "X-Real-IP: 1.2.3.4"); res.Code != 200 || res.Text != "127.0.0.1" {
