@@ -20,3 +20,200 @@
 // The package does not decide who may enter: that is what package directory
 // makes of the facts that were pushed.
 package scim
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+)
+
+// Prefix is the path below which every connection has its base URL.
+const Prefix = "/scim/v2/"
+
+// Directory is what the endpoint asks of the directory. Its verbs decide what
+// a push means for people, and write it down in one transaction each.
+type Directory interface {
+	Provision(ctx context.Context, by audit.Actor, connection string, r directory.Record) (directory.Person, error)
+	Revise(ctx context.Context, by audit.Actor, connection, id string,
+		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Person, error)
+	Delete(ctx context.Context, by audit.Actor, connection, id string) error
+	Person(ctx context.Context, connection, id string) (directory.Person, error)
+	People(ctx context.Context, q directory.Query) ([]directory.Person, int, error)
+	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
+
+	ProvisionGroup(ctx context.Context, by audit.Actor, connection, name, externalID string, members []string) (directory.Group, error)
+	ReviseGroup(ctx context.Context, by audit.Actor, connection, id string,
+		edit func(directory.Group) (directory.GroupEdit, error)) (directory.Group, error)
+	DeleteGroup(ctx context.Context, by audit.Actor, connection, id string) error
+	Group(ctx context.Context, connection, id string) (directory.Group, error)
+	Groups(ctx context.Context, q directory.Query) ([]directory.Group, int, error)
+	Members(ctx context.Context, group string) ([]directory.Member, error)
+}
+
+// Connection is an identity provider that may push. Whoever is not in
+// [Config.Connections] has no SCIM.
+type Connection struct {
+	ID string
+	// Attributes are those of the portal's own schema extension: name → string,
+	// boolean, integer, decimal or dateTime.
+	Attributes map[string]string
+}
+
+// Config is what an Endpoint needs.
+type Config struct {
+	PublicURL   *url.URL                   // required; where locations point to
+	Directory   Directory                  // required
+	Tokens      TokenStore                 // required
+	Connections []Connection               // those that may push
+	Limit       Limit                      // of each connection
+	Address     func(*http.Request) string // the client's network address; defaults to that of the peer
+	Now         func() time.Time           // defaults to time.Now
+	Log         *slog.Logger               // defaults to discarding
+}
+
+// Endpoint is the http.Handler of everything below [Prefix]. It is safe for
+// concurrent use.
+type Endpoint struct {
+	directory Directory
+	tokens    *Tokens
+	sites     map[string]*site
+	address   func(*http.Request) string
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// site is the endpoint of one connection.
+type site struct {
+	connection  string
+	base        string // absolute, without a slash at the end
+	user, group *resourceType
+	limit       *bucket
+}
+
+// New makes an Endpoint. A portal attribute whose name SCIM does not allow
+// (RFC 7643, section 2.1) is left out and logged: package config refuses it.
+func New(c Config) *Endpoint {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Address == nil {
+		c.Address = peer
+	}
+	if c.Limit.PerSecond <= 0 {
+		c.Limit.PerSecond = 200
+	}
+	if c.Limit.Burst <= 0 {
+		c.Limit.Burst = 5000
+	}
+	e := &Endpoint{
+		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
+		sites: make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+	}
+	for _, conn := range c.Connections {
+		e.sites[conn.ID] = &site{
+			connection: conn.ID, base: c.PublicURL.JoinPath(Prefix, conn.ID).String(), limit: newBucket(c.Limit),
+			user: userType(e.declared(conn)), group: groupType(),
+		}
+	}
+	return e
+}
+
+// declared are the portal attributes that can be served.
+func (e *Endpoint) declared(c Connection) map[string]string {
+	name := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+	out, seen := make(map[string]string), make(map[string]bool)
+	for _, attr := range sortedKeys(c.Attributes) {
+		if lower := strings.ToLower(attr); !name.MatchString(attr) || seen[lower] {
+			e.log.WarnContext(context.Background(), "portal attribute left out: not a SCIM attribute name",
+				slog.String("connection", c.ID), slog.String("attribute", attr))
+		} else {
+			out[attr], seen[lower] = c.Attributes[attr], true
+		}
+	}
+	return out
+}
+
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// call is one request that has been let in.
+type call struct {
+	*Endpoint
+
+	site  *site
+	w     http.ResponseWriter
+	r     *http.Request
+	by    audit.Actor
+	query url.Values
+}
+
+// ServeHTTP takes the full path, /scim/v2/{connection}/… .
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := e.serve(w, r); err != nil {
+		e.fail(r.Context(), w, err)
+	}
+}
+
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) error {
+	below, ok := strings.CutPrefix(r.URL.Path, Prefix)
+	connection, rest, _ := strings.Cut(below, "/")
+	if !ok {
+		return fault.New(fault.NotFound, "no such endpoint")
+	}
+	// Who asks comes before what there is: a stranger learns of no connection.
+	token, err := e.tokens.Verify(r.Context(), connection, bearer(r))
+	if err != nil {
+		return err
+	}
+	s, ok := e.sites[connection]
+	if !ok {
+		return errToken()
+	}
+	if wait := s.limit.take(e.now()); wait > 0 {
+		return &refusal{
+			status: http.StatusTooManyRequests, retry: wait,
+			err: fault.New(fault.Unavailable, "too many requests of this connection"),
+		}
+	}
+	// ParseQuery and not Query: that one drops what it cannot read, a filter too.
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return invalid(typeValue, "the query string cannot be read")
+	}
+	c := &call{
+		Endpoint: e, site: s, w: w, r: r, query: query,
+		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
+	}
+	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context
+}
+
+// bearer gives the token of the one Authorization header (RFC 6750, section
+// 2.1). A token in a cookie, a form or the query is none.
+func bearer(r *http.Request) string {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}

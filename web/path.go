@@ -130,11 +130,11 @@ func unhex(c byte) byte {
 
 // Reserved reports whether a decoded path is the gate's own: [Prefix] and
 // everything below it, in any case.
-func Reserved(decoded string) bool { return below(decoded, Prefix) }
+func Reserved(decoded string) bool { return Below(decoded, Prefix) }
 
-// below reports whether path is prefix, in any case, or has it as its first
-// segments.
-func below(path, prefix string) bool {
+// Below reports whether a decoded path is prefix, in any case, or has it as
+// its first segments.
+func Below(path, prefix string) bool {
 	if len(path) < len(prefix) || !strings.EqualFold(path[:len(prefix)], prefix) {
 		return false
 	}

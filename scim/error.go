@@ -1,0 +1,151 @@
+package scim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	liberrors "github.com/elimity-com/scim/errors"
+
+	"portcullis/fault"
+)
+
+const errorSchema = "urn:ietf:params:scim:api:messages:2.0:Error"
+
+// The detail error keywords of RFC 7644, section 3.12, table 9.
+const (
+	typeFilter     = "invalidFilter"
+	typeTooMany    = "tooMany"
+	typeUniqueness = "uniqueness"
+	typeMutability = "mutability"
+	typeSyntax     = "invalidSyntax"
+	typePath       = "invalidPath"
+	typeNoTarget   = "noTarget"
+	typeValue      = "invalidValue"
+)
+
+// refusal is a fault that knows more of RFC 7644, section 3.12 than its kind
+// says: the status, the scimType, or when to come again.
+type refusal struct {
+	status   int // 0: by the kind of the fault
+	scimType string
+	allow    string        // of a 405
+	retry    time.Duration // of a 429
+	err      error
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// invalid is a 400 with a scimType. The message is shown to the client.
+func invalid(scimType, format string, args ...any) error {
+	return &refusal{scimType: scimType, err: fault.New(fault.Invalid, format, args...)}
+}
+
+// answered is an error of a status that no kind of fault stands for.
+func answered(status int, format string, args ...any) error {
+	return &refusal{status: status, err: fault.New(fault.Invalid, format, args...)}
+}
+
+// libraryError carries over what the library found wrong with a resource.
+func libraryError(e *liberrors.ScimError) error {
+	if e == nil {
+		return nil
+	}
+	return &refusal{scimType: string(e.ScimType), err: fault.New(fault.Invalid, "%s", e.Detail)}
+}
+
+// wireError is the body of RFC 7644, section 3.12. Status is a string there.
+type wireError struct {
+	Schemas  []string `json:"schemas"`
+	ScimType string   `json:"scimType,omitempty"`
+	Detail   string   `json:"detail,omitempty"`
+	Status   string   `json:"status"`
+}
+
+// statusOf is the one translation of a fault's kind.
+func statusOf(kind fault.Kind) (status int, scimType string) {
+	switch kind {
+	case fault.NotFound:
+		return http.StatusNotFound, ""
+	case fault.Conflict:
+		return http.StatusConflict, typeUniqueness
+	case fault.Invalid:
+		return http.StatusBadRequest, typeValue
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized, ""
+	case fault.Forbidden:
+		return http.StatusForbidden, ""
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable, ""
+	case fault.TooLarge:
+		return http.StatusRequestEntityTooLarge, ""
+	case fault.Precondition:
+		return http.StatusPreconditionFailed, ""
+	default:
+		return http.StatusInternalServerError, ""
+	}
+}
+
+// fail answers with err. What nobody classified is a 500 without a word of the
+// error's own; the log has it.
+func (e *Endpoint) fail(ctx context.Context, w http.ResponseWriter, err error) {
+	status, scimType := statusOf(fault.KindOf(err))
+	h := w.Header()
+	if r, ok := errors.AsType[*refusal](err); ok {
+		if r.status != 0 {
+			status, scimType = r.status, ""
+		}
+		if r.scimType != "" {
+			scimType = r.scimType
+		}
+		if r.allow != "" {
+			h.Set("Allow", r.allow)
+		}
+		if r.retry > 0 {
+			h.Set("Retry-After", strconv.Itoa(int((r.retry+time.Second-1)/time.Second)))
+		}
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="scim"`)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", "5")
+		e.log.WarnContext(ctx, "scim request refused: a dependency is away", slog.Any("error", err))
+	case http.StatusRequestEntityTooLarge:
+		h.Set("Connection", "close")
+	case http.StatusInternalServerError:
+		e.log.ErrorContext(ctx, "scim request failed", slog.Any("error", err))
+	}
+	e.write(ctx, w, status, wireError{
+		Schemas: []string{errorSchema}, ScimType: scimType, Detail: fault.Message(err), Status: strconv.Itoa(status),
+	})
+}
+
+// write answers with a JSON document; a nil one is an empty body.
+func (e *Endpoint) write(ctx context.Context, w http.ResponseWriter, status int, doc any) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if doc == nil {
+		w.WriteHeader(status)
+		return
+	}
+	body, err := json.Marshal(doc)
+	if err != nil { // every document here is made of maps, lists and scalars
+		e.log.ErrorContext(ctx, "scim answer cannot be encoded", slog.Any("error", fmt.Errorf("marshal: %w", err)))
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	h.Set("Content-Type", "application/scim+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		e.log.DebugContext(ctx, "scim answer was not taken", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,139 @@
+package scim
+
+import (
+	"strings"
+
+	"github.com/elimity-com/scim/optional"
+	"github.com/elimity-com/scim/schema"
+
+	"portcullis/directory"
+)
+
+// The schema URNs that the endpoint speaks.
+const (
+	userURN       = schema.UserSchema
+	groupURN      = schema.GroupSchema
+	enterpriseURN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+	portalURN     = directory.PortalURN
+)
+
+// resourceType is what the endpoint knows of Users or of Groups: the schemas
+// of one connection, with the common attributes of RFC 7643, section 3.1.
+type resourceType struct {
+	name       string // User, Group
+	endpoint   string // Users, Groups
+	core       schema.Schema
+	common     schema.Attributes // id, externalId, meta, schemas
+	extensions []schema.Schema
+}
+
+// field is a resolved attribute: where it stands and what it is.
+type field struct {
+	urn  string // of the extension it stands in; empty for the core
+	attr schema.CoreAttribute
+}
+
+func groupType() *resourceType {
+	return &resourceType{name: "Group", endpoint: "Groups", core: schema.CoreGroupSchema(), common: schema.CommonAttributes()}
+}
+
+// userType makes the user's type with the portal attributes that a connection
+// declares. A type that is not known counts as string: package config refuses
+// it before.
+func userType(attributes map[string]string) *resourceType {
+	t := &resourceType{
+		name: "User", endpoint: "Users", core: schema.CoreUserSchema(), common: schema.CommonAttributes(),
+		extensions: []schema.Schema{schema.ExtensionEnterpriseUser()},
+	}
+	t.core.Description = optional.NewString("User Account")
+	if len(attributes) > 0 {
+		t.extensions = append(t.extensions, portalSchema(attributes))
+	}
+	return t
+}
+
+func portalSchema(attributes map[string]string) schema.Schema {
+	s := schema.Schema{
+		ID: portalURN, Name: optional.NewString("Portal User"),
+		Description: optional.NewString("What the portal knows of a person beyond the standard attributes"),
+	}
+	for _, name := range sortedKeys(attributes) {
+		var p schema.SimpleParams
+		switch attributes[name] {
+		case "boolean":
+			p = schema.SimpleBooleanParams(schema.BooleanParams{Name: name})
+		case "integer":
+			p = schema.SimpleNumberParams(schema.NumberParams{Name: name, Type: schema.AttributeTypeInteger()})
+		case "decimal":
+			p = schema.SimpleNumberParams(schema.NumberParams{Name: name, Type: schema.AttributeTypeDecimal()})
+		case "dateTime":
+			p = schema.SimpleDateTimeParams(schema.DateTimeParams{Name: name})
+		default:
+			p = schema.SimpleStringParams(schema.StringParams{Name: name})
+		}
+		s.Attributes = append(s.Attributes, schema.SimpleCoreAttribute(p))
+	}
+	return s
+}
+
+// urn gives a schema URN of the type in its own spelling; the core's is empty.
+func (t *resourceType) urn(s string) (string, bool) {
+	if s == "" || strings.EqualFold(s, t.core.ID) {
+		return "", true
+	}
+	for _, x := range t.extensions {
+		if strings.EqualFold(s, x.ID) {
+			return x.ID, true
+		}
+	}
+	return "", false
+}
+
+// field finds an attribute by name. Without a URN it looks in the core first
+// and then in the extensions: clients send "manager" and "department" bare.
+func (t *resourceType) field(urn, name string) (field, bool) {
+	own, ok := t.urn(urn)
+	if !ok {
+		return field{}, false
+	}
+	if own == "" {
+		if a, ok := t.core.Attributes.ContainsAttribute(name); ok {
+			return field{attr: a}, true
+		}
+		if a, ok := t.common.ContainsAttribute(name); ok {
+			return field{attr: a}, true
+		}
+	}
+	for _, x := range t.extensions {
+		if own != x.ID && urn != "" {
+			continue
+		}
+		if a, ok := x.Attributes.ContainsAttribute(name); ok {
+			return field{urn: x.ID, attr: a}, true
+		}
+	}
+	return field{}, false
+}
+
+// splitURN takes a schema URN of the type off the front of a path, in any
+// spelling: the library's parser cannot read one that has a hyphen in it, or
+// one that stands alone.
+func (t *resourceType) splitURN(path string) (urn, rest string) {
+	for _, s := range append([]schema.Schema{t.core}, t.extensions...) {
+		if len(path) < len(s.ID) || !strings.EqualFold(path[:len(s.ID)], s.ID) {
+			continue
+		}
+		switch rest := path[len(s.ID):]; {
+		case rest == "":
+			return s.ID, ""
+		case rest[0] == ':' || rest[0] == '.':
+			return s.ID, rest[1:]
+		}
+	}
+	return "", path
+}
+
+// readOnly are the attributes that only the endpoint writes.
+func readOnly(a schema.CoreAttribute) bool {
+	return a.Mutability() == "readOnly" || a.Name() == "schemas"
+}
