@@ -28,6 +28,7 @@ func TestActiveInEveryDialect(t *testing.T) {
 		{"schemas beside it", `[{"op":"add","path":"schemas","value":["` + portalURN + `"]},{"op":"replace","path":"active","value":false}]`, `[{"op":"replace","value":{"active":true,"schemas":["x"]}}]`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			r := r.in(t)
 			id := r.create("active-" + string(rune('a'+i)) + "@example.com")
 			for _, step := range []struct {
 				ops  string
@@ -115,6 +116,7 @@ func TestMembersInEveryDialect(t *testing.T) {
 		{"twice in one list", `[{"op":"add","path":"members","value":[{"value":"$2"},{"value":"$2"}]}]`, []int{0, 1, 2}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			r := r.in(t)
 			group := r.group("g "+tc.name, ids[0], ids[1])
 			for range 2 { // a repeated push changes nothing
 				r.want(r.patch("/Groups/"+group, fill.Replace(tc.ops)), 204)
@@ -150,6 +152,7 @@ func TestMembershipIsNotChangedByHalves(t *testing.T) {
 		{"long id", `[{"op":"add","path":"members","value":[{"value":"` + strings.Repeat("x", 300) + `"}]}]`, "invalidValue"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			r := r.in(t)
 			if got := r.want(r.patch("/Groups/"+group, tc.ops), 400); got.text("scimType") != tc.kind {
 				t.Errorf("scimType = %q, want %q", got.text("scimType"), tc.kind)
 			}

@@ -122,6 +122,13 @@ func newRig(t testing.TB, change ...func(*scim.Config)) *rig {
 	return r
 }
 
+// in gives the same rig for another test: one that runs inside of the first.
+func (r *rig) in(t testing.TB) *rig {
+	c := *r
+	c.t = t
+	return &c
+}
+
 func (r *rig) token(connection string, life time.Duration) string {
 	r.t.Helper()
 	secret, _, err := r.tokens.Create(context.Background(), audit.Gate(), connection, "test", life)

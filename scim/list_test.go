@@ -68,6 +68,7 @@ func TestFilters(t *testing.T) {
 		{"/Groups", `members[value eq "` + ada + `"]`, []string{group}},
 	} {
 		t.Run(tc.filter, func(t *testing.T) {
+			r := r.in(t)
 			a := r.want(r.send("GET", tc.path+find(tc.filter), nil), 200)
 			var got []string
 			for _, res := range a.list("Resources") {

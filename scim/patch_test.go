@@ -58,6 +58,7 @@ func TestPatchOfAttributes(t *testing.T) {
 		{"unknown attributes are passed over", `[{"op":"Add","path":"companyName","value":"X"},{"op":"Add","path":"urn:x:y:2.0:User:z","value":"X"},{"op":"add","value":{"http://x.example/y":1,"title":"U"}}]`, `{"title":"U"}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			r := r.in(t)
 			name := "u" + string(rune('A'+i/26)) + string(rune('a'+i%26)) + "@example.com"
 			id := r.create(name, start)
 			var want map[string]any
@@ -116,6 +117,7 @@ func TestPatchIsAppliedWholeOrNotAtAll(t *testing.T) {
 		{"date that is none", `{"op":"add","path":"` + portalURN + `:rank","value":"high"}`, "invalidValue"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			r := r.in(t)
 			a := r.patch("/Users/"+id, "["+first+tc.op+"]")
 			if r.want(a, 400).text("scimType") != tc.kind {
 				t.Errorf("scimType = %q, want %q (%s)", a.text("scimType"), tc.kind, a.raw)

@@ -40,6 +40,7 @@ func TestEveryWrongCredentialIsTheSame401(t *testing.T) {
 		{"no connection", "", r.secret, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			r := r.in(t)
 			got := r.sendTo(tc.connection, tc.secret, "GET", tc.path, nil)
 			if got.status != 401 || got.raw != want.raw || got.header.Get("WWW-Authenticate") != want.header.Get("WWW-Authenticate") {
 				t.Errorf("answer = %d %s, want 401 %s", got.status, got.raw, want.raw)
@@ -52,6 +53,7 @@ func TestEveryWrongCredentialIsTheSame401(t *testing.T) {
 		{"form in the query", "X-Token", r.secret},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			r := r.in(t)
 			if got := r.sendTo("acme", "", "GET", "/Users?access_token="+r.secret, nil, tc.key, tc.value); got.status != 401 {
 				t.Errorf("status = %d, want 401", got.status)
 			}
