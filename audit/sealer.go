@@ -19,6 +19,9 @@ type Seal struct {
 
 // Store keeps the trail.
 type Store interface {
+	// Record adds an event that belongs to no other transaction.
+	Record(ctx context.Context, e Event) error
+
 	// LastSeal is the end of the chain, zero when it is empty.
 	LastSeal(ctx context.Context) (Seal, error)
 

@@ -27,6 +27,9 @@ type Record struct {
 // connection declares.
 const PortalURN = "urn:ietf:params:scim:schemas:extension:portal:2.0:User"
 
+// enterpriseURN is the extension of RFC 7643, section 4.3.
+const enterpriseURN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
 // portalAttributes picks the declared attributes out of a stored resource.
 func portalAttributes(resource []byte) map[string]any {
 	if len(resource) == 0 || !bytes.Contains(resource, []byte(PortalURN)) {
@@ -110,8 +113,14 @@ func linkOf(conn Connection, r Record) string {
 	case LinkUserName:
 		return strings.ToLower(r.UserName)
 	default:
-		value, _ := r.Attributes[conn.Link].(string)
-		return value
+		for _, in := range []any{r.Attributes, r.Attributes[enterpriseURN], r.Attributes[PortalURN]} {
+			if attributes, ok := in.(map[string]any); ok {
+				if value, ok := attributes[conn.Link].(string); ok {
+					return value
+				}
+			}
+		}
+		return ""
 	}
 }
 

@@ -13,3 +13,247 @@
 // The package does not decide who may enter, keeps no person, and logs no
 // token, code, state or cookie.
 package login
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/session"
+	"portcullis/web"
+)
+
+// Connection is how one organization's people sign in over OpenID Connect.
+type Connection struct {
+	ID           string   // required; stands in URLs
+	Organization string   // shown in the chooser
+	Domains      []string // e-mail domains that lead here
+	Issuer       string   // required; https, or http on loopback
+	ClientID     string   // required
+	ClientSecret string   // empty for a public client
+	Scopes       []string // defaults to openid profile email
+	Claims       Claims
+	Link         string // attribute on which a pushed record and a sign-in meet; defaults to externalId
+}
+
+// Claims names the claims that are read. Each is one member of the token,
+// exactly; the zero value stands for groups, email, name and roles.
+type Claims struct {
+	Groups string
+	Email  string
+	Name   string
+	Roles  string // app roles
+}
+
+// Limit bounds the sign-ins that one address starts. A failed one counts ten
+// times.
+type Limit struct {
+	PerSecond float64 // defaults to 10
+	Burst     float64 // defaults to 1000
+}
+
+// Directory decides who may enter.
+type Directory interface {
+	// SignIn fails with fault.Forbidden, in words for the person, when they
+	// may not enter.
+	SignIn(ctx context.Context, a directory.Assertion, reference string) (directory.SignedIn, error)
+}
+
+// Sessions keeps who is signed in.
+type Sessions interface {
+	Issue(ctx context.Context, in directory.SignedIn, client session.Client, idToken string) (token string, p *session.Principal, err error)
+	Verify(ctx context.Context, token string) (*session.Principal, error)
+	// End ends one session and gives its ID token and connection. A token
+	// that is not known is no error.
+	End(ctx context.Context, token string, by audit.Actor) (idToken, connection string, err error)
+}
+
+// Config is what a Login needs.
+type Config struct {
+	PublicURL   *url.URL     // required
+	Connections []Connection // required
+	Directory   Directory    // required
+	Sessions    Sessions     // required
+	Store       Store        // required
+	HTTP        *http.Client // transport and timeout towards identity providers; defaults to a guarded one of 5 s
+	Limit       Limit
+	Now         func() time.Time // defaults to time.Now
+	Log         *slog.Logger     // defaults to discarding
+}
+
+// BrowserCookie is the name of the cookie that binds attempts to a browser,
+// for [web.CookieName]. One serves all tabs.
+const BrowserCookie = "portcullis-signin"
+
+// Login is safe for concurrent use.
+type Login struct {
+	public    *url.URL
+	providers []*provider // in the order of the configuration
+	byID      map[string]*provider
+	directory Directory
+	sessions  Sessions
+	store     Store
+	limit     *limiter
+	forgery   *http.CrossOriginProtection
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// New makes a Login. It reaches no identity provider: one that is down does
+// not keep the gate from starting.
+func New(c Config) *Login {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Limit.PerSecond <= 0 {
+		c.Limit.PerSecond = 10
+	}
+	if c.Limit.Burst <= 0 {
+		c.Limit.Burst = 1000
+	}
+	l := &Login{
+		public: c.PublicURL, byID: make(map[string]*provider), directory: c.Directory, sessions: c.Sessions,
+		store: c.Store, limit: newLimiter(c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
+		now: c.Now, log: c.Log,
+	}
+	// Behind a proxy the Host header may not be ours; the public URL is. An
+	// origin that cannot be trusted this way leaves the check stricter.
+	_ = l.forgery.AddTrustedOrigin(c.PublicURL.Scheme + "://" + c.PublicURL.Host)
+	for _, conn := range c.Connections {
+		p := newProvider(conn.withDefaults(), c.HTTP, c.Now)
+		l.providers = append(l.providers, p)
+		l.byID[conn.ID] = p
+	}
+	return l
+}
+
+func (c Connection) withDefaults() Connection {
+	for _, d := range []struct {
+		name *string
+		text string
+	}{
+		{&c.Claims.Groups, "groups"},
+		{&c.Claims.Email, "email"},
+		{&c.Claims.Name, "name"},
+		{&c.Claims.Roles, "roles"},
+		{&c.Organization, c.ID},
+		{&c.Link, directory.LinkExternalID},
+	} {
+		if *d.name == "" {
+			*d.name = d.text
+		}
+	}
+	switch {
+	case len(c.Scopes) == 0:
+		c.Scopes = []string{"openid", "profile", "email"}
+	case !slices.Contains(c.Scopes, "openid"): // without it there is no ID token
+		c.Scopes = append([]string{"openid"}, c.Scopes...)
+	}
+	domains := make([]string, len(c.Domains))
+	for i, d := range c.Domains {
+		domains[i] = strings.ToLower(d)
+	}
+	c.Domains = domains
+	return c
+}
+
+// Mount registers the paths of signing in and out on g, the group of
+// [web.Prefix].
+func (l *Login) Mount(g *gin.RouterGroup) {
+	g.GET("/sign-in", web.Handle(l.log, l.choose))
+	g.POST("/sign-in", web.Handle(l.log, l.choose)) // keeps the e-mail out of the URL
+	g.GET("/sign-in/:connection", web.Handle(l.log, l.start))
+	g.GET("/oidc/:connection/callback", web.Handle(l.log, l.callback))
+	g.GET("/sign-out", web.Handle(l.log, l.confirmSignOut))
+	g.POST("/sign-out", web.Handle(l.log, l.signOut))
+}
+
+const (
+	signInPath  = web.Prefix + "/sign-in"
+	signOutPath = web.Prefix + "/sign-out"
+)
+
+func (l *Login) absolute(path string) string {
+	return l.public.Scheme + "://" + l.public.Host + path
+}
+
+func (l *Login) callbackURL(connection string) string {
+	return l.absolute(web.Prefix + "/oidc/" + connection + "/callback")
+}
+
+// Run keeps what is known of the identity providers fresh and removes old
+// attempts, until ctx ends; then it gives nil.
+func (l *Login) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, p := range l.providers {
+		wg.Go(func() { l.watch(ctx, p) })
+	}
+	wg.Go(func() { l.clean(ctx) })
+	wg.Wait()
+	for _, p := range l.providers {
+		p.client.CloseIdleConnections()
+	}
+	return nil
+}
+
+// watch discovers one identity provider again and again, less often while it
+// is away. It logs only when that changes.
+func (l *Login) watch(ctx context.Context, p *provider) {
+	backoff, healthy := firstBackoff, true
+	for {
+		err := p.refresh(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		wait := refreshEvery
+		switch {
+		case err != nil:
+			if healthy {
+				l.log.WarnContext(ctx, "identity provider is not usable", "connection", p.conn.ID, "error", err.Error())
+			}
+			healthy = false
+			wait, backoff = backoff, min(2*backoff, lastBackoff)
+		case !healthy:
+			l.log.InfoContext(ctx, "identity provider is usable again", "connection", p.conn.ID)
+			fallthrough
+		default:
+			backoff, healthy = firstBackoff, true
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+// clean removes attempts that nobody came back from.
+func (l *Login) clean(ctx context.Context) {
+	for pause(ctx, time.Minute) {
+		if err := l.store.DeleteAttempts(ctx, l.now().UTC()); err != nil && ctx.Err() == nil {
+			l.log.WarnContext(ctx, "old sign-in attempts not removed", "error", err.Error())
+		}
+	}
+}
+
+// pause waits, and says whether ctx is still there.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

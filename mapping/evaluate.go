@@ -83,7 +83,7 @@ func (p *Policy) run(s *scratch, f *Facts, _ time.Time) {
 	case s.verdict == deniedByRule:
 	case !granting:
 		s.verdict = nothingMatched
-	case s.roles.empty() && s.groups.empty() && (!s.before.empty() || !s.over.empty()):
+	case !s.connection.unrestricted && s.groups.empty() && !p.reachable(s):
 		s.verdict = nothingBelowCeiling
 	}
 	for r := range s.roles.all() {
@@ -191,6 +191,18 @@ func (p *Policy) ceiling(s *scratch) {
 		}
 	}
 	s.groups.remove(s.over)
+}
+
+// reachable reports whether the ceiling lets any granted role through. Denies
+// do not count here: with them, a deny of what the ceiling takes away anyhow
+// would turn a refusal into a sign-in with nothing.
+func (p *Policy) reachable(s *scratch) bool {
+	for n := range s.granted.all() {
+		if p.roles[n].closure.meets(s.connection.roles) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Policy) access(s *scratch) Access {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -47,16 +47,16 @@ func portal(tb testing.TB) *mapping.Policy {
 // files problems, warnings, NAME.access and NAME.explain are written by
 // -update.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
+	files, err := fs.Glob(os.DirFS("testdata"), "*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("Glob = %v, %v, want golden files", files, err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			want := readArchive(t, file)
+		t.Run(strings.TrimSuffix(file, ".txtar"), func(t *testing.T) {
+			want := readArchive(t, "testdata/"+file)
 			got := golden(t, want)
 			if *update {
-				if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+				if err := os.WriteFile("testdata/"+file, []byte(got.String()), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return

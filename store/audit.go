@@ -139,3 +139,8 @@ func (s auditStore) walk(ctx context.Context, query string, f func(audit.Event, 
 		}
 	}
 }
+
+// Record adds an event that belongs to no other transaction.
+func (s auditStore) Record(ctx context.Context, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error { return t.Audit(e) })
+}

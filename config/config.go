@@ -1,0 +1,199 @@
+// Package config reads portcullis.yaml: defaults, strict parsing, validation.
+//
+// [Load] gives a [Config] in which every value is filled in, checked and ready
+// to use, or [Problems]: every mistake of the file at once, each with its line
+// and column. What is not understood is refused, never ignored: unknown keys,
+// keys of later versions, values of the wrong type, aliases, second documents.
+//
+// Secrets never stand in the file. It names a file or an environment variable
+// for each, and a [Secret] cannot be printed, marshalled or logged by mistake.
+// No message repeats the value of a key that holds or names a secret.
+//
+// It is the only package of the product that reads the environment, and it
+// does so through a function that the caller hands in. It opens no connection
+// and writes nothing; whether an identity provider answers or a database is
+// there is asked by others. Only the command imports it: the rooms take their
+// own Config structs.
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is a portcullis.yaml that was understood and checked. Nothing
+// changes it after [Load]; it is safe for concurrent use.
+type Config struct {
+	Environment    string   // the mapping file's; defaults to prod
+	PublicURL      *url.URL // an origin: https, or http on loopback; lower-case host, no default port, empty path
+	Listen         string   // host:port of the public listener; defaults to 127.0.0.1:8080
+	OpsListen      string   // host:port of health and metrics; defaults to 127.0.0.1:9090, empty where the file says off
+	Upstream       Upstream
+	Database       Database
+	Keys           Keys
+	Mapping        Mapping
+	Connections    []Connection // at least one, in the order of the file; ids are unique
+	Sessions       Sessions
+	Routes         []Route        // in the order of the file; paths are unique
+	TrustedProxies []netip.Prefix // whose forwarding headers count; none by default
+	Limits         Limits
+
+	// Warnings are what an administrator should look at although it does not
+	// keep the gate from starting, such as a secret that everyone may read.
+	Warnings []Problem
+}
+
+// Upstream is the portal behind the gate.
+type Upstream struct {
+	URL      *url.URL // an origin: http or https, empty path
+	Audience string   // aud of the assertion; defaults to the origin of URL
+}
+
+// Database says where state is kept.
+type Database struct {
+	// URL is "sqlite:" and an absolute path, or a postgres:// URL, which may
+	// hold a password.
+	URL Secret
+}
+
+// SQLite gives the absolute path of the SQLite file, and false on PostgreSQL.
+func (d Database) SQLite() (string, bool) {
+	return strings.CutPrefix(d.URL.Reveal(), sqliteScheme)
+}
+
+// Keys names what wraps the keys and secrets in the database.
+type Keys struct {
+	// File is the absolute path of the wrapping key. On SQLite it defaults to
+	// gate.key beside portcullis.yaml; on PostgreSQL the file must name it,
+	// because every replica needs the same one.
+	File string
+}
+
+// Mapping names the mapping file.
+type Mapping struct {
+	File string // absolute; whether it is there and right is for package mapping to say
+}
+
+// Sessions bounds how long somebody stays signed in.
+type Sessions struct {
+	Idle     time.Duration // without a request; defaults to 15m, never above Absolute
+	Absolute time.Duration // since sign-in; defaults to 12h, at most 30 days
+}
+
+// Route is what the gate asks of requests below a path. Exactly one holds:
+// Public, a Require that is not empty, or neither: then it is enough to be
+// signed in, which carves a part out of a wider route.
+type Route struct {
+	Path    string // a canonical path prefix: decoded, starts with "/"
+	Public  bool   // for everybody, signed in or not
+	Require Require
+}
+
+// Require names what a person needs, in the words of the mapping file. It is
+// empty where nothing is needed but being signed in.
+type Require struct {
+	Roles []string
+	Tasks []string
+}
+
+// IsZero reports whether nothing is required.
+func (r Require) IsZero() bool { return len(r.Roles) == 0 && len(r.Tasks) == 0 }
+
+// Limits bounds how fast outsiders may ask.
+type Limits struct {
+	SCIM   Rate // requests of one connection; defaults to 200/s
+	SignIn Rate // sign-ins started from one address; defaults to 10/s
+}
+
+// Rate is how often something may happen.
+type Rate struct {
+	PerSecond float64 // above 0; 30/m is 0.5
+}
+
+// Connection is one identity provider of one organization.
+type Connection struct {
+	ID           string   // ^[a-z0-9][a-z0-9-]{0,62}$
+	Organization string   // defaults to ID
+	Domains      []string // e-mail domains, lower case; claimed by no other organization
+	Provisioning string   // JIT or BySCIM; defaults to JIT
+	Link         string   // SCIM attribute on which a SCIM record and a sign-in meet; defaults to externalId
+	OIDC         *OIDC    // nil where nobody signs in through the connection: it only receives SCIM
+	SCIM         SCIM
+}
+
+// The ways of provisioning, which say where people come from.
+const (
+	JIT    = "jit"  // a person is created when they first sign in
+	BySCIM = "scim" // only who was pushed over SCIM may sign in
+)
+
+// OIDC is a connection's OpenID provider and our client there.
+type OIDC struct {
+	Issuer       string   // exactly as in the file: it is compared with iss; https, or http on loopback
+	ClientID     string   // never empty
+	ClientSecret Secret   // never empty
+	Scopes       []string // defaults to openid, profile, email; openid is always among them
+	Claims       Claims
+}
+
+// Claims names the claims that facts are read from.
+type Claims struct {
+	Groups string // defaults to groups
+	Email  string // defaults to email
+	Name   string // defaults to name
+	Roles  string // application roles; defaults to roles
+}
+
+// SCIM says whether an identity provider may push people and groups.
+type SCIM struct {
+	Enabled bool
+
+	// Attributes are those of the portal's schema extension: a name each, and
+	// string, boolean, integer, decimal or dateTime (RFC 7643, section 2.3).
+	// Names are unique whatever their case. Never nil.
+	Attributes map[string]string
+}
+
+// maxSize bounds a configuration file, in bytes.
+const maxSize = 1 << 20
+
+// Load reads the file at path and the secrets that it names; env looks up an
+// environment variable, as os.LookupEnv does. The error is [Problems], except
+// for a file that cannot be read: that one wraps the reason (fs.ErrNotExist).
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator names the file on the command line
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return Parse(path, text, env)
+}
+
+// Parse is [Load] of text that is at hand. Relative paths in it are relative
+// to the folder of path, which need not exist; positions name path.
+func Parse(path string, text []byte, env func(string) (string, bool)) (*Config, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the configuration's folder: %w", err)
+	}
+	r := &reader{file: path, dir: filepath.Dir(abs), env: env}
+	c := &Config{}
+	if root := r.tree(text); root != nil {
+		c = r.config(root)
+	}
+	if len(r.problems) > 0 {
+		return nil, sorted(r.problems)
+	}
+	c.Warnings = sorted(r.warnings)
+	return c, nil
+}

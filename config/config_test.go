@@ -1,0 +1,176 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portcullis/config"
+)
+
+// secretValue is what the tests' variables hold. It must never be seen.
+const secretValue = "hunter2-Zq8vXw"
+
+// env is an environment with a secret, a database and an empty variable.
+func env(name string) (string, bool) {
+	v, ok := map[string]string{
+		"SECRET":              secretValue,
+		"PARTNER_SECRET":      secretValue + "-partner",
+		"PORTCULLIS_DATABASE": "postgres://gate:" + secretValue + "@db.example/portcullis",
+		"SQLITE":              "sqlite:state.db",
+		"EMPTY":               "",
+		"LINES":               "one\ntwo",
+		"NOT_A_DSN":           secretValue,
+	}[name]
+	return v, ok
+}
+
+// minimal is the smallest file of the contract.
+const minimal = `public_url: http://127.0.0.1:8080
+upstream: {url: "http://127.0.0.1:3000"}
+database: {url: "sqlite:portcullis.db"}
+mapping: {file: mapping.yaml}
+connections:
+  - id: acme-entra
+    oidc: {issuer: "https://id.example.com", client_id: gate, client_secret_env: SECRET}
+`
+
+// folder makes a folder with files.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func mustURL(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestMinimalFileGetsEveryDefault(t *testing.T) {
+	dir := folder(t, map[string]string{"portcullis.yaml": minimal})
+	got, err := config.Load(filepath.Join(dir, "portcullis.yaml"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		Environment: "prod",
+		PublicURL:   mustURL(t, "http://127.0.0.1:8080"),
+		Listen:      "127.0.0.1:8080",
+		OpsListen:   "127.0.0.1:9090",
+		Upstream:    config.Upstream{URL: mustURL(t, "http://127.0.0.1:3000"), Audience: "http://127.0.0.1:3000"},
+		Database:    config.Database{URL: config.NewSecret("sqlite:" + filepath.Join(dir, "portcullis.db"))},
+		Keys:        config.Keys{File: filepath.Join(dir, "gate.key")},
+		Mapping:     config.Mapping{File: filepath.Join(dir, "mapping.yaml")},
+		Connections: []config.Connection{{
+			ID: "acme-entra", Organization: "acme-entra", Provisioning: config.JIT, Link: "externalId",
+			OIDC: &config.OIDC{
+				Issuer: "https://id.example.com", ClientID: "gate", ClientSecret: config.NewSecret(secretValue),
+				Scopes: []string{"openid", "profile", "email"},
+				Claims: config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles"},
+			},
+			SCIM: config.SCIM{Attributes: map[string]string{}},
+		}},
+		Sessions: config.Sessions{Idle: 15 * time.Minute, Absolute: 12 * time.Hour},
+		Limits:   config.Limits{SCIM: config.Rate{PerSecond: 200}, SignIn: config.Rate{PerSecond: 10}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Load (-want +got):\n%s", diff)
+	}
+	if path, ok := got.Database.SQLite(); !ok || path != filepath.Join(dir, "portcullis.db") {
+		t.Errorf("SQLite() = %q, %v, want the file beside the configuration", path, ok)
+	}
+}
+
+func TestFullFileIsUnderstood(t *testing.T) {
+	text, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := folder(t, map[string]string{"portcullis.yaml": string(text), "secrets/acme": "from-a-file\n"})
+	got, err := config.Load(filepath.Join(dir, "portcullis.yaml"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		Environment: "uat",
+		PublicURL:   mustURL(t, "https://portal.example.com"),
+		Listen:      "0.0.0.0:8443",
+		OpsListen:   "127.0.0.1:9091",
+		Upstream:    config.Upstream{URL: mustURL(t, "http://portal.internal:3000"), Audience: "portal"},
+		Database:    config.Database{URL: config.NewSecret("postgres://gate:" + secretValue + "@db.example/portcullis")},
+		Keys:        config.Keys{File: "/var/lib/portcullis/gate.key"},
+		Mapping:     config.Mapping{File: filepath.Join(dir, "mapping.yaml")},
+		Sessions:    config.Sessions{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
+		Routes: []config.Route{
+			{Path: "/assets/", Public: true},
+			{Path: "/assets/internal/"},
+			{Path: "/reports/", Require: config.Require{Tasks: []string{"report.view"}}},
+			{Path: "/admin/", Require: config.Require{Roles: []string{"user-admin"}, Tasks: []string{"users.view"}}},
+		},
+		TrustedProxies: []netip.Prefix{
+			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
+		},
+		Limits: config.Limits{SCIM: config.Rate{PerSecond: 100}, SignIn: config.Rate{PerSecond: 0.5}},
+		Connections: []config.Connection{
+			{
+				ID: "acme-entra", Organization: "Acme", Domains: []string{"acme.example", "acme-funds.example"},
+				Provisioning: config.BySCIM, Link: "userName",
+				OIDC: &config.OIDC{
+					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),
+					Scopes: []string{"openid", "profile", "email"},
+					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles"},
+				},
+				SCIM: config.SCIM{Enabled: true, Attributes: map[string]string{"tag": "string", "vip": "boolean"}},
+			},
+			{
+				ID: "partner", Organization: "partner", Domains: []string{"partner.example"}, Provisioning: config.JIT, Link: "externalId",
+				OIDC: &config.OIDC{
+					Issuer: "https://id.partner.example", ClientID: "4711", ClientSecret: config.NewSecret(secretValue + "-partner"),
+					Scopes: []string{"openid", "profile", "email"},
+					Claims: config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles"},
+				},
+				SCIM: config.SCIM{Attributes: map[string]string{}},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("Load (-want +got):\n%s", diff)
+	}
+	if _, ok := got.Database.SQLite(); ok {
+		t.Error("SQLite() says yes to a PostgreSQL URL")
+	}
+}
+
+func TestFileThatCannotBeReadIsNoProblemOfItsText(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "portcullis.yaml"), env)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load = %v, want fs.ErrNotExist", err)
+	}
+	if _, err = config.Load(t.TempDir(), env); err == nil {
+		t.Error("Load of a folder gives no error")
+	}
+	if _, ok := errors.AsType[config.Problems](err); ok {
+		t.Errorf("Load of a folder = %v, want another error than Problems", err)
+	}
+}

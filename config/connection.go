@@ -1,0 +1,227 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// connections reads the identity providers.
+func (s section) connections() []Connection {
+	const k, want = "connections", "a list of at least one connection"
+	s.missing(k, want)
+	if n := s.get(k); n != nil && n.kind == list && len(n.items) == 0 {
+		s.r.problem(n.line, n.col, "%s: want at least one connection, got an empty list", s.key(k))
+	}
+	var out []Connection
+	lines := map[string]int{}
+	owners := map[string]claim{}
+	for _, it := range s.items(k, want) {
+		cs := s.r.section(it.node, it.key, shape{
+			keys:  []string{"id", "organization", "domains", "provisioning", "link", "oidc", "scim"},
+			later: []string{"guard", "title", "ceiling"},
+			hints: map[string]string{"saml": "SAML is not understood by this version: a connection signs people in over oidc"},
+		})
+		c := cs.connection()
+		if n := cs.get("id"); n != nil && c.ID != "" {
+			if line, twice := lines[c.ID]; twice {
+				s.r.problem(n.line, n.col, "%s: want each id once, got %s again (first at line %d)", cs.key("id"), show(c.ID), line)
+			}
+			lines[c.ID] = n.line
+		}
+		cs.domains(&c, owners)
+		out = append(out, c)
+	}
+	return out
+}
+
+// connection reads one identity provider, but for its domains.
+func (s section) connection() Connection {
+	const id = "lower-case letters, digits and -, at most 63, starting with a letter or digit"
+	s.missing("id", id)
+	c := Connection{
+		ID:           s.text("id", id, "", idShape.MatchString),
+		Provisioning: s.choice("provisioning", JIT, BySCIM),
+		OIDC:         s.oidc(),
+		SCIM:         s.scim(),
+	}
+	c.Organization = s.text("organization", "a name", c.ID, visible)
+	c.Link = s.link(c.SCIM)
+	if n := s.get("provisioning"); c.Provisioning == BySCIM && !c.SCIM.Enabled && n != nil {
+		s.r.problem(n.line, n.col, `%s: want scim: {enabled: true} in the connection with "scim", got SCIM turned off`, s.key("provisioning"))
+	}
+	switch saml := s.at.has("saml"); {
+	case s.absent, s.has("oidc"), saml:
+	case c.SCIM.Enabled:
+		s.r.warn(s.at, "%s: nobody can sign in here: it has no oidc and only receives SCIM", s.path)
+	default:
+		s.missing("oidc", "the identity provider, {issuer: …, client_id: …, client_secret_file: …}")
+	}
+	return c
+}
+
+// has reports whether a mapping has a key.
+func (n *node) has(key string) bool {
+	return slices.ContainsFunc(n.pairs, func(p pair) bool { return p.key.text == key })
+}
+
+// claim is who claimed an e-mail domain first.
+type claim struct{ organization, connection string }
+
+// domains reads the e-mail domains of c. An address must lead to one
+// organization alone, whoever wrote the file.
+func (s section) domains(c *Connection, owners map[string]claim) {
+	const want, each = "a list of e-mail domains", "an e-mail domain such as example.com (xn--… for letters beyond ASCII)"
+	c.Domains = s.texts("domains", want, each, emailDomain)
+	n := s.get("domains")
+	if n == nil {
+		return
+	}
+	for i, it := range n.items {
+		d, ok := emailDomain(it.text)
+		if !ok || it.kind != text {
+			continue
+		}
+		owner, claimed := owners[d]
+		if !claimed {
+			owners[d] = claim{c.Organization, s.path}
+		} else if owner.organization != c.Organization {
+			s.r.problem(it.line, it.col, "%s[%d]: want a domain of one organization, got %s, which is of %s (%s)",
+				s.key("domains"), i, show(d), show(owner.organization), owner.connection)
+		}
+	}
+}
+
+// link reads the attribute on which a SCIM record and a sign-in meet. It must
+// tell people apart and must not be an e-mail address, which is never identity.
+func (s section) link(sc SCIM) string {
+	names := []string{"externalId", "userName", "employeeNumber"}
+	for _, name := range slices.Sorted(maps.Keys(sc.Attributes)) {
+		if sc.Attributes[name] == "string" {
+			names = append(names, name)
+		}
+	}
+	return scalar(s, "link", "externalId, userName, employeeNumber or a string of scim.attributes", names[0], func(v string) (string, bool) {
+		for _, name := range names {
+			if strings.EqualFold(v, name) { // RFC 7643, section 2.1: attribute names are case insensitive
+				return name, true
+			}
+		}
+		return "", false
+	})
+}
+
+// oidc reads the OpenID provider; nil where the connection has none.
+func (s section) oidc() *OIDC {
+	n := s.get("oidc")
+	if n == nil {
+		return nil
+	}
+	o := s.sub("oidc", shape{
+		keys:  []string{"issuer", "client_id", "client_secret_file", "client_secret_env", "scopes", "claims"},
+		later: []string{"private_key_file", "public_client", "graph", "allow_private_addresses", "acr", "acr_values", "max_age"},
+		hints: map[string]string{
+			"client_secret": "want the secret in a file or an environment variable that client_secret_file or client_secret_env names, got it in this file",
+		},
+	})
+	o.missing("client_id", "the id of our client there")
+	if !o.has("client_secret_file") && !o.has("client_secret_env") && !o.at.has("client_secret") {
+		o.missing("client_secret_file", "the path of a file (or client_secret_env, an environment variable)")
+	}
+	return &OIDC{
+		Issuer:       o.issuer(),
+		ClientID:     o.text("client_id", "the id of our client there", "", visible),
+		ClientSecret: o.secret("client_secret_file", "client_secret_env"),
+		Scopes:       o.scopes(),
+		Claims:       o.claims(),
+	}
+}
+
+// issuer reads the issuer, which stays as it was written: it is compared with
+// iss character by character (OpenID Connect Discovery 1.0, section 4.3).
+func (s section) issuer() string {
+	const k, want = "issuer", "an https URL without a query (http on loopback only)"
+	s.missing(k, want)
+	n := s.get(k)
+	if n == nil {
+		return ""
+	}
+	if n.kind != text {
+		s.r.wrong(n, s.key(k), want)
+		return ""
+	}
+	u, got := webURL(n.text)
+	if got == "" && u.Scheme == "http" && !loopback(strings.ToLower(u.Hostname())) {
+		got = show(n.text)
+	}
+	if got != "" {
+		s.r.problem(n.line, n.col, "%s: want %s, got %s", s.key(k), want, got)
+		return ""
+	}
+	return n.text
+}
+
+// scopes reads what is asked for. Without openid it would not be OpenID
+// Connect (OpenID Connect Core 1.0, section 3.1.2.1), so it is always there.
+func (s section) scopes() []string {
+	const openID = "openid"
+	if !s.has("scopes") {
+		return []string{openID, "profile", "email"}
+	}
+	out := s.texts("scopes", "a list of scopes", "a scope (RFC 6749, section 3.3)", func(v string) (string, bool) {
+		return v, v != "" && len(v) <= 255 && !strings.ContainsFunc(v, func(c rune) bool {
+			return c <= ' ' || c > '~' || c == '"' || c == '\\'
+		})
+	})
+	if !slices.Contains(out, openID) {
+		out = slices.Insert(out, 0, openID)
+	}
+	return out
+}
+
+func (s section) claims() Claims {
+	const want = "the name of a claim"
+	c := s.sub("claims", shape{keys: []string{"groups", "email", "name", "roles"}})
+	return Claims{
+		Groups: c.text("groups", want, "groups", visible),
+		Email:  c.text("email", want, "email", visible),
+		Name:   c.text("name", want, "name", visible),
+		Roles:  c.text("roles", want, "roles", visible),
+	}
+}
+
+func (s section) scim() SCIM {
+	sc := s.sub("scim", shape{keys: []string{"enabled", "attributes"}, later: []string{"guard", "oauth"}})
+	out := SCIM{Enabled: sc.flag("enabled"), Attributes: map[string]string{}}
+	n := sc.get("attributes")
+	if n == nil {
+		return out
+	}
+	key := sc.key("attributes")
+	if n.kind != mapping {
+		s.r.wrong(n, key, "a mapping of names to types")
+		return out
+	}
+	types := []string{"string", "boolean", "integer", "decimal", "dateTime"}
+	lines := map[string]int{}
+	for _, p := range n.pairs {
+		name, folded := p.key.text, strings.ToLower(p.key.text)
+		at := fmt.Sprintf("%s.%s", key, printable(name))
+		line, twice := lines[folded]
+		lines[folded] = p.key.line
+		switch {
+		case !attributeShape.MatchString(name):
+			s.r.problem(p.key.line, p.key.col, "%s: want a name of letters, digits, - and _ that starts with a letter, got another", at)
+		case slices.Contains([]string{"id", "schemas", "meta", "externalid", "username", "employeenumber"}, folded):
+			s.r.problem(p.key.line, p.key.col, "%s: want a name of your own, got one of SCIM's", at)
+		case twice:
+			s.r.problem(p.key.line, p.key.col, "%s: want each name once, whatever its case, got it again (first at line %d)", at, line)
+		case p.value.kind != text || !slices.Contains(types, p.value.text):
+			s.r.wrong(p.value, at, strings.Join(types[:4], ", ")+" or "+types[4])
+		default:
+			out.Attributes[name] = p.value.text
+		}
+	}
+	return out
+}

@@ -1,0 +1,350 @@
+package login_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/login"
+	"portcullis/session"
+	"portcullis/web"
+)
+
+// gate is the package on a real listener, with fakes around it.
+type gate struct {
+	t        *testing.T
+	login    *login.Login
+	public   *url.URL
+	store    *attempts
+	people   *people
+	sessions *sessions
+	log      *syncBuffer
+	idps     []*idp
+	skip     atomic.Int64 // nanoseconds that the clock is ahead
+}
+
+func (g *gate) now() time.Time          { return time.Now().Add(time.Duration(g.skip.Load())) }
+func (g *gate) advance(d time.Duration) { g.skip.Add(int64(d)) }
+func (g *gate) callback(conn string) string {
+	return g.public.String() + "/.portcullis/oidc/" + conn + "/callback"
+}
+
+// connection is how the gate knows an identity provider.
+func connection(p *idp, id string, domains ...string) login.Connection {
+	return login.Connection{
+		ID: id, Organization: strings.ToUpper(id), Domains: domains, Issuer: p.issuer(),
+		ClientID: p.client.id, ClientSecret: p.client.secret,
+	}
+}
+
+// newGate starts a gate for these identity providers, named acme, beta, ….
+func newGate(t *testing.T, change func(*login.Config), idps ...*idp) *gate {
+	t.Helper()
+	gin.SetMode(gin.TestMode)
+	g := &gate{
+		t: t, store: &attempts{rows: map[string]login.Attempt{}}, people: &people{},
+		sessions: &sessions{alive: map[string]string{}}, log: &syncBuffer{}, idps: idps,
+	}
+	engine := gin.New()
+	server := httptest.NewServer(web.References(engine))
+	t.Cleanup(server.Close)
+	g.public, _ = url.Parse(server.URL)
+	c := login.Config{
+		PublicURL: g.public, Directory: g.people, Sessions: g.sessions, Store: g.store, Now: g.now,
+		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for i, p := range idps {
+		id := []string{"acme", "beta", "gamma"}[i]
+		p.now = g.now
+		c.Connections = append(c.Connections, connection(p, id, id+".example"))
+	}
+	if change != nil {
+		change(&c)
+	}
+	g.login = login.New(c)
+	g.login.Mount(engine.Group(web.Prefix))
+	t.Cleanup(g.checkLog)
+	t.Cleanup(func() { if t.Failed() { t.Log(g.log.String()) } })
+	return g
+}
+
+// checkLog is the law that no secret is ever logged, over every test.
+func (g *gate) checkLog() {
+	text := g.log.String()
+	secrets := g.sessions.tokens()
+	for _, p := range g.idps {
+		secrets = append(secrets, p.everSecret()...)
+		secrets = append(secrets, p.client.secret)
+	}
+	for _, s := range secrets {
+		if s != "" && strings.Contains(text, s) {
+			g.t.Errorf("the log holds the secret %q:\n%s", s, text)
+		}
+	}
+}
+
+// browser is a browser that follows redirects only when told.
+type browser struct {
+	t    *testing.T
+	http *http.Client
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	t.Cleanup(c.CloseIdleConnections)
+	return &browser{t: t, http: c}
+}
+
+type page struct {
+	*http.Response
+	body string
+}
+
+func (b *browser) do(method, target string, form url.Values, header ...string) page {
+	b.t.Helper()
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	req, err := http.NewRequestWithContext(b.t.Context(), method, target, body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	req.Header.Set("Accept", "text/html")
+	req.Header.Set("User-Agent", "test browser")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := b.http.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return page{res, string(text)}
+}
+
+func (b *browser) get(target string) page { b.t.Helper(); return b.do(http.MethodGet, target, nil) }
+
+// location is where a redirect leads, absolute.
+func (p page) location(t *testing.T) string {
+	t.Helper()
+	u, err := p.Location()
+	if err != nil {
+		t.Fatalf("status %d without a redirect: %s", p.StatusCode, p.body)
+	}
+	return u.String()
+}
+
+// signIn goes from the gate's sign-in to the answer of its callback.
+func (b *browser) signIn(g *gate, path string) page {
+	b.t.Helper()
+	return b.get(b.authorize(g, path))
+}
+
+// authorize goes to the identity provider and gives the URL that it sends
+// the browser back to.
+func (b *browser) authorize(g *gate, path string) string {
+	b.t.Helper()
+	return b.get(b.get(g.public.String() + path).location(b.t)).location(b.t)
+}
+
+func (b *browser) cookies(g *gate) map[string]string {
+	out := map[string]string{}
+	for _, c := range b.http.Jar.Cookies(g.public) {
+		out[c.Name] = c.Value
+	}
+	return out
+}
+
+// refused checks that an answer lets nobody in and says so in words.
+func (g *gate) refused(t *testing.T, p page, status int, words string) {
+	t.Helper()
+	if p.StatusCode != status || !strings.Contains(p.body, words) {
+		t.Errorf("status %d, want %d with %q in:\n%s", p.StatusCode, status, words, p.body)
+	}
+	if !strings.Contains(p.body, p.Header.Get(web.ReferenceHeader)) {
+		t.Errorf("the page does not show its reference")
+	}
+	for _, c := range p.Cookies() {
+		if c.Name == "portcullis" && c.Value != "" {
+			t.Errorf("a session cookie was set")
+		}
+	}
+	if n := len(g.sessions.tokens()); n != 0 {
+		t.Errorf("%d sessions were issued", n)
+	}
+}
+
+// attempts is a login.Store in memory.
+type attempts struct {
+	mu   sync.Mutex
+	rows map[string]login.Attempt
+	down bool
+}
+
+func (s *attempts) InsertAttempt(_ context.Context, a login.Attempt) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return fault.New(fault.Unavailable, "database is away")
+	}
+	s.rows[string(a.StateHash)] = a
+	return nil
+}
+
+func (s *attempts) ConsumeAttempt(_ context.Context, hash []byte, now time.Time) (login.Attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.rows[string(hash)]
+	delete(s.rows, string(hash))
+	if !ok || !a.Expires.After(now) {
+		return login.Attempt{}, fault.New(fault.NotFound, "no such attempt")
+	}
+	return a, nil
+}
+
+func (s *attempts) DeleteAttempts(_ context.Context, before time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, a := range s.rows {
+		if a.Expires.Before(before) {
+			delete(s.rows, k)
+		}
+	}
+	return nil
+}
+
+func (s *attempts) all() []login.Attempt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []login.Attempt
+	for _, a := range s.rows {
+		out = append(out, a)
+	}
+	return out
+}
+
+// people lets everybody in, or nobody.
+type people struct {
+	mu     sync.Mutex
+	seen   []directory.Assertion
+	refuse error
+}
+
+func (d *people) SignIn(_ context.Context, a directory.Assertion, _ string) (directory.SignedIn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refuse != nil {
+		return directory.SignedIn{}, d.refuse
+	}
+	d.seen = append(d.seen, a)
+	return directory.SignedIn{Person: directory.Person{ID: "p-" + a.Subject, Connection: a.Connection, Name: a.Name}, Assertion: a}, nil
+}
+
+func (d *people) last(t *testing.T) directory.Assertion {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.seen) == 0 {
+		t.Fatal("nobody signed in")
+	}
+	return d.seen[len(d.seen)-1]
+}
+
+// sessions keeps sessions in memory.
+type sessions struct {
+	mu       sync.Mutex
+	alive    map[string]string // token → connection
+	idTokens map[string]string
+	issued   []string
+	ended    []string
+	client   session.Client
+	by       audit.Actor
+}
+
+func (s *sessions) Issue(_ context.Context, in directory.SignedIn, client session.Client, idToken string) (string, *session.Principal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token := "session-" + rand.Text()
+	if s.idTokens == nil {
+		s.idTokens = map[string]string{}
+	}
+	s.alive[token], s.idTokens[token], s.client = in.Person.Connection, idToken, client
+	s.issued = append(s.issued, token)
+	return token, &session.Principal{PersonID: in.Person.ID, Name: in.Person.Name, Expires: time.Now().Add(12 * time.Hour)}, nil
+}
+
+func (s *sessions) Verify(_ context.Context, token string) (*session.Principal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn, ok := s.alive[token]
+	if !ok {
+		return nil, fault.New(fault.Unauthenticated, "no such session")
+	}
+	return &session.Principal{PersonID: "p-1", Name: "Alice", Connection: conn}, nil
+}
+
+func (s *sessions) End(_ context.Context, token string, by audit.Actor) (string, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn, ok := s.alive[token]
+	if !ok {
+		return "", "", nil
+	}
+	delete(s.alive, token)
+	s.ended, s.by = append(s.ended, token), by
+	return s.idTokens[token], conn, nil
+}
+
+func (s *sessions) tokens() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.issued)
+}
+
+// syncBuffer is a log that can be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

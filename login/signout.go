@@ -1,0 +1,114 @@
+package login
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/fault"
+	"portcullis/web"
+)
+
+// confirmSignOut asks before it ends anything, since a GET must not. Whoever
+// holds no session sees that they are signed out: the identity provider sends
+// browsers back here, too.
+func (l *Login) confirmSignOut(c *gin.Context) error {
+	returnTo := l.afterSignOut(c.Request.URL.Query())
+	for _, token := range web.Cookies(c.Request, l.public, web.SessionCookie) {
+		p, err := l.sessions.Verify(c.Request.Context(), token)
+		switch {
+		case err == nil:
+			name := p.Name
+			if name == "" {
+				name = p.Email
+			}
+			return web.Page(c, http.StatusOK, "sign-out", web.SignOut{Action: signOutPath, ReturnTo: returnTo, Name: name, Cancel: returnTo})
+		case !fault.Is(err, fault.Unauthenticated):
+			return fmt.Errorf("session: %w", err)
+		}
+	}
+	return web.Page(c, http.StatusOK, "message", web.Message{
+		Title: "You are signed out",
+		Text:  "Your session here has ended. On a shared computer, close the browser too: your identity provider may still know you.",
+		Link:  web.Link{Text: "Sign in again", URL: returnTo},
+	})
+}
+
+// afterSignOut reads where to go on: return_to, or the state that came back
+// from the identity provider, which is the same in another coat. Either is
+// judged, whoever wrote it.
+func (l *Login) afterSignOut(query url.Values) string {
+	target := query.Get("return_to")
+	if state := query.Get("state"); target == "" && state != "" {
+		if b, err := base64.RawURLEncoding.DecodeString(state); err == nil {
+			target = string(b)
+		}
+	}
+	return web.SafeReturn(l.public, target)
+}
+
+// signOut ends the session here and then at the identity provider.
+func (l *Login) signOut(c *gin.Context) error {
+	if err := l.forgery.Check(c.Request); err != nil {
+		return fault.Wrap(fault.Forbidden, err, "this sign-out came from another site")
+	}
+	ctx, address := c.Request.Context(), web.ClientAddress(c.Request)
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxForm)
+	if err := c.Request.ParseForm(); err != nil {
+		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
+	}
+	returnTo := web.SafeReturn(l.public, c.Request.Form.Get("return_to"))
+	var idToken, connection string
+	for _, token := range web.Cookies(c.Request, l.public, web.SessionCookie) {
+		hint, conn, err := l.sessions.End(ctx, token, l.actor(ctx, token, address))
+		if err != nil {
+			return fmt.Errorf("session: %w", err)
+		}
+		if connection == "" {
+			idToken, connection = hint, conn
+		}
+	}
+	web.ClearCookie(c.Writer, l.public, web.SessionCookie)
+	c.Header("Cache-Control", "no-store")
+	if connection != "" {
+		l.log.InfoContext(ctx, "signed out", "reference", web.Reference(ctx), "connection", connection)
+	}
+	c.Redirect(http.StatusSeeOther, l.signOutTarget(connection, idToken, returnTo))
+	return nil
+}
+
+// signOutTarget is where the identity provider ends its own session (OpenID
+// Connect RP-Initiated Logout 1.0, section 2), or our own page when it offers
+// nothing of the kind or is not known at the moment.
+func (l *Login) signOutTarget(connection, idToken, returnTo string) string {
+	here := signOutPath
+	if returnTo != "/" {
+		here += "?" + url.Values{"return_to": {returnTo}}.Encode()
+	}
+	p, ok := l.byID[connection]
+	if !ok {
+		return here
+	}
+	m := p.known()
+	if m == nil || m.endSessionURL == "" {
+		return here
+	}
+	u, err := url.Parse(m.endSessionURL)
+	if err != nil {
+		return here
+	}
+	query := u.Query()
+	query.Set("client_id", p.conn.ClientID)
+	query.Set("post_logout_redirect_uri", l.absolute(signOutPath))
+	if idToken != "" {
+		query.Set("id_token_hint", idToken)
+	}
+	if returnTo != "/" {
+		query.Set("state", base64.RawURLEncoding.EncodeToString([]byte(returnTo)))
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}

@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"portcullis/fault"
+	"portcullis/web"
+)
+
+// target is the judged target of a request.
+type target struct {
+	path    string // as it came, percent-encoded: these bytes are forwarded
+	query   string // as it came, with its "?"; empty without one
+	decoded string // path, decoded until nothing is left to decode
+}
+
+type targetKey struct{}
+
+// targetOf gives the target that the guard judged.
+func targetOf(ctx context.Context) target {
+	t, _ := ctx.Value(targetKey{}).(*target)
+	if t == nil {
+		return target{path: "/", decoded: "/"} // impossible: the guard goes around everything
+	}
+	return *t
+}
+
+// guard judges the target of every request before anything else does, and
+// takes away what only the gate may say.
+func (p *Proxy) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t, err := p.judge(r)
+		if err != nil {
+			w.Header().Set("Connection", "close") // what follows on it is not worth reading
+			web.Fail(w, r, p.log, err)
+			return
+		}
+		cleanRequest(r)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, t)))
+	})
+}
+
+// judge reads the request target (RFC 9112, section 3.2): origin-form, or
+// absolute-form with our own authority.
+func (p *Proxy) judge(r *http.Request) (*target, error) {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.Method == "TRACK" {
+		return nil, &web.Failure{Err: fault.New(fault.Invalid, "the method %s is not served here", r.Method), Status: http.StatusMethodNotAllowed}
+	}
+	raw := r.RequestURI
+	if raw == "" || raw[0] != '/' {
+		var err error
+		if raw, err = p.stripAuthority(raw); err != nil {
+			return nil, err
+		}
+	}
+	t := &target{path: raw}
+	if i := strings.IndexByte(raw, '?'); i >= 0 {
+		t.path, t.query = raw[:i], raw[i:]
+	}
+	var err error
+	if t.decoded, err = web.DecodePath(t.path); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// stripAuthority makes the origin-form of an absolute-form whose authority is
+// ours.
+func (p *Proxy) stripAuthority(raw string) (string, error) {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return "", fault.New(fault.Invalid, "the address does not begin with a slash")
+	}
+	end := strings.IndexAny(rest, "/?#\\")
+	if end < 0 {
+		rest, end = rest+"/", len(rest)
+	}
+	if strings.ToLower(scheme)+"://"+canonicalHost(scheme, rest[:end]) != p.origin {
+		return "", fault.New(fault.Invalid, "the address belongs to another host")
+	}
+	return rest[end:], nil
+}

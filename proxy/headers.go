@@ -1,0 +1,154 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+
+	"portcullis/web"
+)
+
+// cleanRequest drops what only the gate may say: identity headers, and
+// whatever could be taken for one. What a proxy says of the original request
+// counts from a trusted proxy alone. It also drops every protocol upgrade but
+// a WebSocket's: one to h2c would open a second way to the portal, past every
+// check. Our cookies stay for our own paths; [Proxy.reverse] drops them.
+func cleanRequest(r *http.Request) {
+	trusted := web.FromTrustedProxy(r)
+	for name := range r.Header {
+		if identityHeader(name) || !trusted && forwardingHeader(name) {
+			delete(r.Header, name)
+		}
+	}
+	if up, ok := r.Header["Upgrade"]; ok && (r.Method != http.MethodGet || len(up) != 1 || !strings.EqualFold(up[0], "websocket")) {
+		delete(r.Header, "Upgrade")
+	}
+	delete(r.Header, "Http2-Settings")
+}
+
+// identityHeader reports whether a header could tell a portal who somebody
+// is. Names with "_" are among them all: many servers read "_" as "-".
+func identityHeader(name string) bool {
+	if strings.IndexByte(name, '_') >= 0 {
+		return true
+	}
+	switch name[0] | 0x20 { // a header name is not empty; most begin with another letter
+	case 'r':
+		return hasPrefix(name, "Remote-")
+	case 'x':
+		return hasPrefix(name, "X-Portcullis-") || hasPrefix(name, "X-Auth-Request-") || hasPrefix(name, "X-Remote-") ||
+			hasPrefix(name, "X-Webauth-") || hasPrefix(name, "X-Forwarded-") && forwardedIdentity(name[len("X-Forwarded-"):])
+	default:
+		return false
+	}
+}
+
+func forwardedIdentity(rest string) bool {
+	switch strings.ToLower(rest) {
+	case "user", "email", "groups", "preferred-username", "access-token":
+		return true
+	default:
+		return false
+	}
+}
+
+// forwardingHeader reports whether a header is a proxy's word on the original
+// request.
+func forwardingHeader(name string) bool {
+	switch name[0] | 0x20 {
+	case 'f':
+		return strings.EqualFold(name, "Forwarded")
+	case 'x':
+		if hasPrefix(name, "X-Forwarded-") {
+			switch strings.ToLower(name[len("X-Forwarded-"):]) {
+			case "for", "proto", "host", "port", "prefix", "uri", "method":
+				return true
+			default:
+				return false
+			}
+		}
+		return strings.EqualFold(name, "X-Real-Ip") || hasPrefix(name, "X-Original-") || strings.EqualFold(name, "X-Rewrite-Url")
+	default:
+		return false
+	}
+}
+
+// hasPrefix is strings.HasPrefix regardless of case.
+func hasPrefix(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// foreignCookies gives the lines of a Cookie header without our cookies.
+// Everybody else's stay as they are, byte for byte and in order.
+func foreignCookies(lines []string) []string {
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		if !mayHoldOwn(line) {
+			kept = append(kept, line)
+			continue
+		}
+		var b strings.Builder
+		for pair := range strings.SplitSeq(line, ";") {
+			if name, _, _ := strings.Cut(pair, "="); web.OwnCookie(name) {
+				continue
+			}
+			if b.Len() > 0 {
+				b.WriteByte(';')
+			} else {
+				pair = strings.TrimLeft(pair, " \t")
+			}
+			b.WriteString(pair)
+		}
+		if rest := b.String(); strings.Trim(rest, "; \t") != "" {
+			kept = append(kept, rest)
+		}
+	}
+	return kept
+}
+
+// mayHoldOwn is a quick look for the name that all our cookies share.
+func mayHoldOwn(line string) bool {
+	for i := strings.IndexAny(line, "pP"); i >= 0; {
+		if hasPrefix(line[i:], web.SessionCookie) {
+			return true
+		}
+		next := strings.IndexAny(line[i+1:], "pP")
+		if next < 0 {
+			return false
+		}
+		i += 1 + next
+	}
+	return false
+}
+
+// cleanResponse drops from the portal's answer, or its trailer, what only the
+// gate may set: our cookies and our headers.
+func cleanResponse(h http.Header) {
+	for name, lines := range h {
+		bare := strings.TrimPrefix(name, http.TrailerPrefix)
+		switch {
+		case hasPrefix(bare, "X-Portcullis-"):
+			delete(h, name)
+		case strings.EqualFold(bare, "Set-Cookie"):
+			kept := lines[:0]
+			for _, line := range lines {
+				if !setsOwn(line) {
+					kept = append(kept, line)
+				}
+			}
+			if len(kept) == 0 {
+				delete(h, name)
+			} else {
+				h[name] = kept
+			}
+		}
+	}
+}
+
+// setsOwn reports whether a Set-Cookie line sets one of our cookies. A line
+// that begins with "=" sets a cookie without a name, which comes back as if
+// its value were name and value.
+func setsOwn(line string) bool {
+	pair, _, _ := strings.Cut(line, ";")
+	name, _, _ := strings.Cut(strings.TrimLeft(pair, "= \t"), "=")
+	return web.OwnCookie(name)
+}

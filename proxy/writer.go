@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/web"
+)
+
+// writer is what the reverse proxy writes to. It has no CloseNotify: gin's
+// has one, which panics when the writer below has none.
+//
+// It can be cut from outside, by the end of the right to be inside: a client
+// that reads nothing would otherwise keep a stream open for as long as it
+// likes, with the handler stuck in a write.
+type writer struct {
+	http.ResponseWriter
+	gin       gin.ResponseWriter // the same one
+	reference string
+
+	mu     sync.Mutex
+	begun  bool     // the status is on its way
+	cut    bool     // the context has ended
+	hijack net.Conn // of a WebSocket
+}
+
+// Unwrap lets [http.ResponseController] reach the writer below.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush sends what has been written.
+func (w *writer) Flush() {
+	if f, ok := w.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// WriteHeader begins the response. Informational responses go straight to the
+// client, without what the portal may not set: gin takes a status for the
+// last one, and ReverseProxy asks nobody about theirs.
+func (w *writer) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		cleanResponse(w.Header())
+		if u, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok {
+			u.Unwrap().WriteHeader(status)
+		}
+		return
+	}
+	w.Header().Set(web.ReferenceHeader, w.reference) // an informational response has taken it away
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun = true
+	if w.cut {
+		w.expire()
+	}
+	w.ResponseWriter.WriteHeader(status)
+	w.gin.WriteHeaderNow() // a 404 without a body is the portal's answer: gin would write a text of its own
+}
+
+// Hijack hands over the connection of a WebSocket, and remembers it.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun, w.hijack = true, conn
+	if w.cut {
+		w.expire()
+	}
+	return conn, rw, nil
+}
+
+// began reports whether the response has begun.
+func (w *writer) began() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.begun
+}
+
+// cutWhenDone cuts the response when ctx ends. The handler defers what it
+// gives: it calls that off, or waits until the cut is made, because nothing
+// may touch the connection after the handler has returned.
+func (w *writer) cutWhenDone(ctx context.Context) func() {
+	made := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(made)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.cut = true
+		w.expire()
+	})
+	return func() {
+		if !stop() {
+			<-made
+		}
+	}
+}
+
+// expire makes every read from the client fail at once, and every write once
+// the response has begun: before that the client is still told why.
+func (w *writer) expire() {
+	past := time.Unix(1, 0)
+	if w.hijack != nil {
+		_ = w.hijack.Close()
+		return
+	}
+	rc := http.NewResponseController(w.ResponseWriter)
+	_ = rc.SetReadDeadline(past)
+	if w.begun {
+		_ = rc.SetWriteDeadline(past)
+	}
+}

@@ -1,0 +1,253 @@
+// Package storetest opens throw-away databases for tests: SQLite in a
+// temporary folder, and PostgreSQL in a cluster that the test binary starts
+// and stops by itself.
+//
+// PORTCULLIS_TEST_POSTGRES names a server to use instead. Where there is
+// neither a server nor the programs to start one, the PostgreSQL half of a
+// test is skipped; with CI=true it fails.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"portcullis/store"
+)
+
+// Each runs a test on both databases. open opens the database of that run;
+// called again, it opens the same one again, as a second replica would.
+func Each(t *testing.T, f func(t *testing.T, open func() *store.DB)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		f(t, opener(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db")))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		f(t, opener(t, PostgresURL(t)))
+	})
+}
+
+// SQLite opens a fresh SQLite database.
+func SQLite(t testing.TB) *store.DB {
+	t.Helper()
+	return opener(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))()
+}
+
+func opener(t testing.TB, databaseURL string) func() *store.DB {
+	return func() *store.DB {
+		t.Helper()
+		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return db
+	}
+}
+
+// cluster is the server of this test binary.
+var cluster struct { //nolint:gochecknoglobals // one server for all tests of a binary; Main stops it
+	once sync.Once
+	url  string
+	err  error
+	stop func()
+	n    int
+	mu   sync.Mutex
+}
+
+var errAbsent = errors.New("no PostgreSQL: neither PORTCULLIS_TEST_POSTGRES nor the programs initdb and postgres")
+
+// Main runs the tests of a package that uses PostgreSQL and stops the server
+// that they started:
+//
+//	func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+func Main(m *testing.M) int {
+	code := m.Run()
+	if cluster.stop != nil {
+		cluster.stop()
+	}
+	return code
+}
+
+// PostgresURL gives a fresh, empty PostgreSQL database.
+func PostgresURL(t testing.TB) string {
+	t.Helper()
+	cluster.once.Do(start)
+	if errors.Is(cluster.err, errAbsent) && os.Getenv("CI") != "true" {
+		t.Skip(cluster.err)
+	}
+	if cluster.err != nil {
+		t.Fatal(cluster.err)
+	}
+	cluster.mu.Lock()
+	defer cluster.mu.Unlock()
+	cluster.n++
+	name := fmt.Sprintf("portcullis_%d_%d", os.Getpid(), cluster.n)
+	admin, err := sql.Open("pgx", cluster.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		admin, err := sql.Open("pgx", cluster.url)
+		if err != nil {
+			return
+		}
+		defer admin.Close()
+		_, _ = admin.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+	})
+	u, err := url.Parse(cluster.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+func start() {
+	if u := os.Getenv("PORTCULLIS_TEST_POSTGRES"); u != "" {
+		cluster.url = u
+		return
+	}
+	cluster.url, cluster.stop, cluster.err = startServer()
+}
+
+// program finds one of PostgreSQL's programs.
+func program(name string) (string, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if len(found) > 0 {
+		return slices.Max(found), nil
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", errAbsent
+	}
+	return path, nil
+}
+
+func startServer() (string, func(), error) {
+	initdb, err := program("initdb")
+	if err != nil {
+		return "", nil, err
+	}
+	server, err := program("postgres")
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp("", "portcullis-postgres-")
+	if err != nil {
+		return "", nil, err
+	}
+	attr, err := ordinaryUser(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	data := filepath.Join(dir, "data")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "portcullis", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+	cmd.SysProcAttr, cmd.Dir = attr, dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	port, err := freePort()
+	if err != nil {
+		return "", nil, err
+	}
+	run := exec.CommandContext(context.Background(), server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir,
+		"-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB")
+	run.SysProcAttr, run.Dir = attr, dir
+	if err := run.Start(); err != nil {
+		return "", nil, err
+	}
+	stop := func() {
+		_ = run.Process.Signal(syscall.SIGINT) // PostgreSQL's fast shutdown
+		_ = run.Wait()
+		_ = os.RemoveAll(dir)
+	}
+	databaseURL := fmt.Sprintf("postgres://portcullis@127.0.0.1:%d/postgres?sslmode=disable", port)
+	if err := await(ctx, databaseURL); err != nil {
+		stop()
+		return "", nil, err
+	}
+	return databaseURL, stop, nil
+}
+
+// ordinaryUser gives the folder to somebody who is not root, for PostgreSQL
+// refuses to run as root. The server ends with this process, come what may.
+func ordinaryUser(dir string) (*syscall.SysProcAttr, error) {
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
+	if os.Getuid() != 0 {
+		return attr, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		if u, err = user.Lookup("nobody"); err != nil {
+			return nil, err
+		}
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return attr, os.Chown(dir, int(uid), int(gid))
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a free port, at once
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil //nolint:errcheck,forcetypeassert // a TCP listener's address
+}
+
+// await polls until the server answers.
+func await(ctx context.Context, databaseURL string) error {
+	db, err := sql.Open("pgx", databaseURL)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err = db.PingContext(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("PostgreSQL does not answer: %w", err)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// clientOf finds the client's address, and whether the peer is trusted.
+// X-Forwarded-For is read from the right, the side that our proxies write:
+// the first address that is not a trusted proxy is the client. Whatever
+// stands left of that, or of something unreadable, anybody may have written.
+func clientOf(r *http.Request, trusted []netip.Prefix) (client string, fromProxy bool) {
+	peer, ok := parseAddress(r.RemoteAddr)
+	if !ok {
+		return "", false
+	}
+	if !contains(trusted, peer) {
+		return peer.String(), false
+	}
+	best := peer
+	for _, line := range slices.Backward(r.Header["X-Forwarded-For"]) {
+		for _, entry := range slices.Backward(strings.Split(line, ",")) {
+			addr, ok := parseAddress(strings.TrimSpace(entry))
+			if !ok {
+				return best.String(), true
+			}
+			best = addr
+			if !contains(trusted, addr) {
+				return best.String(), true
+			}
+		}
+	}
+	return best.String(), true
+}
+
+// parseAddress reads an address with or without a port, brackets and zone.
+func parseAddress(s string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		ap, err := netip.ParseAddrPort(s)
+		if err != nil {
+			inner, ok := strings.CutPrefix(s, "[")
+			inner, closed := strings.CutSuffix(inner, "]")
+			if addr, err = netip.ParseAddr(inner); !ok || !closed || err != nil {
+				return netip.Addr{}, false
+			}
+			return addr.Unmap().WithZone(""), true
+		}
+		addr = ap.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}

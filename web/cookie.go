@@ -1,0 +1,79 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// SessionCookie is the name of the session's cookie, for [CookieName].
+const SessionCookie = "portcullis"
+
+// Limits on what [Cookies] gives: a client may repeat a cookie as often as
+// the header holds, and each value may cost a look-up.
+const (
+	maxCookieValues = 8
+	maxCookieValue  = 4096
+)
+
+// CookieName is the name that a cookie has in the browser: with "__Host-" in
+// front, which binds it to this host and to https, except when the gate is
+// reached over plain http on loopback.
+func CookieName(public *url.URL, name string) string {
+	if public.Scheme == "https" {
+		return "__Host-" + name
+	}
+	return name
+}
+
+// SetCookie sets one of our cookies. Its name is [SessionCookie] or begins
+// with "portcullis-", so that it never reaches the upstream ([OwnCookie]).
+// A maxAge of zero lets the cookie last as long as the browser runs.
+func SetCookie(w http.ResponseWriter, public *url.URL, name, value string, maxAge time.Duration) {
+	put(w, public, name, value, int(maxAge.Seconds()))
+}
+
+// ClearCookie makes the browser forget one of our cookies.
+func ClearCookie(w http.ResponseWriter, public *url.URL, name string) {
+	put(w, public, name, "", -1)
+}
+
+func put(w http.ResponseWriter, public *url.URL, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // not Secure on an http loopback alone, see CookieName
+		Name: CookieName(public, name), Value: value, Path: "/", MaxAge: maxAge,
+		Secure: public.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// Cookies gives the values of one of our cookies in the order of the request,
+// at most eight. A browser may send several; the first that is valid counts.
+//
+// The header is read here rather than by net/http, which gives no cookie at
+// all when there are thousands.
+func Cookies(r *http.Request, public *url.URL, name string) []string {
+	full := CookieName(public, name)
+	var values []string
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			k, v, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if k != full || v == "" || len(v) > maxCookieValue {
+				continue
+			}
+			if values = append(values, strings.Trim(v, `"`)); len(values) == maxCookieValues {
+				return values
+			}
+		}
+	}
+	return values
+}
+
+// OwnCookie reports whether a cookie of that name is the gate's, whatever its
+// prefix and case: such a cookie never reaches the upstream, and the upstream
+// never sets one.
+func OwnCookie(name string) bool {
+	name = strings.ToLower(strings.TrimSpace(name))
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "__host-"), "__secure-")
+	rest, ok := strings.CutPrefix(name, SessionCookie)
+	return ok && (rest == "" || rest[0] == '-' || rest[0] == '_' || rest[0] == '.')
+}

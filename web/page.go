@@ -1,0 +1,150 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/fault"
+)
+
+//go:embed layout.html
+var layout string
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+// builtin holds the pages of this package, parsed once.
+var builtin = sync.OnceValue(func() *Pages {
+	fsys, err := fs.Sub(pageFiles, "pages")
+	if err != nil {
+		panic(err) // impossible: the folder is embedded
+	}
+	p, err := NewPages(fsys)
+	if err != nil {
+		panic(err) // impossible: the pages are embedded and tested
+	}
+	return p
+})
+
+// Pages is a set of pages in the product's layout. It is safe for concurrent
+// use.
+type Pages struct {
+	byName map[string]*page
+}
+
+type page struct {
+	tmpl   *template.Template
+	policy string // Content-Security-Policy
+}
+
+// NewPages parses the *.html files at the top of fsys. The file sign-in.html
+// is the page "sign-in"; it defines the templates "title" and "main", which
+// get the data of [Pages.Render].
+//
+// Forms of a page reach our own origin only. A page whose form ends at an
+// identity provider, by way of redirects that nobody can list beforehand,
+// defines the template "leaves": Chromium applies form-action to each
+// redirect that follows a form, so that page goes without the directive.
+func NewPages(fsys fs.FS) (*Pages, error) {
+	names, err := fs.Glob(fsys, "*.html")
+	if err != nil {
+		return nil, err
+	}
+	p := &Pages{byName: make(map[string]*page, len(names))}
+	for _, name := range names {
+		t, err := template.New("layout").Parse(layout)
+		if err != nil {
+			return nil, err
+		}
+		if t, err = t.ParseFS(fsys, name); err != nil {
+			return nil, err
+		}
+		for _, part := range []string{"title", "main"} {
+			if t.Lookup(part) == nil {
+				return nil, fmt.Errorf("%s: want a template %q", name, part)
+			}
+		}
+		pg := &page{tmpl: t, policy: contentPolicy}
+		if t.Lookup("leaves") == nil {
+			pg.policy += "; form-action 'self'"
+		}
+		p.byName[strings.TrimSuffix(path.Base(name), ".html")] = pg
+	}
+	return p, nil
+}
+
+// Page renders one of this package's own pages: "sign-in" ([SignIn]),
+// "sign-out" ([SignOut]) and "message" ([Message]). It fails like
+// [Pages.Render].
+func Page(c *gin.Context, status int, name string, data any) error {
+	return builtin().Render(c.Writer, c.Request, status, name, data)
+}
+
+// Render answers with the page of that name. Nothing is written when the page
+// is unknown or data does not fit it: then it fails with an internal error.
+func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
+	pg, ok := p.byName[name]
+	if !ok {
+		return fault.New(fault.Internal, "no page %q", name)
+	}
+	var b bytes.Buffer
+	err := pg.tmpl.Execute(&b, view{Style: stylePath(), Icon: iconPath(), Reference: Reference(r.Context()), Data: data})
+	if err != nil {
+		return fmt.Errorf("page %s: %w", name, err)
+	}
+	h := w.Header()
+	SetHeaders(h)
+	h.Set("Content-Security-Policy", pg.policy)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes())
+	return nil
+}
+
+// view is what the layout sees.
+type view struct {
+	Style     string
+	Icon      string
+	Reference string
+	Data      any
+}
+
+// SignIn is the page that finds the right identity provider: by e-mail, or by
+// choice.
+type SignIn struct {
+	Message  string   // what went wrong before, one sentence; none if empty
+	Action   string   // where the e-mail is posted; no e-mail is asked for if empty
+	Email    string   // what was entered before
+	ReturnTo string   // a hidden field return_to
+	Choices  []Choice // identity providers to choose from
+}
+
+// Choice is one identity provider of a [SignIn].
+type Choice struct {
+	Name string
+	URL  string
+}
+
+// SignOut asks whether to sign out.
+type SignOut struct {
+	Action   string // where the confirmation is posted
+	ReturnTo string // a hidden field return_to
+	Name     string // who is signed in
+	Cancel   string // where "stay" leads
+}
+
+// Message says something and offers a way on.
+type Message struct {
+	Title string
+	Text  string
+	Link  Link // none if empty
+}
