@@ -3,11 +3,10 @@ package scim_test
 import (
 	"fmt"
 	"net/url"
+	"portcullis/directory"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"portcullis/directory"
 )
 
 func TestFilters(t *testing.T) {

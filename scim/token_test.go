@@ -2,13 +2,12 @@ package scim_test
 
 import (
 	"bytes"
-	"strings"
-	"testing"
-	"time"
-
 	"portcullis/audit"
 	"portcullis/fault"
 	"portcullis/scim"
+	"strings"
+	"testing"
+	"time"
 )
 
 func TestEveryWrongCredentialIsTheSame401(t *testing.T) {
@@ -92,7 +91,7 @@ func TestConnectionsDoNotSeeEachOther(t *testing.T) {
 
 func TestAtMostTwoLiveTokens(t *testing.T) {
 	t.Parallel()
-	r := newRig(t) // one each
+	r := newRig(t)            // one each
 	r.clock.turn(time.Second) // the list is in the order of creation
 	second := r.token("acme", 0)
 	if _, _, err := r.tokens.Create(t.Context(), audit.Gate(), "acme", "", 0); !fault.Is(err, fault.Conflict) {
