@@ -83,16 +83,20 @@ func (s *people) Watch(ctx context.Context, p *session.Principal) (context.Conte
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() bool { return true }
 	for _, seat := range s.sessions {
 		if seat.who == p {
-			context.AfterFunc(seat.ctx, func() { cancel(session.ErrEnded) })
+			stop = context.AfterFunc(seat.ctx, func() { cancel(session.ErrEnded) })
 		}
 	}
 	select {
 	case s.watched <- struct{}{}:
 	default:
 	}
-	return ctx, func() { cancel(context.Canceled) }
+	return ctx, func() {
+		stop()
+		cancel(context.Canceled)
+	}
 }
 
 // pen is a Keys that signs nothing: the tests that check signatures use real
