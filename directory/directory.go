@@ -213,8 +213,9 @@ type Tx interface {
 
 	Person(id string) (Person, error)
 	PersonBySubject(connection, issuer, subject string) (Person, error)
-	PersonByLink(connection, link string) (Person, error)    // pushed people only
-	IdentityByLink(connection, link string) (Identity, error) // of people who were not pushed
+	PersonByLink(connection, link string) (Person, error)         // pushed people only
+	IdentityByLink(connection, link string) (Identity, error)     // of people who were not pushed
+	PeopleBySubject(connection, subject string) ([]Person, error) // at any issuer; of all connections if it is empty
 	People(Query) (page []Person, total int, err error)
 	InsertPerson(p Person, link string) error
 	UpdatePerson(p Person, link string) error // by ID; the caller has raised Version

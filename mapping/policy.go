@@ -26,9 +26,9 @@ type Policy struct {
 	defaults    defaults
 	tests       []testDecl
 	warnings    []Problem
-	src         *source
-	reach       bitset // of roles that are privileged, or inherit one that is
-	gate        bitset // of tasks that are the gate's own
+	src         *source // while it loads
+	reach       bitset  // of roles that are privileged, or inherit one that is
+	gate        bitset  // of tasks that are the gate's own
 	scratch     sync.Pool
 }
 
@@ -79,28 +79,44 @@ type rule struct {
 // The file name is for messages alone. The error is [Problems]: every mistake
 // at once, each with its place; a file with a problem gives no policy.
 func Load(file string, text []byte, o Options) (*Policy, error) {
-	src := newSource(file, string(text))
-	root := parseYAML(src, string(text))
-	if root == nil {
-		return nil, src.err()
-	}
-	f := decoder{src}.file(root)
-	c := &checker{source: src}
-	c.check(f, o)
-	if err := src.err(); err != nil {
+	p, src, err := load(file, text, o)
+	if err != nil {
 		return nil, err
 	}
-	p := compile(f, src)
-	sum := sha256.Sum256(text)
-	p.hash = hex.EncodeToString(sum[:])
-	p.warnings = p.lint(f, o)
 	for _, failure := range p.Test().Failures {
 		src.fail(failure.at, "%s", failure.message())
 	}
 	if err := src.err(); err != nil {
 		return nil, err
 	}
+	p.src = nil // the text is needed no more
 	return p, nil
+}
+
+// Compile is [Load] without running the tests, for a tool that reports on
+// them itself. A policy of Compile is never put in force.
+func Compile(file string, text []byte, o Options) (*Policy, error) {
+	p, _, err := load(file, text, o)
+	return p, err
+}
+
+func load(file string, text []byte, o Options) (*Policy, *source, error) {
+	src := newSource(file, string(text))
+	root := parseYAML(src, string(text))
+	if root == nil {
+		return nil, nil, src.err()
+	}
+	f := decoder{src}.file(root)
+	c := &checker{source: src}
+	c.check(f, o)
+	if err := src.err(); err != nil {
+		return nil, nil, err
+	}
+	p := compile(f, src)
+	sum := sha256.Sum256(text)
+	p.hash = hex.EncodeToString(sum[:])
+	p.warnings = p.lint(f, o)
+	return p, src, nil
 }
 
 // Hash is the SHA-256 of the file's text, in hexadecimal: equal hashes mean

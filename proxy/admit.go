@@ -17,11 +17,11 @@ const signInPath = web.Prefix + "/sign-in"
 // says why not, and hands it to the upstream.
 func (p *Proxy) portal(c *gin.Context) error {
 	r := c.Request
-	t := targetOf(r.Context())
-	if web.Reserved(t.decoded) || web.Below(t.decoded, SCIMPrefix) {
+	g := passageOf(r.Context())
+	if web.Reserved(g.decoded) || web.Below(g.decoded, SCIMPrefix) {
 		return fault.New(fault.NotFound, "there is no such page")
 	}
-	rules := p.accessTo(r.URL.Path, t.decoded)
+	rules := p.accessTo(r.URL.Path, g.decoded)
 	upgrade := r.Header.Get("Upgrade") != ""
 	who, err := p.who(r)
 	switch {
@@ -37,7 +37,7 @@ func (p *Proxy) portal(c *gin.Context) error {
 		}
 		if !upgrade && web.WantsPage(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 			web.SetHeaders(c.Writer.Header())
-			c.Redirect(http.StatusFound, signInPath+"?return_to="+url.QueryEscape(t.path+t.query))
+			c.Redirect(http.StatusFound, signInPath+"?return_to="+url.QueryEscape(g.path+g.query))
 			return nil
 		}
 		return p.signInFirst(err)

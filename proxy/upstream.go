@@ -40,41 +40,24 @@ func newTransport(answerWithin time.Duration) *http.Transport {
 	}
 }
 
-// passage is what one request takes along to the upstream.
-type passage struct {
-	target    target
-	who       *session.Principal // nil for nobody
-	assertion string
-}
-
-type passageKey struct{}
-
-func passageOf(ctx context.Context) passage {
-	g, _ := ctx.Value(passageKey{}).(*passage) //nolint:errcheck // a nil pointer is the check
-	if g == nil {
-		return passage{target: target{path: "/"}} // impossible: forward sets it
-	}
-	return *g
-}
-
 // forward hands an admitted request to the upstream. With a session it lasts
 // as long as the right to be inside, not a second longer.
 func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
-	r := c.Request
-	g := &passage{target: targetOf(r.Context()), who: who}
-	ctx := r.Context()
-	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, client: ctx, reference: web.Reference(ctx)}
+	r, ctx := c.Request, c.Request.Context()
+	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx)}
 	if who != nil {
+		g := passageOf(ctx)
 		var err error
 		if g.assertion, err = p.statement(who); err != nil {
 			return err
 		}
+		g.who = who
 		watched, cancel := p.sessions.Watch(ctx, who)
 		defer cancel()
 		defer w.cutWhenDone(watched)() // before cancel, which would look like an end
-		ctx = watched
+		r = r.WithContext(watched)
 	}
-	p.upstream.ServeHTTP(w, r.WithContext(context.WithValue(ctx, passageKey{}, g)))
+	p.upstream.ServeHTTP(w, r)
 	cleanResponse(w.Header()) // the trailer, which is written after this
 	return nil
 }
@@ -94,10 +77,10 @@ func (p *Proxy) reverse(base *url.URL, host string) *httputil.ReverseProxy {
 			// stand: net/url would re-encode some paths, and ReverseProxy
 			// drops what of a query has a ";" in it.
 			out.URL.Scheme, out.URL.Host = base.Scheme, base.Host
-			out.URL.Opaque = prefix + g.target.path
+			out.URL.Opaque = prefix + g.path
 			out.URL.RawQuery, out.URL.ForceQuery = "", false
-			if g.target.query != "" {
-				out.URL.RawQuery, out.URL.ForceQuery = g.target.query[1:], true
+			if g.query != "" {
+				out.URL.RawQuery, out.URL.ForceQuery = g.query[1:], true
 			}
 			out.Host = host
 			h := out.Header
@@ -122,6 +105,10 @@ func (p *Proxy) reverse(base *url.URL, host string) *httputil.ReverseProxy {
 				identify(h, g.who, g.assertion)
 			}
 		},
+		ModifyResponse: func(res *http.Response) error {
+			cleanResponse(res.Header)
+			return nil
+		},
 		ErrorHandler: p.failed,
 	}
 }
@@ -137,9 +124,10 @@ func (p *Proxy) failed(w http.ResponseWriter, out *http.Request, err error) {
 	f := &web.Failure{Err: fault.Wrap(fault.Unavailable, err, "the portal behind this gate does not answer"), Status: http.StatusBadGateway}
 	var slow net.Error
 	switch {
-	case ok && tw.ended(out.Context()):
+	case ok && errors.Is(context.Cause(out.Context()), session.ErrEnded):
 		w.Header().Set("Connection", "close") // a body may still be on its way
-		web.Fail(w, out, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended")))
+		// Past the writer, which is about to be cut: this answer is ours.
+		web.Fail(tw.ResponseWriter, out, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended")))
 		return
 	case errors.As(err, &slow) && slow.Timeout():
 		f.Status = http.StatusGatewayTimeout

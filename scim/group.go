@@ -3,11 +3,10 @@ package scim
 import (
 	"maps"
 	"net/http"
-	"slices"
-	"strings"
-
 	"portcullis/directory"
 	"portcullis/fault"
+	"slices"
+	"strings"
 )
 
 // groupBody is what POST and PUT of a group say.

@@ -2,10 +2,9 @@ package scim
 
 import (
 	"net/http"
+	"portcullis/directory"
 	"strconv"
 	"strings"
-
-	"portcullis/directory"
 )
 
 const (

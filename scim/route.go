@@ -3,12 +3,11 @@ package scim
 import (
 	"context"
 	"net/http"
+	"portcullis/fault"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"portcullis/fault"
 )
 
 // maxID bounds an identifier in a path or a membership, in bytes.

@@ -27,13 +27,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
-	"strings"
-	"time"
-
 	"portcullis/audit"
 	"portcullis/directory"
 	"portcullis/fault"
+	"regexp"
+	"strings"
+	"time"
 )
 
 // Prefix is the path below which every connection has its base URL.

@@ -117,6 +117,17 @@ func (t tx) PersonBySubject(connection, issuer, subject string) (directory.Perso
 		WHERE i.connection = ? AND i.issuer = ? AND i.subject = ?`, "p"), connection, issuer, subject)
 }
 
+func (t tx) PeopleBySubject(connection, subject string) ([]directory.Person, error) {
+	var rows []person
+	err := t.rows(&rows, `SELECT p.* FROM identities i JOIN people p ON p.id = i.person_id
+		WHERE i.subject = ? AND (? = '' OR i.connection = ?) ORDER BY p.seq LIMIT 100`, subject, connection, connection)
+	people := make([]directory.Person, len(rows))
+	for i := range rows {
+		people[i] = rows[i].domain()
+	}
+	return people, err
+}
+
 func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	if link == "" {
 		return directory.Person{}, fault.New(fault.NotFound, "no such user")

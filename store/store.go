@@ -326,4 +326,3 @@ func moment(us int64) time.Time {
 	}
 	return time.UnixMicro(us).UTC()
 }
-

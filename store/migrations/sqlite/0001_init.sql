@@ -59,6 +59,7 @@ CREATE TABLE identities (
     PRIMARY KEY (connection, issuer, subject)
 );
 CREATE INDEX identities_link ON identities (connection, link);
+CREATE INDEX identities_subject ON identities (subject);
 CREATE INDEX identities_person ON identities (person_id);
 
 CREATE TABLE assertions (

@@ -1,0 +1,64 @@
+# Portcullis. `make demo` and `make test` need Go and make, nothing else.
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(or $(shell command -v golangci-lint),$(shell go env GOPATH)/bin/golangci-lint)
+TOOL := go tool -modfile=tools.mod
+FUZZTIME ?= 10s
+BENCHTIME ?= 2s
+
+export CGO_ENABLED ?= 0
+
+.PHONY: demo build test check fmt lint race fuzz bench cover e2e vuln licenses docker clean
+
+demo: ## everything on loopback, nothing to configure
+	go run ./cmd/portcullis demo
+
+build: ## the binary, static
+	go build -trimpath -o bin/portcullis ./cmd/portcullis
+
+test: ## all that needs only Go
+	go test ./...
+
+check: fmt lint test ## before each commit
+
+fmt:
+	$(TOOL) gofumpt -l -w -modpath portcullis .
+
+lint: $(GOLANGCI)
+	$(GOLANGCI) run ./...
+	$(GOLANGCI) run --build-tags e2e ./e2e/...
+
+$(GOLANGCI):
+	go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+race: ## needs a C compiler
+	CGO_ENABLED=1 go test -race ./...
+
+fuzz: ## every fuzz target for $(FUZZTIME)
+	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$file); do \
+	    echo "== $$(dirname $$file) $$target"; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	  done; done
+
+bench: ## ratios against a floor in the same run
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+cover:
+	go test -coverprofile=build/cover.out -coverpkg=./... ./... && go tool cover -func=build/cover.out | tail -n 1
+
+e2e: ## the demo's story in a browser, and independent identity providers; needs Node and Chromium
+	npm --prefix e2e install --ignore-scripts --no-audit --no-fund
+	go test -tags e2e -count=1 -timeout 15m -v ./e2e/
+
+vuln:
+	$(TOOL) govulncheck ./...
+
+licenses:
+	$(TOOL) go-licenses check ./cmd/portcullis --ignore portcullis
+
+docker:
+	docker build -t portcullis .
+
+clean:
+	rm -rf bin build

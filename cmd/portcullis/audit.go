@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/audit"
+	"portcullis/config"
+	"portcullis/store"
+)
+
+type actorJSON struct {
+	Kind    string `json:"kind"`
+	ID      string `json:"id,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Address string `json:"address,omitempty"`
+}
+
+type eventJSON struct {
+	Seq        int64             `json:"seq"`
+	At         time.Time         `json:"at"`
+	Action     string            `json:"action"`
+	Actor      actorJSON         `json:"actor"`
+	Person     string            `json:"person,omitempty"`
+	Subject    string            `json:"subject,omitempty"`
+	Connection string            `json:"connection,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+	Reference  string            `json:"reference,omitempty"`
+	Detail     map[string]string `json:"detail,omitempty"`
+	Position   int64             `json:"position,omitempty"` // in the chain; none if not sealed yet
+	Hash       string            `json:"hash,omitempty"`
+}
+
+func eventWire(e audit.Event, s audit.Seal) eventJSON {
+	w := eventJSON{
+		Seq: e.Seq, At: e.At, Action: string(e.Action), Person: e.Person, Subject: e.Subject, Connection: e.Connection,
+		Actor:  actorJSON{Kind: e.Actor.Kind, ID: e.Actor.ID, Name: e.Actor.Name, Address: e.Actor.Address},
+		Reason: e.Reason, Reference: e.Reference, Detail: e.Detail, Position: s.Position,
+	}
+	if s.Position > 0 {
+		w.Hash = hex.EncodeToString(s.Hash[:])
+	}
+	return w
+}
+
+func (c *cli) auditCommand() *cobra.Command {
+	return group("audit", "The audit trail", c.auditVerify(), c.auditExport())
+}
+
+func (c *cli) auditVerify() *cobra.Command {
+	return &cobra.Command{
+		Use: "verify", Short: "Check that no event was altered or removed", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
+				r, err := audit.Verify(cmd.Context(), db.Audit())
+				if err != nil {
+					return err
+				}
+				head := hex.EncodeToString(r.Head[:])
+				if c.json {
+					broken := append([]string{}, r.Broken...)
+					err = c.printJSON(map[string]any{"sealed": r.Sealed, "unsealed": r.Unsealed, "head": head, "broken": broken})
+				} else {
+					for _, b := range r.Broken {
+						fmt.Fprintln(c.out, b)
+					}
+					_, err = fmt.Fprintf(c.out, "%d events sealed, %d not yet, %d breaks; head %s\n", r.Sealed, r.Unsealed, len(r.Broken), head)
+				}
+				if err == nil && len(r.Broken) > 0 {
+					return errFound
+				}
+				return err
+			})
+		},
+	}
+}
+
+func (c *cli) auditExport() *cobra.Command {
+	return &cobra.Command{
+		Use: "export", Short: "Print every event as a line of JSON, in the order of the chain", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
+				enc := json.NewEncoder(c.out)
+				return db.Audit().Walk(cmd.Context(), func(e audit.Event, s audit.Seal) error {
+					return enc.Encode(eventWire(e, s))
+				})
+			})
+		},
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/config"
+	"portcullis/mapping"
+)
+
+type problemJSON struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Level   string `json:"level"` // "error" or "warning"
+	Message string `json:"message"`
+}
+
+// checkCommand looks at the configuration and at the mapping file it names.
+func (c *cli) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Check the configuration and the mapping file", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			found := []problemJSON{}
+			cfg, err := config.Load(c.configFile, os.LookupEnv) //nolint:forbidigo // package config asks through this function alone
+			problems, ok := errors.AsType[config.Problems](err)
+			if err != nil && !ok {
+				return err
+			}
+			for _, p := range problems {
+				found = append(found, problemJSON{p.File, p.Line, p.Column, "error", p.Message})
+			}
+			if cfg == nil {
+				return c.report(found)
+			}
+			for _, p := range cfg.Warnings {
+				found = append(found, problemJSON{p.File, p.Line, p.Column, "warning", p.Message})
+			}
+			more, _, err := checkMapping(cfg.Mapping.File, connectionIDs(cfg))
+			if err != nil {
+				return err
+			}
+			return c.report(append(found, more...))
+		},
+	}
+}
+
+// checkMapping loads a mapping file and gives what is wrong with it. The
+// error is for a file that cannot be read.
+func checkMapping(file string, connections []string) ([]problemJSON, *mapping.Policy, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, nil, err
+	}
+	policy, err := mapping.Load(file, text, mapping.Options{Connections: connections})
+	var found []problemJSON
+	problems, ok := errors.AsType[mapping.Problems](err)
+	if err != nil && !ok {
+		return nil, nil, err
+	}
+	for _, p := range problems {
+		found = append(found, problemJSON{p.File, p.Line, p.Column, "error", p.Message})
+	}
+	if policy != nil {
+		for _, p := range policy.Warnings() {
+			found = append(found, problemJSON{p.File, p.Line, p.Column, "warning", p.Message})
+		}
+	}
+	return found, policy, nil
+}
+
+// report prints what a check found. Warnings alone exit 0.
+func (c *cli) report(found []problemJSON) error {
+	errs := 0
+	for _, p := range found {
+		if p.Level == "error" {
+			errs++
+		}
+	}
+	if c.json {
+		if err := c.printJSON(found); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range found {
+			level := ""
+			if p.Level == "warning" {
+				level = "warning: "
+			}
+			fmt.Fprintf(c.out, "%s:%d:%d: %s%s\n", p.File, p.Line, p.Column, level, p.Message)
+		}
+		if errs == 0 {
+			fmt.Fprintln(c.err, "fine")
+		}
+	}
+	if errs > 0 {
+		return errFound
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/config"
+	"portcullis/fault"
+	"portcullis/keys"
+	"portcullis/login"
+	"portcullis/store"
+)
+
+// diagnosis is one thing that doctor looked at.
+type diagnosis struct {
+	What   string `json:"what"`
+	Status string `json:"status"` // "fine", "warning" or "broken"
+	Detail string `json:"detail"`
+}
+
+func (c *cli) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Reach the database, each identity provider and the upstream", Args: cobra.NoArgs,
+		Long: `Reach the database, each identity provider and the upstream, and look at the
+mapping file, keys, clocks and tokens. Exit code 1 when something is broken.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(c.configFile, os.LookupEnv) //nolint:forbidigo // package config asks through this function alone
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
+			defer cancel()
+			found := []diagnosis{{"configuration", "fine", c.configFile}}
+			for _, w := range cfg.Warnings {
+				found = append(found, diagnosis{"configuration", "warning", w.String()})
+			}
+			found = append(found, examineMapping(cfg)...)
+			found = append(found, examineStore(ctx, cfg, c.now())...)
+			found = append(found, examineLogin(ctx, cfg)...)
+			found = append(found, examineUpstream(ctx, cfg.Upstream.URL))
+			return c.diagnose(found)
+		},
+	}
+}
+
+func (c *cli) diagnose(found []diagnosis) error {
+	broken := false
+	rows := make([][]string, len(found))
+	for i, d := range found {
+		broken = broken || d.Status == "broken"
+		rows[i] = []string{d.Status, d.What, d.Detail}
+	}
+	var err error
+	if c.json {
+		err = c.printJSON(found)
+	} else {
+		err = c.printTable("STATUS WHAT DETAIL", rows)
+	}
+	if err == nil && broken {
+		return errFound
+	}
+	return err
+}
+
+func examineMapping(cfg *config.Config) []diagnosis {
+	problems, policy, err := checkMapping(cfg.Mapping.File, connectionIDs(cfg))
+	if err != nil {
+		return []diagnosis{{"mapping", "broken", err.Error()}}
+	}
+	var found []diagnosis
+	for _, p := range problems {
+		status := "broken"
+		if p.Level == "warning" {
+			status = "warning"
+		}
+		found = append(found, diagnosis{"mapping", status, fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)})
+	}
+	if policy != nil {
+		found = append(found, diagnosis{"mapping", "fine", fmt.Sprintf("%s, %d tests, revision %.12s", cfg.Mapping.File, policy.Test().Ran, policy.Hash())})
+	}
+	return found
+}
+
+func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diagnosis {
+	db, err := openStore(ctx, cfg)
+	if err != nil {
+		return []diagnosis{{"database", "broken", fault.Message(err)}}
+	}
+	defer db.Close()
+	found := []diagnosis{{"database", "fine", "reached, schema up to date"}}
+	if _, err := keys.Open(ctx, keys.Config{Store: db.Keys(), File: cfg.Keys.File}); err != nil {
+		found = append(found, diagnosis{"keys", "broken", err.Error()})
+	} else {
+		found = append(found, diagnosis{"keys", "fine", cfg.Keys.File})
+	}
+	return append(found, examineTokens(ctx, cfg, db, now)...)
+}
+
+// soon is how long before its end something is worth a warning.
+const soon = 30 * 24 * time.Hour
+
+func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB, now time.Time) (found []diagnosis) {
+	for _, conn := range cfg.Connections {
+		if !conn.SCIM.Enabled {
+			continue
+		}
+		what := "scim " + conn.ID
+		list, err := newTokens(db).List(ctx, conn.ID)
+		if err != nil {
+			found = append(found, diagnosis{what, "broken", fault.Message(err)})
+			continue
+		}
+		live := 0
+		for _, t := range list {
+			if !t.Live(now) {
+				continue
+			}
+			live++
+			if !t.Expires.IsZero() && t.Expires.Sub(now) < soon {
+				found = append(found, diagnosis{what, "warning", fmt.Sprintf("token %s expires %s", t.ID, stamp(t.Expires))})
+			}
+		}
+		if live == 0 {
+			found = append(found, diagnosis{what, "warning", "no live token: make one with portcullis token create --connection " + conn.ID})
+		} else {
+			found = append(found, diagnosis{what, "fine", fmt.Sprintf("%d live tokens", live)})
+		}
+	}
+	return found
+}
+
+func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
+	l := login.New(login.Config{PublicURL: cfg.PublicURL, Connections: loginConnections(cfg)})
+	for _, r := range l.Check(ctx) {
+		d := diagnosis{"sign-in " + r.Connection, "fine", r.Name + ": " + r.Detail}
+		if r.Err != nil {
+			d.Status = "broken"
+		}
+		found = append(found, d)
+	}
+	return found
+}
+
+// examineUpstream opens a connection to the portal and asks it nothing.
+func examineUpstream(ctx context.Context, u *url.URL) diagnosis {
+	host := u.Host
+	if u.Port() == "" {
+		port := "80"
+		if u.Scheme == "https" {
+			port = "443"
+		}
+		host = net.JoinHostPort(u.Hostname(), port)
+	}
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", host)
+	if err != nil {
+		return diagnosis{"upstream", "broken", err.Error()}
+	}
+	_ = conn.Close() // nothing was written
+	return diagnosis{"upstream", "fine", u.String()}
+}

@@ -1,0 +1,19 @@
+// Command portcullis is the gate in front of a client portal.
+//
+// Exit codes: 0 fine, 1 the check found something, 2 wrong usage, 3 could not
+// run.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"portcullis/proxy"
+	"portcullis/revision"
+	"portcullis/store"
+	"portcullis/web"
+)
+
+// ops is the operations listener: health, readiness, metrics.
+type ops struct {
+	db       *store.DB
+	keeper   *revision.Keeper
+	draining atomic.Bool // shutting down: ready for no more
+	requests *prometheus.HistogramVec
+	registry *prometheus.Registry
+}
+
+func newOps(db *store.DB, keeper *revision.Keeper) *ops {
+	o := &ops{db: db, keeper: keeper, registry: prometheus.NewRegistry()}
+	o.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "portcullis_http_request_duration_seconds", Help: "Requests on the public listener, by room and status.",
+		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10},
+	}, []string{"room", "code"})
+	number, commit := version()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "portcullis_build_info", Help: "Always 1; what was built.",
+		ConstLabels: prometheus.Labels{"version": number, "revision": commit},
+	})
+	build.Set(1)
+	o.registry.MustRegister(o.requests, build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "portcullis_mapping_broken", Help: "1 while the mapping file is not what is in force.",
+		}, func() float64 { return flag(keeper.Status().Problem != nil) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "portcullis_mapping_in_force", Help: "1 while there is a mapping in force; without one nobody gets in.",
+		}, func() float64 { return flag(keeper.Policy() != nil) }))
+	return o
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// count measures the requests of the public listener, each room by itself.
+func (o *ops) count(h http.Handler) http.Handler {
+	room := func(name string) http.Handler {
+		return promhttp.InstrumentHandlerDuration(o.requests.MustCurryWith(prometheus.Labels{"room": name}), h)
+	}
+	portal, gate, scim := room("portal"), room("gate"), room("scim")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, web.Prefix):
+			gate.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, proxy.SCIMPrefix):
+			scim.ServeHTTP(w, r)
+		default:
+			portal.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (o *ops) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+	mux.HandleFunc("GET /readyz", o.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// ready answers 200 while requests can be served, and 503 with the reason.
+func (o *ops) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	defer cancel()
+	state := map[string]string{"status": "ready", "database": "fine", "mapping": "fine"}
+	code := http.StatusOK
+	refuse := func(what, why string) {
+		code = http.StatusServiceUnavailable
+		state["status"] = "not ready"
+		state[what] = why
+	}
+	if err := o.db.Ping(ctx); err != nil {
+		refuse("database", "does not answer")
+	}
+	switch status := o.keeper.Status(); {
+	case o.keeper.Policy() == nil:
+		refuse("mapping", "no good revision; sign-ins are refused")
+	case status.Problem != nil:
+		state["mapping"] = "the file is broken; the last good revision is in force"
+	}
+	if o.draining.Load() {
+		refuse("shutdown", "in progress")
+	}
+	answer(w, code, state)
+}
+
+func answer(w http.ResponseWriter, code int, body map[string]string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // whoever asked is gone
+}

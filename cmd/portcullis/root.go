@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/audit"
+	"portcullis/config"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/store"
+)
+
+// The exit codes of the contract.
+const (
+	exitFine   = 0
+	exitFound  = 1
+	exitUsage  = 2
+	exitBroken = 3
+)
+
+// errFound ends a command that did its work and found something; what it
+// found is printed already.
+var errFound = errors.New("the check found something")
+
+// usageError is the caller's mistake on the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// cli is one call of the command line.
+type cli struct {
+	in         io.Reader
+	out, err   io.Writer
+	configFile string
+	json       bool
+	now        func() time.Time
+}
+
+// run is the whole program, for main and for tests.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	c := &cli{
+		in: in, out: out, err: errs,
+		now: time.Now,
+	}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	return c.exit(err)
+}
+
+// exit prints an error once and gives its exit code.
+func (c *cli) exit(err error) int {
+	if err == nil {
+		return exitFine
+	}
+	if errors.Is(err, errFound) {
+		return exitFound
+	}
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		fmt.Fprintln(c.err, problems)
+		return exitFound
+	}
+	if problems, ok := errors.AsType[mapping.Problems](err); ok {
+		fmt.Fprintln(c.err, problems)
+		return exitFound
+	}
+	fmt.Fprintln(c.err, "portcullis:", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.Conflict, fault.Invalid, fault.Forbidden:
+		return exitFound
+	default:
+		return exitBroken
+	}
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "portcullis",
+		Short: "The gate in front of a client portal",
+		Long: `Portcullis signs people in through their company's identity provider, takes
+SCIM 2.0 pushes from it, maps its groups to roles and permission groups, and
+hands the portal behind it a signed statement of who is there, what they may
+do and which data they may see.`,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.PersistentFlags().StringVarP(&c.configFile, "config", "c", "portcullis.yaml", "configuration file")
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON instead of a table")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(c.serveCommand(), c.demoCommand(), c.checkCommand(), c.mappingCommand(), c.tokenCommand(),
+		c.userCommand(), c.auditCommand(), c.doctorCommand(), c.versionCommand())
+	usageErrors(root)
+	return root
+}
+
+// usageErrors makes wrong arguments, and commands that are not there, exit
+// with the code for wrong usage.
+func usageErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		usageErrors(sub)
+	}
+}
+
+// group is a command that only holds others.
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("want one of: %s", strings.Join(names(cmd.Commands()), ", "))
+			}
+			return fmt.Errorf("unknown command %q; want one of: %s", args[0], strings.Join(names(cmd.Commands()), ", "))
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+func names(cmds []*cobra.Command) []string {
+	out := make([]string, len(cmds))
+	for i, cmd := range cmds {
+		out[i] = cmd.Name()
+	}
+	return out
+}
+
+// loadConfig reads the configuration file and prints its warnings.
+func (c *cli) loadConfig() (*config.Config, error) {
+	cfg, err := config.Load(c.configFile, os.LookupEnv) //nolint:forbidigo // package config asks through this function alone
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintln(c.err, "warning:", w)
+	}
+	return cfg, nil
+}
+
+// openStore opens the database that the configuration names.
+func openStore(ctx context.Context, cfg *config.Config) (*store.DB, error) {
+	return store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal()})
+}
+
+// withStore runs f on the configuration and its database.
+func (c *cli) withStore(ctx context.Context, f func(*config.Config, *store.DB) error) (err error) {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return err
+	}
+	db, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return f(cfg, db)
+}
+
+// connections gives the directory's view of the configured connections.
+func connections(cfg *config.Config) []directory.Connection {
+	out := make([]directory.Connection, len(cfg.Connections))
+	for i, conn := range cfg.Connections {
+		out[i] = directory.Connection{
+			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains,
+			Provisioning: directory.Provisioning(conn.Provisioning), Link: conn.Link,
+		}
+	}
+	return out
+}
+
+func connectionIDs(cfg *config.Config) []string {
+	ids := make([]string, len(cfg.Connections))
+	for i, conn := range cfg.Connections {
+		ids[i] = conn.ID
+	}
+	return ids
+}
+
+// operator is whoever runs the command line, for the audit trail.
+func operator() audit.Actor {
+	a := audit.Actor{Kind: "operator", Name: "command line"}
+	if u, err := user.Current(); err == nil {
+		a.ID, a.Name = u.Uid, u.Username
+	}
+	return a
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/spf13/cobra"
+
+	"portcullis/audit"
+	"portcullis/config"
+	"portcullis/directory"
+	"portcullis/keys"
+	"portcullis/login"
+	"portcullis/mapping"
+	"portcullis/proxy"
+	"portcullis/revision"
+	"portcullis/scim"
+	"portcullis/session"
+	"portcullis/store"
+	"portcullis/web"
+)
+
+// drain is how long requests that run may go on after the signal to stop.
+// Streams would go on for ever, so they are cut then.
+const drain = 5 * time.Second
+
+func (c *cli) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve", Short: "Run the gate", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.loadConfig()
+			if err != nil {
+				return err
+			}
+			log := slog.New(slog.NewJSONHandler(c.err, nil))
+			g, err := openGate(cmd.Context(), cfg, log)
+			if err != nil {
+				return err
+			}
+			return g.serve(cmd.Context(), nil)
+		},
+	}
+}
+
+// gate is the whole product, wired.
+type gate struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	db       *store.DB
+	keeper   *revision.Keeper
+	dir      *directory.Directory
+	sessions *session.Manager
+	login    *login.Login
+	proxy    *proxy.Proxy
+	ops      *ops
+}
+
+// openGate wires the rooms, from the database up. A broken mapping file does
+// not keep the gate from starting: it refuses sign-ins until the file is
+// mended.
+func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gate, err error) {
+	g = &gate{cfg: cfg, log: log}
+	g.db, err = store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.db.Close())
+		}
+	}()
+	_, embedded := cfg.Database.SQLite()
+	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: embedded})
+	if err != nil {
+		return nil, err
+	}
+	policy := func() *mapping.Policy { return g.keeper.Policy() }
+	g.sessions = session.New(session.Config{
+		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
+	})
+	g.keeper = revision.New(revision.Config{
+		File: cfg.Mapping.File, Connections: connectionIDs(cfg), Recorder: g.db.Audit(), Changed: g.sessions.PolicyChanged, Log: log,
+	})
+	_ = g.keeper.Load(ctx) // reported by the keeper, and by /readyz
+	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
+	if err := g.dir.Reconcile(ctx); err != nil {
+		return nil, err
+	}
+	g.login = login.New(login.Config{
+		PublicURL: cfg.PublicURL, Connections: loginConnections(cfg), Directory: g.dir, Sessions: g.sessions,
+		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
+	})
+	endpoint := scim.New(scim.Config{
+		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Connections: scimConnections(cfg),
+		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
+	})
+	g.proxy = proxy.New(proxy.Config{
+		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
+		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: endpoint,
+		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
+	})
+	g.ops = newOps(g.db, g.keeper)
+	return g, nil
+}
+
+func loginConnections(cfg *config.Config) (out []login.Connection) {
+	for _, conn := range cfg.Connections {
+		if conn.OIDC == nil {
+			continue
+		}
+		out = append(out, login.Connection{
+			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link,
+			Issuer: conn.OIDC.Issuer, ClientID: conn.OIDC.ClientID, ClientSecret: conn.OIDC.ClientSecret.Reveal(), Scopes: conn.OIDC.Scopes,
+			Claims: login.Claims{
+				Groups: conn.OIDC.Claims.Groups, Email: conn.OIDC.Claims.Email, Name: conn.OIDC.Claims.Name, Roles: conn.OIDC.Claims.Roles,
+			},
+		})
+	}
+	return out
+}
+
+func scimConnections(cfg *config.Config) (out []scim.Connection) {
+	for _, conn := range cfg.Connections {
+		if conn.SCIM.Enabled {
+			out = append(out, scim.Connection{ID: conn.ID, Attributes: conn.SCIM.Attributes})
+		}
+	}
+	return out
+}
+
+func routes(cfg *config.Config) (out []proxy.Route) {
+	for _, r := range cfg.Routes {
+		out = append(out, proxy.Route{Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks})
+	}
+	return out
+}
+
+// serve listens and runs until ctx ends; ready, if not nil, is called with
+// the address of the public listener. Then no new connection is taken,
+// requests that run get until drain, streams are cut, and what is in memory
+// is written down.
+func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
+	defer func() { err = errors.Join(err, g.db.Close()) }()
+	defer g.proxy.Close()
+	public, err := listen(ctx, g.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	running, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.count(g.proxy), g.log)}
+	listeners := []net.Listener{public}
+	if g.cfg.OpsListen != "" {
+		private, err := listen(ctx, g.cfg.OpsListen)
+		if err != nil {
+			return errors.Join(err, public.Close())
+		}
+		servers = append(servers, proxy.Server(g.cfg.OpsListen, g.ops.handler(), g.log))
+		listeners = append(listeners, private)
+	}
+	failed := make(chan error, len(servers))
+	for i, s := range servers {
+		s.BaseContext = func(net.Listener) context.Context { return running }
+		go func() { failed <- s.Serve(listeners[i]) }()
+	}
+	stopRooms := g.run(running)
+	g.log.InfoContext(ctx, "ready", "public", g.cfg.PublicURL.String(), "listen", public.Addr().String(), "ops", g.cfg.OpsListen)
+	if ready != nil {
+		ready(public.Addr())
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	g.ops.draining.Store(true)
+	g.log.InfoContext(running, "stopping")
+	err = errors.Join(err, shutdown(running, cut, servers))
+	stopRooms()
+	return err
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	return l, nil
+}
+
+// shutdown ends the servers, cutting what still runs after drain.
+func shutdown(running context.Context, cut context.CancelFunc, servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), drain+2*time.Second)
+	defer cancel()
+	timer := time.AfterFunc(drain, cut)
+	defer timer.Stop()
+	var errs []error
+	for _, s := range servers {
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// run starts what works in the background; stop ends it and waits.
+func (g *gate) run(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	for name, f := range map[string]func(context.Context) error{
+		"sessions": g.sessions.Run,
+		"mapping":  g.keeper.Run,
+		"sign-in":  g.login.Run,
+		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
+	} {
+		wg.Go(func() {
+			if err := f(ctx); err != nil {
+				g.log.ErrorContext(ctx, "background work ended", "work", name, "error", err)
+			}
+		})
+	}
+	return func() { cancel(); wg.Wait() }
+}

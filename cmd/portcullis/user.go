@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/audit"
+	"portcullis/config"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/revision"
+	"portcullis/session"
+	"portcullis/store"
+)
+
+type barJSON struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
+type userJSON struct {
+	ID           string     `json:"id"`
+	Connection   string     `json:"connection"`
+	Organization string     `json:"organization"`
+	UserName     string     `json:"userName"`
+	Subject      string     `json:"subject,omitempty"`
+	ExternalID   string     `json:"externalId,omitempty"`
+	Name         string     `json:"name"`
+	Email        string     `json:"email"`
+	State        string     `json:"state"`
+	Source       string     `json:"source"`
+	Deactivated  *barJSON   `json:"deactivated,omitempty"`
+	Locked       *barJSON   `json:"locked,omitempty"`
+	Created      time.Time  `json:"created"`
+	LastActive   *time.Time `json:"lastActive"`
+}
+
+func userWire(p directory.Person) userJSON {
+	w := userJSON{
+		ID: p.ID, Connection: p.Connection, Organization: p.Organization, UserName: p.UserName, ExternalID: p.ExternalID,
+		Name: p.Name, Email: p.Email, State: string(p.State()), Source: "sso", Created: p.Created, LastActive: optional(p.LastActive),
+	}
+	if p.Provisioned {
+		w.Source = "scim"
+	}
+	if b := p.Deactivated; b != nil {
+		w.Deactivated = &barJSON{At: b.At, By: b.By, Reason: b.Reason}
+	}
+	if b := p.Locked; b != nil {
+		w.Locked = &barJSON{At: b.At, By: b.By, Reason: b.Reason}
+	}
+	return w
+}
+
+func (c *cli) userCommand() *cobra.Command {
+	cmd := group("user", "People and their state", c.userList(), c.userShow(),
+		c.userVerb("lock", "Bar a person and end every session at once", true,
+			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
+				return d.Lock(ctx, by, id, reason)
+			}),
+		c.userVerb("unlock", "Take the lock away", false,
+			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
+				return 0, d.Unlock(ctx, by, id, reason)
+			}),
+		c.userVerb("deactivate", "Deactivate a person and end every session at once", true,
+			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
+				return d.Deactivate(ctx, by, id, reason)
+			}),
+		c.userVerb("reactivate", "Take back a deactivation that was made here", false,
+			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
+				return 0, d.Reactivate(ctx, by, id, reason)
+			}),
+		c.userVerb("sign-out", "End every session of a person", true,
+			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
+				return d.SignOut(ctx, by, id, reason)
+			}),
+	)
+	cmd.Long = "People and their state.\n\nA USER is named by id, userName, e-mail address or subject; where several people\nmatch, --connection or the id tells them apart."
+	return cmd
+}
+
+// withDirectory runs f on the directory. Nobody signs in here, so no mapping
+// is in force.
+func (c *cli) withDirectory(ctx context.Context, f func(*config.Config, *store.DB, *directory.Directory) error) error {
+	return c.withStore(ctx, func(cfg *config.Config, db *store.DB) error {
+		return f(cfg, db, directory.New(directory.Config{Store: db.Directory(), Connections: connections(cfg)}))
+	})
+}
+
+// find gives the one person that a word on the command line means.
+func find(ctx context.Context, d *directory.Directory, connection, word string) (directory.Person, error) {
+	people, err := d.Find(ctx, connection, word)
+	if err != nil {
+		return directory.Person{}, err
+	}
+	switch len(people) {
+	case 0:
+		return directory.Person{}, fault.New(fault.NotFound, "no user %q", word)
+	case 1:
+		return people[0], nil
+	default:
+		ids := make([]string, len(people))
+		for i, p := range people {
+			ids[i] = p.Connection + ":" + p.ID
+		}
+		return directory.Person{}, usagef("%d people match %q: %v; name one by id, or with --connection", len(people), word, ids)
+	}
+}
+
+func (c *cli) userVerb(use, short string, ends bool,
+	verb func(context.Context, *directory.Directory, audit.Actor, string, string) (int, error),
+) *cobra.Command {
+	var connection, reason string
+	cmd := &cobra.Command{
+		Use: use + " USER", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
+				p, err := find(cmd.Context(), d, connection, args[0])
+				if err != nil {
+					return err
+				}
+				ended, err := verb(cmd.Context(), d, operator(), p.ID, reason)
+				if err != nil {
+					return err
+				}
+				if c.json {
+					return c.printJSON(map[string]any{"id": p.ID, "done": use, "sessionsEnded": ended})
+				}
+				text := fmt.Sprintf("%s: %s (%s)", use, printable(p.UserName), p.ID)
+				if ends {
+					text += fmt.Sprintf(", %d sessions ended", ended)
+				}
+				_, err = fmt.Fprintln(c.out, text)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&connection, "connection", "", "connection that the person belongs to")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
+	return cmd
+}
+
+func (c *cli) userList() *cobra.Command {
+	var connection string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List people", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
+				var people []directory.Person
+				for {
+					page, _, err := d.People(cmd.Context(), directory.Query{Connection: connection, Offset: len(people), Limit: 1000})
+					if err != nil {
+						return err
+					}
+					people = append(people, page...)
+					if len(page) < 1000 {
+						break
+					}
+				}
+				if c.json {
+					wire := make([]userJSON, len(people))
+					for i, p := range people {
+						wire[i] = userWire(p)
+					}
+					return c.printJSON(wire)
+				}
+				rows := make([][]string, len(people))
+				for i, p := range people {
+					w := userWire(p)
+					rows[i] = []string{p.ID, p.Connection, p.UserName, p.Name, w.State, w.Source, stamp(p.LastActive)}
+				}
+				return c.printTable("ID CONNECTION USERNAME NAME STATE SOURCE LAST-ACTIVE", rows)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&connection, "connection", "", "only this connection's people")
+	return cmd
+}
+
+func (c *cli) userShow() *cobra.Command {
+	var connection string
+	cmd := &cobra.Command{
+		Use: "show USER", Short: "Show a person, what they may do, and why", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
+				p, err := find(cmd.Context(), d, connection, args[0])
+				if err != nil {
+					return err
+				}
+				return c.show(cmd.Context(), cfg, db, d, p.ID)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&connection, "connection", "", "connection that the person belongs to")
+	return cmd
+}
+
+func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *directory.Directory, id string) error {
+	s, err := d.Look(ctx, id)
+	if err != nil {
+		return err
+	}
+	sessions, err := db.Sessions().SessionsOf(ctx, id, c.now())
+	if err != nil {
+		return err
+	}
+	keeper := revision.New(revision.Config{File: cfg.Mapping.File, Connections: connectionIDs(cfg), Recorder: unrecorded{}})
+	mappingErr := keeper.Load(ctx)
+	groups := make([]string, len(s.Pushed))
+	for i, g := range s.Pushed {
+		groups[i] = g.Name
+	}
+	wire := userWire(s.Person)
+	wire.Subject = s.Assertion.Subject
+	facts := s.Facts()
+	if c.json {
+		out := map[string]any{
+			"user": wire, "asserted": slices.Concat([]string{}, s.Assertion.Groups), "pushed": groups, "sessions": sessionsWire(sessions),
+		}
+		if p := keeper.Policy(); p != nil {
+			explanation, err := json.Marshal(p.Explain(&facts, c.now()))
+			if err != nil {
+				return err
+			}
+			out["access"] = json.RawMessage(explanation)
+		}
+		return c.printJSON(out)
+	}
+	rows := [][]string{
+		{"id", wire.ID},
+		{"userName", wire.UserName},
+		{"name", wire.Name},
+		{"e-mail", wire.Email},
+		{"organization", wire.Organization},
+		{"connection", wire.Connection},
+		{"subject", s.Assertion.Subject},
+		{"externalId", wire.ExternalID},
+		{"state", wire.State},
+		{"source", wire.Source},
+		{"created", stamp(s.Person.Created)},
+		{"last active", stamp(s.Person.LastActive)},
+		{"groups asserted", fmt.Sprint(s.Assertion.Groups)},
+		{"groups pushed", fmt.Sprint(groups)},
+		{"sessions", strconv.Itoa(len(sessions))},
+	}
+	if err := c.printTable("WHAT IS", rows); err != nil {
+		return err
+	}
+	if mappingErr != nil {
+		fmt.Fprintln(c.err, "the mapping file is broken, so access cannot be shown:")
+		return mappingErr
+	}
+	_, err = fmt.Fprintf(c.out, "\n%s", explainStanding(&s, keeper.Policy(), c.now()))
+	return err
+}
+
+// explainStanding says what somebody may do and why, beginning with what
+// bars them whatever the mapping grants.
+func explainStanding(s *directory.Standing, policy *mapping.Policy, now time.Time) string {
+	facts := s.Facts()
+	text := policy.Explain(&facts, now).String()
+	if err := s.Bar(); err != nil {
+		text = fmt.Sprintf("%s may not come in: %s.\nWithout that:\n\n%s", s.Person.UserName, fault.Message(err), text)
+	}
+	return text
+}
+
+type sessionJSON struct {
+	ID        string    `json:"id"`
+	Created   time.Time `json:"created"`
+	LastSeen  time.Time `json:"lastSeen"`
+	Expires   time.Time `json:"expires"`
+	Address   string    `json:"address"`
+	UserAgent string    `json:"userAgent"`
+}
+
+func sessionsWire(rows []session.Row) []sessionJSON {
+	out := make([]sessionJSON, len(rows))
+	for i, r := range rows {
+		out[i] = sessionJSON{
+			ID: r.ID, Created: r.Created, LastSeen: r.LastSeen, Expires: r.Expires, Address: r.Client.Address, UserAgent: r.Client.UserAgent,
+		}
+	}
+	return out
+}
+
+// unrecorded is for commands that only look: they put nothing in force.
+type unrecorded struct{}
+
+func (unrecorded) Record(context.Context, audit.Event) error { return nil }
