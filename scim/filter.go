@@ -2,12 +2,13 @@ package scim
 
 import (
 	"encoding/json"
-	"portcullis/directory"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	filter "github.com/scim2/filter-parser/v2"
+
+	"portcullis/directory"
 )
 
 const maxFilter = 4 << 10 // bytes
