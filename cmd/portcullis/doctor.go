@@ -69,6 +69,9 @@ func (c *cli) diagnose(found []diagnosis) error {
 }
 
 func examineMapping(cfg *config.Config) []diagnosis {
+	if cfg.Mapping.Managed {
+		return nil // it is in the database
+	}
 	problems, policy, err := checkMapping(cfg.Mapping.File, connectionIDs(cfg))
 	if err != nil {
 		return []diagnosis{{"mapping", "broken", err.Error()}}
@@ -99,6 +102,7 @@ func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diag
 	} else {
 		found = append(found, diagnosis{"keys", "fine", cfg.Keys.File})
 	}
+	found = append(found, examineRevisions(ctx, cfg, db, now)...)
 	return append(found, examineTokens(ctx, cfg, db, now)...)
 }
 

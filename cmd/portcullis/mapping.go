@@ -17,7 +17,8 @@ import (
 )
 
 func (c *cli) mappingCommand() *cobra.Command {
-	return group("mapping", "The mapping file: check, test, explain", c.mappingCheck(), c.mappingTest(), c.mappingExplain())
+	return group("mapping", "The mapping: check, test, explain, and its revisions", c.mappingCheck(), c.mappingTest(), c.mappingExplain(),
+		c.mappingPropose(), c.mappingApprove(), c.mappingApply(), c.mappingRollback(), c.mappingHistory(), c.mappingShow())
 }
 
 func (c *cli) mappingCheck() *cobra.Command {
