@@ -12,7 +12,7 @@ import (
 type Standing struct {
 	Person       Person
 	Organization Organization
-	Assertion    Assertion // of the sign-in that the session began with
+	Assertion    Assertion  // of the sign-in that the session began with
 	LastComplete *Assertion // the newest one that held all groups; nil if none
 	Pushed       []Group
 }
