@@ -61,11 +61,52 @@ var (
 // rig is a directory on a real database, with its own clock.
 type rig struct {
 	*directory.Directory
-	t      testing.TB
-	db     *store.DB
-	policy *mapping.Policy
-	now    time.Time
-	n      int
+	t        testing.TB
+	db       *store.DB
+	policy   *mapping.Policy
+	now      time.Time
+	n        int
+	recorder *recorder
+}
+
+// recorder notes what committed transactions wrote into the trail and for
+// other replicas.
+type recorder struct {
+	directory.Store
+	mu     sync.Mutex
+	events []audit.Event
+	losses []directory.Change
+}
+
+type recordingTx struct {
+	directory.Tx
+	events *[]audit.Event
+	losses *[]directory.Change
+}
+
+func (r *recorder) Update(ctx context.Context, f func(directory.Tx) error) error {
+	var tx recordingTx
+	err := r.Store.Update(ctx, func(inner directory.Tx) error {
+		tx = recordingTx{inner, new([]audit.Event), new([]directory.Change)}
+		return f(tx)
+	})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events, r.losses = append(r.events, *tx.events...), append(r.losses, *tx.losses...)
+	return nil
+}
+
+func (t recordingTx) Audit(e audit.Event) error {
+	*t.events = append(*t.events, e)
+	return t.Tx.Audit(e)
+}
+
+func (t recordingTx) Change(c directory.Change) error {
+	*t.losses = append(*t.losses, c)
+	return t.Tx.Change(c)
 }
 
 func newRig(t testing.TB, db *store.DB, conns ...directory.Connection) *rig {
@@ -73,9 +114,12 @@ func newRig(t testing.TB, db *store.DB, conns ...directory.Connection) *rig {
 	if conns == nil {
 		conns = connections
 	}
-	r := &rig{t: t, db: db, policy: policy(), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	r := &rig{
+		t: t, db: db, policy: policy(), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+		recorder: &recorder{Store: db.Directory()},
+	}
 	r.Directory = directory.New(directory.Config{
-		Store: db.Directory(), Policy: func() *mapping.Policy { return r.policy }, Connections: conns,
+		Store: r.recorder, Policy: func() *mapping.Policy { return r.policy }, Connections: conns,
 		Now: func() time.Time { return r.now },
 	})
 	if err := r.Reconcile(t.Context()); err != nil {
@@ -188,17 +232,11 @@ func (r *rig) alive(hash []byte) (bool, string) {
 	return row.Ended.IsZero(), row.Person
 }
 
+// events are the whole trail, as the database has it.
 func (r *rig) events() []audit.Event {
 	r.t.Helper()
 	var out []audit.Event
 	r.must(r.db.Audit().Walk(r.t.Context(), func(e audit.Event, _ audit.Seal) error { out = append(out, e); return nil }))
-	return out
-}
-
-func (r *rig) changes() []directory.Change {
-	r.t.Helper()
-	out, _, err := r.db.Sessions().Changes(r.t.Context(), 0)
-	r.must(err)
 	return out
 }
 
@@ -211,13 +249,13 @@ type wrote struct {
 // during tells what f wrote. Person ids are replaced by the names in who.
 func (r *rig) during(who map[string]string, f func()) wrote {
 	r.t.Helper()
-	events, changes := len(r.events()), len(r.changes())
+	events, changes := len(r.recorder.events), len(r.recorder.losses)
 	f()
 	var w wrote
-	for _, e := range r.events()[events:] {
+	for _, e := range r.recorder.events[events:] {
 		w.Actions = append(w.Actions, e.Action)
 	}
-	for _, c := range r.changes()[changes:] {
+	for _, c := range r.recorder.losses[changes:] {
 		name := c.Person
 		if given, ok := who[name]; ok {
 			name = given
