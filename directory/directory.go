@@ -210,7 +210,7 @@ type Tx interface {
 
 	Person(id string) (Person, error)
 	PersonBySubject(connection, issuer, subject string) (Person, error)
-	PersonByLink(connection, link string) (Person, error)         // pushed people only
+	PersonByLink(connection, link string) (Person, error)         // pushed people only; fault.Conflict if it is several
 	PeopleBySubject(connection, subject string) ([]Person, error) // at any issuer; of all connections if it is empty
 	IdentitiesByLink(connection, link string) ([]Identity, error) // of people who were not pushed, the oldest first
 	People(Query) (page []Person, total int, err error)

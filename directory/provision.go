@@ -56,8 +56,9 @@ func newID() string {
 // Provision stores a person whom an identity provider pushes, and clears the
 // tombstone of an earlier deletion. Somebody who had signed in before and
 // whose link value is the same is the same person: their identity and
-// sessions move over. It fails with fault.Conflict if the userName or the
-// link value is taken in this connection.
+// sessions move over. It fails with fault.Conflict if the userName is taken in
+// this connection. The link value need not be unique, as RFC 7643, section 3.1
+// leaves it to the client; one that several people have meets nobody.
 func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection string, r Record) (Person, error) {
 	conn, ok := d.connections[connection]
 	if !ok {

@@ -121,18 +121,13 @@ func TestALinkThatIsAssertedLaterMeetsToo(t *testing.T) {
 	})
 }
 
-func TestAPushTakesNoNameOrIdentifierTwice(t *testing.T) {
+func TestAPushTakesNoNameTwice(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.push(record("ada"))
 		same := record("ben")
 		same.UserName = "ADA@alpha.example"
 		if _, err := r.Provision(t.Context(), scimActor, "alpha", same); !fault.Is(err, fault.Conflict) || fault.Message(err) != "userName is taken" {
 			t.Errorf("same userName = %v, want conflict", err)
-		}
-		link := record("cy")
-		link.ExternalID = "x-ada"
-		if _, err := r.Provision(t.Context(), scimActor, "alpha", link); !fault.Is(err, fault.Conflict) {
-			t.Errorf("same externalId = %v, want conflict", err)
 		}
 		ben := r.push(record("ben"))
 		_, err := r.Revise(t.Context(), scimActor, "alpha", ben.ID, func(directory.Person, directory.Record) (directory.Record, error) { return same, nil })
@@ -395,5 +390,29 @@ func TestLockKeepsTheLinkOfADetachedConnection(t *testing.T) {
 		if in := r.enter(says("ada")); in.Person.ID != p.ID {
 			t.Error("locking somebody of a connection that is not configured now took their link value away")
 		}
+	})
+}
+
+// RFC 7643, section 3.1 leaves the uniqueness of externalId to the client.
+func TestAnIdentifierOfSeveralMeetsNobody(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		ada := r.push(record("ada"))
+		r.enter(says("ada"))
+		twin := record("twin")
+		twin.ExternalID = "x-ada"
+		second := r.push(twin)
+		if in := r.enter(says("ada")); in.Person.ID != ada.ID {
+			t.Errorf("person = %s, want %s, tied before the identifier was given twice", in.Person.ID, ada.ID)
+		}
+		stranger := says("stranger")
+		stranger.Link = "x-ada"
+		r.refused(stranger, fault.Forbidden, "Alpha has set up several accounts here with your identifier")
+		r.must(r.Delete(t.Context(), scimActor, "alpha", second.ID))
+		if in := r.enter(says("ada")); in.Person.ID != ada.ID {
+			t.Errorf("person = %s, want %s: the tombstone is another record's", in.Person.ID, ada.ID)
+		}
+		r.must(r.Delete(t.Context(), scimActor, "alpha", ada.ID))
+		r.refused(says("ada"), fault.Forbidden, "your account was deleted by Alpha")
+		r.refused(stranger, fault.Forbidden, "your account was deleted by Alpha")
 	})
 }

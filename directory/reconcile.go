@@ -11,9 +11,9 @@ import (
 
 // Reconcile brings the stored organizations and connections into line with
 // the configuration. Where a connection meets on another attribute than
-// before, every pushed person's link value is computed anew; it fails with
-// fault.Conflict if two people then have the same. Where a connection belongs
-// to another organization than before, its people move there.
+// before, every pushed person's link value is computed anew. Where a
+// connection belongs to another organization than before, its people move
+// there.
 func (d *Directory) Reconcile(ctx context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(d.connections)) {
 		conn := d.connections[id]

@@ -153,7 +153,7 @@ func (d *Directory) place(tx Tx, conn Connection, a Assertion, now time.Time) (S
 	}
 	// Asked after the look-ups, which wait for a deletion under way: by now
 	// it has either taken the person and left the tombstone, or must wait.
-	dead, err := tx.Buried(conn.ID, tombstones(conn.ID, a.Issuer, a.Subject, a.Link))
+	dead, err := buried(tx, conn, a, found)
 	if err != nil {
 		return in, err
 	}
@@ -172,16 +172,35 @@ func (d *Directory) place(tx Tx, conn Connection, a Assertion, now time.Time) (S
 	return in, err
 }
 
+// buried reports whether an assertion speaks of somebody who was deleted. A
+// pushed record that lives is stronger than the tombstone of another one with
+// the same identifier.
+func buried(tx Tx, conn Connection, a Assertion, f found) (bool, error) {
+	link := a.Link
+	switch {
+	case f.subject != nil && f.subject.Provisioned:
+		return false, nil
+	case f.link != nil || f.ambiguous:
+		link = ""
+	}
+	return tx.Buried(conn.ID, tombstones(conn.ID, a.Issuer, a.Subject, link))
+}
+
 // found is whom an assertion may speak of; nil where there is nobody.
 type found struct {
-	subject *Person // of (connection, issuer, subject)
-	link    *Person // the pushed person whom the link value meets
+	subject   *Person // of (connection, issuer, subject)
+	link      *Person // the pushed person whom the link value meets
+	ambiguous bool    // the link value meets several, so it says nothing
 }
 
 // find looks by link first: a push takes its locks in the same order.
 func find(tx Tx, conn Connection, a Assertion) (f found, err error) {
 	if a.Link != "" {
-		if f.link, err = maybe(tx.PersonByLink(conn.ID, a.Link)); err != nil {
+		f.link, err = maybe(tx.PersonByLink(conn.ID, a.Link))
+		switch {
+		case fault.Is(err, fault.Conflict):
+			f.link, f.ambiguous = nil, true
+		case err != nil:
 			return f, err
 		}
 	}
@@ -201,6 +220,10 @@ func maybe(p Person, err error) (*Person, error) {
 func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now time.Time) (Person, error) {
 	identity := Identity{Connection: conn.ID, Issuer: a.Issuer, Subject: a.Subject, Link: a.Link, Created: now}
 	switch {
+	case f.ambiguous && (f.subject == nil || !f.subject.Provisioned):
+		return Person{}, fault.New(fault.Forbidden, "%s has set up several accounts here with your identifier", conn.Organization)
+	case conn.Provisioning == SCIM && f.link == nil && (f.subject == nil || !f.subject.Provisioned):
+		return Person{}, fault.New(fault.Forbidden, "%s has not set you up here yet", conn.Organization)
 	case f.subject != nil && (f.subject.Provisioned || f.link == nil):
 		if f.subject.Provisioned && d.foreign(conn, f.subject.Email) {
 			return *f.subject, errForeign
@@ -212,8 +235,6 @@ func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now tim
 			return *f.link, errForeign
 		}
 		return d.meet(tx, conn, f, identity, now)
-	case conn.Provisioning == SCIM:
-		return Person{}, fault.New(fault.Forbidden, "%s has not set you up here yet", conn.Organization)
 	}
 	p := Person{
 		ID: newID(), Connection: conn.ID, Organization: conn.Organization, IDPActive: true,

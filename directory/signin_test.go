@@ -49,6 +49,21 @@ func TestUnknownPeopleAreRefusedWhereSCIMProvisions(t *testing.T) {
 	})
 }
 
+func TestWhoWasNeverPushedIsRefusedOnceSCIMProvisions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		db := open()
+		conn := directory.Connection{ID: "alpha", Organization: "Alpha", Provisioning: directory.JIT}
+		newRig(t, db, conn).enter(says("ada"))
+		conn.Provisioning = directory.SCIM
+		r := newRig(t, db, conn)
+		r.refused(says("ada"), fault.Forbidden, "Alpha has not set you up here yet")
+		p := r.push(record("ada"))
+		if in := r.enter(says("ada")); in.Person.ID != p.ID {
+			t.Errorf("person = %s, want the pushed %s", in.Person.ID, p.ID)
+		}
+	})
+}
+
 func TestASignInMeetsItsPushedRecord(t *testing.T) {
 	for _, tc := range []struct{ link, value string }{
 		{"externalId", "x-ada"}, {"userName", "ada@alpha.example"}, {"employeeNumber", "701984"},

@@ -140,7 +140,17 @@ func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	if err := t.lockLink(connection, link); err != nil {
 		return directory.Person{}, err
 	}
-	return t.onePerson(t.forUpdate("SELECT * FROM people p WHERE connection = ? AND link = ? AND link <> ''", "p"), connection, link)
+	var rows []person
+	err := t.rows(&rows, t.forUpdate("SELECT * FROM people p WHERE connection = ? AND link = ? AND link <> '' LIMIT 2", "p"), connection, link)
+	switch {
+	case err != nil:
+		return directory.Person{}, err
+	case len(rows) == 0:
+		return directory.Person{}, fault.New(fault.NotFound, "no such user")
+	case len(rows) > 1:
+		return directory.Person{}, fault.New(fault.Conflict, "several users have this identifier")
+	}
+	return rows[0].domain(), nil
 }
 
 func (t tx) InsertPerson(p directory.Person, link string) error {

@@ -362,8 +362,6 @@ func taken(where string) string {
 	switch {
 	case strings.Contains(where, "user_name"):
 		return "userName is taken"
-	case strings.Contains(where, "link"):
-		return "another user of this connection has the same identifier at the identity provider"
 	case strings.Contains(where, "pushed_groups"):
 		return "displayName is taken"
 	default:
