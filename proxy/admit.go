@@ -45,8 +45,9 @@ func (p *Proxy) portal(c *gin.Context) error {
 		return err
 	}
 	// Browsers send cookies with a WebSocket to whoever asks for it: the
-	// origin is the only sign of who did (RFC 6455, section 10.2).
-	if origin := r.Header["Origin"]; upgrade && (len(origin) != 1 || origin[0] != p.origin) {
+	// origin is the only sign of who did (RFC 6455, section 10.2). A browser
+	// always names one; what names none is a program that was given the cookie.
+	if origin, named := r.Header["Origin"]; upgrade && named && (len(origin) != 1 || origin[0] != p.origin) {
 		return fault.New(fault.Forbidden, "a WebSocket must be opened from a page of this site")
 	}
 	return p.forward(c, who)

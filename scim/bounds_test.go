@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
 	"portcullis/audit"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/scim"
-	"strconv"
-	"strings"
-	"testing"
 )
 
 func TestBombs(t *testing.T) {

@@ -3,10 +3,11 @@ package scim
 import (
 	"errors"
 	"net/http"
-	"portcullis/fault"
 	"reflect"
 	"strings"
 	"testing"
+
+	"portcullis/fault"
 )
 
 // refused fails the test unless err is a 400 of that scimType.

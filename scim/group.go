@@ -3,10 +3,11 @@ package scim
 import (
 	"maps"
 	"net/http"
-	"portcullis/directory"
-	"portcullis/fault"
 	"slices"
 	"strings"
+
+	"portcullis/directory"
+	"portcullis/fault"
 )
 
 // groupBody is what POST and PUT of a group say.

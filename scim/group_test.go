@@ -3,13 +3,14 @@ package scim_test
 import (
 	"context"
 	"fmt"
-	"portcullis/directory"
-	"portcullis/scim"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"portcullis/directory"
+	"portcullis/scim"
 )
 
 func TestConcurrentPatchesLoseNoMember(t *testing.T) {

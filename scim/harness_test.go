@@ -11,16 +11,17 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
-	"portcullis/audit"
-	"portcullis/directory"
-	"portcullis/mapping"
-	"portcullis/scim"
-	"portcullis/store"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/mapping"
+	"portcullis/scim"
+	"portcullis/store"
 )
 
 const (

@@ -3,13 +3,14 @@ package scim
 import (
 	"encoding/json"
 	"net/url"
-	"portcullis/directory"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	filter "github.com/scim2/filter-parser/v2"
+
+	"portcullis/directory"
 )
 
 // wanted is an attribute that a client names in attributes or

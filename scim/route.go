@@ -3,11 +3,12 @@ package scim
 import (
 	"context"
 	"net/http"
-	"portcullis/fault"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"portcullis/fault"
 )
 
 // maxID bounds an identifier in a path or a membership, in bytes.
@@ -65,6 +66,9 @@ func (c *call) routeUsers(id string) error {
 	if id == "" {
 		return c.dispatch(methods{http.MethodGet: c.listUsers, http.MethodPost: c.createUser})
 	}
+	if id == searchPath {
+		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listUsers) }})
+	}
 	return c.dispatch(methods{
 		http.MethodGet:    func() error { return c.getUser(id) },
 		http.MethodPut:    func() error { return c.putUser(id) },
@@ -76,6 +80,9 @@ func (c *call) routeUsers(id string) error {
 func (c *call) routeGroups(id string) error {
 	if id == "" {
 		return c.dispatch(methods{http.MethodGet: c.listGroups, http.MethodPost: c.createGroup})
+	}
+	if id == searchPath {
+		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listGroups) }})
 	}
 	return c.dispatch(methods{
 		http.MethodGet:    func() error { return c.getGroup(id) },

@@ -1,11 +1,12 @@
 package scim
 
 import (
-	"portcullis/directory"
 	"strings"
 
 	"github.com/elimity-com/scim/optional"
 	"github.com/elimity-com/scim/schema"
+
+	"portcullis/directory"
 )
 
 // The schema URNs that the endpoint speaks.

@@ -27,12 +27,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"portcullis/audit"
-	"portcullis/directory"
-	"portcullis/fault"
 	"regexp"
 	"strings"
 	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
 )
 
 // Prefix is the path below which every connection has its base URL.

@@ -6,11 +6,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base32"
-	"portcullis/audit"
-	"portcullis/fault"
 	"strings"
 	"sync"
 	"time"
+
+	"portcullis/audit"
+	"portcullis/fault"
 )
 
 // MaxLiveTokens is how many tokens of one connection may be good at the same

@@ -2,12 +2,13 @@ package scim_test
 
 import (
 	"bytes"
-	"portcullis/audit"
-	"portcullis/fault"
-	"portcullis/scim"
 	"strings"
 	"testing"
 	"time"
+
+	"portcullis/audit"
+	"portcullis/fault"
+	"portcullis/scim"
 )
 
 func TestEveryWrongCredentialIsTheSame401(t *testing.T) {

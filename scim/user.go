@@ -3,9 +3,10 @@ package scim
 import (
 	"log/slog"
 	"net/http"
+	"strings"
+
 	"portcullis/directory"
 	"portcullis/fault"
-	"strings"
 )
 
 // maxKey bounds, in bytes, what a resource is looked up by.
