@@ -19,7 +19,7 @@ func cleanRequest(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	if up, ok := r.Header["Upgrade"]; ok && !(opensWebSocket(r) && len(up) == 1 && strings.EqualFold(up[0], "websocket")) {
+	if up, ok := r.Header["Upgrade"]; ok && (!opensWebSocket(r) || len(up) != 1 || !strings.EqualFold(up[0], "websocket")) {
 		delete(r.Header, "Upgrade")
 	}
 	delete(r.Header, "Http2-Settings")
