@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -69,7 +70,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
 		db.dialect, db.writer = "sqlite", make(chan struct{}, 1)
-		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(strings.TrimPrefix(c.URL, "sqlite:"))})
+		path := strings.TrimPrefix(c.URL, "sqlite:")
+		if err := reserve(path); err != nil {
+			return nil, err
+		}
+		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(path)})
 	case strings.HasPrefix(c.URL, "postgres://"), strings.HasPrefix(c.URL, "postgresql://"):
 		db.dialect = "postgres"
 		dialector = postgres.Open(c.URL)
@@ -106,6 +111,16 @@ func sqliteDSN(path string) string {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+// reserve makes the file before SQLite does, which would let everybody read
+// it. Its log files take over the mode.
+func reserve(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the database file cannot be opened")
+	}
+	return f.Close()
 }
 
 // Close ends every connection to the database.
