@@ -266,7 +266,10 @@ func TestARightThatEndsEndsEverywhere(t *testing.T) {
 		{"deactivated over SCIM", func(r *replica, id string) error { return revise(r, id, false) }, func(r *replica, id string) error { return revise(r, id, true) }},
 		{
 			"deactivated by an administrator",
-			func(r *replica, id string) error { _, err := r.dir.Deactivate(r.t.Context(), operator, id, ""); return err },
+			func(r *replica, id string) error {
+				_, err := r.dir.Deactivate(r.t.Context(), operator, id, "")
+				return err
+			},
 			func(r *replica, id string) error { return r.dir.Reactivate(r.t.Context(), operator, id, "") },
 		},
 		{
@@ -277,7 +280,10 @@ func TestARightThatEndsEndsEverywhere(t *testing.T) {
 		{"deleted", func(r *replica, id string) error { return r.dir.Delete(r.t.Context(), scimActor, "alpha", id) }, nil},
 		{
 			"signed out",
-			func(r *replica, id string) error { _, err := r.dir.SignOut(r.t.Context(), operator, id, ""); return err },
+			func(r *replica, id string) error {
+				_, err := r.dir.SignOut(r.t.Context(), operator, id, "")
+				return err
+			},
 			func(*replica, string) error { return nil },
 		},
 		{

@@ -79,6 +79,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	var err error
 	db.g, err = gorm.Open(dialector, &gorm.Config{
 		Logger: logger.Discard, SkipDefaultTransaction: true, PrepareStmt: true, DisableAutomaticPing: true,
+		PrepareStmtTTL: foreverTTL,
 	})
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "the database cannot be opened")
@@ -97,6 +98,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	go db.listen(listening, c.URL)
 	return db, nil
 }
+
+// foreverTTL is what gorm 1.31 takes for "prepared statements do not expire".
+// With any other value it starts a goroutine that nothing stops. Their number
+// is bounded by the statements in this package: lists are one argument.
+const foreverTTL = 10 * 365 * 24 * time.Hour
 
 // sqliteDSN names the file and the settings that were measured: a writer
 // takes its lock when the transaction begins, readers never wait, and what is
