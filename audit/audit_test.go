@@ -35,24 +35,9 @@ type trail struct {
 // each runs a test on both databases.
 func each(t *testing.T, f func(t *testing.T, tr *trail)) {
 	t.Helper()
-	for _, driver := range []string{"sqlite", "pgx"} {
-		t.Run(driver, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "p.db")
-			databaseURL, address := "sqlite:"+path, "file:"+path+"?_pragma=busy_timeout(5000)"
-			if driver == "pgx" {
-				databaseURL = storetest.PostgresURL(t)
-				address = databaseURL
-			}
-			tr := &trail{t: t, db: open(t, databaseURL), url: databaseURL}
-			var err error
-			if tr.raw, err = sql.Open(driver, address); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { tr.raw.Close() })
-			f(t, tr)
-		})
-	}
+	storetest.EachURL(t, func(t *testing.T, databaseURL string) {
+		f(t, &trail{t: t, db: open(t, databaseURL), raw: storetest.Raw(t, databaseURL), url: databaseURL})
+	})
 }
 
 func open(t *testing.T, databaseURL string) *store.DB {

@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"context"
-	"database/sql"
 	"sync"
 	"testing"
 	"time"
@@ -121,9 +120,7 @@ func TestARecordThatCommitsLateIsNotSteppedOver(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	r := newReplica(t, db, nil, nil)
-	raw, err := sql.Open("pgx", databaseURL)
-	must(t, err)
-	t.Cleanup(func() { raw.Close() })
+	raw := storetest.Raw(t, databaseURL)
 	const insert = "INSERT INTO changes (at, person, session, loss) VALUES (1, $1, '', TRUE)"
 
 	for _, younger := range []bool{false, true} { // whether the late one began first or only counted first

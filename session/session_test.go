@@ -442,48 +442,40 @@ func must2[T any](v T, err error) T {
 
 // TestNoTableHoldsACookie reads every value of every table.
 func TestNoTableHoldsACookie(t *testing.T) {
-	for driver, address := range map[string]func() string{
-		"sqlite": func() string { return "sqlite:" + filepath.Join(t.TempDir(), "p.db") },
-		"pgx":    func() string { return storetest.PostgresURL(t) },
-	} {
-		t.Run(driver, func(t *testing.T) {
-			databaseURL := address()
-			db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
-			must(t, err)
-			t.Cleanup(func() { must(t, db.Close()) })
-			ring, err := keys.Open(t.Context(), keys.Config{Store: db.Keys(), File: filepath.Join(t.TempDir(), "gate.key"), Create: true})
-			must(t, err)
-			r := newReplica(t, db, nil, nil)
-			m := session.New(session.Config{Store: db.Sessions(), Sealer: ring, Policy: func() *mapping.Policy { return policyOf(t, rules) }})
-			in, err := r.dir.SignIn(t.Context(), says("ada"), "ref")
-			must(t, err)
-			token, _, err := m.Issue(t.Context(), in, session.Client{}, "the.id.token")
-			must(t, err)
-			_, err = m.Verify(t.Context(), token)
-			must(t, err)
+	storetest.EachURL(t, func(t *testing.T, databaseURL string) {
+		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		must(t, err)
+		t.Cleanup(func() { must(t, db.Close()) })
+		ring, err := keys.Open(t.Context(), keys.Config{Store: db.Keys(), File: filepath.Join(t.TempDir(), "gate.key"), Create: true})
+		must(t, err)
+		r := newReplica(t, db, nil, nil)
+		m := session.New(session.Config{Store: db.Sessions(), Sealer: ring, Policy: func() *mapping.Policy { return policyOf(t, rules) }})
+		in, err := r.dir.SignIn(t.Context(), says("ada"), "ref")
+		must(t, err)
+		token, _, err := m.Issue(t.Context(), in, session.Client{}, "the.id.token")
+		must(t, err)
+		_, err = m.Verify(t.Context(), token)
+		must(t, err)
 
-			raw, err := sql.Open(driver, strings.TrimPrefix(databaseURL, "sqlite:"))
-			must(t, err)
-			t.Cleanup(func() { raw.Close() })
-			tables := "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
-			if driver == "sqlite" {
-				tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+		raw := storetest.Raw(t, databaseURL)
+		tables := "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+		if strings.HasPrefix(databaseURL, "sqlite:") {
+			tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+		}
+		all := dump(t, raw, tables)
+		sum := sha256.Sum256([]byte(token))
+		if !strings.Contains(all, hex.EncodeToString(sum[:])) {
+			t.Error("the hash is nowhere: what was read is not the whole database")
+		}
+		for _, secret := range []string{token, strings.ToLower(token), hex.EncodeToString([]byte(token)), "the.id.token", hex.EncodeToString([]byte("the.id.token"))} {
+			if strings.Contains(all, secret) {
+				t.Errorf("a table holds %q", secret)
 			}
-			all := dump(t, raw, tables)
-			sum := sha256.Sum256([]byte(token))
-			if !strings.Contains(all, hex.EncodeToString(sum[:])) {
-				t.Error("the hash is nowhere: what was read is not the whole database")
-			}
-			for _, secret := range []string{token, strings.ToLower(token), hex.EncodeToString([]byte(token)), "the.id.token", hex.EncodeToString([]byte("the.id.token"))} {
-				if strings.Contains(all, secret) {
-					t.Errorf("a table holds %q", secret)
-				}
-			}
-			if idToken, _, err := m.End(t.Context(), token, operator); idToken != "the.id.token" || err != nil {
-				t.Errorf("End = %q, %v, want the id token", idToken, err)
-			}
-		})
-	}
+		}
+		if idToken, _, err := m.End(t.Context(), token, operator); idToken != "the.id.token" || err != nil {
+			t.Errorf("End = %q, %v, want the id token", idToken, err)
+		}
+	})
 }
 
 // dump gives every value of every table as text, bytes in hex.
