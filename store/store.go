@@ -13,6 +13,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -232,7 +234,8 @@ func (db *DB) view(ctx context.Context, f func(tx) error) error {
 
 // rows reads into out, a pointer to a slice.
 func (t tx) rows(out any, query string, args ...any) error {
-	if err := storable(args...); err != nil {
+	args, err := arguments(args)
+	if err != nil {
 		return err
 	}
 	return classify(t.g.Raw(query, args...).Scan(out).Error)
@@ -240,7 +243,8 @@ func (t tx) rows(out any, query string, args ...any) error {
 
 // row reads one row into out; a missing one is fault.NotFound.
 func (t tx) row(out any, what, query string, args ...any) error {
-	if err := storable(args...); err != nil {
+	args, err := arguments(args)
+	if err != nil {
 		return err
 	}
 	res := t.g.Raw(query, args...).Scan(out)
@@ -255,7 +259,8 @@ func (t tx) row(out any, what, query string, args ...any) error {
 
 // exec runs a statement and gives the number of rows that it touched.
 func (t tx) exec(query string, args ...any) (int64, error) {
-	if err := storable(args...); err != nil {
+	args, err := arguments(args)
+	if err != nil {
 		return 0, err
 	}
 	res := t.g.Exec(query, args...)
@@ -269,6 +274,27 @@ func (t tx) one(what, query string, args ...any) error {
 		return fault.New(fault.NotFound, "no such %s", what)
 	}
 	return err
+}
+
+// blob is a value that gorm hands on as it is: it would make one placeholder
+// for each byte of a plain []byte that stands first between parentheses.
+type blob []byte
+
+// Value implements [driver.Valuer].
+func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
+
+// arguments prepares the arguments of a statement.
+func arguments(args []any) ([]any, error) {
+	if err := storable(args...); err != nil {
+		return nil, err
+	}
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if b, ok := arg.([]byte); ok {
+			out[i] = blob(b)
+		}
+	}
+	return out, nil
 }
 
 // storable refuses texts that PostgreSQL cannot hold before either database
