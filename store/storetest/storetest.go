@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -34,14 +35,36 @@ import (
 // called again, it opens the same one again, as a second replica would.
 func Each(t *testing.T, f func(t *testing.T, open func() *store.DB)) {
 	t.Helper()
+	EachURL(t, func(t *testing.T, databaseURL string) { f(t, opener(t, databaseURL)) })
+}
+
+// EachURL runs a test on both databases and gives the address of a fresh one,
+// for tests that look behind the store's back.
+func EachURL(t *testing.T, f func(t *testing.T, databaseURL string)) {
+	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		f(t, opener(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db")))
+		f(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		f(t, opener(t, migratedURL(t)))
+		f(t, migratedURL(t))
 	})
+}
+
+// Raw opens the database of a URL without the store.
+func Raw(t testing.TB, databaseURL string) *sql.DB {
+	t.Helper()
+	driver, address := "pgx", databaseURL
+	if path, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
+		driver, address = "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"
+	}
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 // SQLite opens a fresh SQLite database.
