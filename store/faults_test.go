@@ -196,10 +196,12 @@ func TestTextsThatCannotBeStoredAreInvalidOnBoth(t *testing.T) {
 			for name, f := range map[string]func(directory.Tx) error{
 				"InsertPerson": func(tx directory.Tx) error { return tx.InsertPerson(person("p1", bad), "") },
 				"UpdatePerson": func(tx directory.Tx) error { return tx.UpdatePerson(person("p1", bad), "") },
-				"InsertGroup":  func(tx directory.Tx) error { return tx.InsertGroup(directory.Group{ID: "g", Connection: "alpha", Name: bad}) },
-				"Group":        func(tx directory.Tx) error { _, err := tx.Group("alpha", bad); return err },
-				"KnownPeople":  func(tx directory.Tx) error { _, err := tx.KnownPeople("alpha", []string{"p", bad}); return err },
-				"Park":         func(tx directory.Tx) error { return tx.Park("g", []string{bad}) },
+				"InsertGroup": func(tx directory.Tx) error {
+					return tx.InsertGroup(directory.Group{ID: "g", Connection: "alpha", Name: bad})
+				},
+				"Group":       func(tx directory.Tx) error { _, err := tx.Group("alpha", bad); return err },
+				"KnownPeople": func(tx directory.Tx) error { _, err := tx.KnownPeople("alpha", []string{"p", bad}); return err },
+				"Park":        func(tx directory.Tx) error { return tx.Park("g", []string{bad}) },
 				"People": func(tx directory.Tx) error {
 					_, _, err := tx.People(directory.Query{Connection: "alpha", Filter: &directory.Filter{Op: directory.Eq, Attr: "userName", Value: bad}})
 					return err

@@ -3,6 +3,7 @@ package store_test
 import (
 	"database/sql"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -59,9 +60,7 @@ func TestNothingHotReadsAWholeTable(t *testing.T) {
 		if postgres {
 			statements["changes"] = "SELECT * FROM changes WHERE xact >= 9000000000 ORDER BY seq"
 		}
-		for name, statement := range hot {
-			statements[name] = statement
-		}
+		maps.Copy(statements, hot)
 		fill(t, db)
 		if _, err := raw.ExecContext(t.Context(), "ANALYZE"); err != nil {
 			t.Fatal(err)
@@ -139,7 +138,10 @@ func fill(t *testing.T, db *store.DB) {
 				func() error {
 					return tx.InsertIdentity(directory.Identity{Connection: "alpha", Issuer: "i", Subject: p.ID, Link: p.ID, Person: p.ID, Created: start})
 				},
-				func() error { _, err := tx.InsertAssertion(p.ID, directory.Assertion{Subject: p.ID, Received: start}); return err },
+				func() error {
+					_, err := tx.InsertAssertion(p.ID, directory.Assertion{Subject: p.ID, Received: start})
+					return err
+				},
 				func() error {
 					return tx.InsertGroup(directory.Group{ID: g, Connection: "alpha", Name: g, ExternalID: g, Version: 1, Created: start, Modified: start})
 				},
