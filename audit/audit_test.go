@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -81,7 +82,7 @@ func event(i int) audit.Event {
 	return audit.Event{
 		At: time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.UTC).Add(time.Duration(i) * time.Second), Action: audit.PersonLocked,
 		Actor:  audit.Actor{Kind: "operator", ID: "op", Name: "op", Address: "192.0.2.1"},
-		Person: fmt.Sprint("p", i), Subject: "ada", Connection: "alpha", Reason: "why", Reference: "ref", Detail: map[string]string{"n": fmt.Sprint(i)},
+		Person: fmt.Sprint("p", i), Subject: "ada", Connection: "alpha", Reason: "why", Reference: "ref", Detail: map[string]string{"n": strconv.Itoa(i)},
 	}
 }
 

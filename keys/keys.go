@@ -173,7 +173,7 @@ func (r *Ring) Seal(purpose string, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, plain, nil), nil
+	return aead.Seal(nil, nil, plain, nil), nil //nolint:gosec // G407: this AEAD makes its own random nonce and takes none
 }
 
 // Open decrypts what Seal gave for the same purpose.

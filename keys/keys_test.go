@@ -48,7 +48,7 @@ func claims(t *testing.T, jwks []byte, text string) (out map[string]any, kid str
 	if err := json.Unmarshal(jwks, &set); err != nil {
 		t.Fatal(err)
 	}
-	jws, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestATamperedStatementIsRefused(t *testing.T) {
 	}
 	parts := strings.Split(text, ".")
 	parts[1] = "eyJzdWIiOiJldmUifQ"
-	jws, err := jose.ParseSigned(strings.Join(parts, "."), []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedCompact(strings.Join(parts, "."), []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,16 +25,16 @@ type bubble struct {
 	*memory
 }
 
-func newBubble(t testing.TB) (b *bubble, stop func()) {
-	t.Helper()
-	p := policyOf(t, rules)
-	b = &bubble{t: t, memory: newMemory()}
+func newBubble(tb testing.TB) (b *bubble, stop func()) {
+	tb.Helper()
+	p := policyOf(tb, rules)
+	b = &bubble{t: tb, memory: newMemory()}
 	b.Manager = session.New(session.Config{Store: b.memory, Sealer: plain{}, Policy: func() *mapping.Policy { return p }})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		must(t, b.Run(ctx))
+		must(tb, b.Run(ctx))
 	}()
 	return b, func() { cancel(); <-done }
 }
@@ -60,13 +60,13 @@ func (b *bubble) watch(token string) (context.Context, context.CancelFunc) {
 }
 
 // after gives how long it takes until a stream is cut.
-func after(t testing.TB, stream context.Context) time.Duration { //nolint:revive // the test comes first
-	t.Helper()
+func after(tb testing.TB, stream context.Context) time.Duration { //nolint:revive // the test comes first
+	tb.Helper()
 	began := time.Now()
 	select {
 	case <-stream.Done():
 	case <-time.After(2 * time.Minute):
-		t.Error("the stream was never cut")
+		tb.Error("the stream was never cut")
 	}
 	return time.Since(began)
 }

@@ -17,7 +17,6 @@ type hooked struct {
 	session.Store
 	mu    sync.Mutex
 	found func() // after a session was read, before it is handed over; once
-	heard chan directory.Change
 	polls int
 }
 
@@ -174,7 +173,7 @@ func TestRevocationUnderLoad(t *testing.T) {
 					default:
 					}
 					if p, err := r.Verify(context.Background(), tokens[i%people]); err == nil {
-						_, cancel := r.Watch(context.Background(), p)
+						_, cancel := r.Watch(t.Context(), p)
 						cancel()
 					}
 				}
@@ -182,7 +181,7 @@ func TestRevocationUnderLoad(t *testing.T) {
 		}
 		streams := make([]context.Context, people)
 		for i := range people {
-			streams[i] = b.watch(tokens[i])
+			streams[i] = b.watch(tokens[i]) //nolint:fatcontext // one stream each, side by side
 		}
 		for i := range people / 2 {
 			_, err := a.dir.Lock(t.Context(), operator, ids[i], "")

@@ -35,11 +35,11 @@ rules:
   - {id: desk, match: {connection: alpha, groups: [{scim: Desk}]}, grant: {roles: [editor]}}
 `
 
-func policyOf(t testing.TB, text string) *mapping.Policy {
-	t.Helper()
+func policyOf(tb testing.TB, text string) *mapping.Policy {
+	tb.Helper()
 	p, err := mapping.Load("mapping.yaml", []byte(text), mapping.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -85,9 +85,9 @@ type replica struct {
 }
 
 // newReplica starts a gate. wrap may put something between it and its store.
-func newReplica(t testing.TB, db *store.DB, now func() time.Time, wrap func(session.Store) session.Store) *replica {
-	t.Helper()
-	r := &replica{t: t, db: db, policy: policyOf(t, rules)}
+func newReplica(tb testing.TB, db *store.DB, now func() time.Time, wrap func(session.Store) session.Store) *replica {
+	tb.Helper()
+	r := &replica{t: tb, db: db, policy: policyOf(tb, rules)}
 	current := func() *mapping.Policy {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -97,8 +97,8 @@ func newReplica(t testing.TB, db *store.DB, now func() time.Time, wrap func(sess
 		Store: db.Directory(), Policy: current, Now: now,
 		Connections: []directory.Connection{{ID: "alpha", Organization: "Alpha", Provisioning: directory.JIT}},
 	})
-	if err := r.dir.Reconcile(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := r.dir.Reconcile(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	s := db.Sessions()
 	if wrap != nil {
@@ -110,11 +110,11 @@ func newReplica(t testing.TB, db *store.DB, now func() time.Time, wrap func(sess
 	go func() {
 		defer close(done)
 		if err := r.Run(ctx); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	}()
 	r.stop = func() { cancel(); <-done }
-	t.Cleanup(r.stop)
+	tb.Cleanup(r.stop)
 	return r
 }
 
@@ -171,8 +171,8 @@ func (r *replica) refused(token string, kind fault.Kind, words string) {
 }
 
 // soon polls until something holds. The law is a second; the machine may be slow.
-func soon(t testing.TB, what string, f func() bool) {
-	t.Helper()
+func soon(tb testing.TB, what string, f func() bool) {
+	tb.Helper()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -180,25 +180,25 @@ func soon(t testing.TB, what string, f func() bool) {
 	for !f() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("not in time: %s", what)
+			tb.Fatalf("not in time: %s", what)
 		case <-tick.C:
 		}
 	}
 }
 
 // cut waits for a stream to be cut.
-func cut(t testing.TB, what string, ctx context.Context) { //nolint:revive // the test comes first
-	t.Helper()
-	soon(t, "stream cut after "+what, func() bool { return ctx.Err() != nil })
+func cut(tb testing.TB, what string, ctx context.Context) { //nolint:revive // the test comes first
+	tb.Helper()
+	soon(tb, "stream cut after "+what, func() bool { return ctx.Err() != nil })
 	if cause := context.Cause(ctx); cause != session.ErrEnded { //nolint:errorlint // the very cause
-		t.Errorf("after %s the cause is %v, want %v", what, cause, session.ErrEnded)
+		tb.Errorf("after %s the cause is %v, want %v", what, cause, session.ErrEnded)
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -482,40 +482,38 @@ func TestNoTableHoldsACookie(t *testing.T) {
 func dump(t *testing.T, db *sql.DB, tables string) string {
 	t.Helper()
 	var names []string
-	rows, err := db.QueryContext(t.Context(), tables)
-	must(t, err)
-	for rows.Next() {
-		var name string
-		must(t, rows.Scan(&name))
-		names = append(names, name)
-	}
-	must(t, rows.Err())
-	rows.Close()
+	query(t, db, tables, func(values []any) { names = append(names, fmt.Sprint(values[0])) })
 	var out strings.Builder
 	for _, name := range names {
-		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+name)
-		must(t, err)
-		columns, err := rows.Columns()
-		must(t, err)
-		for rows.Next() {
-			values := make([]any, len(columns))
-			for i := range values {
-				values[i] = new(any)
-			}
-			must(t, rows.Scan(values...))
+		query(t, db, "SELECT * FROM "+name, func(values []any) {
 			for _, v := range values {
-				switch v := (*v.(*any)).(type) {
-				case []byte:
-					fmt.Fprintf(&out, "%x\n%s\n", v, v)
-				default:
-					fmt.Fprintln(&out, v)
+				if b, ok := v.([]byte); ok {
+					fmt.Fprintf(&out, "%x\n", b)
 				}
+				fmt.Fprintf(&out, "%s\n", v)
 			}
-		}
-		must(t, rows.Err())
-		rows.Close()
+		})
 	}
 	return out.String()
+}
+
+// query calls f for each row.
+func query(t *testing.T, db *sql.DB, text string, f func(values []any)) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), text)
+	must(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	must(t, err)
+	for rows.Next() {
+		values, places := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			places[i] = &values[i]
+		}
+		must(t, rows.Scan(places...))
+		f(values)
+	}
+	must(t, rows.Err())
 }
 
 func TestABrowserThatSendsGarbageIsStored(t *testing.T) {

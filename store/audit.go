@@ -75,7 +75,7 @@ func (s auditStore) Unsealed(ctx context.Context, limit int) ([]audit.Event, err
 	var rows []event
 	err := s.db.view(ctx, func(t tx) error {
 		return t.rows(&rows, `SELECT * FROM audit_events e WHERE NOT sealed
-			AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event = e.seq) ORDER BY seq LIMIT ?`, limit)
+			AND (SELECT s.position FROM audit_seals s WHERE s.event = e.seq) IS NULL ORDER BY seq LIMIT ?`, limit)
 	})
 	if err != nil {
 		return nil, err

@@ -96,8 +96,6 @@ func TestSessionSurvivesARoundTrip(t *testing.T) {
 			}
 			want.Ended, want.EndReason = start.Add(time.Second), "why"
 			check()
-			happened := happened
-			happened.Reason = "again"
 		}
 		changes, _, err := s.Changes(t.Context(), 0)
 		if err != nil || len(changes) != 1 || changes[0].Session != want.ID || !changes[0].Loss {

@@ -12,6 +12,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"embed"
@@ -198,7 +199,7 @@ func (t tx) forUpdate(query, table string) string {
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
-	const tries = 5
+	const tries = 12
 	if db.writer != nil {
 		select {
 		case db.writer <- struct{}{}:
@@ -215,9 +216,24 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 		if err == nil && changed {
 			db.wake()
 		}
-		if try == tries || !retryable(err) {
+		if try == tries || !retryable(err) || !pause(ctx, try) {
 			return err
 		}
+	}
+}
+
+// pause waits a little, at random, so that those who clashed do not clash
+// again; false if ctx ended meanwhile.
+func pause(ctx context.Context, try int) bool {
+	var random [1]byte
+	_, _ = rand.Read(random[:]) // never fails
+	timer := time.NewTimer(time.Duration(try) * time.Duration(random[0]) * 100 * time.Microsecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
