@@ -197,7 +197,7 @@ func TestWrongAnswersOfTheProviderAreNeverOurError(t *testing.T) {
 				p := newIDP(t)
 				delete(p.person, "name") // so that userinfo is asked
 				g := newGate(t, nil, p)
-				p.take[path] = h
+				p.handle(path, h)
 				answer := newBrowser(t).signIn(g, "/.portcullis/sign-in")
 				g.refused(t, answer, http.StatusBadRequest, "dentity provider")
 				if n := p.count(path + "2"); n != 0 && (path == "/token" || name != "another path") {
@@ -267,10 +267,10 @@ func TestSlowProviderIsBounded(t *testing.T) {
 		}
 	}
 	g := newGate(t, func(c *login.Config) { c.HTTP = &http.Client{Timeout: 100 * time.Millisecond} }, p)
-	p.take["/token"] = hang
+	p.handle("/token", hang)
 	b := newBrowser(t)
 	g.refused(t, b.signIn(g, "/.portcullis/sign-in"), http.StatusServiceUnavailable, "cannot be reached")
-	delete(p.take, "/token")
-	p.take["/jwks"] = hang
+	p.handle("/token", nil)
+	p.handle("/jwks", hang)
 	g.refused(t, b.signIn(g, "/.portcullis/sign-in"), http.StatusServiceUnavailable, "cannot be reached")
 }

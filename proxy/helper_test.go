@@ -68,7 +68,7 @@ func (s *people) leave(token string) {
 
 func (s *people) Verify(_ context.Context, token string) (*session.Principal, error) {
 	s.verified.Add(1)
-	if s.away.Load() {
+	if s.away.Load() || token == "AWAY" {
 		return nil, fault.New(fault.Unavailable, "the database is away")
 	}
 	s.mu.Lock()
@@ -133,6 +133,7 @@ type gate struct {
 	people *people
 	pen    *pen
 	log    *syncBuffer
+	over   chan struct{} // a request is over
 }
 
 // open runs a gate in front of upstream, with Ann signed in.
@@ -142,7 +143,7 @@ func open(tb testing.TB, upstream string, change ...func(*proxy.Config)) *gate {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	g := &gate{addr: l.Addr().String(), url: "http://" + l.Addr().String(), people: newPeople(), pen: &pen{}, log: &syncBuffer{}}
+	g := &gate{addr: l.Addr().String(), url: "http://" + l.Addr().String(), people: newPeople(), pen: &pen{}, log: &syncBuffer{}, over: make(chan struct{}, 10)}
 	g.people.enter(annToken, ann())
 	log := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c := proxy.Config{PublicURL: parse(tb, g.url), Upstream: parse(tb, upstream), Sessions: g.people, Keys: g.pen, Log: log}
@@ -150,7 +151,15 @@ func open(tb testing.TB, upstream string, change ...func(*proxy.Config)) *gate {
 		f(&c)
 	}
 	g.Proxy = proxy.New(c)
-	serve(tb, l, g.Proxy, log)
+	serve(tb, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			select {
+			case g.over <- struct{}{}:
+			default:
+			}
+		}()
+		g.ServeHTTP(w, r)
+	}), log)
 	tb.Cleanup(g.Close)
 	return g
 }

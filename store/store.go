@@ -12,15 +12,21 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
@@ -67,7 +73,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
 		db.dialect, db.writer = "sqlite", make(chan struct{}, 1)
-		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(strings.TrimPrefix(c.URL, "sqlite:"))})
+		path := strings.TrimPrefix(c.URL, "sqlite:")
+		if err := reserve(path); err != nil {
+			return nil, err
+		}
+		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(path)})
 	case strings.HasPrefix(c.URL, "postgres://"), strings.HasPrefix(c.URL, "postgresql://"):
 		db.dialect = "postgres"
 		dialector = postgres.Open(c.URL)
@@ -77,6 +87,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	var err error
 	db.g, err = gorm.Open(dialector, &gorm.Config{
 		Logger: logger.Discard, SkipDefaultTransaction: true, PrepareStmt: true, DisableAutomaticPing: true,
+		PrepareStmtTTL: foreverTTL,
 	})
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "the database cannot be opened")
@@ -96,6 +107,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
+// foreverTTL is what gorm 1.31 takes for "prepared statements do not expire".
+// With any other value it starts a goroutine that nothing stops. Their number
+// is bounded by the statements in this package: lists are one argument.
+const foreverTTL = 10 * 365 * 24 * time.Hour
+
 // sqliteDSN names the file and the settings that were measured: a writer
 // takes its lock when the transaction begins, readers never wait, and what is
 // committed survives a loss of power.
@@ -104,6 +120,16 @@ func sqliteDSN(path string) string {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+// reserve makes the file before SQLite does, which would let everybody read
+// it. Its log files take over the mode.
+func reserve(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the database file cannot be opened")
+	}
+	return f.Close()
 }
 
 // Close ends every connection to the database.
@@ -125,7 +151,8 @@ func (db *DB) migrate(ctx context.Context) error {
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.dialect == "postgres" {
 		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker()
+		// Asked once a second, not once in five, for a second replica waits meanwhile.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 60))
 		if err != nil {
 			return err
 		}
@@ -140,6 +167,9 @@ func (db *DB) migrate(ctx context.Context) error {
 		return err
 	}
 	applied, err := provider.Up(ctx)
+	for try := 1; err != nil && db.dialect == "sqlite" && try < 5; try++ {
+		applied, err = provider.Up(ctx) // another process was at it; each file is one transaction, so one of both wins
+	}
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the database schema cannot be brought up to date")
 	}
@@ -169,7 +199,7 @@ func (t tx) forUpdate(query, table string) string {
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
-	const tries = 5
+	const tries = 12
 	if db.writer != nil {
 		select {
 		case db.writer <- struct{}{}:
@@ -180,19 +210,46 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 	}
 	for try := 1; ; try++ {
 		changed := false
-		err := db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		err := db.transaction(ctx, func(g *gorm.DB) error {
 			return f(tx{g: g, dialect: db.dialect, write: true, changed: &changed})
 		})
-		if err == nil {
-			if changed {
-				db.wake()
-			}
-			return nil
+		if err == nil && changed {
+			db.wake()
 		}
-		if try == tries || !retryable(err) {
-			return classify(err)
+		if try == tries || !retryable(err) || !pause(ctx, try) {
+			return err
 		}
 	}
+}
+
+// pause waits a little, at random, so that those who clashed do not clash
+// again; false if ctx ended meanwhile.
+func pause(ctx context.Context, try int) bool {
+	var random [1]byte
+	_, _ = rand.Read(random[:]) // never fails
+	timer := time.NewTimer(time.Duration(try) * time.Duration(random[0]) * 100 * time.Microsecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// transaction runs f in a transaction. What f returns is returned as it is:
+// the database's own errors are faults by then, and the rest is not the
+// database's.
+func (db *DB) transaction(ctx context.Context, f func(*gorm.DB) error, options ...*sql.TxOptions) error {
+	var own error
+	err := db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		own = f(g)
+		return own
+	}, options...)
+	if own != nil {
+		return own
+	}
+	return classify(err)
 }
 
 // view runs f in one read-only transaction, which sees one state throughout.
@@ -201,18 +258,26 @@ func (db *DB) view(ctx context.Context, f func(tx) error) error {
 	if db.dialect == "postgres" {
 		options.Isolation = sql.LevelRepeatableRead
 	}
-	return classify(db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+	return db.transaction(ctx, func(g *gorm.DB) error {
 		return f(tx{g: g, dialect: db.dialect, changed: new(bool)})
-	}, options))
+	}, options)
 }
 
 // rows reads into out, a pointer to a slice.
 func (t tx) rows(out any, query string, args ...any) error {
+	args, err := arguments(args)
+	if err != nil {
+		return err
+	}
 	return classify(t.g.Raw(query, args...).Scan(out).Error)
 }
 
 // row reads one row into out; a missing one is fault.NotFound.
 func (t tx) row(out any, what, query string, args ...any) error {
+	args, err := arguments(args)
+	if err != nil {
+		return err
+	}
 	res := t.g.Raw(query, args...).Scan(out)
 	if res.Error != nil {
 		return classify(res.Error)
@@ -225,6 +290,10 @@ func (t tx) row(out any, what, query string, args ...any) error {
 
 // exec runs a statement and gives the number of rows that it touched.
 func (t tx) exec(query string, args ...any) (int64, error) {
+	args, err := arguments(args)
+	if err != nil {
+		return 0, err
+	}
 	res := t.g.Exec(query, args...)
 	return res.RowsAffected, classify(res.Error)
 }
@@ -236,6 +305,59 @@ func (t tx) one(what, query string, args ...any) error {
 		return fault.New(fault.NotFound, "no such %s", what)
 	}
 	return err
+}
+
+// blob is a value that gorm hands on as it is: it would make one placeholder
+// for each byte of a plain []byte that stands first between parentheses.
+type blob []byte
+
+// Value implements [driver.Valuer].
+func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
+
+// arguments prepares the arguments of a statement.
+func arguments(args []any) ([]any, error) {
+	if err := storable(args...); err != nil {
+		return nil, err
+	}
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if b, ok := arg.([]byte); ok {
+			out[i] = blob(b)
+		}
+	}
+	return out, nil
+}
+
+// storable refuses texts that PostgreSQL cannot hold before either database
+// sees them, so that both answer alike and a transaction is not aborted.
+func storable(args ...any) error {
+	for _, arg := range args {
+		text, ok := arg.(string)
+		if ok && (strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text)) {
+			return fault.New(fault.Invalid, "a text holds characters that cannot be stored")
+		}
+	}
+	return nil
+}
+
+// list makes one argument of many, for inList: a list of
+// placeholders would be another prepared statement for each length.
+func list(values []string) (string, error) {
+	for _, v := range values {
+		if err := storable(v); err != nil {
+			return "", err
+		}
+	}
+	text, err := json.Marshal(values)
+	return string(text), err
+}
+
+// inList is the condition that goes with list.
+func (t tx) inList(column string) string {
+	if t.dialect == "postgres" {
+		return column + " IN (SELECT jsonb_array_elements_text(?::jsonb))"
+	}
+	return column + " IN (SELECT value FROM json_each(?))"
 }
 
 func retryable(err error) bool {
@@ -303,8 +425,6 @@ func taken(where string) string {
 	switch {
 	case strings.Contains(where, "user_name"):
 		return "userName is taken"
-	case strings.Contains(where, "link"):
-		return "another user of this connection has the same identifier at the identity provider"
 	case strings.Contains(where, "pushed_groups"):
 		return "displayName is taken"
 	default:

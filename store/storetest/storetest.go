@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -34,32 +35,55 @@ import (
 // called again, it opens the same one again, as a second replica would.
 func Each(t *testing.T, f func(t *testing.T, open func() *store.DB)) {
 	t.Helper()
+	EachURL(t, func(t *testing.T, databaseURL string) { f(t, opener(t, databaseURL)) })
+}
+
+// EachURL runs a test on both databases and gives the address of a fresh one,
+// for tests that look behind the store's back.
+func EachURL(t *testing.T, f func(t *testing.T, databaseURL string)) {
+	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		f(t, opener(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db")))
+		f(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		f(t, opener(t, PostgresURL(t)))
+		f(t, migratedURL(t))
 	})
 }
 
-// SQLite opens a fresh SQLite database.
-func SQLite(t testing.TB) *store.DB {
-	t.Helper()
-	return opener(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))()
+// Raw opens the database of a URL without the store.
+func Raw(tb testing.TB, databaseURL string) *sql.DB {
+	tb.Helper()
+	driver, address := "pgx", databaseURL
+	if path, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
+		driver, address = "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"
+	}
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
-func opener(t testing.TB, databaseURL string) func() *store.DB {
+// SQLite opens a fresh SQLite database.
+func SQLite(tb testing.TB) *store.DB {
+	tb.Helper()
+	return opener(tb, "sqlite:"+filepath.Join(tb.TempDir(), "portcullis.db"))()
+}
+
+func opener(tb testing.TB, databaseURL string) func() *store.DB {
+	tb.Helper()
 	return func() *store.DB {
-		t.Helper()
-		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		tb.Helper()
+		db, err := store.Open(tb.Context(), store.Config{URL: databaseURL})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		t.Cleanup(func() {
+		tb.Cleanup(func() {
 			if err := db.Close(); err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		})
 		return db
@@ -74,6 +98,10 @@ var cluster struct { //nolint:gochecknoglobals // one server for all tests of a 
 	stop func()
 	n    int
 	mu   sync.Mutex
+
+	migrated sync.Once // template, a database with the schema
+	template string
+	broken   error
 }
 
 var errAbsent = errors.New("no PostgreSQL: neither PORTCULLIS_TEST_POSTGRES nor the programs initdb and postgres")
@@ -84,6 +112,9 @@ var errAbsent = errors.New("no PostgreSQL: neither PORTCULLIS_TEST_POSTGRES nor 
 //	func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
+	if cluster.template != "" {
+		dropTemplate() // of a server that goes on without us
+	}
 	if cluster.stop != nil {
 		cluster.stop()
 	}
@@ -91,14 +122,71 @@ func Main(m *testing.M) int {
 }
 
 // PostgresURL gives a fresh, empty PostgreSQL database.
-func PostgresURL(t testing.TB) string {
-	t.Helper()
+func PostgresURL(tb testing.TB) string {
+	tb.Helper()
+	return createDatabase(tb, "template0")
+}
+
+// migratedURL gives a fresh PostgreSQL database with the schema, copied: that
+// takes a fraction of the migrations' time.
+func migratedURL(tb testing.TB) string {
+	tb.Helper()
 	cluster.once.Do(start)
-	if errors.Is(cluster.err, errAbsent) && os.Getenv("CI") != "true" {
-		t.Skip(cluster.err)
+	cluster.migrated.Do(func() {
+		if cluster.err == nil {
+			cluster.template, cluster.broken = makeTemplate()
+		}
+	})
+	if cluster.broken != nil {
+		tb.Fatal(cluster.broken)
+	}
+	return createDatabase(tb, cluster.template)
+}
+
+// makeTemplate makes a migrated database that nobody is connected to.
+func makeTemplate() (string, error) {
+	name := fmt.Sprintf("portcullis_%d_template", os.Getpid())
+	admin, err := sql.Open("pgx", cluster.url)
+	if err != nil {
+		return "", err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, statement := range []string{"DROP DATABASE IF EXISTS " + name, "CREATE DATABASE " + name} {
+		if _, err := admin.ExecContext(ctx, statement); err != nil {
+			return "", err
+		}
+	}
+	u, err := url.Parse(cluster.url)
+	if err != nil {
+		return "", err
+	}
+	u.Path = "/" + name
+	db, err := store.Open(ctx, store.Config{URL: u.String()})
+	if err != nil {
+		return "", err
+	}
+	return name, db.Close()
+}
+
+func dropTemplate() {
+	admin, err := sql.Open("pgx", cluster.url)
+	if err != nil {
+		return
+	}
+	defer admin.Close()
+	_, _ = admin.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+cluster.template+" WITH (FORCE)")
+}
+
+func createDatabase(tb testing.TB, template string) string {
+	tb.Helper()
+	cluster.once.Do(start)
+	if errors.Is(cluster.err, errAbsent) && os.Getenv("CI") != "true" { //nolint:forbidigo // tests have no configuration
+		tb.Skip(cluster.err)
 	}
 	if cluster.err != nil {
-		t.Fatal(cluster.err)
+		tb.Fatal(cluster.err)
 	}
 	cluster.mu.Lock()
 	defer cluster.mu.Unlock()
@@ -106,13 +194,13 @@ func PostgresURL(t testing.TB) string {
 	name := fmt.Sprintf("portcullis_%d_%d", os.Getpid(), cluster.n)
 	admin, err := sql.Open("pgx", cluster.url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer admin.Close()
-	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
+	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		admin, err := sql.Open("pgx", cluster.url)
 		if err != nil {
 			return
@@ -122,14 +210,14 @@ func PostgresURL(t testing.TB) string {
 	})
 	u, err := url.Parse(cluster.url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	u.Path = "/" + name
 	return u.String()
 }
 
 func start() {
-	if u := os.Getenv("PORTCULLIS_TEST_POSTGRES"); u != "" {
+	if u := os.Getenv("PORTCULLIS_TEST_POSTGRES"); u != "" { //nolint:forbidigo // tests have no configuration
 		cluster.url = u
 		return
 	}
@@ -169,7 +257,7 @@ func startServer() (string, func(), error) {
 	data := filepath.Join(dir, "data")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "portcullis", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "portcullis", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C") //nolint:gosec // a program of PostgreSQL's, found above
 	cmd.SysProcAttr, cmd.Dir = attr, dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -178,7 +266,7 @@ func startServer() (string, func(), error) {
 	if err != nil {
 		return "", nil, err
 	}
-	run := exec.CommandContext(context.Background(), server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir,
+	run := exec.CommandContext(context.Background(), server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir, //nolint:gosec // a program of PostgreSQL's, found above
 		"-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB")
 	run.SysProcAttr, run.Dir = attr, dir
 	if err := run.Start(); err != nil {
