@@ -116,6 +116,7 @@ func four(db *store.DB) *revision.Ledger {
 
 func TestTwoPeopleBringARevisionIntoForce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		t.Helper()
 		db := open()
 		l := four(db)
 		if _, _, err := l.Apply(t.Context(), ada, texts(good), ""); !fault.Is(err, fault.Forbidden) || !strings.Contains(fault.Message(err), "propose it first") {

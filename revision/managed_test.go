@@ -61,6 +61,7 @@ func managed(db *store.DB, replica string) *revision.Keeper {
 
 func TestReplicasFollowWhatWasAppliedWithinASecond(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		t.Helper()
 		l := ledger(open(), revision.LedgerConfig{})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -197,6 +198,7 @@ func TestWhatWasInForceThen(t *testing.T) {
 
 func TestWhatIsAppliedOverSomethingElseIsAConflict(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		t.Helper()
 		// Both have looked at the same revision before either applies: Reach
 		// runs in between.
 		var both sync.WaitGroup

@@ -2,6 +2,7 @@ package revision
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -13,7 +14,7 @@ func (k *Keeper) report(ctx context.Context) {
 	s := k.Status()
 	r := Replica{ID: k.replica, Hash: s.Hash, Since: s.Since, Seen: k.now()}
 	if s.Problem != nil {
-		r.Problem = firstLine(s.Problem)
+		r.Problem = strings.ToValidUTF8(firstLine(s.Problem), "?")
 	}
 	same := r.Hash == k.reported.Hash && r.Since.Equal(k.reported.Since) && r.Problem == k.reported.Problem
 	if same && r.Seen.Before(k.reported.Seen.Add(reportEvery)) {
