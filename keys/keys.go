@@ -57,7 +57,7 @@ type Store interface {
 type Config struct {
 	Store  Store            // required
 	File   string           // path of the key file; required
-	Create bool             // make the file when it is missing
+	Create bool             // make the file when it is missing and the database holds no key yet
 	Now    func() time.Time // defaults to time.Now
 }
 
@@ -77,15 +77,16 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	master, err := readKeyFile(c.File, c.Create)
-	if err != nil {
-		return nil, err
-	}
-	r := &Ring{master: master}
 	stored, err := c.Store.Keys(ctx, signing)
 	if err != nil {
 		return nil, err
 	}
+	// A new file would not open keys that another one has wrapped.
+	master, err := readKeyFile(c.File, c.Create && len(stored) == 0)
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{master: master}
 	if len(stored) == 0 {
 		if err := r.create(ctx, c.Store, c.Now().UTC()); err != nil {
 			return nil, err
