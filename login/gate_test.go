@@ -79,8 +79,9 @@ func newGate(t *testing.T, change func(*login.Config), idps ...*idp) *gate {
 		change(&c)
 	}
 	g.login = login.New(c)
-	g.login.Mount(engine)
+	g.login.Mount(engine.Group(web.Prefix))
 	t.Cleanup(g.checkLog)
+	t.Cleanup(func() { if t.Failed() { t.Log(g.log.String()) } })
 	return g
 }
 

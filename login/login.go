@@ -169,15 +169,15 @@ func (c Connection) withDefaults() Connection {
 	return c
 }
 
-// Mount registers the paths of signing in and out, below [web.Prefix], on g,
-// which is the root.
-func (l *Login) Mount(g gin.IRouter) {
-	g.GET(signInPath, web.Handle(l.log, l.choose))
-	g.POST(signInPath, web.Handle(l.log, l.choose)) // keeps the e-mail out of the URL
-	g.GET(signInPath+"/:connection", web.Handle(l.log, l.start))
-	g.GET(web.Prefix+"/oidc/:connection/callback", web.Handle(l.log, l.callback))
-	g.GET(signOutPath, web.Handle(l.log, l.confirmSignOut))
-	g.POST(signOutPath, web.Handle(l.log, l.signOut))
+// Mount registers the paths of signing in and out on g, the group of
+// [web.Prefix].
+func (l *Login) Mount(g *gin.RouterGroup) {
+	g.GET("/sign-in", web.Handle(l.log, l.choose))
+	g.POST("/sign-in", web.Handle(l.log, l.choose)) // keeps the e-mail out of the URL
+	g.GET("/sign-in/:connection", web.Handle(l.log, l.start))
+	g.GET("/oidc/:connection/callback", web.Handle(l.log, l.callback))
+	g.GET("/sign-out", web.Handle(l.log, l.confirmSignOut))
+	g.POST("/sign-out", web.Handle(l.log, l.signOut))
 }
 
 const (

@@ -41,7 +41,8 @@ type Sessions interface {
 	// Verify fails with fault.Unauthenticated, saying why in words for the
 	// person, or with fault.Unavailable.
 	Verify(ctx context.Context, token string) (*session.Principal, error)
-	// Watch gives a context that ends soon after the right to be inside does.
+	// Watch gives a context that ends soon after the right to be inside does,
+	// with session.ErrEnded as its cause.
 	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)
 }
 
@@ -62,7 +63,7 @@ type Config struct {
 	UpstreamHost   string                   // the Host that the portal sees; defaults to the public one
 	Routes         []Route                  // rules beyond "whoever is signed in"
 	TrustedProxies []netip.Prefix           // whose X-Forwarded-* count; none by default
-	Mount          []func(*gin.RouterGroup) // registers further routes below web.Prefix: sign-in, the console
+	Mount          []func(*gin.RouterGroup) // registers further routes below web.Prefix, by their whole paths: sign-in, the console
 	SCIM           http.Handler             // serves everything below SCIMPrefix; nothing does if nil
 	AnswerWithin   time.Duration            // how long the portal may take to begin its answer; defaults to 2m
 	Now            func() time.Time         // defaults to time.Now
@@ -129,11 +130,11 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	_ = e.SetTrustedProxies(nil) // web.ClientAddress knows better; nil cannot fail
 	e.Use(web.Recover(p.log))
 
-	own := e.Group(web.Prefix, web.Secure, p.sameOrigin())
+	own := e.Group("/", web.Secure, p.sameOrigin())
 	read := []string{http.MethodGet, http.MethodHead}
-	own.Match(read, "/assets/*name", web.Handle(p.log, func(c *gin.Context) error { return web.Asset(c.Writer, c.Request) }))
-	own.Match(read, "/jwks.json", web.Handle(p.log, p.jwks))
-	own.Match(read, "/whoami", web.Handle(p.log, p.whoami))
+	own.Match(read, web.AssetPrefix+"*name", web.Handle(p.log, func(c *gin.Context) error { return web.Asset(c.Writer, c.Request) }))
+	own.Match(read, web.Prefix+"/jwks.json", web.Handle(p.log, p.jwks))
+	own.Match(read, web.Prefix+"/whoami", web.Handle(p.log, p.whoami))
 	for _, mount := range c.Mount {
 		mount(own)
 	}

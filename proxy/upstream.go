@@ -50,7 +50,7 @@ type passage struct {
 type passageKey struct{}
 
 func passageOf(ctx context.Context) passage {
-	g, _ := ctx.Value(passageKey{}).(*passage) //nolint:errcheck // a nil pointer is the check
+	g, _ := ctx.Value(passageKey{}).(*passage)
 	if g == nil {
 		return passage{target: target{path: "/"}} // impossible: forward sets it
 	}
@@ -63,7 +63,7 @@ func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
 	r := c.Request
 	g := &passage{target: targetOf(r.Context()), who: who}
 	ctx := r.Context()
-	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, client: ctx, reference: web.Reference(ctx)}
+	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx)}
 	if who != nil {
 		var err error
 		if g.assertion, err = p.statement(who); err != nil {
@@ -122,6 +122,10 @@ func (p *Proxy) reverse(base *url.URL, host string) *httputil.ReverseProxy {
 				identify(h, g.who, g.assertion)
 			}
 		},
+		ModifyResponse: func(res *http.Response) error {
+			cleanResponse(res.Header)
+			return nil
+		},
 		ErrorHandler: p.failed,
 	}
 }
@@ -137,9 +141,10 @@ func (p *Proxy) failed(w http.ResponseWriter, out *http.Request, err error) {
 	f := &web.Failure{Err: fault.Wrap(fault.Unavailable, err, "the portal behind this gate does not answer"), Status: http.StatusBadGateway}
 	var slow net.Error
 	switch {
-	case ok && tw.ended(out.Context()):
+	case ok && errors.Is(context.Cause(out.Context()), session.ErrEnded):
 		w.Header().Set("Connection", "close") // a body may still be on its way
-		web.Fail(w, out, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended")))
+		// Past the writer, which is about to be cut: this answer is ours.
+		web.Fail(tw.ResponseWriter, out, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended")))
 		return
 	case errors.As(err, &slow) && slow.Timeout():
 		f.Status = http.StatusGatewayTimeout

@@ -22,13 +22,11 @@ import (
 type writer struct {
 	http.ResponseWriter
 	gin       gin.ResponseWriter // the same one
-	client    context.Context    //nolint:containedctx // of the connection: tells a client that left from a right that ended
 	reference string
 
 	mu     sync.Mutex
 	begun  bool     // the status is on its way
 	cut    bool     // the context has ended
-	left   bool     // the client ended it, not the session
 	hijack net.Conn // of a WebSocket
 }
 
@@ -42,11 +40,12 @@ func (w *writer) Flush() {
 	}
 }
 
-// WriteHeader drops what the portal may not set. Informational responses go
-// straight to the client: gin takes the first status for the last.
+// WriteHeader begins the response. Informational responses go straight to the
+// client, without what the portal may not set: gin takes a status for the
+// last one, and ReverseProxy asks nobody about theirs.
 func (w *writer) WriteHeader(status int) {
-	cleanResponse(w.Header())
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		cleanResponse(w.Header())
 		if u, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok {
 			u.Unwrap().WriteHeader(status)
 		}
@@ -85,17 +84,6 @@ func (w *writer) began() bool {
 	return w.begun
 }
 
-// ended reports whether ctx, the watched context, has ended because the right
-// to be inside has.
-func (w *writer) ended(ctx context.Context) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.cut {
-		return !w.left
-	}
-	return ctx.Err() != nil && w.client.Err() == nil
-}
-
 // cutWhenDone cuts the response when ctx ends. The handler defers what it
 // gives: it calls that off, or waits until the cut is made, because nothing
 // may touch the connection after the handler has returned.
@@ -105,7 +93,7 @@ func (w *writer) cutWhenDone(ctx context.Context) func() {
 		defer close(made)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.cut, w.left = true, w.client.Err() != nil
+		w.cut = true
 		w.expire()
 	})
 	return func() {

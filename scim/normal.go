@@ -179,7 +179,10 @@ func coerceOne(a schema.CoreAttribute, v any) (any, error) {
 	}
 	if !a.HasSubAttributes() {
 		if m, ok := v.(map[string]any); ok {
-			inner, _ := member(m, "value")
+			inner, ok := member(m, "value")
+			if !ok {
+				return nil, invalid(typeValue, "%s is not an object", a.Name())
+			}
 			if inner == nil {
 				return nil, nil
 			}

@@ -206,7 +206,7 @@ func (d *demonstration) explain(ctx context.Context, connection, subject string)
 		return "", err
 	}
 	facts := s.Facts()
-	return d.gate.keeper.Policy().Explain(&facts, time.Now()).String(), nil
+	return d.gate.keeper.Policy().Explain(&facts, d.cli.now()).String(), nil
 }
 
 // introduce pushes everybody, as a directory does in its first cycle, and

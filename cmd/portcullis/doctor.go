@@ -28,7 +28,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Reach the database, each identity provider and the upstream", Args: cobra.NoArgs,
 		Long: `Reach the database, each identity provider and the upstream, and look at the
-mapping file, keys, clocks and tokens. Nothing is changed. Exit code 1 when something is broken.`,
+mapping file, keys, clocks and tokens. Exit code 1 when something is broken.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(c.configFile, os.LookupEnv) //nolint:forbidigo // package config asks through this function alone
 			if err != nil {
@@ -41,7 +41,7 @@ mapping file, keys, clocks and tokens. Nothing is changed. Exit code 1 when some
 				found = append(found, diagnosis{"configuration", "warning", w.String()})
 			}
 			found = append(found, examineMapping(cfg)...)
-			found = append(found, examineStore(ctx, cfg)...)
+			found = append(found, examineStore(ctx, cfg, c.now())...)
 			found = append(found, examineLogin(ctx, cfg)...)
 			found = append(found, examineUpstream(ctx, cfg.Upstream.URL))
 			return c.diagnose(found)
@@ -87,26 +87,25 @@ func examineMapping(cfg *config.Config) []diagnosis {
 	return found
 }
 
-func examineStore(ctx context.Context, cfg *config.Config) []diagnosis {
+func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diagnosis {
 	db, err := openStore(ctx, cfg)
 	if err != nil {
 		return []diagnosis{{"database", "broken", fault.Message(err)}}
 	}
-	defer db.Close() //nolint:errcheck // nothing was written
+	defer db.Close()
 	found := []diagnosis{{"database", "fine", "reached, schema up to date"}}
 	if _, err := keys.Open(ctx, keys.Config{Store: db.Keys(), File: cfg.Keys.File}); err != nil {
 		found = append(found, diagnosis{"keys", "broken", err.Error()})
 	} else {
 		found = append(found, diagnosis{"keys", "fine", cfg.Keys.File})
 	}
-	return append(found, examineTokens(ctx, cfg, db)...)
+	return append(found, examineTokens(ctx, cfg, db, now)...)
 }
 
 // soon is how long before its end something is worth a warning.
 const soon = 30 * 24 * time.Hour
 
-func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB) (found []diagnosis) {
-	now := time.Now()
+func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB, now time.Time) (found []diagnosis) {
 	for _, conn := range cfg.Connections {
 		if !conn.SCIM.Enabled {
 			continue

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,7 +102,7 @@ func (c *cli) mappingExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			explanation := policy.Explain(&f, time.Now())
+			explanation := policy.Explain(&f, c.now())
 			if c.json {
 				text, err := json.Marshal(explanation)
 				if err != nil {

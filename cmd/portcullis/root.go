@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,11 +46,15 @@ type cli struct {
 	out, err   io.Writer
 	configFile string
 	json       bool
+	now        func() time.Time
 }
 
 // run is the whole program, for main and for tests.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	c := &cli{in: in, out: out, err: errs}
+	c := &cli{
+		in: in, out: out, err: errs,
+		now: time.Now,
+	}
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(in)

@@ -103,7 +103,7 @@ func (c *cli) tokenList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				now := time.Now()
+				now := c.now()
 				wire := make([]tokenJSON, len(list))
 				rows := make([][]string, len(list))
 				for i, t := range list {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -206,7 +207,7 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 	if err != nil {
 		return err
 	}
-	sessions, err := db.Sessions().SessionsOf(ctx, id, time.Now())
+	sessions, err := db.Sessions().SessionsOf(ctx, id, c.now())
 	if err != nil {
 		return err
 	}
@@ -224,7 +225,7 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 			"user": wire, "asserted": slices.Concat([]string{}, s.Assertion.Groups), "pushed": groups, "sessions": sessionsWire(sessions),
 		}
 		if p := keeper.Policy(); p != nil {
-			explanation, err := json.Marshal(p.Explain(&facts, time.Now()))
+			explanation, err := json.Marshal(p.Explain(&facts, c.now()))
 			if err != nil {
 				return err
 			}
@@ -233,10 +234,21 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 		return c.printJSON(out)
 	}
 	rows := [][]string{
-		{"id", wire.ID}, {"userName", wire.UserName}, {"name", wire.Name}, {"e-mail", wire.Email},
-		{"organization", wire.Organization}, {"connection", wire.Connection}, {"subject", s.Assertion.Subject}, {"externalId", wire.ExternalID},
-		{"state", wire.State}, {"source", wire.Source}, {"created", stamp(s.Person.Created)}, {"last active", stamp(s.Person.LastActive)},
-		{"groups asserted", fmt.Sprint(s.Assertion.Groups)}, {"groups pushed", fmt.Sprint(groups)}, {"sessions", fmt.Sprint(len(sessions))},
+		{"id", wire.ID},
+		{"userName", wire.UserName},
+		{"name", wire.Name},
+		{"e-mail", wire.Email},
+		{"organization", wire.Organization},
+		{"connection", wire.Connection},
+		{"subject", s.Assertion.Subject},
+		{"externalId", wire.ExternalID},
+		{"state", wire.State},
+		{"source", wire.Source},
+		{"created", stamp(s.Person.Created)},
+		{"last active", stamp(s.Person.LastActive)},
+		{"groups asserted", fmt.Sprint(s.Assertion.Groups)},
+		{"groups pushed", fmt.Sprint(groups)},
+		{"sessions", strconv.Itoa(len(sessions))},
 	}
 	if err := c.printTable("WHAT IS", rows); err != nil {
 		return err
@@ -245,7 +257,7 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 		fmt.Fprintln(c.err, "the mapping file is broken, so access cannot be shown:")
 		return mappingErr
 	}
-	_, err = fmt.Fprintf(c.out, "\n%s", keeper.Policy().Explain(&facts, time.Now()))
+	_, err = fmt.Fprintf(c.out, "\n%s", keeper.Policy().Explain(&facts, c.now()))
 	return err
 }
 

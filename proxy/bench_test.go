@@ -1,0 +1,135 @@
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"portcullis/proxy"
+)
+
+// BenchmarkProxy compares an authenticated request for 1 KB through the gate
+// with the same through a plain ReverseProxy that has the same transport and
+// buffers. Both run in turns in one process, so that whatever else the
+// machine does falls on both alike. It counts CPU time of the process
+// (getrusage): client, proxy and portal together. The first and the last cost
+// the same on both sides and are in both numbers, so the ratio of the proxies
+// alone is somewhat larger; direct-cpu-ns/op, the client talking to the portal
+// with nothing between, is what to take off both sides: own-ratio does.
+func BenchmarkProxy(b *testing.B) {
+	body := bytes.Repeat([]byte("x"), 1024)
+	upstream := portal(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
+	plain := listening(b, plainProxy(b, parse(b, upstream)))
+	g := open(b, upstream, func(c *proxy.Config) { c.Log = slog.New(slog.DiscardHandler) })
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
+	b.Cleanup(client.CloseIdleConnections)
+
+	const batch = 2000
+	run := func(base string) time.Duration {
+		before := cpu(b)
+		var next atomic.Int64
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for next.Add(1) <= batch {
+					fetch(b, client, base, len(body))
+				}
+			})
+		}
+		all.Wait()
+		return cpu(b) - before
+	}
+	for _, base := range []string{g.url, plain, upstream} {
+		run(base) // connections are dialed, the assertion is signed
+	}
+	var gate, bare, direct time.Duration
+	rounds := 0
+	for b.Loop() {
+		rounds++
+		gate += run(g.url)
+		bare += run(plain)
+		direct += run(upstream)
+	}
+	n := float64(rounds * batch)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(gate)/n, "gate-cpu-ns/req")
+	b.ReportMetric(float64(bare)/n, "plain-cpu-ns/req")
+	b.ReportMetric(float64(direct)/n, "direct-cpu-ns/req")
+	b.ReportMetric(float64(gate)/float64(bare), "ratio")
+	b.ReportMetric(float64(gate-direct)/float64(bare-direct), "own-ratio")
+}
+
+func fetch(b *testing.B, client *http.Client, base string, want int) {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, base+"/data", nil)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	r.Header.Set("Cookie", "portcullis="+annToken)
+	res, err := client.Do(r)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	n, err := io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	if err != nil || int(n) != want || res.StatusCode != http.StatusOK {
+		b.Errorf("answer = %d, %d bytes, %v", res.StatusCode, n, err)
+	}
+}
+
+type pool struct{ sync.Pool }
+
+func (p *pool) Get() []byte {
+	if buf, ok := p.Pool.Get().(*[]byte); ok {
+		return *buf
+	}
+	return make([]byte, 32<<10)
+}
+
+func (p *pool) Put(buf []byte) { p.Pool.Put(&buf) }
+
+// plainProxy is the reverse proxy of the standard library with a transport
+// like the gate's.
+func plainProxy(b *testing.B, to *url.URL) http.Handler {
+	b.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 512, IdleConnTimeout: 4 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, DisableCompression: true}
+	b.Cleanup(transport.CloseIdleConnections)
+	return &httputil.ReverseProxy{
+		Transport: transport, BufferPool: &pool{},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.SetXForwarded()
+		},
+	}
+}
+
+func listening(b *testing.B, h http.Handler) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	serve(b, l, h, slog.New(slog.DiscardHandler))
+	return "http://" + l.Addr().String()
+}
+
+// cpu is the CPU time that the process has used.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
