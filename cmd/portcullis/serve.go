@@ -103,7 +103,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.proxy = proxy.New(proxy.Config{
 		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
 		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: endpoint,
-		Mount: []func(*gin.RouterGroup){func(group *gin.RouterGroup) { g.login.Mount(group) }}, Log: log,
+		Mount: []func(*gin.RouterGroup){func(root *gin.RouterGroup) { g.login.Mount(root.Group(web.Prefix)) }}, Log: log,
 	})
 	g.ops = newOps(g.db, g.keeper)
 	return g, nil
