@@ -28,10 +28,11 @@ type attempt struct {
 
 func (s loginStore) InsertAttempt(ctx context.Context, a login.Attempt) error {
 	return s.db.update(ctx, func(t tx) error {
+		// Not the hash first: gorm spreads bytes right behind "(" into one value each.
 		_, err := t.exec(`INSERT INTO sign_in_attempts
-			(state_hash, browser_hash, connection, nonce, verifier, return_to, reference, created, expires)
+			(connection, state_hash, browser_hash, nonce, verifier, return_to, reference, created, expires)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.StateHash, a.BrowserHash, a.Connection, a.Nonce, a.Verifier, a.ReturnTo, a.Reference, micros(a.Created), micros(a.Expires))
+			a.Connection, a.StateHash, a.BrowserHash, a.Nonce, a.Verifier, a.ReturnTo, a.Reference, micros(a.Created), micros(a.Expires))
 		return err
 	})
 }
