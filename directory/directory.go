@@ -19,14 +19,10 @@ package directory
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"portcullis/audit"
-	"portcullis/fault"
 	"portcullis/mapping"
 )
 
@@ -190,7 +186,7 @@ func New(c Config) *Directory {
 		}
 		d.connections[conn.ID] = conn
 		for _, domain := range conn.Domains {
-			d.claimed[domain] = conn.Organization
+			d.claimed[canonicalDomain(domain)] = conn.Organization
 		}
 	}
 	return d
@@ -210,12 +206,13 @@ type Tx interface {
 	PutOrganization(Organization) error
 	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
 	PutConnection(Connection) error
+	Rehome(connection, organization string) (moved int, err error) // its people, to another organization
 
 	Person(id string) (Person, error)
 	PersonBySubject(connection, issuer, subject string) (Person, error)
-	PersonByLink(connection, link string) (Person, error)         // pushed people only
-	IdentityByLink(connection, link string) (Identity, error)     // of people who were not pushed
+	PersonByLink(connection, link string) (Person, error)         // pushed people only; fault.Conflict if it is several
 	PeopleBySubject(connection, subject string) ([]Person, error) // at any issuer; of all connections if it is empty
+	IdentitiesByLink(connection, link string) ([]Identity, error) // of people who were not pushed, the oldest first
 	People(Query) (page []Person, total int, err error)
 	InsertPerson(p Person, link string) error
 	UpdatePerson(p Person, link string) error // by ID; the caller has raised Version
@@ -223,7 +220,9 @@ type Tx interface {
 
 	Identities(person string) ([]Identity, error)
 	InsertIdentity(Identity) error
-	MovePerson(from, to string) error // identities, assertions and sessions
+	Relink(Identity) error               // stores its Link, by connection, issuer and subject
+	ForgetLinks(connection string) error // of its identities: they were values of another attribute
+	MovePerson(from, to string) error    // identities, assertions and sessions
 	InsertAssertion(person string, a Assertion) (id string, err error)
 	LastAssertion(person string, complete bool) (Assertion, error) // complete: the last with all groups
 
@@ -294,63 +293,4 @@ type Filter struct {
 	Attr  string   // Eq
 	Value string   // Eq
 	All   []Filter // And
-}
-
-// Reconcile brings the stored organizations and connections into line with
-// the configuration. Where a connection meets on another attribute than
-// before, every pushed person's link value is computed anew; it fails with
-// fault.Conflict if two people then have the same.
-func (d *Directory) Reconcile(ctx context.Context) error {
-	for _, id := range slices.Sorted(maps.Keys(d.connections)) {
-		conn := d.connections[id]
-		err := d.store.Update(ctx, func(tx Tx) error {
-			if _, err := tx.Organization(conn.Organization); fault.Is(err, fault.NotFound) {
-				err = tx.PutOrganization(Organization{Name: conn.Organization})
-				if err != nil {
-					return err
-				}
-			} else if err != nil {
-				return err
-			}
-			link, err := tx.ConnectionLink(id)
-			if err == nil && link == conn.Link {
-				return nil
-			}
-			if err == nil {
-				if err := d.relink(tx, conn); err != nil {
-					return err
-				}
-			} else if !fault.Is(err, fault.NotFound) {
-				return err
-			}
-			return tx.PutConnection(conn)
-		})
-		if err != nil {
-			return fmt.Errorf("connection %q: %w", id, err)
-		}
-	}
-	return nil
-}
-
-// relink computes the link value of every pushed person of a connection.
-func (d *Directory) relink(tx Tx, conn Connection) error {
-	const page = 1000
-	for offset := 0; ; offset += page {
-		people, _, err := tx.People(Query{Connection: conn.ID, Pushed: true, Offset: offset, Limit: page})
-		if err != nil {
-			return err
-		}
-		for _, p := range people {
-			r, err := recordOf(p)
-			if err != nil {
-				return err
-			}
-			if err := tx.UpdatePerson(p, linkOf(conn, r)); err != nil {
-				return err
-			}
-		}
-		if len(people) < page {
-			return nil
-		}
-	}
 }

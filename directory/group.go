@@ -180,8 +180,12 @@ func (d *Directory) join(tx Tx, g Group, ids []string) (joined []string, err err
 	if err != nil {
 		return nil, err
 	}
-	if len(known) < len(ids) {
-		unknown := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(known, id) })
+	here := make(map[string]bool, len(known))
+	for _, id := range known {
+		here[id] = true
+	}
+	unknown := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return here[id] })
+	if len(unknown) > 0 {
 		if err := tx.Park(g.ID, unknown); err != nil {
 			return nil, err
 		}
@@ -259,10 +263,19 @@ func (d *Directory) Members(ctx context.Context, group string) (members []Member
 	return members, err
 }
 
-// changed writes a change record for each of the people, once.
+// manyPeople is from where on one change record for everybody costs less
+// than one for each.
+const manyPeople = 1000
+
+// changed writes a change record for each of the people, once, or one for
+// everybody if they are many.
 func changed(tx Tx, now time.Time, people []string) error {
 	slices.Sort(people)
-	for _, id := range slices.Compact(people) {
+	people = slices.Compact(people)
+	if len(people) > manyPeople {
+		return tx.Change(Change{At: now})
+	}
+	for _, id := range people {
 		if err := tx.Change(Change{At: now, Person: id}); err != nil {
 			return err
 		}

@@ -53,7 +53,7 @@ func (d *Directory) Deactivate(ctx context.Context, by audit.Actor, id, reason s
 // their identity provider deactivated: only it can undo that.
 func (d *Directory) Reactivate(ctx context.Context, by audit.Actor, id, reason string) error {
 	_, err := d.turn(ctx, id, audit.PersonReactivated, by, reason, func(p *Person, _ time.Time) (bool, error) {
-		if p.Deactivated == nil && !p.IDPActive {
+		if !p.IDPActive {
 			return false, fault.New(fault.Conflict,
 				"the identity provider of connection %q deactivated this person; only it can reactivate them", p.Connection)
 		}
@@ -104,7 +104,7 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 		}
 		p.Version++
 		p.Modified = now
-		link, err := d.storedLink(p)
+		link, err := storedLink(tx, p)
 		if err != nil {
 			return err
 		}
@@ -129,12 +129,18 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 
 // storedLink is the link value of a person as stored: empty for whoever was
 // not pushed.
-func (d *Directory) storedLink(p Person) (string, error) {
+func storedLink(tx Tx, p Person) (string, error) {
 	if !p.Provisioned {
 		return "", nil
 	}
+	// The attribute is the one that the stored links were made of: the
+	// connection may be gone from the configuration, or not reconciled yet.
+	attribute, err := tx.ConnectionLink(p.Connection)
+	if err != nil {
+		return "", err
+	}
 	r, err := recordOf(p)
-	return linkOf(d.connections[p.Connection], r), err
+	return linkOf(Connection{Link: attribute}, r), err
 }
 
 // Person gives a pushed person of a connection. It fails with fault.NotFound

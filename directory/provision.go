@@ -56,30 +56,36 @@ func newID() string {
 // Provision stores a person whom an identity provider pushes, and clears the
 // tombstone of an earlier deletion. Somebody who had signed in before and
 // whose link value is the same is the same person: their identity and
-// sessions move over. It fails with fault.Conflict if the userName or the
-// link value is taken in this connection.
+// sessions move over. It fails with fault.Conflict if the userName is taken in
+// this connection. The link value need not be unique, as RFC 7643, section 3.1
+// leaves it to the client; one that several people have meets nobody.
 func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection string, r Record) (Person, error) {
 	conn, ok := d.connections[connection]
 	if !ok {
 		return Person{}, fault.New(fault.NotFound, "no connection %q", connection)
 	}
 	now := d.now()
-	p := Person{
+	pushed := Person{
 		ID: newID(), Connection: conn.ID, Organization: conn.Organization, Provisioned: true,
 		Version: 1, Created: now, Modified: now,
 	}
-	if err := d.apply(&p, r); err != nil {
+	if err := d.apply(&pushed, r); err != nil {
 		return Person{}, err
 	}
 	link := linkOf(conn, r)
+	p := pushed
 	err := d.store.Update(ctx, func(tx Tx) error {
+		p = pushed
 		if err := tx.InsertPerson(p, link); err != nil {
 			return err
 		}
 		if err := tx.Audit(personEvent(now, audit.PersonCreated, by, p)); err != nil {
 			return err
 		}
-		if err := d.absorb(tx, by, conn, p, link, now); err != nil {
+		if err := tx.Unbury(conn.ID, revivals(conn.ID, link, p.UserName)); err != nil {
+			return err
+		}
+		if err := d.absorb(tx, by, &p, link, now); err != nil {
 			return err
 		}
 		return d.attachParked(tx, p, now)
@@ -124,46 +130,65 @@ func linkOf(conn Connection, r Record) string {
 	}
 }
 
-// absorb undoes the burials that the pushed person p belongs to, and lets p
-// take over the identity and the sessions that carry p's link value in the
-// same connection.
-func (d *Directory) absorb(tx Tx, by audit.Actor, conn Connection, p Person, link string, now time.Time) error {
-	if err := tx.Unbury(conn.ID, revivals(conn.ID, link, p.UserName)); err != nil {
-		return err
-	}
+// absorb lets the pushed person p take over the identity and the sessions
+// that carry p's link value in the same connection. Of several the oldest is
+// theirs; the others' sessions end, and their next sign-in is refused.
+func (d *Directory) absorb(tx Tx, by audit.Actor, p *Person, link string, now time.Time) error {
 	if link == "" {
 		return nil
 	}
-	identity, err := tx.IdentityByLink(conn.ID, link)
-	if fault.Is(err, fault.NotFound) {
-		return nil
-	}
-	if err != nil {
+	identities, err := tx.IdentitiesByLink(p.Connection, link)
+	if err != nil || len(identities) == 0 {
 		return err
 	}
-	other := identity.Person
-	if err := d.carryBars(tx, other, &p, link); err != nil {
+	if err := d.merge(tx, by, identities[0].Person, p, link, now); err != nil {
 		return err
 	}
-	if err := tx.MovePerson(other, p.ID); err != nil {
-		return err
-	}
-	if err := tx.DeletePerson(other); err != nil {
-		return err
-	}
-	ended := 0
-	if p.State() != Active {
-		if ended, err = tx.EndSessions(p.ID, "deactivated", now); err != nil {
+	for _, i := range identities[1:] {
+		ended, err := tx.EndSessions(i.Person, "your account is linked to another sign-in", now)
+		if err != nil {
+			return err
+		}
+		err = tx.Audit(audit.Event{
+			At: now, Action: audit.SessionEnded, Actor: by, Person: i.Person, Subject: p.UserName, Connection: p.Connection,
+			Reason: "the pushed record was linked to another sign-in", Detail: endedDetail(ended),
+		})
+		if err != nil {
+			return err
+		}
+		if err := tx.Change(Change{At: now, Person: i.Person, Loss: true}); err != nil {
 			return err
 		}
 	}
-	event := personEvent(now, audit.PersonLinked, by, p)
+	return nil
+}
+
+// merge moves the identity and the sessions of somebody who only signed in to
+// the pushed person p, who is the same.
+func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link string, now time.Time) error {
+	if err := carryBars(tx, from, p, link); err != nil {
+		return err
+	}
+	if err := tx.MovePerson(from, p.ID); err != nil {
+		return err
+	}
+	if err := tx.DeletePerson(from); err != nil {
+		return err
+	}
+	ended := 0
+	if p.State() != Active || d.foreign(d.connections[p.Connection], p.Email) {
+		var err error
+		if ended, err = tx.EndSessions(p.ID, string(p.State()), now); err != nil {
+			return err
+		}
+	}
+	event := personEvent(now, audit.PersonLinked, by, *p)
 	event.Reason = "the pushed record met an earlier sign-in"
 	event.Detail = endedDetail(ended)
 	if err := tx.Audit(event); err != nil {
 		return err
 	}
-	for _, id := range []string{other, p.ID} {
+	for _, id := range []string{from, p.ID} {
 		if err := tx.Change(Change{At: now, Person: id, Loss: true}); err != nil {
 			return err
 		}
@@ -172,17 +197,24 @@ func (d *Directory) absorb(tx Tx, by audit.Actor, conn Connection, p Person, lin
 }
 
 // carryBars keeps what an administrator decided about the person that is
-// absorbed: being pushed does not unlock anybody.
-func (d *Directory) carryBars(tx Tx, from string, to *Person, link string) error {
+// absorbed, and about the one that absorbs: meeting does not unlock anybody.
+func carryBars(tx Tx, from string, to *Person, link string) error {
 	old, err := tx.Person(from)
 	if err != nil {
 		return err
 	}
-	if old.Locked == nil && old.Deactivated == nil {
+	next := *to
+	if next.Locked == nil {
+		next.Locked = old.Locked
+	}
+	if next.Deactivated == nil {
+		next.Deactivated = old.Deactivated
+	}
+	if next.Locked == to.Locked && next.Deactivated == to.Deactivated {
 		return nil
 	}
-	to.Locked, to.Deactivated = old.Locked, old.Deactivated
-	return tx.UpdatePerson(*to, link)
+	*to = next
+	return tx.UpdatePerson(next, link)
 }
 
 // attachParked puts a person who has just arrived into the groups that were
@@ -213,7 +245,10 @@ func (d *Directory) attachParked(tx Tx, p Person, now time.Time) error {
 // unchanged writes nothing: an identity provider may push the same change
 // twice. A record that is no longer active ends every session at once.
 func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id string, edit func(Person, Record) (Record, error)) (Person, error) {
-	conn := d.connections[connection]
+	conn, ok := d.connections[connection]
+	if !ok {
+		return Person{}, fault.New(fault.NotFound, "no connection %q", connection)
+	}
 	now := d.now()
 	var out Person
 	err := d.store.Update(ctx, func(tx Tx) error {
@@ -247,7 +282,7 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 			return err
 		}
 		if link != linkOf(conn, before) {
-			return d.relinked(tx, by, conn, next, link, now)
+			return d.relinked(tx, by, &out, link, now)
 		}
 		return nil
 	})
@@ -260,28 +295,40 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 // relinked handles a link value that changed under a person: their identity
 // stays theirs, and an earlier sign-in with the new value becomes theirs only
 // if they have none.
-func (d *Directory) relinked(tx Tx, by audit.Actor, conn Connection, p Person, link string, now time.Time) error {
+func (d *Directory) relinked(tx Tx, by audit.Actor, p *Person, link string, now time.Time) error {
 	have, err := tx.Identities(p.ID)
 	if err != nil || len(have) > 0 {
 		return err
 	}
-	return d.absorb(tx, by, conn, p, link, now)
+	// Whoever was deleted under that value is this person now; a name alone
+	// says so only when a person is made.
+	if err := tx.Unbury(p.Connection, tombstones(p.Connection, "", "", link)); err != nil {
+		return err
+	}
+	return d.absorb(tx, by, p, link, now)
 }
 
 // follow writes what a changed record brings along: audit, ended sessions,
 // the change record.
 func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Time) error {
 	event := personEvent(now, audit.PersonUpdated, by, next)
-	loss := false
+	conn := d.connections[next.Connection]
+	why := ""
 	switch {
 	case old.IDPActive && !next.IDPActive:
-		ended, err := tx.EndSessions(next.ID, "deactivated", now)
+		event.Action, why = audit.PersonDeactivated, string(Deactivated)
+	case d.foreign(conn, next.Email) && !d.foreign(conn, old.Email):
+		why = "the e-mail address belongs to another organization"
+	case !old.IDPActive && next.IDPActive:
+		event.Action = audit.PersonReactivated
+	}
+	loss := why != ""
+	if loss {
+		ended, err := tx.EndSessions(next.ID, why, now)
 		if err != nil {
 			return err
 		}
-		loss, event.Action, event.Detail = true, audit.PersonDeactivated, endedDetail(ended)
-	case !old.IDPActive && next.IDPActive:
-		event.Action = audit.PersonReactivated
+		event.Detail = endedDetail(ended)
 	}
 	if err := tx.Audit(event); err != nil {
 		return err
@@ -293,7 +340,10 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 // the audit trail stays, the userName is free again, sign-in does not bring
 // them back. Every session ends at once.
 func (d *Directory) Delete(ctx context.Context, by audit.Actor, connection, id string) error {
-	conn := d.connections[connection]
+	conn, ok := d.connections[connection]
+	if !ok {
+		return fault.New(fault.NotFound, "no connection %q", connection)
+	}
 	now := d.now()
 	return d.store.Update(ctx, func(tx Tx) error {
 		p, err := pushedPerson(tx, connection, id)
@@ -304,7 +354,7 @@ func (d *Directory) Delete(ctx context.Context, by audit.Actor, connection, id s
 		if err != nil {
 			return err
 		}
-		hashes := revivals(connection, linkOf(conn, r), p.UserName)
+		hashes := burial(connection, linkOf(conn, r), p.UserName)
 		identities, err := tx.Identities(id)
 		if err != nil {
 			return err

@@ -45,40 +45,59 @@ func (d *Directory) SignIn(ctx context.Context, a Assertion, reference string) (
 	if a.Received.IsZero() {
 		a.Received = now
 	}
+	for try := 1; ; try++ {
+		in, err := d.signIn(ctx, conn, a, reference, now)
+		// Two first sign-ins of one person at once clash; whoever comes second
+		// finds the person made.
+		if try < 3 && fault.Is(err, fault.Conflict) {
+			continue
+		}
+		return in, err
+	}
+}
+
+func (d *Directory) signIn(ctx context.Context, conn Connection, a Assertion, reference string, now time.Time) (SignedIn, error) {
 	var in SignedIn
 	var refusal error
-	err := d.store.Update(ctx, func(tx Tx) error {
-		in, refusal = SignedIn{Assertion: a}, nil
+	err := d.store.Update(ctx, func(tx Tx) (err error) {
+		if in, refusal, err = d.decide(tx, conn, a, now); err != nil {
+			return err
+		}
 		event := audit.Event{
-			At: now, Action: audit.SignIn, Connection: a.Connection, Reference: reference, Subject: a.UserName,
-			Actor: audit.Actor{Kind: "person", Name: a.Name},
+			At: now, Action: audit.SignIn, Connection: a.Connection, Reference: reference, Subject: a.UserName, Person: in.Person.ID,
+			Actor: audit.Actor{Kind: "person", ID: in.Person.ID, Name: a.Name},
 		}
-		var err error
-		if in, err = d.place(tx, conn, a, now); err == nil {
-			event.Person, event.Actor.ID = in.Person.ID, in.Person.ID
-			in.Access, err = d.admit(tx, &in, now)
-		}
-		switch fault.KindOf(err) {
-		case fault.Forbidden, fault.Unavailable:
-			if err == nil {
-				break
-			}
-			refusal = err
-			event.Action, event.Reason = audit.SignInRefused, fault.Message(err)
-		default:
-			if err != nil {
-				return err
-			}
+		if refusal != nil {
+			event.Action, event.Reason = audit.SignInRefused, fault.Message(refusal)
 		}
 		return tx.Audit(event)
 	})
+	if err == nil {
+		err = refusal
+	}
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if refusal != nil {
-		return SignedIn{}, refusal
-	}
 	return in, nil
+}
+
+// decide places somebody and evaluates the sign-in. A refusal is an answer,
+// to be written down with the facts; err is a transaction that must not be
+// committed, whatever its kind.
+func (d *Directory) decide(tx Tx, conn Connection, a Assertion, now time.Time) (in SignedIn, refusal, err error) {
+	in, err = d.place(tx, conn, a, now)
+	if fault.Is(err, fault.Forbidden) {
+		return in, err, nil
+	}
+	if err != nil {
+		return in, nil, err
+	}
+	s, err := d.standing(tx, in)
+	if err != nil {
+		return in, nil, err
+	}
+	in.Access, refusal = s.Admit(d.policy(), now)
+	return in, refusal, nil
 }
 
 // limitEmail holds an asserted address against the domains that connections
@@ -97,34 +116,51 @@ func (d *Directory) ownDomain(conn Connection, email string) bool {
 	return ok && d.claimed[domain] == conn.Organization
 }
 
-// emailDomain gives the domain in lower case, and false for what is not one
-// plain address.
+// foreign reports whether an address lies in a domain that another
+// organization has claimed. E-mail links nothing here, but a portal may key
+// on it all the same.
+func (d *Directory) foreign(conn Connection, email string) bool {
+	domain, ok := emailDomain(email)
+	owner, taken := d.claimed[domain]
+	return ok && taken && owner != conn.Organization
+}
+
+// emailDomain gives the domain in lower case and without a final dot, and
+// false for what is not one plain address.
 func emailDomain(email string) (string, bool) {
 	local, domain, ok := strings.Cut(email, "@")
+	domain = canonicalDomain(domain)
 	if !ok || local == "" || domain == "" || strings.ContainsAny(domain, "@ \t\r\n") {
 		return "", false
 	}
-	return strings.ToLower(domain), true
+	return domain, true
 }
 
+func canonicalDomain(domain string) string { return strings.ToLower(strings.TrimSuffix(domain, ".")) }
+
+var errForeign = fault.New(fault.Forbidden, "the e-mail address that your identity provider sent belongs to another organization")
+
 // place finds the person of an assertion, or makes one where the connection
-// allows it, and stores the assertion.
+// allows it, and stores the assertion. It writes nothing when it refuses.
 func (d *Directory) place(tx Tx, conn Connection, a Assertion, now time.Time) (SignedIn, error) {
 	in := SignedIn{Assertion: a}
-	if domain, ok := emailDomain(a.Email); ok {
-		if owner, taken := d.claimed[domain]; taken && owner != conn.Organization {
-			return in, fault.New(fault.Forbidden, "the e-mail address that your identity provider sent belongs to another organization")
-		}
+	if d.foreign(conn, a.Email) {
+		return in, errForeign
 	}
-	dead, err := tx.Buried(conn.ID, tombstones(conn.ID, a.Issuer, a.Subject, a.Link))
+	found, err := find(tx, conn, a)
+	if err != nil {
+		return in, err
+	}
+	// Asked after the look-ups, which wait for a deletion under way: by now
+	// it has either taken the person and left the tombstone, or must wait.
+	dead, err := buried(tx, conn, a, found)
 	if err != nil {
 		return in, err
 	}
 	if dead {
 		return in, fault.New(fault.Forbidden, "your account was deleted by %s", conn.Organization)
 	}
-	in.Person, err = d.find(tx, conn, a, now)
-	if err != nil {
+	if in.Person, err = d.person(tx, conn, a, found, now); err != nil {
 		return in, err
 	}
 	if !in.Person.Provisioned {
@@ -136,27 +172,71 @@ func (d *Directory) place(tx Tx, conn Connection, a Assertion, now time.Time) (S
 	return in, err
 }
 
-// find gives the person of (connection, issuer, subject); failing that the
-// pushed person whom the link value meets; failing that a new one.
-func (d *Directory) find(tx Tx, conn Connection, a Assertion, now time.Time) (Person, error) {
-	p, err := tx.PersonBySubject(conn.ID, a.Issuer, a.Subject)
-	if err == nil || !fault.Is(err, fault.NotFound) {
-		return p, err
+// buried reports whether an assertion speaks of somebody who was deleted. A
+// pushed record that lives is stronger than the tombstone of another one with
+// the same identifier.
+func buried(tx Tx, conn Connection, a Assertion, f found) (bool, error) {
+	link := a.Link
+	switch {
+	case f.subject != nil && f.subject.Provisioned:
+		return false, nil
+	case f.link != nil || f.ambiguous:
+		link = ""
 	}
-	identity := Identity{Connection: conn.ID, Issuer: a.Issuer, Subject: a.Subject, Link: a.Link, Created: now}
+	return tx.Buried(conn.ID, tombstones(conn.ID, a.Issuer, a.Subject, link))
+}
+
+// found is whom an assertion may speak of; nil where there is nobody.
+type found struct {
+	subject   *Person // of (connection, issuer, subject)
+	link      *Person // the pushed person whom the link value meets
+	ambiguous bool    // the link value meets several, so it says nothing
+}
+
+// find looks by link first: a push takes its locks in the same order.
+func find(tx Tx, conn Connection, a Assertion) (f found, err error) {
 	if a.Link != "" {
-		p, err = tx.PersonByLink(conn.ID, a.Link)
-		if err == nil {
-			return p, d.meet(tx, p, identity, now)
-		}
-		if !fault.Is(err, fault.NotFound) {
-			return p, err
+		f.link, err = maybe(tx.PersonByLink(conn.ID, a.Link))
+		switch {
+		case fault.Is(err, fault.Conflict):
+			f.link, f.ambiguous = nil, true
+		case err != nil:
+			return f, err
 		}
 	}
-	if conn.Provisioning == SCIM {
-		return p, fault.New(fault.Forbidden, "%s has not set you up here yet", conn.Organization)
+	f.subject, err = maybe(tx.PersonBySubject(conn.ID, a.Issuer, a.Subject))
+	return f, err
+}
+
+func maybe(p Person, err error) (*Person, error) {
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil //nolint:nilnil // nobody is an answer here
 	}
-	p = Person{
+	return &p, err
+}
+
+// person gives the person of an assertion: the one of its subject; failing
+// that the pushed one whom the link value meets; failing that a new one.
+func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now time.Time) (Person, error) {
+	identity := Identity{Connection: conn.ID, Issuer: a.Issuer, Subject: a.Subject, Link: a.Link, Created: now}
+	switch {
+	case f.ambiguous && (f.subject == nil || !f.subject.Provisioned):
+		return Person{}, fault.New(fault.Forbidden, "%s has set up several accounts here with your identifier", conn.Organization)
+	case conn.Provisioning == SCIM && f.link == nil && (f.subject == nil || !f.subject.Provisioned):
+		return Person{}, fault.New(fault.Forbidden, "%s has not set you up here yet", conn.Organization)
+	case f.subject != nil && (f.subject.Provisioned || f.link == nil):
+		if f.subject.Provisioned && d.foreign(conn, f.subject.Email) {
+			return *f.subject, errForeign
+		}
+		// A push that comes later meets them on what is asserted today.
+		return *f.subject, tx.Relink(identity)
+	case f.link != nil:
+		if d.foreign(conn, f.link.Email) {
+			return *f.link, errForeign
+		}
+		return d.meet(tx, conn, f, identity, now)
+	}
+	p := Person{
 		ID: newID(), Connection: conn.ID, Organization: conn.Organization, IDPActive: true,
 		UserName: a.UserName, Name: a.Name, Email: a.Email, EmailVerified: a.EmailVerified,
 		Version: 1, Created: now, Modified: now,
@@ -174,24 +254,36 @@ func (d *Directory) find(tx Tx, conn Connection, a Assertion, now time.Time) (Pe
 	})
 }
 
-// meet ties a sign-in to the pushed person that it met. A person has one
-// identity per connection: a second subject that claims the same link value
-// is refused until an administrator decides.
-func (d *Directory) meet(tx Tx, p Person, identity Identity, now time.Time) error {
+// meet ties a sign-in to the pushed person that it met; whoever it was until
+// now is absorbed. A person has one identity per connection: a second subject
+// that claims the same link value is refused until an administrator decides.
+func (d *Directory) meet(tx Tx, conn Connection, f found, identity Identity, now time.Time) (Person, error) {
+	p := *f.link
 	have, err := tx.Identities(p.ID)
 	if err != nil {
-		return err
+		return p, err
+	}
+	for _, i := range have {
+		if i.Issuer == identity.Issuer && i.Subject == identity.Subject {
+			return p, nil // a push tied them together a moment ago
+		}
 	}
 	if len(have) > 0 {
-		return fault.New(fault.Forbidden, "your account is linked to another sign-in of %s", p.Organization)
+		return p, fault.New(fault.Forbidden, "your account is linked to another sign-in of %s", p.Organization)
+	}
+	if f.subject != nil {
+		if err := tx.Relink(identity); err != nil {
+			return p, err
+		}
+		return p, d.merge(tx, audit.Gate(), f.subject.ID, &p, identity.Link, now)
 	}
 	identity.Person = p.ID
 	if err := tx.InsertIdentity(identity); err != nil {
-		return err
+		return p, err
 	}
-	return tx.Audit(audit.Event{
+	return p, tx.Audit(audit.Event{
 		At: now, Action: audit.PersonLinked, Actor: audit.Gate(), Person: p.ID, Subject: p.UserName,
-		Connection: p.Connection, Reason: "sign-in met the pushed record",
+		Connection: conn.ID, Reason: "sign-in met the pushed record",
 	})
 }
 
@@ -212,24 +304,19 @@ func (d *Directory) refresh(tx Tx, p *Person, a Assertion, now time.Time) error 
 	return tx.Change(Change{At: now, Person: p.ID})
 }
 
-// admit evaluates a fresh sign-in.
-func (d *Directory) admit(tx Tx, in *SignedIn, now time.Time) (mapping.Access, error) {
-	s := Standing{Person: in.Person, Assertion: in.Assertion}
-	var err error
+// standing gathers what a fresh sign-in is judged by.
+func (d *Directory) standing(tx Tx, in SignedIn) (s Standing, err error) {
+	s = Standing{Person: in.Person, Assertion: in.Assertion}
 	if s.Organization, err = tx.Organization(in.Person.Organization); err != nil {
-		return mapping.Access{}, err
+		return s, err
 	}
-	if s.Pushed, err = tx.GroupsOf(in.Person.ID); err != nil {
-		return mapping.Access{}, err
+	if s.Pushed, err = tx.GroupsOf(in.Person.ID); err != nil || !in.Assertion.GroupsIncomplete {
+		return s, err
 	}
-	if in.Assertion.GroupsIncomplete {
-		last, err := tx.LastAssertion(in.Person.ID, true)
-		switch {
-		case err == nil:
-			s.LastComplete = &last
-		case !fault.Is(err, fault.NotFound):
-			return mapping.Access{}, err
-		}
+	last, err := tx.LastAssertion(in.Person.ID, true)
+	if fault.Is(err, fault.NotFound) {
+		return s, nil
 	}
-	return s.Admit(d.policy(), now)
+	s.LastComplete = &last
+	return s, err
 }

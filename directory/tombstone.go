@@ -20,11 +20,28 @@ func tombstones(connection, issuer, subject, link string) []string {
 	return hashes
 }
 
+// burial are the hashes of a deleted person beside those of their identities.
+// The userName refuses nobody at sign-in, for it may be given to somebody
+// else.
+func burial(connection, link, userName string) []string {
+	userName = strings.ToLower(userName)
+	hashes := append(tombstones(connection, "", "", link), tombstone(connection, "userName", userName))
+	if link == "" {
+		hashes = append(hashes, tombstone(connection, "userName alone", userName))
+	}
+	return hashes
+}
+
 // revivals are the hashes under which a new push finds the burials that it
-// undoes. The userName refuses nobody at sign-in, for it may be given to
-// somebody else, but a push that names it again means the same person.
+// undoes: those of the same link value, and where it or the burial has none,
+// of the same userName. Another link value under the same userName is
+// somebody else with a name that was used before.
 func revivals(connection, link, userName string) []string {
-	return append(tombstones(connection, "", "", link), tombstone(connection, "userName", strings.ToLower(userName)))
+	userName = strings.ToLower(userName)
+	if link == "" {
+		return []string{tombstone(connection, "userName", userName)}
+	}
+	return append(tombstones(connection, "", "", link), tombstone(connection, "userName alone", userName))
 }
 
 func tombstone(parts ...string) string {

@@ -180,6 +180,9 @@ func TestWrongAnswersOfTheProviderAreNeverOurError(t *testing.T) {
 	away := func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, strings.Replace("http://"+r.Host, "127.0.0.1", "localhost", 1)+r.URL.Path+"2", http.StatusTemporaryRedirect)
 	}
+	aside := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Path+"2", http.StatusTemporaryRedirect)
+	}
 	cut := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = w.Write([]byte(`{"access_token":`))
@@ -188,17 +191,17 @@ func TestWrongAnswersOfTheProviderAreNeverOurError(t *testing.T) {
 		for name, h := range map[string]http.HandlerFunc{
 			"500": status(http.StatusInternalServerError, "boom"), "400": status(http.StatusBadRequest, `{"error":"invalid_request","error_description":"x"}`),
 			"204": status(http.StatusNoContent, ""), "empty": status(http.StatusOK, ""), "HTML": status(http.StatusOK, "<html>"),
-			"array": status(http.StatusOK, "[]"), "null": status(http.StatusOK, "null"), "huge": huge, "another host": away, "cut short": cut,
+			"array": status(http.StatusOK, "[]"), "null": status(http.StatusOK, "null"), "huge": huge, "another host": away, "another path": aside, "cut short": cut,
 		} {
 			t.Run(path+" "+name, func(t *testing.T) {
 				p := newIDP(t)
 				delete(p.person, "name") // so that userinfo is asked
 				g := newGate(t, nil, p)
-				p.take[path] = h
+				p.handle(path, h)
 				answer := newBrowser(t).signIn(g, "/.portcullis/sign-in")
 				g.refused(t, answer, http.StatusBadRequest, "dentity provider")
-				if n := p.count(path + "2"); n != 0 {
-					t.Errorf("a redirect to another host was followed")
+				if n := p.count(path + "2"); n != 0 && (path == "/token" || name != "another path") {
+					t.Errorf("a redirect was followed")
 				}
 			})
 		}
@@ -230,6 +233,17 @@ func TestUserInfoFillsInWhatIsMissing(t *testing.T) {
 	fresh.refused(t, newBrowser(t).signIn(fresh, "/.portcullis/sign-in"), http.StatusBadRequest, "about somebody else")
 }
 
+func TestTokenDoesNotVouchForTheEmailOfUserInfo(t *testing.T) {
+	p := newIDP(t)
+	delete(p.person, "email")
+	p.userInfo = map[string]any{"email": "other@acme.example"}
+	g := newGate(t, nil, p)
+	newBrowser(t).signIn(g, "/.portcullis/sign-in")
+	if a := g.people.last(t); a.Email != "other@acme.example" || a.EmailVerified {
+		t.Errorf("e-mail %q, verified %v", a.Email, a.EmailVerified)
+	}
+}
+
 func TestUserInfoVouchesOnlyForItsOwnEmail(t *testing.T) {
 	p := newIDP(t)
 	delete(p.person, "name")
@@ -253,10 +267,10 @@ func TestSlowProviderIsBounded(t *testing.T) {
 		}
 	}
 	g := newGate(t, func(c *login.Config) { c.HTTP = &http.Client{Timeout: 100 * time.Millisecond} }, p)
-	p.take["/token"] = hang
+	p.handle("/token", hang)
 	b := newBrowser(t)
 	g.refused(t, b.signIn(g, "/.portcullis/sign-in"), http.StatusServiceUnavailable, "cannot be reached")
-	delete(p.take, "/token")
-	p.take["/jwks"] = hang
+	p.handle("/token", nil)
+	p.handle("/jwks", hang)
 	g.refused(t, b.signIn(g, "/.portcullis/sign-in"), http.StatusServiceUnavailable, "cannot be reached")
 }

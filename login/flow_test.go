@@ -88,6 +88,15 @@ func TestStoredAttemptStartsNothing(t *testing.T) {
 	}
 }
 
+func TestScopesAlwaysHoldOpenID(t *testing.T) {
+	p := newIDP(t)
+	g := newGate(t, func(c *login.Config) { c.Connections[0].Scopes = []string{"email", "groups"} }, p)
+	to, _ := url.Parse(newBrowser(t).get(g.public.String() + "/.portcullis/sign-in").location(t))
+	if got := to.Query().Get("scope"); got != "openid email groups" {
+		t.Errorf("scope = %q", got)
+	}
+}
+
 func TestEverySignInGetsANewSessionAndEndsTheOld(t *testing.T) {
 	p := newIDP(t)
 	g, b := newGate(t, nil, p), newBrowser(t)

@@ -81,7 +81,11 @@ func newGate(t *testing.T, change func(*login.Config), idps ...*idp) *gate {
 	g.login = login.New(c)
 	g.login.Mount(engine.Group(web.Prefix))
 	t.Cleanup(g.checkLog)
-	t.Cleanup(func() { if t.Failed() { t.Log(g.log.String()) } })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(g.log.String())
+		}
+	})
 	return g
 }
 

@@ -74,7 +74,7 @@ func TestLastGoodKeysAreKeptWhileNoNewOnesCome(t *testing.T) {
 	p := newIDP(t)
 	g, b := newGate(t, nil, p), newBrowser(t)
 	b.mustSignIn(g)
-	p.take["/jwks"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	p.handle("/jwks", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	g.advance(time.Hour)
 	b.mustSignIn(g)
 	b.mustSignIn(g)

@@ -145,6 +145,9 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 		{"space inside", func(p *idp) {
 			p.forge = func(c map[string]any) string { return strings.Replace(p.sign(nil, c), ".", " .", 1) }
 		}, "malformed"},
+		{"line break inside", func(p *idp) {
+			p.forge = func(c map[string]any) string { return strings.Replace(p.sign(nil, c), ".", "\n.", 1) }
+		}, "malformed"},
 		{"not a token", func(p *idp) { p.forge = func(map[string]any) string { return "garbage" } }, "malformed"},
 		{"no token", func(p *idp) { p.answer = func(m map[string]any) { delete(m, "id_token") } }, "holds no ID token"},
 		{"a token that is no string", func(p *idp) { p.answer = func(m map[string]any) { m["id_token"] = 7 } }, "holds no ID token"},

@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func benchSpec() spec {
 		s.roles = append(s.roles, r)
 	}
 	for i := range 50 {
-		s.groups = append(s.groups, specGroup{name: fmt.Sprintf("group%02d", i), where: mapping.Where{"account": {In: []string{fmt.Sprint(i)}}}})
+		s.groups = append(s.groups, specGroup{name: fmt.Sprintf("group%02d", i), where: mapping.Where{"account": {In: []string{strconv.Itoa(i)}}}})
 	}
 	for i := range benchRules {
 		r := specRule{id: fmt.Sprintf("rule%04d", i), connection: s.connections[i%4].id, roles: []string{s.roles[i%30].name}, groups: []string{s.groups[i%50].name}}

@@ -183,12 +183,21 @@ type index struct {
 	onAsserted []int32
 }
 
-// groupIndex finds rules by the text of a group.
+// groupIndex finds rules by the text of a group. Most groups of a person are
+// in no rule, so the lengths and the first bytes are looked at before any
+// table is.
 type groupIndex struct {
-	exact map[string][]int32
-	guid  map[string][]int32 // in lower case
-	globs globs
+	exact   map[string][]int32
+	lengths bytes256                     // of the keys of exact, modulo 256
+	guid    map[[guidLength]byte][]int32 // in lower case
+	globs   globs
 }
+
+// bytes256 is a set of bytes.
+type bytes256 [4]uint64
+
+func (b *bytes256) set(c byte)      { b[c>>6] |= 1 << (c & 63) }
+func (b *bytes256) has(c byte) bool { return b[c>>6]&(1<<(c&63)) != 0 }
 
 func (x *index) add(r *rule, number int32) {
 	if len(r.groups) == 0 {
@@ -216,37 +225,33 @@ func (g *groupIndex) add(s selector, number int32) {
 		g.globs.add(s.text, number)
 	case s.kind != byName && isGUID(s.text):
 		if g.guid == nil {
-			g.guid = make(map[string][]int32)
+			g.guid = make(map[[guidLength]byte][]int32)
 		}
-		key := strings.ToLower(s.text)
+		key := foldGUID(s.text)
 		g.guid[key] = append(g.guid[key], number)
 	default:
 		if g.exact == nil {
 			g.exact = make(map[string][]int32)
 		}
 		g.exact[s.text] = append(g.exact[s.text], number)
+		g.lengths.set(byte(len(s.text))) //nolint:gosec // the length modulo 256 is what is meant
 	}
 }
 
 // match marks the rules that one group makes match.
 func (g *groupIndex) match(group string, hit bitset) {
-	if len(g.exact) > 0 {
+	if g.lengths.has(byte(len(group))) { //nolint:gosec // the length modulo 256 is what is meant
 		for _, r := range g.exact[group] {
 			hit.set(int(r))
 		}
 	}
-	if len(g.guid) > 0 && isGUID(group) {
-		var key [guidLength]byte
-		for i := range key {
-			key[i] = lower(group[i])
-		}
-		for _, r := range g.guid[string(key[:])] {
+	if len(group) == guidLength && len(g.guid) > 0 {
+		// What is no GUID is no key, so there is no need to look twice.
+		for _, r := range g.guid[foldGUID(group)] {
 			hit.set(int(r))
 		}
 	}
-	if len(g.globs.lengths) > 0 {
-		g.globs.match(group, hit)
-	}
+	g.globs.match(group, hit)
 }
 
 const guidLength = 36
@@ -269,6 +274,16 @@ func isGUID(s string) bool {
 		}
 	}
 	return true
+}
+
+// foldGUID is the lower case of a text that is as long as a GUID.
+func foldGUID(s string) [guidLength]byte {
+	var key [guidLength]byte
+	copy(key[:], s)
+	for i, c := range key {
+		key[i] = lower(c)
+	}
+	return key
 }
 
 func lower(c byte) byte {

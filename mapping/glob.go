@@ -41,6 +41,8 @@ func globMatch(pattern, s string) bool {
 // globs finds the patterns that a name meets without trying all of them:
 // patterns hang on the letters that they begin with.
 type globs struct {
+	first    bytes256 // of the prefixes
+	anywhere bool     // there is a pattern without a prefix
 	byPrefix map[string][]glob
 	lengths  []int // of the prefixes, rising
 }
@@ -56,6 +58,11 @@ func (g *globs) add(pattern string, rule int32) {
 	if g.byPrefix == nil {
 		g.byPrefix = make(map[string][]glob)
 	}
+	if prefix == "" {
+		g.anywhere = true
+	} else {
+		g.first.set(prefix[0])
+	}
 	g.byPrefix[prefix] = append(g.byPrefix[prefix], glob{pattern, pattern[len(prefix):] == "*", rule})
 	if at, found := slices.BinarySearch(g.lengths, len(prefix)); !found {
 		g.lengths = slices.Insert(g.lengths, at, len(prefix))
@@ -63,6 +70,9 @@ func (g *globs) add(pattern string, rule int32) {
 }
 
 func (g *globs) match(s string, hit bitset) {
+	if !g.anywhere && (s == "" || !g.first.has(s[0])) {
+		return
+	}
 	for _, n := range g.lengths {
 		if n > len(s) {
 			return

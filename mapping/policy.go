@@ -26,9 +26,9 @@ type Policy struct {
 	defaults    defaults
 	tests       []testDecl
 	warnings    []Problem
-	src         *source
-	reach       bitset // of roles that are privileged, or inherit one that is
-	gate        bitset // of tasks that are the gate's own
+	src         *source // while it loads
+	reach       bitset  // of roles that are privileged, or inherit one that is
+	gate        bitset  // of tasks that are the gate's own
 	scratch     sync.Pool
 }
 
@@ -89,6 +89,7 @@ func Load(file string, text []byte, o Options) (*Policy, error) {
 	if err := src.err(); err != nil {
 		return nil, err
 	}
+	p.src = nil // the text is needed no more
 	return p, nil
 }
 

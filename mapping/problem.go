@@ -50,6 +50,11 @@ type source struct {
 	problems  []Problem
 	more      int // problems beyond maxProblems
 	suggested int
+
+	// The line that the last problem stands in, as characters: a file may be
+	// one line of 4 MiB with 500 problems.
+	current int
+	runes   []rune
 }
 
 func newSource(file, text string) *source {
@@ -68,9 +73,12 @@ func (s *source) fail(at pos, format string, args ...any) {
 
 func (s *source) problem(at pos, message string) Problem {
 	at.line = min(max(at.line, 1), len(s.lines))
-	line := strings.TrimSuffix(s.lines[at.line-1], "\r")
-	at.col = min(max(at.col, 1), utf8.RuneCountInString(line)+1)
-	return Problem{File: s.file, Line: at.line, Column: at.col, Message: message, Excerpt: excerpt(line, at.col)}
+	if s.current != at.line {
+		s.current = at.line
+		s.runes = []rune(strings.TrimSuffix(s.lines[at.line-1], "\r"))
+	}
+	at.col = min(max(at.col, 1), len(s.runes)+1)
+	return Problem{File: s.file, Line: at.line, Column: at.col, Message: message, Excerpt: excerpt(s.runes, at.col)}
 }
 
 // err gives all problems in order, or nil.
@@ -104,8 +112,7 @@ func sortProblems(ps []Problem) Problems {
 
 // excerpt cuts the line around the column, so that a file that is one long
 // line stays readable, and points at the column.
-func excerpt(line string, col int) string {
-	runes := []rune(line)
+func excerpt(runes []rune, col int) string {
 	from := 0
 	if col > excerptWidth*3/4 {
 		from = min(col-excerptWidth/2, len(runes))

@@ -17,11 +17,11 @@ const signInPath = web.Prefix + "/sign-in"
 // says why not, and hands it to the upstream.
 func (p *Proxy) portal(c *gin.Context) error {
 	r := c.Request
-	t := targetOf(r.Context())
-	if web.Reserved(t.decoded) || web.Below(t.decoded, SCIMPrefix) {
+	g := passageOf(r.Context())
+	if web.Reserved(g.decoded) || web.Below(g.decoded, SCIMPrefix) {
 		return fault.New(fault.NotFound, "there is no such page")
 	}
-	rules := p.accessTo(r.URL.Path, t.decoded)
+	rules := p.accessTo(r.URL.Path, g.decoded)
 	upgrade := r.Header.Get("Upgrade") != ""
 	who, err := p.who(r)
 	switch {
@@ -37,7 +37,7 @@ func (p *Proxy) portal(c *gin.Context) error {
 		}
 		if !upgrade && web.WantsPage(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 			web.SetHeaders(c.Writer.Header())
-			c.Redirect(http.StatusFound, signInPath+"?return_to="+url.QueryEscape(t.path+t.query))
+			c.Redirect(http.StatusFound, signInPath+"?return_to="+url.QueryEscape(g.path+g.query))
 			return nil
 		}
 		return p.signInFirst(err)
@@ -45,8 +45,9 @@ func (p *Proxy) portal(c *gin.Context) error {
 		return err
 	}
 	// Browsers send cookies with a WebSocket to whoever asks for it: the
-	// origin is the only sign of who did (RFC 6455, section 10.2).
-	if origin := r.Header["Origin"]; upgrade && (len(origin) != 1 || origin[0] != p.origin) {
+	// origin is the only sign of who did (RFC 6455, section 10.2). A browser
+	// always names one; what names none is a program that was given the cookie.
+	if origin, named := r.Header["Origin"]; upgrade && named && (len(origin) != 1 || origin[0] != p.origin) {
 		return fault.New(fault.Forbidden, "a WebSocket must be opened from a page of this site")
 	}
 	return p.forward(c, who)

@@ -122,6 +122,11 @@ func TestNoStoreNoEntrance(t *testing.T) {
 			t.Errorf("%s = %d %v, want 503 and the cookie kept", target, res.Code, res.Header)
 		}
 	}
+	g.people.away.Store(false)
+	if res := g.get(t, "/", "Cookie: portcullis=AWAY; portcullis=dead"); res.Code != 503 || res.Header.Get("Set-Cookie") != "" {
+		t.Errorf("one cookie of two that could be judged = %d %v, want 503 and both kept", res.Code, res.Header)
+	}
+	g.people.away.Store(true)
 	if head := tp.head(t); head != "" {
 		t.Errorf("the portal saw %q", head)
 	}
@@ -272,5 +277,26 @@ func TestAssertion(t *testing.T) {
 	}
 	if late := claims(5 * time.Minute); late["exp"] != float64(who.Expires.Unix()) {
 		t.Errorf("exp = %v, beyond the session's %v", late["exp"], who.Expires.Unix())
+	}
+}
+
+// Behind a proxy that ends TLS, the public address is https though the gate
+// hears http.
+func TestOverHTTPSTheCookieIsBoundToTheHost(t *testing.T) {
+	tp := record(t)
+	g := open(t, tp.url, func(c *proxy.Config) { c.PublicURL = parse(t, "https://gate.example") })
+	if res := g.get(t, "/", "Cookie: portcullis="+annToken); res.Code != http.StatusUnauthorized {
+		t.Errorf("a cookie that any host could set = %d, want 401", res.Code)
+	}
+	if res := g.get(t, "https://Gate.example:443/x", "Cookie: __Host-portcullis="+annToken); res.Code != http.StatusOK {
+		t.Fatalf("answer = %d %s", res.Code, res.Text)
+	}
+	h := header(t, tp.head(t))
+	if h.Get("X-Forwarded-Proto") != "https" || h.Get("X-Forwarded-Host") != "gate.example" || h.Get("Cookie") != "" {
+		t.Errorf("the portal saw %v", h)
+	}
+	res := g.get(t, "/", "Cookie: __Host-portcullis=dead")
+	if got := res.Header.Get("Set-Cookie"); got != "__Host-portcullis=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax" {
+		t.Errorf("Set-Cookie = %q", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,8 +25,9 @@ import (
 // machine does falls on both alike. It counts CPU time of the process
 // (getrusage): client, proxy and portal together. The first and the last cost
 // the same on both sides and are in both numbers, so the ratio of the proxies
-// alone is somewhat larger; direct-cpu-ns/op, the client talking to the portal
-// with nothing between, is what to take off both sides: own-ratio does.
+// alone is somewhat larger; direct-cpu-ns/req, the client talking to the portal
+// with nothing between, is what to take off both sides: own-ratio does. The
+// ratios are medians over the rounds.
 func BenchmarkProxy(b *testing.B) {
 	body := bytes.Repeat([]byte("x"), 1024)
 	upstream := portal(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
@@ -34,7 +36,7 @@ func BenchmarkProxy(b *testing.B) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
 	b.Cleanup(client.CloseIdleConnections)
 
-	const batch = 2000
+	const batch = 1000
 	run := func(base string) time.Duration {
 		before := cpu(b)
 		var next atomic.Int64
@@ -52,24 +54,27 @@ func BenchmarkProxy(b *testing.B) {
 	for _, base := range []string{g.url, plain, upstream} {
 		run(base) // connections are dialed, the assertion is signed
 	}
-	var gate, bare, direct time.Duration
-	rounds := 0
+	var gate, bare, direct, ratio, own []float64
 	for b.Loop() {
-		rounds++
-		gate += run(g.url)
-		bare += run(plain)
-		direct += run(upstream)
+		g, p, d := run(g.url), run(plain), run(upstream)
+		gate, bare, direct = append(gate, float64(g)/batch), append(bare, float64(p)/batch), append(direct, float64(d)/batch)
+		ratio, own = append(ratio, float64(g)/float64(p)), append(own, float64(g-d)/float64(p-d))
 	}
-	n := float64(rounds * batch)
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(gate)/n, "gate-cpu-ns/req")
-	b.ReportMetric(float64(bare)/n, "plain-cpu-ns/req")
-	b.ReportMetric(float64(direct)/n, "direct-cpu-ns/req")
-	b.ReportMetric(float64(gate)/float64(bare), "ratio")
-	b.ReportMetric(float64(gate-direct)/float64(bare-direct), "own-ratio")
+	b.ReportMetric(median(gate), "gate-cpu-ns/req")
+	b.ReportMetric(median(bare), "plain-cpu-ns/req")
+	b.ReportMetric(median(direct), "direct-cpu-ns/req")
+	b.ReportMetric(median(ratio), "ratio")
+	b.ReportMetric(median(own), "own-ratio")
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
 }
 
 func fetch(b *testing.B, client *http.Client, base string, want int) {
+	b.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, base+"/data", nil)
 	if err != nil {
 		b.Error(err)

@@ -6,45 +6,50 @@ import (
 	"strings"
 
 	"portcullis/fault"
+	"portcullis/session"
 	"portcullis/web"
 )
 
-// target is the judged target of a request.
-type target struct {
+// passage is one request on its way through: its target as it was judged,
+// and, once it is admitted, who sent it. It belongs to one request and is
+// complete before the upstream sees it.
+type passage struct {
 	path    string // as it came, percent-encoded: these bytes are forwarded
 	query   string // as it came, with its "?"; empty without one
 	decoded string // path, decoded until nothing is left to decode
+
+	who       *session.Principal // nil for nobody
+	assertion string             // of who
 }
 
-type targetKey struct{}
+type passageKey struct{}
 
-// targetOf gives the target that the guard judged.
-func targetOf(ctx context.Context) target {
-	t, _ := ctx.Value(targetKey{}).(*target)
-	if t == nil {
-		return target{path: "/", decoded: "/"} // impossible: the guard goes around everything
+// passageOf gives what the guard made.
+func passageOf(ctx context.Context) *passage {
+	if g, ok := ctx.Value(passageKey{}).(*passage); ok {
+		return g
 	}
-	return *t
+	return &passage{path: "/", decoded: "/"} // impossible: the guard goes around everything
 }
 
 // guard judges the target of every request before anything else does, and
 // takes away what only the gate may say.
 func (p *Proxy) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t, err := p.judge(r)
+		g, err := p.judge(r)
 		if err != nil {
 			w.Header().Set("Connection", "close") // what follows on it is not worth reading
 			web.Fail(w, r, p.log, err)
 			return
 		}
 		cleanRequest(r)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, t)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, g)))
 	})
 }
 
 // judge reads the request target (RFC 9112, section 3.2): origin-form, or
 // absolute-form with our own authority.
-func (p *Proxy) judge(r *http.Request) (*target, error) {
+func (p *Proxy) judge(r *http.Request) (*passage, error) {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.Method == "TRACK" {
 		return nil, &web.Failure{Err: fault.New(fault.Invalid, "the method %s is not served here", r.Method), Status: http.StatusMethodNotAllowed}
 	}
@@ -55,15 +60,15 @@ func (p *Proxy) judge(r *http.Request) (*target, error) {
 			return nil, err
 		}
 	}
-	t := &target{path: raw}
+	g := &passage{path: raw}
 	if i := strings.IndexByte(raw, '?'); i >= 0 {
-		t.path, t.query = raw[:i], raw[i:]
+		g.path, g.query = raw[:i], raw[i:]
 	}
 	var err error
-	if t.decoded, err = web.DecodePath(t.path); err != nil {
+	if g.decoded, err = web.DecodePath(g.path); err != nil {
 		return nil, err
 	}
-	return t, nil
+	return g, nil
 }
 
 // stripAuthority makes the origin-form of an absolute-form whose authority is

@@ -19,10 +19,16 @@ func cleanRequest(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	if up, ok := r.Header["Upgrade"]; ok && (r.Method != http.MethodGet || len(up) != 1 || !strings.EqualFold(up[0], "websocket")) {
+	if up, ok := r.Header["Upgrade"]; ok && (!opensWebSocket(r) || len(up) != 1 || !strings.EqualFold(up[0], "websocket")) {
 		delete(r.Header, "Upgrade")
 	}
 	delete(r.Header, "Http2-Settings")
+}
+
+// opensWebSocket reports whether a request is of the form that may upgrade:
+// a GET of HTTP/1.1 (RFC 6455, section 4.1).
+func opensWebSocket(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor == 1
 }
 
 // identityHeader reports whether a header could tell a portal who somebody

@@ -269,4 +269,8 @@ func TestOnlyWebSocketsMayUpgrade(t *testing.T) {
 			t.Errorf("%q = %d, the portal saw %v", tc.line, res.Code, h)
 		}
 	}
+	raw(t, g.addr, "GET /x HTTP/1.0\r\nCookie: portcullis=ANNSTOKEN\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: "+g.url+"\r\n\r\n")
+	if h := header(t, tp.head(t)); h.Get("Upgrade") != "" {
+		t.Errorf("HTTP/1.0 may upgrade: %v", h)
+	}
 }

@@ -68,7 +68,7 @@ func (s *people) leave(token string) {
 
 func (s *people) Verify(_ context.Context, token string) (*session.Principal, error) {
 	s.verified.Add(1)
-	if s.away.Load() {
+	if s.away.Load() || token == "AWAY" {
 		return nil, fault.New(fault.Unavailable, "the database is away")
 	}
 	s.mu.Lock()
@@ -83,16 +83,20 @@ func (s *people) Watch(ctx context.Context, p *session.Principal) (context.Conte
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() bool { return true }
 	for _, seat := range s.sessions {
 		if seat.who == p {
-			context.AfterFunc(seat.ctx, func() { cancel(session.ErrEnded) })
+			stop = context.AfterFunc(seat.ctx, func() { cancel(session.ErrEnded) })
 		}
 	}
 	select {
 	case s.watched <- struct{}{}:
 	default:
 	}
-	return ctx, func() { cancel(context.Canceled) }
+	return ctx, func() {
+		stop()
+		cancel(context.Canceled)
+	}
 }
 
 // pen is a Keys that signs nothing: the tests that check signatures use real
@@ -129,6 +133,7 @@ type gate struct {
 	people *people
 	pen    *pen
 	log    *syncBuffer
+	over   chan struct{} // a request is over
 }
 
 // open runs a gate in front of upstream, with Ann signed in.
@@ -138,7 +143,7 @@ func open(tb testing.TB, upstream string, change ...func(*proxy.Config)) *gate {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	g := &gate{addr: l.Addr().String(), url: "http://" + l.Addr().String(), people: newPeople(), pen: &pen{}, log: &syncBuffer{}}
+	g := &gate{addr: l.Addr().String(), url: "http://" + l.Addr().String(), people: newPeople(), pen: &pen{}, log: &syncBuffer{}, over: make(chan struct{}, 10)}
 	g.people.enter(annToken, ann())
 	log := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c := proxy.Config{PublicURL: parse(tb, g.url), Upstream: parse(tb, upstream), Sessions: g.people, Keys: g.pen, Log: log}
@@ -146,7 +151,15 @@ func open(tb testing.TB, upstream string, change ...func(*proxy.Config)) *gate {
 		f(&c)
 	}
 	g.Proxy = proxy.New(c)
-	serve(tb, l, g.Proxy, log)
+	serve(tb, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			select {
+			case g.over <- struct{}{}:
+			default:
+			}
+		}()
+		g.ServeHTTP(w, r)
+	}), log)
 	tb.Cleanup(g.Close)
 	return g
 }

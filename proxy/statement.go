@@ -119,11 +119,14 @@ func earlier(a, b time.Time) time.Time {
 // the assertion among them, arrive as they are. What is empty is left out.
 func identify(h http.Header, who *session.Principal, assertion string) {
 	h[headerAssertion] = []string{assertion}
-	for name, value := range map[string]string{
-		headerUser: plain(who.Subject, ""), headerEmail: plain(who.Email, ""), headerName: plain(who.Name, ""), headerRoles: roles(who.Access.Roles),
+	for _, v := range [...]struct{ name, value string }{
+		{headerUser, plain(who.Subject, "")},
+		{headerEmail, plain(who.Email, "")},
+		{headerName, plain(who.Name, "")},
+		{headerRoles, roles(who.Access.Roles)},
 	} {
-		if value != "" {
-			h[name] = []string{value}
+		if v.value != "" {
+			h[v.name] = []string{v.value}
 		}
 	}
 }

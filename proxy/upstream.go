@@ -40,41 +40,24 @@ func newTransport(answerWithin time.Duration) *http.Transport {
 	}
 }
 
-// passage is what one request takes along to the upstream.
-type passage struct {
-	target    target
-	who       *session.Principal // nil for nobody
-	assertion string
-}
-
-type passageKey struct{}
-
-func passageOf(ctx context.Context) passage {
-	g, _ := ctx.Value(passageKey{}).(*passage)
-	if g == nil {
-		return passage{target: target{path: "/"}} // impossible: forward sets it
-	}
-	return *g
-}
-
 // forward hands an admitted request to the upstream. With a session it lasts
 // as long as the right to be inside, not a second longer.
 func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
-	r := c.Request
-	g := &passage{target: targetOf(r.Context()), who: who}
-	ctx := r.Context()
+	r, ctx := c.Request, c.Request.Context()
 	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx)}
 	if who != nil {
+		g := passageOf(ctx)
 		var err error
 		if g.assertion, err = p.statement(who); err != nil {
 			return err
 		}
+		g.who = who
 		watched, cancel := p.sessions.Watch(ctx, who)
 		defer cancel()
 		defer w.cutWhenDone(watched)() // before cancel, which would look like an end
-		ctx = watched
+		r = r.WithContext(watched)
 	}
-	p.upstream.ServeHTTP(w, r.WithContext(context.WithValue(ctx, passageKey{}, g)))
+	p.upstream.ServeHTTP(w, r)
 	cleanResponse(w.Header()) // the trailer, which is written after this
 	return nil
 }
@@ -94,10 +77,10 @@ func (p *Proxy) reverse(base *url.URL, host string) *httputil.ReverseProxy {
 			// stand: net/url would re-encode some paths, and ReverseProxy
 			// drops what of a query has a ";" in it.
 			out.URL.Scheme, out.URL.Host = base.Scheme, base.Host
-			out.URL.Opaque = prefix + g.target.path
+			out.URL.Opaque = prefix + g.path
 			out.URL.RawQuery, out.URL.ForceQuery = "", false
-			if g.target.query != "" {
-				out.URL.RawQuery, out.URL.ForceQuery = g.target.query[1:], true
+			if g.query != "" {
+				out.URL.RawQuery, out.URL.ForceQuery = g.query[1:], true
 			}
 			out.Host = host
 			h := out.Header

@@ -24,6 +24,8 @@ type writer struct {
 	gin       gin.ResponseWriter // the same one
 	reference string
 
+	cutting sync.WaitGroup
+
 	mu     sync.Mutex
 	begun  bool     // the status is on its way
 	cut    bool     // the context has ended
@@ -88,9 +90,9 @@ func (w *writer) began() bool {
 // gives: it calls that off, or waits until the cut is made, because nothing
 // may touch the connection after the handler has returned.
 func (w *writer) cutWhenDone(ctx context.Context) func() {
-	made := make(chan struct{})
+	w.cutting.Add(1)
 	stop := context.AfterFunc(ctx, func() {
-		defer close(made)
+		defer w.cutting.Done()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.cut = true
@@ -98,7 +100,7 @@ func (w *writer) cutWhenDone(ctx context.Context) func() {
 	})
 	return func() {
 		if !stop() {
-			<-made
+			w.cutting.Wait()
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -52,7 +53,7 @@ func BenchmarkCreate(b *testing.B) {
 // to stay.
 func BenchmarkPatchMembers(b *testing.B) {
 	for _, size := range []int{10, 2000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
 			r := newRig(b)
 			ids := make([]string, size)
 			for i := range ids {

@@ -26,7 +26,9 @@ func FuzzBody(f *testing.F) {
 		{3, `{"Operations":[{"op":"replace","value":{"id":"g","displayName":"n","members":[]}}]}`},
 		{4, `{"displayName":"g2","members":[{"value":"x","type":"User"}]}`},
 		{5, `{"displayName":"g","externalId":"e"}`},
-		{2, `[[[[`}, {0, "\x00"}, {0, `{"a":{"a":{"a":1}}}`},
+		{2, `[[[[`},
+		{0, "\x00"},
+		{0, `{"a":{"a":{"a":1}}}`},
 	} {
 		f.Add(seed.way, seed.body)
 	}

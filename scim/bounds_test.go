@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -135,7 +136,7 @@ func TestEveryErrorIsASCIMError(t *testing.T) {
 		if got := a.header.Get("Content-Type"); got != "application/scim+json" {
 			t.Errorf("%s %s: Content-Type = %q", tc.method, tc.path, got)
 		}
-		if a.text("status") != fmt.Sprint(tc.status) || a.text("detail") == "" || fmt.Sprint(a.at("schemas")) != "[urn:ietf:params:scim:api:messages:2.0:Error]" {
+		if a.text("status") != strconv.Itoa(tc.status) || a.text("detail") == "" || fmt.Sprint(a.at("schemas")) != "[urn:ietf:params:scim:api:messages:2.0:Error]" {
 			t.Errorf("%s %s answers %s", tc.method, tc.path, a.raw)
 		}
 		if got := a.header.Get("Allow"); got != tc.allow {

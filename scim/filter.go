@@ -3,6 +3,7 @@ package scim
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -15,163 +16,152 @@ const maxFilter = 4 << 10 // bytes
 
 // parseFilter parses a filter of RFC 7644, section 3.4.2.2. Length and nesting
 // are judged before the parser sees it: its descent has no bound of its own.
+// Compare values that are strings come back as they were meant.
 func parseFilter(text string) (filter.Expression, error) {
-	text, err := rewriteFilter(text)
-	if err != nil {
+	r := rewriter{text: text}
+	if err := r.rewrite(); err != nil {
 		return nil, err
 	}
-	expr, err := filter.ParseFilter([]byte(text))
+	expr, err := filter.ParseFilter([]byte(r.out.String()))
 	if err != nil {
 		return nil, invalid(typeFilter, "the filter cannot be read")
 	}
+	r.restore(expr)
 	return expr, nil
 }
 
-// rewriteFilter puts a filter into what the parser reads: each string with the
-// escapes it knows (it refuses lower-case \u00fc), and Entra ID's
+// rewriter puts a filter into what the parser reads: each string as its number
+// in the list of strings (the parser leaves escapes in, refuses lower-case
+// \u00fc, and takes microseconds for each character), and Entra ID's
 // emails[type eq "work"].value eq "x" as emails[type eq "work" and value eq "x"].
-func rewriteFilter(text string) (string, error) {
-	if len(text) > maxFilter {
-		return "", invalid(typeFilter, "the filter is longer than %d bytes", maxFilter)
-	}
-	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-		return "", invalid(typeFilter, "the filter is not UTF-8 text")
-	}
-	var out strings.Builder
-	depth := 0
-	for i := 0; i < len(text); {
-		switch c := text[i]; c {
-		case '"':
-			end, s, err := scanString(text, i)
-			if err != nil {
-				return "", err
-			}
-			out.WriteString(s)
-			i = end
-			continue
-		case '(', '[':
-			if depth++; depth > maxDepth {
-				return "", invalid(typeFilter, "the filter is nested deeper than %d levels", maxDepth)
-			}
-			out.WriteByte(c)
-		case ')':
-			depth--
-			out.WriteByte(c)
-		case ']':
-			depth--
-			end, condition, err := scanTail(text, i+1)
-			if err != nil {
-				return "", err
-			}
-			out.WriteString(condition)
-			out.WriteByte(c)
-			i = end
-			continue
-		default:
-			out.WriteByte(c)
-		}
-		i++
-	}
-	return out.String(), nil
+type rewriter struct {
+	text    string
+	out     strings.Builder
+	strings []string
 }
 
-// scanString reads the JSON string at i and gives it in the parser's spelling.
-func scanString(text string, i int) (end int, s string, err error) {
+func (r *rewriter) rewrite() error {
+	if len(r.text) > maxFilter {
+		return invalid(typeFilter, "the filter is longer than %d bytes", maxFilter)
+	}
+	if !utf8.ValidString(r.text) || strings.ContainsRune(r.text, 0) {
+		return invalid(typeFilter, "the filter is not UTF-8 text")
+	}
+	depth := 0
+	for i := 0; i < len(r.text); {
+		c := r.text[i]
+		var err error
+		switch c {
+		case '"':
+			i, err = r.scanString(i)
+		case ']':
+			depth--
+			i, err = r.scanTail(i + 1)
+			r.out.WriteByte(c)
+		case '(', '[':
+			if depth++; depth > maxDepth {
+				return invalid(typeFilter, "the filter is nested deeper than %d levels", maxDepth)
+			}
+			r.out.WriteByte(c)
+			i++
+		default:
+			if c == ')' {
+				depth--
+			}
+			r.out.WriteByte(c)
+			i++
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanString takes out the JSON string at i and gives where it ends.
+func (r *rewriter) scanString(i int) (end int, err error) {
 	end = i + 1
-	for ; end < len(text) && text[end] != '"'; end++ {
-		if text[end] == '\\' {
+	for ; end < len(r.text) && r.text[end] != '"'; end++ {
+		if r.text[end] == '\\' {
 			end++
 		}
 	}
-	if end >= len(text) {
-		return 0, "", invalid(typeFilter, "a string of the filter does not end")
+	if end >= len(r.text) {
+		return 0, invalid(typeFilter, "a string of the filter does not end")
 	}
 	end++
 	var value string
-	if err := json.Unmarshal([]byte(text[i:end]), &value); err != nil || strings.ContainsRune(value, 0) {
-		return 0, "", invalid(typeFilter, "a string of the filter is not a JSON string")
+	if err := json.Unmarshal([]byte(r.text[i:end]), &value); err != nil || strings.ContainsRune(value, 0) {
+		return 0, invalid(typeFilter, "a string of the filter is not a JSON string")
 	}
-	return end, quote(value), nil
+	r.out.WriteString(strconv.Quote(strconv.Itoa(len(r.strings))))
+	r.strings = append(r.strings, value)
+	return end, nil
 }
 
-// quote writes a string with the escapes that the parser knows.
-func quote(s string) string {
-	const hex = "0123456789ABCDEF"
-	var out strings.Builder
-	out.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			out.WriteByte('\\')
-			out.WriteRune(r)
-		case r < 0x20:
-			out.WriteString(`\u00`)
-			out.WriteByte(hex[r>>4])
-			out.WriteByte(hex[r&15])
-		default:
-			out.WriteRune(r)
-		}
-	}
-	out.WriteByte('"')
-	return out.String()
-}
-
-// scanTail reads ".value eq "x"" behind a closing bracket and gives it as one
+// scanTail reads ".value eq "x"" behind a closing bracket and writes it as one
 // more condition inside. Nothing there is no condition.
-func scanTail(text string, i int) (end int, condition string, err error) {
-	if i >= len(text) || text[i] != '.' {
-		return i, "", nil
+func (r *rewriter) scanTail(i int) (end int, err error) {
+	if i >= len(r.text) || r.text[i] != '.' {
+		return i, nil
 	}
-	word := func(from int) int {
-		to := from
-		for to < len(text) && !strings.ContainsRune(` ()[]"`, rune(text[to])) {
-			to++
-		}
-		return to
-	}
-	space := func(from int) int {
-		for from < len(text) && text[from] == ' ' {
-			from++
-		}
-		return from
-	}
-	nameEnd := word(i + 1)
-	opStart := space(nameEnd)
-	opEnd := word(opStart)
+	nameEnd := r.word(i + 1)
+	opStart := r.space(nameEnd)
+	opEnd := r.word(opStart)
 	if nameEnd == i+1 || opStart == nameEnd || opEnd == opStart {
-		return 0, "", invalid(typeFilter, "the filter cannot be read after ]")
+		return 0, errTail()
 	}
-	condition = " and " + text[i+1:nameEnd] + " " + text[opStart:opEnd]
-	if strings.EqualFold(text[opStart:opEnd], "pr") {
-		return opEnd, condition, nil
+	r.out.WriteString(" and " + r.text[i+1:nameEnd] + " " + r.text[opStart:opEnd])
+	if strings.EqualFold(r.text[opStart:opEnd], "pr") {
+		return opEnd, nil
 	}
-	start := space(opEnd)
-	if start == opEnd || start >= len(text) {
-		return 0, "", invalid(typeFilter, "the filter cannot be read after ]")
+	start := r.space(opEnd)
+	if start == opEnd || start >= len(r.text) {
+		return 0, errTail()
 	}
-	if text[start] == '"' {
-		end, s, err := scanString(text, start)
-		if err != nil {
-			return 0, "", err
-		}
-		return end, condition + " " + s, nil
+	r.out.WriteByte(' ')
+	if r.text[start] == '"' {
+		return r.scanString(start)
 	}
-	end = word(start)
-	return end, condition + " " + text[start:end], nil
+	end = r.word(start)
+	r.out.WriteString(r.text[start:end])
+	return end, nil
 }
 
-// literal is a compare value as it was meant. The parser leaves the escapes in
-// a string.
-func literal(v any) any {
-	s, ok := v.(string)
-	if !ok {
-		return v
+func errTail() error { return invalid(typeFilter, "the filter cannot be read after ]") }
+
+// word gives the end of the word at i, space the end of the spaces.
+func (r *rewriter) word(i int) int {
+	for i < len(r.text) && !strings.ContainsRune(` ()[]"`, rune(r.text[i])) {
+		i++
 	}
-	var out string
-	if err := json.Unmarshal([]byte(`"`+s+`"`), &out); err != nil {
-		return s
+	return i
+}
+
+func (r *rewriter) space(i int) int {
+	for i < len(r.text) && r.text[i] == ' ' {
+		i++
 	}
-	return out
+	return i
+}
+
+// restore puts the strings back.
+func (r *rewriter) restore(expr filter.Expression) {
+	switch e := expr.(type) {
+	case *filter.AttributeExpression:
+		if s, ok := e.CompareValue.(string); ok {
+			if n, err := strconv.Atoi(s); err == nil && n < len(r.strings) {
+				e.CompareValue = r.strings[n]
+			}
+		}
+	case *filter.LogicalExpression:
+		r.restore(e.Left)
+		r.restore(e.Right)
+	case *filter.NotExpression:
+		r.restore(e.Expression)
+	case *filter.ValuePath:
+		r.restore(e.ValueFilter)
+	}
 }
 
 // search is a filter for the store, and what is left of it to judge here.
@@ -236,7 +226,7 @@ func conjuncts(expr filter.Expression) []filter.Expression {
 func (t *resourceType) lookup(expr filter.Expression) (f directory.Filter, exact, ok bool) {
 	switch e := expr.(type) {
 	case *filter.AttributeExpression:
-		value, isText := literal(e.CompareValue).(string)
+		value, isText := e.CompareValue.(string)
 		if e.Operator != filter.EQ || !isText {
 			return f, false, false
 		}
@@ -257,7 +247,7 @@ func (t *resourceType) lookup(expr filter.Expression) (f directory.Filter, exact
 			if !isAttr || a.Operator != filter.EQ || !strings.EqualFold(a.AttributePath.String(), "value") {
 				continue
 			}
-			if value, isText := literal(a.CompareValue).(string); isText {
+			if value, isText := a.CompareValue.(string); isText {
 				attr, exact := t.column(found.attr.Name(), "value")
 				return directory.Filter{Op: directory.Eq, Attr: attr, Value: value}, exact && len(inner) == 1, attr != ""
 			}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,17 +82,17 @@ type rig struct {
 	other     string // of beta
 }
 
-func newRig(t testing.TB, change ...func(*scim.Config)) *rig {
-	t.Helper()
-	r := &rig{t: t, clock: &clock{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, log: &logs{}}
+func newRig(tb testing.TB, change ...func(*scim.Config)) *rig {
+	tb.Helper()
+	r := &rig{t: tb, clock: &clock{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, log: &logs{}}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	db, err := store.Open(t.Context(), store.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "scim.db"), Log: slog.New(slog.DiscardHandler)})
+	db, err := store.Open(tb.Context(), store.Config{URL: "sqlite:" + filepath.Join(tb.TempDir(), "scim.db"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Errorf("Close = %v", err)
+			tb.Errorf("Close = %v", err)
 		}
 	})
 	r.db = db
@@ -99,14 +100,14 @@ func newRig(t testing.TB, change ...func(*scim.Config)) *rig {
 		Store: db.Directory(), Policy: func() *mapping.Policy { return nil }, Now: r.clock.Now,
 		Connections: []directory.Connection{{ID: "acme", Organization: "Acme"}, {ID: "beta", Organization: "Beta"}, {ID: "plain", Organization: "Plain"}},
 	})
-	if err := r.directory.Reconcile(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := r.directory.Reconcile(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	r.tokens = scim.NewTokens(scim.TokensConfig{Store: db.Tokens(), Now: r.clock.Now})
 	r.secret, r.other = r.token("acme", 0), r.token("beta", 0)
 	public, err := url.Parse("https://gate.example/base")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	c := scim.Config{
 		PublicURL: public, Directory: r.directory, Tokens: db.Tokens(), Now: r.clock.Now, Log: log,
@@ -123,9 +124,10 @@ func newRig(t testing.TB, change ...func(*scim.Config)) *rig {
 }
 
 // in gives the same rig for another test: one that runs inside of the first.
-func (r *rig) in(t testing.TB) *rig {
+func (r *rig) in(tb testing.TB) *rig {
+	tb.Helper()
 	c := *r
-	c.t = t
+	c.t = tb
 	return &c
 }
 
@@ -222,12 +224,9 @@ func (r *rig) sendTo(connection, secret, method, path string, body any, headers 
 // want fails the test unless the status is one of those.
 func (r *rig) want(a answer, status ...int) answer {
 	r.t.Helper()
-	for _, s := range status {
-		if a.status == s {
-			return a
-		}
+	if !slices.Contains(status, a.status) {
+		r.t.Fatalf("status = %d %s, want %v", a.status, a.raw, status)
 	}
-	r.t.Fatalf("status = %d %s, want %v", a.status, a.raw, status)
 	return a
 }
 

@@ -1,7 +1,9 @@
 package scim
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -15,6 +17,33 @@ const (
 	maxCount      = 1000
 	maxCandidates = 1000 // that a filter may find before the rest of it is judged
 )
+
+// searchPath is where a list is asked for with a POST, so that no name of a
+// person stands in a URL (RFC 7644, section 3.4.3).
+const searchPath = ".search"
+
+// search takes the query of a list from the body, and from nowhere else.
+func (c *call) search(list func() error) error {
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	c.query = url.Values{}
+	for _, name := range []string{"filter", "startIndex", "count", "attributes", "excludedAttributes"} {
+		raw, _ := member(body, name)
+		for _, v := range listOf(raw) {
+			switch v := v.(type) {
+			case string:
+				c.query.Add(name, v)
+			case json.Number:
+				c.query.Add(name, v.String())
+			default:
+				return invalid(typeValue, "%s is not of the right type", name)
+			}
+		}
+	}
+	return list()
+}
 
 // page is what a client asks of a list (RFC 7644, section 3.4.2.4).
 type page struct {

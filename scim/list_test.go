@@ -148,6 +148,38 @@ func TestPaging(t *testing.T) {
 	r.want(r.send("GET", "/Users?startIndex=99999999999", nil), 400)
 }
 
+func TestSearchByPost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.create("ada@example.com")
+	r.create("bob@example.com")
+	group := r.group("traders", id)
+	search := func(path string, more map[string]any) answer {
+		t.Helper()
+		return r.send("POST", path+"/.search?filter=nonsense", more)
+	}
+	a := r.want(search("/Users", map[string]any{
+		"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:SearchRequest"},
+		"filter":  `userName eq "ada@example.com"`, "attributes": []string{"userName"}, "startIndex": 1, "count": 10,
+	}), 200)
+	if got := a.list("Resources"); len(got) != 1 || got[0]["id"] != id || got[0]["emails"] != nil {
+		t.Errorf("answer = %s, want ada without emails", a.raw)
+	}
+	if a := r.want(search("/Users", map[string]any{"count": 1, "startIndex": 2}), 200); a.at("totalResults") != 2.0 || a.at("startIndex") != 2.0 || len(a.list("Resources")) != 1 {
+		t.Errorf("answer = %s, want the second of two", a.raw)
+	}
+	if a := r.want(search("/Groups", map[string]any{"filter": `displayName eq "traders"`, "excludedAttributes": []string{"members"}}), 200); len(a.list("Resources")) != 1 || a.list("Resources")[0]["id"] != group || a.list("Resources")[0]["members"] != nil {
+		t.Errorf("answer = %s, want the group without members", a.raw)
+	}
+	if a := r.want(search("/Users", map[string]any{"filter": `title pr`}), 400); a.text("scimType") != "invalidFilter" {
+		t.Errorf("scimType = %q, want invalidFilter", a.text("scimType"))
+	}
+	r.want(search("/Users", map[string]any{"filter": []any{`id eq "a"`, `id eq "b"`}}), 400)
+	r.want(search("/Users", map[string]any{"filter": map[string]any{}}), 400)
+	r.want(search("/Users", map[string]any{"count": 1.5}), 400)
+	r.want(r.send("GET", "/Users/.search", nil), 405)
+}
+
 func TestProjection(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

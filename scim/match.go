@@ -66,7 +66,7 @@ func compile(expr filter.Expression, resolve resolver, path func(*filter.ValuePa
 		if err != nil {
 			return nil, err
 		}
-		return o.compare(e.Operator, literal(e.CompareValue))
+		return o.compare(e.Operator, e.CompareValue)
 	case *filter.LogicalExpression:
 		left, err := compile(e.Left, resolve, path)
 		if err != nil {

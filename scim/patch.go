@@ -270,7 +270,7 @@ func (to *target) condition(path, text string) error {
 			break
 		}
 		sub, _ := a.SubAttributes().ContainsAttribute(e.AttributePath.AttributeName)
-		v, err := coerceScalar(sub, literal(e.CompareValue))
+		v, err := coerceScalar(sub, e.CompareValue)
 		if err != nil {
 			return errPath(path)
 		}
@@ -285,7 +285,7 @@ func (to *target) condition(path, text string) error {
 func listValues(expr filter.Expression) []string {
 	switch e := expr.(type) {
 	case *filter.AttributeExpression:
-		if s, ok := literal(e.CompareValue).(string); ok && e.Operator == filter.EQ && strings.EqualFold(e.AttributePath.AttributeName, "value") {
+		if s, ok := e.CompareValue.(string); ok && e.Operator == filter.EQ && strings.EqualFold(e.AttributePath.AttributeName, "value") {
 			return []string{s}
 		}
 	case *filter.LogicalExpression:

@@ -66,6 +66,9 @@ func (c *call) routeUsers(id string) error {
 	if id == "" {
 		return c.dispatch(methods{http.MethodGet: c.listUsers, http.MethodPost: c.createUser})
 	}
+	if id == searchPath {
+		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listUsers) }})
+	}
 	return c.dispatch(methods{
 		http.MethodGet:    func() error { return c.getUser(id) },
 		http.MethodPut:    func() error { return c.putUser(id) },
@@ -77,6 +80,9 @@ func (c *call) routeUsers(id string) error {
 func (c *call) routeGroups(id string) error {
 	if id == "" {
 		return c.dispatch(methods{http.MethodGet: c.listGroups, http.MethodPost: c.createGroup})
+	}
+	if id == searchPath {
+		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listGroups) }})
 	}
 	return c.dispatch(methods{
 		http.MethodGet:    func() error { return c.getGroup(id) },

@@ -92,7 +92,7 @@ func TestConnectionsDoNotSeeEachOther(t *testing.T) {
 
 func TestAtMostTwoLiveTokens(t *testing.T) {
 	t.Parallel()
-	r := newRig(t) // one each
+	r := newRig(t)            // one each
 	r.clock.turn(time.Second) // the list is in the order of creation
 	second := r.token("acme", 0)
 	if _, _, err := r.tokens.Create(t.Context(), audit.Gate(), "acme", "", 0); !fault.Is(err, fault.Conflict) {

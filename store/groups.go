@@ -7,10 +7,6 @@ import (
 	"portcullis/directory"
 )
 
-// batch bounds the values in one IN list, well below SQLite's 32,766 and
-// PostgreSQL's 65,535 parameters.
-const batch = 1000
-
 type group struct {
 	Seq        int64  `gorm:"column:seq;->"`
 	ID         string `gorm:"column:id"`
@@ -68,6 +64,9 @@ func (t tx) InsertGroup(g directory.Group) error {
 		ID: g.ID, Connection: g.Connection, Name: g.Name, NameKey: strings.ToLower(g.Name), ExternalID: g.ExternalID,
 		Version: g.Version, Created: micros(g.Created), Modified: micros(g.Modified),
 	}
+	if err := storable(g.Name, g.ExternalID); err != nil {
+		return err
+	}
 	return classify(t.g.Omit("seq").Create(&row).Error)
 }
 
@@ -94,51 +93,67 @@ func (t tx) Members(groupID string) ([]directory.Member, error) {
 	return members, err
 }
 
-func (t tx) AddMembers(groupID string, people []string) (added []string, err error) {
-	for _, id := range people {
-		n, err := t.exec("INSERT INTO memberships (group_id, person_id) VALUES (?, ?) ON CONFLICT DO NOTHING", groupID, id)
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			added = append(added, id)
-		}
+// elements names the rows of a JSON list, one column called value.
+func (t tx) elements() string {
+	if t.dialect == "postgres" {
+		return "jsonb_array_elements_text(?::jsonb) AS v(value)"
 	}
-	return added, nil
+	return "json_each(?) AS v"
+}
+
+func (t tx) AddMembers(groupID string, people []string) (added []string, err error) {
+	if len(people) == 0 {
+		return nil, nil
+	}
+	ids, err := list(people)
+	if err != nil {
+		return nil, err
+	}
+	// WHERE TRUE keeps SQLite's parser from reading ON CONFLICT as a join.
+	err = t.rows(&added, "INSERT INTO memberships (group_id, person_id) SELECT ?, v.value FROM "+t.elements()+
+		" WHERE TRUE ON CONFLICT DO NOTHING RETURNING person_id", groupID, ids)
+	return added, err
 }
 
 func (t tx) RemoveMembers(groupID string, people []string) (removed []string, err error) {
-	for ids := range slices.Chunk(people, batch) {
-		var gone []string
-		err := t.rows(&gone, "DELETE FROM memberships WHERE group_id = ? AND person_id IN ? RETURNING person_id", groupID, ids)
-		if err != nil {
-			return nil, err
-		}
-		removed = append(removed, gone...)
+	if len(people) == 0 {
+		return nil, nil
 	}
-	return removed, nil
+	ids, err := list(people)
+	if err != nil {
+		return nil, err
+	}
+	err = t.rows(&removed, "DELETE FROM memberships WHERE group_id = ? AND "+t.inList("person_id")+" RETURNING person_id", groupID, ids)
+	return removed, err
 }
 
 func (t tx) KnownPeople(connection string, ids []string) (known []string, err error) {
-	for some := range slices.Chunk(ids, batch) {
-		var found []string
-		if err := t.rows(&found, "SELECT id FROM people WHERE connection = ? AND provisioned AND id IN ?", connection, some); err != nil {
-			return nil, err
-		}
-		known = append(known, found...)
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	return known, nil
+	wanted, err := list(ids)
+	if err != nil {
+		return nil, err
+	}
+	query := "SELECT id FROM people WHERE connection = ? AND provisioned AND " + t.inList("id")
+	if t.write && t.dialect == "postgres" {
+		query += " ORDER BY id FOR KEY SHARE" // they stay until they are members
+	}
+	err = t.rows(&known, query, connection, wanted)
+	return known, err
 }
 
 func (t tx) Park(groupID string, values []string) error {
-	for _, v := range values {
-		_, err := t.exec(`INSERT INTO parked_members (group_id, connection, value)
-			SELECT id, connection, ? FROM pushed_groups WHERE id = ? ON CONFLICT DO NOTHING`, v, groupID)
-		if err != nil {
-			return err
-		}
+	if len(values) == 0 {
+		return nil
 	}
-	return nil
+	parked, err := list(values)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT INTO parked_members (group_id, connection, value) SELECT g.id, g.connection, v.value FROM pushed_groups g, "+
+		t.elements()+" WHERE g.id = ? ON CONFLICT DO NOTHING", parked, groupID)
+	return err
 }
 
 func (t tx) Unpark(groupID string, values []string) error {
@@ -146,16 +161,20 @@ func (t tx) Unpark(groupID string, values []string) error {
 		_, err := t.exec("DELETE FROM parked_members WHERE group_id = ?", groupID)
 		return err
 	}
-	for some := range slices.Chunk(values, batch) {
-		if _, err := t.exec("DELETE FROM parked_members WHERE group_id = ? AND value IN ?", groupID, some); err != nil {
-			return err
-		}
+	gone, err := list(values)
+	if err != nil {
+		return err
 	}
-	return nil
+	_, err = t.exec("DELETE FROM parked_members WHERE group_id = ? AND "+t.inList("value"), groupID, gone)
+	return err
 }
 
 func (t tx) ClaimParked(connection string, values []string) (groups []string, err error) {
-	err = t.rows(&groups, "DELETE FROM parked_members WHERE connection = ? AND value IN ? RETURNING group_id", connection, values)
+	arrived, err := list(values)
+	if err != nil {
+		return nil, err
+	}
+	err = t.rows(&groups, "DELETE FROM parked_members WHERE connection = ? AND "+t.inList("value")+" RETURNING group_id", connection, arrived)
 	slices.Sort(groups)
 	return slices.Compact(groups), err
 }

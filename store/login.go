@@ -28,7 +28,7 @@ type attempt struct {
 
 func (s loginStore) InsertAttempt(ctx context.Context, a login.Attempt) error {
 	return s.db.update(ctx, func(t tx) error {
-		// Not the hash first: gorm spreads bytes right behind "(" into one value each.
+		// gorm takes a slice that follows a parenthesis apart, so no hash is first.
 		_, err := t.exec(`INSERT INTO sign_in_attempts
 			(connection, state_hash, browser_hash, nonce, verifier, return_to, reference, created, expires)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,

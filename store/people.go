@@ -59,6 +59,11 @@ func personRow(p directory.Person, link string) person {
 	return row
 }
 
+func (r *person) storable() error {
+	return storable(r.UserName, r.ExternalID, r.Link, r.Name, r.Email, r.Attributes,
+		r.DeactivatedBy, r.DeactivatedReason, r.LockedBy, r.LockedReason)
+}
+
 func (r *person) domain() directory.Person {
 	p := directory.Person{
 		ID: r.ID, Connection: r.Connection, Organization: r.Organization, UserName: r.UserName, ExternalID: r.ExternalID,
@@ -132,16 +137,35 @@ func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	if link == "" {
 		return directory.Person{}, fault.New(fault.NotFound, "no such user")
 	}
-	return t.onePerson(t.forUpdate("SELECT * FROM people p WHERE connection = ? AND link = ? AND link <> ''", "p"), connection, link)
+	if err := t.lockLink(connection, link); err != nil {
+		return directory.Person{}, err
+	}
+	var rows []person
+	err := t.rows(&rows, t.forUpdate("SELECT * FROM people p WHERE connection = ? AND link = ? AND link <> '' LIMIT 2", "p"), connection, link)
+	switch {
+	case err != nil:
+		return directory.Person{}, err
+	case len(rows) == 0:
+		return directory.Person{}, fault.New(fault.NotFound, "no such user")
+	case len(rows) > 1:
+		return directory.Person{}, fault.New(fault.Conflict, "several users have this identifier")
+	}
+	return rows[0].domain(), nil
 }
 
 func (t tx) InsertPerson(p directory.Person, link string) error {
 	row := personRow(p, link)
+	if err := row.storable(); err != nil {
+		return err
+	}
 	return classify(t.g.Omit("seq").Create(&row).Error)
 }
 
 func (t tx) UpdatePerson(p directory.Person, link string) error {
 	row := personRow(p, link)
+	if err := row.storable(); err != nil {
+		return err
+	}
 	// last_active is the sessions' to write. Select names every column, for
 	// gorm leaves zero values out otherwise.
 	res := t.g.Model(&person{}).Where("id = ?", p.ID).Select("*").Omit("seq", "id", "created", "last_active").Updates(&row)
@@ -202,16 +226,32 @@ func (r identity) domain() directory.Identity {
 	}
 }
 
-func (t tx) IdentityByLink(connection, link string) (directory.Identity, error) {
-	var r identity
-	err := t.row(&r, "identity", `SELECT i.* FROM identities i JOIN people p ON p.id = i.person_id
-		WHERE i.connection = ? AND i.link = ? AND NOT p.provisioned ORDER BY i.created LIMIT 1`, connection, link)
-	return r.domain(), err
+func (t tx) IdentitiesByLink(connection, link string) ([]directory.Identity, error) {
+	if err := t.lockLink(connection, link); err != nil {
+		return nil, err
+	}
+	return t.identities(`SELECT i.* FROM identities i JOIN people p ON p.id = i.person_id
+		WHERE i.connection = ? AND i.link = ? AND NOT p.provisioned ORDER BY i.created, i.issuer, i.subject`, connection, link)
+}
+
+// lockLink makes a sign-in and a push that carry the same link value wait for
+// each other: neither sees what the other has not committed yet, and they
+// would miss each other for good. SQLite has one writer at a time anyway.
+func (t tx) lockLink(connection, link string) error {
+	if !t.write || t.dialect != "postgres" {
+		return nil
+	}
+	_, err := t.exec("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", connection+"/"+link)
+	return err
 }
 
 func (t tx) Identities(personID string) ([]directory.Identity, error) {
+	return t.identities("SELECT * FROM identities WHERE person_id = ? ORDER BY created, subject", personID)
+}
+
+func (t tx) identities(query string, args ...any) ([]directory.Identity, error) {
 	var rows []identity
-	if err := t.rows(&rows, "SELECT * FROM identities WHERE person_id = ? ORDER BY created, subject", personID); err != nil {
+	if err := t.rows(&rows, query, args...); err != nil {
 		return nil, err
 	}
 	out := make([]directory.Identity, len(rows))
@@ -225,6 +265,22 @@ func (t tx) InsertIdentity(i directory.Identity) error {
 	_, err := t.exec("INSERT INTO identities (connection, issuer, subject, link, person_id, created) VALUES (?, ?, ?, ?, ?, ?)",
 		i.Connection, i.Issuer, i.Subject, i.Link, i.Person, micros(i.Created))
 	return err
+}
+
+func (t tx) Relink(i directory.Identity) error {
+	_, err := t.exec("UPDATE identities SET link = ? WHERE connection = ? AND issuer = ? AND subject = ? AND link <> ?",
+		i.Link, i.Connection, i.Issuer, i.Subject, i.Link)
+	return err
+}
+
+func (t tx) ForgetLinks(connection string) error {
+	_, err := t.exec("UPDATE identities SET link = '' WHERE connection = ? AND link <> ''", connection)
+	return err
+}
+
+func (t tx) Rehome(connection, organization string) (int, error) {
+	n, err := t.exec("UPDATE people SET organization = ? WHERE connection = ? AND organization <> ?", organization, connection, organization)
+	return int(n), err
 }
 
 func (t tx) MovePerson(from, to string) error {
@@ -283,8 +339,12 @@ func (t tx) Buried(connection string, hashes []string) (bool, error) {
 	if len(hashes) == 0 {
 		return false, nil
 	}
+	wanted, err := list(hashes)
+	if err != nil {
+		return false, err
+	}
 	var n int64
-	err := t.rows(&n, "SELECT count(*) FROM tombstones WHERE connection = ? AND hash IN ?", connection, hashes)
+	err = t.rows(&n, "SELECT count(*) FROM tombstones WHERE connection = ? AND "+t.inList("hash"), connection, wanted)
 	return n > 0, err
 }
 
@@ -292,6 +352,11 @@ func (t tx) Unbury(connection string, hashes []string) error {
 	if len(hashes) == 0 {
 		return nil
 	}
-	_, err := t.exec("DELETE FROM tombstones WHERE burial IN (SELECT burial FROM tombstones WHERE connection = ? AND hash IN ?)", connection, hashes)
+	wanted, err := list(hashes)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("DELETE FROM tombstones WHERE burial IN (SELECT burial FROM tombstones WHERE connection = ? AND "+t.inList("hash")+")",
+		connection, wanted)
 	return err
 }

@@ -14,13 +14,16 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
@@ -67,7 +70,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
 		db.dialect, db.writer = "sqlite", make(chan struct{}, 1)
-		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(strings.TrimPrefix(c.URL, "sqlite:"))})
+		path := strings.TrimPrefix(c.URL, "sqlite:")
+		if err := reserve(path); err != nil {
+			return nil, err
+		}
+		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(path)})
 	case strings.HasPrefix(c.URL, "postgres://"), strings.HasPrefix(c.URL, "postgresql://"):
 		db.dialect = "postgres"
 		dialector = postgres.Open(c.URL)
@@ -106,6 +113,16 @@ func sqliteDSN(path string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
 
+// reserve makes the file before SQLite does, which would let everybody read
+// it. Its log files take over the mode.
+func reserve(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the database file cannot be opened")
+	}
+	return f.Close()
+}
+
 // Close ends every connection to the database.
 func (db *DB) Close() error {
 	db.stop()
@@ -125,7 +142,8 @@ func (db *DB) migrate(ctx context.Context) error {
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.dialect == "postgres" {
 		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker()
+		// Asked once a second, not once in five, for a second replica waits meanwhile.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 60))
 		if err != nil {
 			return err
 		}
@@ -140,6 +158,9 @@ func (db *DB) migrate(ctx context.Context) error {
 		return err
 	}
 	applied, err := provider.Up(ctx)
+	for try := 1; err != nil && db.dialect == "sqlite" && try < 5; try++ {
+		applied, err = provider.Up(ctx) // another process was at it; each file is one transaction, so one of both wins
+	}
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the database schema cannot be brought up to date")
 	}
@@ -180,19 +201,31 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 	}
 	for try := 1; ; try++ {
 		changed := false
-		err := db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		err := db.transaction(ctx, func(g *gorm.DB) error {
 			return f(tx{g: g, dialect: db.dialect, write: true, changed: &changed})
 		})
-		if err == nil {
-			if changed {
-				db.wake()
-			}
-			return nil
+		if err == nil && changed {
+			db.wake()
 		}
 		if try == tries || !retryable(err) {
-			return classify(err)
+			return err
 		}
 	}
+}
+
+// transaction runs f in a transaction. What f returns is returned as it is:
+// the database's own errors are faults by then, and the rest is not the
+// database's.
+func (db *DB) transaction(ctx context.Context, f func(*gorm.DB) error, options ...*sql.TxOptions) error {
+	var own error
+	err := db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		own = f(g)
+		return own
+	}, options...)
+	if own != nil {
+		return own
+	}
+	return classify(err)
 }
 
 // view runs f in one read-only transaction, which sees one state throughout.
@@ -201,18 +234,24 @@ func (db *DB) view(ctx context.Context, f func(tx) error) error {
 	if db.dialect == "postgres" {
 		options.Isolation = sql.LevelRepeatableRead
 	}
-	return classify(db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+	return db.transaction(ctx, func(g *gorm.DB) error {
 		return f(tx{g: g, dialect: db.dialect, changed: new(bool)})
-	}, options))
+	}, options)
 }
 
 // rows reads into out, a pointer to a slice.
 func (t tx) rows(out any, query string, args ...any) error {
+	if err := storable(args...); err != nil {
+		return err
+	}
 	return classify(t.g.Raw(query, args...).Scan(out).Error)
 }
 
 // row reads one row into out; a missing one is fault.NotFound.
 func (t tx) row(out any, what, query string, args ...any) error {
+	if err := storable(args...); err != nil {
+		return err
+	}
 	res := t.g.Raw(query, args...).Scan(out)
 	if res.Error != nil {
 		return classify(res.Error)
@@ -225,6 +264,9 @@ func (t tx) row(out any, what, query string, args ...any) error {
 
 // exec runs a statement and gives the number of rows that it touched.
 func (t tx) exec(query string, args ...any) (int64, error) {
+	if err := storable(args...); err != nil {
+		return 0, err
+	}
 	res := t.g.Exec(query, args...)
 	return res.RowsAffected, classify(res.Error)
 }
@@ -236,6 +278,38 @@ func (t tx) one(what, query string, args ...any) error {
 		return fault.New(fault.NotFound, "no such %s", what)
 	}
 	return err
+}
+
+// storable refuses texts that PostgreSQL cannot hold before either database
+// sees them, so that both answer alike and a transaction is not aborted.
+func storable(args ...any) error {
+	for _, arg := range args {
+		text, ok := arg.(string)
+		if ok && (strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text)) {
+			return fault.New(fault.Invalid, "a text holds characters that cannot be stored")
+		}
+	}
+	return nil
+}
+
+// list makes one argument of many, for inList: a list of
+// placeholders would be another prepared statement for each length.
+func list(values []string) (string, error) {
+	for _, v := range values {
+		if err := storable(v); err != nil {
+			return "", err
+		}
+	}
+	text, err := json.Marshal(values)
+	return string(text), err
+}
+
+// inList is the condition that goes with list.
+func (t tx) inList(column string) string {
+	if t.dialect == "postgres" {
+		return column + " IN (SELECT jsonb_array_elements_text(?::jsonb))"
+	}
+	return column + " IN (SELECT value FROM json_each(?))"
 }
 
 func retryable(err error) bool {
@@ -303,8 +377,6 @@ func taken(where string) string {
 	switch {
 	case strings.Contains(where, "user_name"):
 		return "userName is taken"
-	case strings.Contains(where, "link"):
-		return "another user of this connection has the same identifier at the identity provider"
 	case strings.Contains(where, "pushed_groups"):
 		return "displayName is taken"
 	default:

@@ -217,8 +217,7 @@ func (d *demonstration) explain(ctx context.Context, connection, subject string)
 	if err != nil {
 		return "", err
 	}
-	facts := s.Facts()
-	return d.gate.keeper.Policy().Explain(&facts, d.cli.now()).String(), nil
+	return explainStanding(&s, d.gate.keeper.Policy(), d.cli.now()), nil
 }
 
 // introduce pushes everybody, as a directory does in its first cycle, and

@@ -66,17 +66,18 @@ type gate struct {
 // not keep the gate from starting: it refuses sign-ins until the file is
 // mended.
 func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gate, err error) {
-	db, err := store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
+	g = &gate{cfg: cfg, log: log}
+	g.db, err = store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, db.Close())
+			err = errors.Join(err, g.db.Close())
 		}
 	}()
-	g = &gate{cfg: cfg, log: log, db: db}
-	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true})
+	_, embedded := cfg.Database.SQLite()
+	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: embedded})
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.proxy = proxy.New(proxy.Config{
 		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
 		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: endpoint,
-		Mount: []func(*gin.RouterGroup){func(root *gin.RouterGroup) { g.login.Mount(root.Group(web.Prefix)) }}, Log: log,
+		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
 	})
 	g.ops = newOps(g.db, g.keeper)
 	return g, nil

@@ -14,6 +14,7 @@ import (
 	"portcullis/config"
 	"portcullis/directory"
 	"portcullis/fault"
+	"portcullis/mapping"
 	"portcullis/revision"
 	"portcullis/session"
 	"portcullis/store"
@@ -262,8 +263,19 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 		fmt.Fprintln(c.err, "the mapping file is broken, so access cannot be shown:")
 		return mappingErr
 	}
-	_, err = fmt.Fprintf(c.out, "\n%s", keeper.Policy().Explain(&facts, c.now()))
+	_, err = fmt.Fprintf(c.out, "\n%s", explainStanding(&s, keeper.Policy(), c.now()))
 	return err
+}
+
+// explainStanding says what somebody may do and why, beginning with what
+// bars them whatever the mapping grants.
+func explainStanding(s *directory.Standing, policy *mapping.Policy, now time.Time) string {
+	facts := s.Facts()
+	text := policy.Explain(&facts, now).String()
+	if err := s.Bar(); err != nil {
+		text = fmt.Sprintf("%s may not come in: %s.\nWithout that:\n\n%s", s.Person.UserName, fault.Message(err), text)
+	}
+	return text
 }
 
 type sessionJSON struct {

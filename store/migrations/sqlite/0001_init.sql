@@ -42,7 +42,7 @@ CREATE TABLE people (
     last_active        BIGINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX people_user_name ON people (connection, user_name_key) WHERE provisioned;
-CREATE UNIQUE INDEX people_link ON people (connection, link) WHERE link <> '';
+CREATE INDEX people_link ON people (connection, link) WHERE link <> '';
 CREATE INDEX people_connection ON people (connection, seq);
 CREATE INDEX people_external_id ON people (connection, external_id);
 CREATE INDEX people_name ON people (connection, name_key);

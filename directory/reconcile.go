@@ -1,0 +1,90 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"portcullis/fault"
+)
+
+// Reconcile brings the stored organizations and connections into line with
+// the configuration. Where a connection meets on another attribute than
+// before, every pushed person's link value is computed anew. Where a
+// connection belongs to another organization than before, its people move
+// there.
+func (d *Directory) Reconcile(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(d.connections)) {
+		conn := d.connections[id]
+		err := d.store.Update(ctx, func(tx Tx) error { return d.reconcile(tx, conn) })
+		if err != nil {
+			return fmt.Errorf("connection %q: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func (d *Directory) reconcile(tx Tx, conn Connection) error {
+	_, err := tx.Organization(conn.Organization)
+	if fault.Is(err, fault.NotFound) {
+		err = tx.PutOrganization(Organization{Name: conn.Organization})
+	}
+	if err != nil {
+		return err
+	}
+	link, err := tx.ConnectionLink(conn.ID)
+	relink := err == nil && link != conn.Link
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if relink {
+		if err := d.relink(tx, conn); err != nil {
+			return err
+		}
+	}
+	if err := tx.PutConnection(conn); err != nil {
+		return err
+	}
+	moved, err := tx.Rehome(conn.ID, conn.Organization)
+	if err != nil || moved == 0 {
+		return err
+	}
+	return tx.Change(Change{At: d.now()})
+}
+
+// relink computes the link value of every pushed person of a connection. The
+// old values go first, for one person's new value may be another's old one;
+// the identities' go for good, for they compare with nothing any more.
+func (d *Directory) relink(tx Tx, conn Connection) error {
+	if err := tx.ForgetLinks(conn.ID); err != nil {
+		return err
+	}
+	none := func(Record) string { return "" }
+	if err := eachPushed(tx, conn, none); err != nil {
+		return err
+	}
+	return eachPushed(tx, conn, func(r Record) string { return linkOf(conn, r) })
+}
+
+func eachPushed(tx Tx, conn Connection, link func(Record) string) error {
+	const page = 1000
+	for offset := 0; ; offset += page {
+		people, _, err := tx.People(Query{Connection: conn.ID, Pushed: true, Offset: offset, Limit: page})
+		if err != nil {
+			return err
+		}
+		for _, p := range people {
+			r, err := recordOf(p)
+			if err != nil {
+				return err
+			}
+			if err := tx.UpdatePerson(p, link(r)); err != nil {
+				return err
+			}
+		}
+		if len(people) < page {
+			return nil
+		}
+	}
+}
