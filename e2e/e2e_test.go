@@ -28,7 +28,7 @@ import (
 )
 
 // gate is the path of the program under test.
-var gate string //nolint:gochecknoglobals // built once, by TestMain
+var gate string // built once, by TestMain
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -237,7 +237,7 @@ func await(t *testing.T, url string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if res, err := http.DefaultClient.Do(req); err == nil { //nolint:forbidigo // bounded by its context
+		if res, err := http.DefaultClient.Do(req); err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return

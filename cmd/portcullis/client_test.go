@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -151,9 +152,7 @@ func (b *browser) press(t *testing.T, s screen, fields url.Values) screen {
 	if !ok {
 		t.Fatalf("no form at %s:\n%s", s.url, s.body)
 	}
-	for k, v := range fields {
-		hidden[k] = v
-	}
+	maps.Copy(hidden, fields)
 	to, err := s.url.Parse(action)
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +247,7 @@ func (b *browser) events(t *testing.T) <-chan time.Time {
 		t.Fatal(err)
 	}
 	client := &http.Client{Jar: b.http.Jar, Transport: &http.Transport{}}
-	res, err := client.Do(req)
+	res, err := client.Do(req) //nolint:bodyclose // by the reader below
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -217,7 +217,8 @@ func (d *demonstration) explain(ctx context.Context, connection, subject string)
 	if err != nil {
 		return "", err
 	}
-	return explainStanding(&s, d.gate.keeper.Policy(), d.cli.now()), nil
+	text := explainStanding(&s, d.gate.keeper.Policy(), d.cli.now())
+	return strings.ReplaceAll(text, d.dir+string(filepath.Separator), ""), nil // the folder's name says nothing
 }
 
 // introduce pushes everybody, as a directory does in its first cycle, and

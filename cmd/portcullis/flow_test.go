@@ -46,48 +46,50 @@ func verified(t *testing.T, w *world, raw string) (std jwt.Claims, own map[strin
 
 func TestSignInReachesThePortal(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, terrain{database: databaseURL})
-		w.start(t)
-		b := w.browser(t)
-		const deep = "/foo?next=https://a.b/c&x=%2Fy;z"
-		s := b.signIn(t, "ada", deep)
-		path, header := told(t, s)
-		if path != deep {
-			t.Errorf("the portal saw %q after sign-in, want the deep link %q", path, deep)
-		}
-		if got := header.Get("Cookie"); strings.Contains(got, "portcullis") {
-			t.Errorf("the portal saw the cookies %q, want none of the gate's", got)
-		}
-		plain := map[string]string{}
-		for _, k := range []string{"User", "Email", "Name", "Roles"} {
-			plain[k] = header.Get("X-Portcullis-" + k)
-		}
-		want := map[string]string{"User": "alpha-ada", "Email": "ada@alpha.example", "Name": "Ada Alder", "Roles": "manager,viewer"}
-		if diff := cmp.Diff(want, plain); diff != "" {
-			t.Errorf("plain headers (-want +got):\n%s", diff)
-		}
-		std, own := verified(t, w, header.Get("X-Portcullis-Assertion"))
-		if std.Issuer != w.public || !std.Audience.Contains(w.portal.URL) || std.Subject != "alpha-ada" || std.ID == "" {
-			t.Errorf("registered claims = %+v", std)
-		}
-		if life := std.Expiry.Time().Sub(std.IssuedAt.Time()); life <= 0 || life > 5*time.Minute {
-			t.Errorf("the assertion lives %s, want at most five minutes", life)
-		}
-		permissions := map[string]any{
-			"unrestricted": false, "anyOf": []any{map[string]any{"account": "*"}},
-			"allOf": []any{map[string]any{"account": map[string]any{"prefix": "ALP"}}},
-		}
-		if diff := cmp.Diff(permissions, own["permissions"]); diff != "" {
-			t.Errorf("permissions (-want +got):\n%s", diff)
-		}
-		status, who := b.whoami(t)
-		if status != http.StatusOK || who.Subject != "alpha-ada" || who.Connection != "alpha" || who.Organization != "Alpha" ||
-			who.Email != "ada@alpha.example" || !cmp.Equal(who.Roles, []string{"manager", "viewer"}) ||
-			!cmp.Equal(who.Tasks, []string{"account.view", "report.view"}) || time.Until(who.Expires) < time.Hour {
-			t.Errorf("whoami = %d %+v", status, who)
-		}
-	})
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			b := w.browser(t)
+			const deep = "/foo?next=https://a.b/c&x=%2Fy;z"
+			s := b.signIn(t, "ada", deep)
+			path, header := told(t, s)
+			if path != deep {
+				t.Errorf("the portal saw %q after sign-in, want the deep link %q", path, deep)
+			}
+			if got := header.Get("Cookie"); strings.Contains(got, "portcullis") {
+				t.Errorf("the portal saw the cookies %q, want none of the gate's", got)
+			}
+			plain := map[string]string{}
+			for _, k := range []string{"User", "Email", "Name", "Roles"} {
+				plain[k] = header.Get("X-Portcullis-" + k)
+			}
+			want := map[string]string{"User": "alpha-ada", "Email": "ada@alpha.example", "Name": "Ada Alder", "Roles": "manager,viewer"}
+			if diff := cmp.Diff(want, plain); diff != "" {
+				t.Errorf("plain headers (-want +got):\n%s", diff)
+			}
+			std, own := verified(t, w, header.Get("X-Portcullis-Assertion"))
+			if std.Issuer != w.public || !std.Audience.Contains(w.portal.URL) || std.Subject != "alpha-ada" || std.ID == "" {
+				t.Errorf("registered claims = %+v", std)
+			}
+			if life := std.Expiry.Time().Sub(std.IssuedAt.Time()); life <= 0 || life > 5*time.Minute {
+				t.Errorf("the assertion lives %s, want at most five minutes", life)
+			}
+			permissions := map[string]any{
+				"unrestricted": false, "anyOf": []any{map[string]any{"account": "*"}},
+				"allOf": []any{map[string]any{"account": map[string]any{"prefix": "ALP"}}},
+			}
+			if diff := cmp.Diff(permissions, own["permissions"]); diff != "" {
+				t.Errorf("permissions (-want +got):\n%s", diff)
+			}
+			status, who := b.whoami(t)
+			if status != http.StatusOK || who.Subject != "alpha-ada" || who.Connection != "alpha" || who.Organization != "Alpha" ||
+				who.Email != "ada@alpha.example" || !cmp.Equal(who.Roles, []string{"manager", "viewer"}) ||
+				!cmp.Equal(who.Tasks, []string{"account.view", "report.view"}) || time.Until(who.Expires) < time.Hour {
+				t.Errorf("whoami = %d %+v", status, who)
+			}
+		})
+	}
 }
 
 func TestSignOutEndsHereAndAtTheProvider(t *testing.T) {
@@ -120,49 +122,53 @@ func TestSignOutEndsHereAndAtTheProvider(t *testing.T) {
 
 func TestRefusalIsAPageWithAReference(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, terrain{database: databaseURL})
-		w.start(t)
-		b := w.browser(t)
-		s := b.signIn(t, "dan", "/")
-		if s.status != http.StatusForbidden || s.url.Path != "/.portcullis/oidc/alpha/callback" {
-			t.Fatalf("signing in without any group ended at %s with %d, want a 403 at the callback", s.url, s.status)
-		}
-		if s.reference == "" || !strings.Contains(s.body, s.reference) {
-			t.Errorf("the page does not show its reference %q:\n%s", s.reference, s.body)
-		}
-		if !strings.Contains(w.cli(t, exitFine, "audit", "export"), s.reference) {
-			t.Errorf("the reference %q is not in the audit trail", s.reference)
-		}
-		if status, _ := b.whoami(t); status != http.StatusUnauthorized {
-			t.Errorf("whoami = %d after a refusal, want 401", status)
-		}
-	})
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			b := w.browser(t)
+			s := b.signIn(t, "dan", "/")
+			if s.status != http.StatusForbidden || s.url.Path != "/.portcullis/oidc/alpha/callback" {
+				t.Fatalf("signing in without any group ended at %s with %d, want a 403 at the callback", s.url, s.status)
+			}
+			if s.reference == "" || !strings.Contains(s.body, s.reference) {
+				t.Errorf("the page does not show its reference %q:\n%s", s.reference, s.body)
+			}
+			if !strings.Contains(w.cli(t, exitFine, "audit", "export"), s.reference) {
+				t.Errorf("the reference %q is not in the audit trail", s.reference)
+			}
+			if status, _ := b.whoami(t); status != http.StatusUnauthorized {
+				t.Errorf("whoami = %d after a refusal, want 401", status)
+			}
+		})
+	}
 }
 
 func TestPushedRecordAndSignInMeetOnExternalID(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, terrain{database: databaseURL, connection: "provisioning: scim,"})
-		w.start(t)
-		p := w.pusher(t)
-		b := w.browser(t)
-		if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden || !strings.Contains(s.body, s.reference) {
-			t.Fatalf("sign-in of somebody unknown = %d at %s, want 403 with a reference\n%s", s.status, s.url, s.body)
-		}
-		id := p.user(t, "ada")
-		b.mustSignIn(t, "ada")
-		var people []userJSON
-		if err := json.Unmarshal([]byte(w.cli(t, exitFine, "user", "list", "--json")), &people); err != nil {
-			t.Fatal(err)
-		}
-		if len(people) != 1 || people[0].ID != id || people[0].Source != "scim" {
-			t.Errorf("people = %+v, want the pushed record alone", people)
-		}
-		if _, who := b.whoami(t); who.Name != "Pushed ada@alpha.example" {
-			t.Errorf("name = %q, want the pushed one: SCIM manages it", who.Name)
-		}
-	})
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database, connection: "provisioning: scim,"})
+			w.start(t)
+			p := w.pusher(t)
+			b := w.browser(t)
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden || !strings.Contains(s.body, s.reference) {
+				t.Fatalf("sign-in of somebody unknown = %d at %s, want 403 with a reference\n%s", s.status, s.url, s.body)
+			}
+			id := p.user(t, "ada")
+			b.mustSignIn(t, "ada")
+			var people []userJSON
+			if err := json.Unmarshal([]byte(w.cli(t, exitFine, "user", "list", "--json")), &people); err != nil {
+				t.Fatal(err)
+			}
+			if len(people) != 1 || people[0].ID != id || people[0].Source != "scim" {
+				t.Errorf("people = %+v, want the pushed record alone", people)
+			}
+			if _, who := b.whoami(t); who.Name != "Pushed ada@alpha.example" {
+				t.Errorf("name = %q, want the pushed one: SCIM manages it", who.Name)
+			}
+		})
+	}
 }
 
 func TestPushedGroupCountsAtOnce(t *testing.T) {

@@ -70,17 +70,19 @@ func (p *process) end(t *testing.T, signal syscall.Signal) {
 }
 
 func TestFirstStartIsQuick(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, terrain{database: databaseURL})
-		p := w.spawn(t)
-		t.Logf("start to ready, first run, migrations and keys included: %s", p.took)
-		if p.took > 15*time.Second {
-			t.Errorf("start to ready took %s, want 3 s, and 15 s on a machine under load", p.took)
-		}
-		p.end(t, syscall.SIGTERM)
-		again := w.spawn(t)
-		t.Logf("start to ready, second run: %s", again.took)
-	})
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			p := w.spawn(t)
+			t.Logf("start to ready, first run, migrations and keys included: %s", p.took)
+			if p.took > 15*time.Second {
+				t.Errorf("start to ready took %s, want 3 s, and 15 s on a machine under load", p.took)
+			}
+			p.end(t, syscall.SIGTERM)
+			again := w.spawn(t)
+			t.Logf("start to ready, second run: %s", again.took)
+		})
+	}
 }
 
 func TestTerminationLetsRequestsFinish(t *testing.T) {
@@ -141,78 +143,80 @@ func TestTerminationLetsRequestsFinish(t *testing.T) {
 // TestKillInAPushBurst kills the gate in the middle of pushes and holds every
 // answer that it gave against what is there afterwards.
 func TestKillInAPushBurst(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, terrain{database: databaseURL})
-		gate := w.spawn(t)
-		p := w.pusher(t)
-		const clients = 6
-		var (
-			wg      sync.WaitGroup
-			mu      sync.Mutex
-			fates   = map[string]string{} // by userName: "active", "inactive", "gone"
-			reached = make(chan struct{}, 1)
-		)
-		for c := range clients {
-			wg.Go(func() {
-				for n := 0; ; n++ {
-					name := fmt.Sprintf("burst-%d-%d@alpha.example", c, n)
-					fate := func(s string) {
-						mu.Lock()
-						defer mu.Unlock()
-						if fates[name] = s; len(fates) == 150 {
-							select {
-							case reached <- struct{}{}:
-							default:
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			gate := w.spawn(t)
+			p := w.pusher(t)
+			const clients = 6
+			var (
+				wg      sync.WaitGroup
+				mu      sync.Mutex
+				fates   = map[string]string{} // by userName: "active", "inactive", "gone"
+				reached = make(chan struct{}, 1)
+			)
+			for c := range clients {
+				wg.Go(func() {
+					for n := 0; ; n++ {
+						name := fmt.Sprintf("burst-%d-%d@alpha.example", c, n)
+						fate := func(s string) {
+							mu.Lock()
+							defer mu.Unlock()
+							if fates[name] = s; len(fates) == 150 {
+								select {
+								case reached <- struct{}{}:
+								default:
+								}
 							}
 						}
+						if !burst(p, name, n, fate) {
+							return
+						}
 					}
-					if !burst(p, name, n, fate) {
-						return
-					}
-				}
-			})
-		}
-		select {
-		case <-reached:
-		case <-time.After(2 * time.Minute):
-			t.Error("the burst does not get on")
-		}
-		gate.end(t, syscall.SIGKILL)
-		wg.Wait()
+				})
+			}
+			select {
+			case <-reached:
+			case <-time.After(2 * time.Minute):
+				t.Error("the burst does not get on")
+			}
+			gate.end(t, syscall.SIGKILL)
+			wg.Wait()
 
-		w.spawn(t)
-		var people []userJSON
-		if err := json.Unmarshal([]byte(w.cli(t, exitFine, "user", "list", "--json")), &people); err != nil {
-			t.Fatal(err)
-		}
-		have := map[string]string{}
-		for _, u := range people {
-			if have[u.UserName] != "" {
-				t.Errorf("%s is there twice", u.UserName)
+			w.spawn(t)
+			var people []userJSON
+			if err := json.Unmarshal([]byte(w.cli(t, exitFine, "user", "list", "--json")), &people); err != nil {
+				t.Fatal(err)
 			}
-			have[u.UserName] = map[bool]string{true: "active", false: "inactive"}[u.State != "deactivated"]
-		}
-		lost := 0
-		for name, fate := range fates {
-			got := have[name]
-			if got == "" {
-				got = "gone"
+			have := map[string]string{}
+			for _, u := range people {
+				if have[u.UserName] != "" {
+					t.Errorf("%s is there twice", u.UserName)
+				}
+				have[u.UserName] = map[bool]string{true: "active", false: "inactive"}[u.State != "deactivated"]
 			}
-			if !strings.Contains(fate, got) {
-				t.Errorf("%s is %s, want %s: the answer was a promise", name, got, fate)
-				lost++
+			lost := 0
+			for name, fate := range fates {
+				got := have[name]
+				if got == "" {
+					got = "gone"
+				}
+				if !strings.Contains(fate, got) {
+					t.Errorf("%s is %s, want %s: the answer was a promise", name, got, fate)
+					lost++
+				}
 			}
-		}
-		t.Logf("%d people were answered for, %d lost; %d are there", len(fates), lost, len(people))
-		eventually(t, "the trail is sealed", patience, func() bool {
-			return strings.Contains(w.cli(t, exitFine, "audit", "verify", "--json"), `"unsealed": 0`)
+			t.Logf("%d people were answered for, %d lost; %d are there", len(fates), lost, len(people))
+			eventually(t, "the trail is sealed", patience, func() bool {
+				return strings.Contains(w.cli(t, exitFine, "audit", "verify", "--json"), `"unsealed": 0`)
+			})
+			events := strings.Count(w.cli(t, exitFine, "audit", "export"), `"person.created"`)
+			if events < len(fates) {
+				t.Errorf("the trail holds %d creations, want one for each of at least %d", events, len(fates))
+			}
+			p.user(t, "ada")
 		})
-		events := strings.Count(w.cli(t, exitFine, "audit", "export"), `"person.created"`)
-		if events < len(fates) {
-			t.Errorf("the trail holds %d creations, want one for each of at least %d", events, len(fates))
-		}
-		p.user(t, "ada")
-	})
+	}
 }
 
 // burst pushes one person through a part of a life and says after each answer

@@ -37,69 +37,73 @@ func losing(t *testing.T, b *browser, what string, take func()) {
 
 func TestDeactivationAndDeletionEndEverything(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, terrain{database: databaseURL})
-		w.start(t)
-		p := w.pusher(t)
-		id := p.user(t, "ada")
-		other := w.browser(t)
-		other.mustSignIn(t, "ben")
-		others, _ := other.stream(t)
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			p := w.pusher(t)
+			id := p.user(t, "ada")
+			other := w.browser(t)
+			other.mustSignIn(t, "ben")
+			others, _ := other.stream(t)
 
-		b := w.browser(t)
-		b.mustSignIn(t, "ada")
-		losing(t, b, "deactivation", func() { p.active(t, id, "False") })
-		if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden || !strings.Contains(s.body, s.reference) {
-			t.Fatalf("sign-in while deactivated = %d at %s, want a 403 page with a reference", s.status, s.url)
-		}
+			b := w.browser(t)
+			b.mustSignIn(t, "ada")
+			losing(t, b, "deactivation", func() { p.active(t, id, "False") })
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden || !strings.Contains(s.body, s.reference) {
+				t.Fatalf("sign-in while deactivated = %d at %s, want a 403 page with a reference", s.status, s.url)
+			}
 
-		p.active(t, id, "True")
-		if status, _ := b.whoami(t); status != http.StatusUnauthorized {
-			t.Errorf("whoami after reactivation = %d, want 401: sessions do not come back", status)
-		}
-		b.mustSignIn(t, "ada")
+			p.active(t, id, "True")
+			if status, _ := b.whoami(t); status != http.StatusUnauthorized {
+				t.Errorf("whoami after reactivation = %d, want 401: sessions do not come back", status)
+			}
+			b.mustSignIn(t, "ada")
 
-		losing(t, b, "deletion", func() { p.must(t, http.StatusNoContent, http.MethodDelete, "/Users/"+id, "") })
-		if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
-			t.Fatalf("sign-in after deletion = %d, want 403: it does not bring them back", s.status)
-		}
-		p.user(t, "ada")
-		b.mustSignIn(t, "ada")
+			losing(t, b, "deletion", func() { p.must(t, http.StatusNoContent, http.MethodDelete, "/Users/"+id, "") })
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
+				t.Fatalf("sign-in after deletion = %d, want 403: it does not bring them back", s.status)
+			}
+			p.user(t, "ada")
+			b.mustSignIn(t, "ada")
 
-		select {
-		case <-others:
-			t.Error("somebody else's stream ended, too")
-		default:
-		}
-		if status, _ := other.whoami(t); status != http.StatusOK {
-			t.Errorf("whoami of somebody else = %d, want 200", status)
-		}
-	})
+			select {
+			case <-others:
+				t.Error("somebody else's stream ended, too")
+			default:
+			}
+			if status, _ := other.whoami(t); status != http.StatusOK {
+				t.Errorf("whoami of somebody else = %d, want 200", status)
+			}
+		})
+	}
 }
 
 func TestLockOnTheCommandLineIsSeenByARunningGate(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, terrain{database: databaseURL})
-		w.start(t)
-		b := w.browser(t)
-		b.mustSignIn(t, "ada")
-		losing(t, b, "user lock", func() {
-			if out := w.cli(t, exitFine, "user", "lock", "ada@alpha.example", "--reason", "left her badge"); !strings.Contains(out, "1 sessions ended") {
-				t.Errorf("user lock says %q", out)
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			b := w.browser(t)
+			b.mustSignIn(t, "ada")
+			losing(t, b, "user lock", func() {
+				if out := w.cli(t, exitFine, "user", "lock", "ada@alpha.example", "--reason", "left her badge"); !strings.Contains(out, "1 sessions ended") {
+					t.Errorf("user lock says %q", out)
+				}
+			})
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
+				t.Errorf("sign-in while locked = %d, want 403", s.status)
 			}
+			w.cli(t, exitFine, "user", "unlock", "ada@alpha.example")
+			b.mustSignIn(t, "ada")
+			losing(t, b, "user sign-out", func() { w.cli(t, exitFine, "user", "sign-out", "alpha-ada") })
+			b.mustSignIn(t, "ada")
+			losing(t, b, "user deactivate", func() { w.cli(t, exitFine, "user", "deactivate", "ada@alpha.example") })
+			w.cli(t, exitFine, "user", "reactivate", "ada@alpha.example")
+			b.mustSignIn(t, "ada")
 		})
-		if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
-			t.Errorf("sign-in while locked = %d, want 403", s.status)
-		}
-		w.cli(t, exitFine, "user", "unlock", "ada@alpha.example")
-		b.mustSignIn(t, "ada")
-		losing(t, b, "user sign-out", func() { w.cli(t, exitFine, "user", "sign-out", "alpha-ada") })
-		b.mustSignIn(t, "ada")
-		losing(t, b, "user deactivate", func() { w.cli(t, exitFine, "user", "deactivate", "ada@alpha.example") })
-		w.cli(t, exitFine, "user", "reactivate", "ada@alpha.example")
-		b.mustSignIn(t, "ada")
-	})
+	}
 }
 
 func TestMappingEditTakesEverythingAway(t *testing.T) {

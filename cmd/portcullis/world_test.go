@@ -18,27 +18,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"portcullis/demo"
 	"portcullis/store/storetest"
 )
 
-// asProgram makes the test binary the real program: it runs main and nothing
-// else.
-const asProgram = "PORTCULLIS_TEST_AS_PROGRAM"
-
+// TestMain lets the test binary be the real program, too: it is found as
+// "portcullis" in the PATH of everything that tests start.
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-	}
-	os.Exit(storetest.Main(m))
+	testscript.Main(tests{m}, map[string]func(){"portcullis": main})
 }
+
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return storetest.Main(t.m) }
 
 // program is a call of the real program, in a process of its own. It does not
 // outlive the test binary.
 func program(ctx context.Context, dir string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd := exec.CommandContext(ctx, "portcullis", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
@@ -81,7 +81,7 @@ type world struct {
 
 // terrain is what a test changes about a world before anything starts.
 type terrain struct {
-	database   string // defaults to SQLite beside the configuration
+	database   string // sqlite, beside the configuration; postgres; or a URL; defaults to sqlite
 	connection string // further keys of the connection, as in "provisioning: scim,"
 	mapping    string // defaults to worldMapping
 	idpDown    bool   // the identity provider is not up
@@ -92,8 +92,11 @@ func newWorld(t *testing.T, c terrain) *world {
 	w := &world{dir: t.TempDir(), portal: newPortal(t), log: &syncBuffer{}, idpAddress: freeAddress(t)}
 	listen, ops := freeAddress(t), freeAddress(t)
 	w.public, w.ops = "http://"+listen, "http://"+ops
-	if c.database == "" {
+	switch c.database {
+	case "", "sqlite":
 		c.database = "sqlite:portcullis.db"
+	case "postgres":
+		c.database = storetest.PostgresURL(t)
 	}
 	if c.mapping == "" {
 		c.mapping = worldMapping
@@ -237,7 +240,7 @@ func (w *world) ready(t *testing.T) (status int, state map[string]string) {
 	return status, state
 }
 
-var quick = &http.Client{Timeout: 5 * time.Second} //nolint:gochecknoglobals // for all tests
+var quick = &http.Client{Timeout: 5 * time.Second}
 
 // fetch gives status 0 when there is no answer.
 func fetch(url string) (status int, body string) {
@@ -270,7 +273,7 @@ func eventually(t *testing.T, what string, within time.Duration, ok func() bool)
 }
 
 // addresses that were given out, so that parallel tests get different ones.
-var addresses struct { //nolint:gochecknoglobals // of the whole test binary
+var addresses struct {
 	sync.Mutex
 
 	taken map[string]bool
@@ -297,12 +300,8 @@ func freeAddress(t *testing.T) string {
 	}
 }
 
-// eachDatabase runs a test on SQLite and on PostgreSQL.
-func eachDatabase(t *testing.T, f func(t *testing.T, databaseURL string)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { f(t, "") })
-	t.Run("postgres", func(t *testing.T) { f(t, storetest.PostgresURL(t)) })
-}
+// databases are what [terrain] takes for a test that runs on each.
+func databases() []string { return []string{"sqlite", "postgres"} }
 
 type syncBuffer struct {
 	mu sync.Mutex
