@@ -1,11 +1,13 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -228,4 +230,85 @@ func TestBadPushesAreRefused(t *testing.T) {
 	if strings.Contains(w.log.String(), p.token) {
 		t.Error("the log holds a token")
 	}
+}
+
+func TestLargeBodies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{})
+	w.start(t)
+	b := w.browser(t)
+	res, err := b.http.Post(w.public+"/.portcullis/sign-in", "application/x-www-form-urlencoded", strings.NewReader("email="+strings.Repeat("a", 1<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("a megabyte sent to the sign-in page = %d, want 400 or 413", res.StatusCode)
+	}
+	b.mustSignIn(t, "ada")
+	const size = 20 << 20
+	upload, err := b.http.Post(w.public+"/upload", "application/octet-stream", io.LimitReader(zeros{}, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upload.Body.Close()
+	w.portal.mu.Lock()
+	defer w.portal.mu.Unlock()
+	if upload.StatusCode != http.StatusOK || w.portal.uploaded != size {
+		t.Errorf("an upload of %d bytes = %d, the portal got %d", size, upload.StatusCode, w.portal.uploaded)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Somebody who holds the SQLite file locked keeps nobody from reading what
+// they may read, and loses nothing of what is written meanwhile.
+func TestLockedSQLiteFileLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{})
+	w.start(t)
+	p := w.pusher(t)
+	b := w.browser(t)
+	b.mustSignIn(t, "ada")
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, "portcullis.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		status int
+		err    error
+	}
+	pushed := make(chan answer, 1)
+	began := time.Now()
+	go func() {
+		status, _, err := p.try(http.MethodPost, "/Users", userJSONOf("alpha-ben", "ben@alpha.example"))
+		pushed <- answer{status, err}
+	}()
+	if status, _ := b.whoami(t); status != http.StatusOK {
+		t.Errorf("whoami while the file is locked = %d, want 200", status)
+	}
+	select {
+	case a := <-pushed:
+		t.Logf("a push was answered %d after %s while the file was locked", a.status, time.Since(began))
+		if a.err != nil || a.status != http.StatusServiceUnavailable {
+			t.Errorf("a push while the file is locked = %d %v, want 503", a.status, a.err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("a push waits for ever while the file is locked")
+	}
+	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	p.user(t, "ben")
 }
