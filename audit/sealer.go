@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"portcullis/fault"
 )
 
 // Seal is one link of the chain: the event at a position and the hash over it
@@ -33,15 +35,16 @@ type Store interface {
 	AppendSeals(ctx context.Context, seals []Seal) error
 
 	// Walk calls f for each sealed event in the order of the chain, and then
-	// for each that is not sealed yet, with a zero Seal. An event that a seal
-	// names and that is gone comes with a zero Seq.
+	// for each that no seal names: with a zero Seal, or with a Seal that has
+	// the Event and no Position if the event claims to be sealed. An event
+	// that a seal names and that is gone comes with a zero Seq.
 	Walk(ctx context.Context, f func(Event, Seal) error) error
 }
 
 // Next is the hash of an event behind a chain that ends with before: SHA-256
 // over the hash before it and the event as JSON.
 func Next(before [32]byte, e Event) ([32]byte, error) {
-	e.At = e.At.UTC()
+	e.At = e.At.UTC().Truncate(time.Microsecond) // as stored
 	if len(e.Detail) == 0 {
 		e.Detail = nil // stored and read back, an empty map is none
 	}
@@ -60,7 +63,13 @@ type Sealer struct {
 
 // NewSealer makes a Sealer. Several replicas may run one each: the chain lets
 // one of them win.
-func NewSealer(s Store, log *slog.Logger) *Sealer { return &Sealer{store: s, log: log} }
+// A nil log discards.
+func NewSealer(s Store, log *slog.Logger) *Sealer {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Sealer{store: s, log: log}
+}
 
 const (
 	sealEvery = 500 * time.Millisecond
@@ -108,7 +117,11 @@ func (s *Sealer) Seal(ctx context.Context) (sealed int, err error) {
 			last = Seal{Position: last.Position + 1, Event: e.Seq, Hash: hash}
 			seals = append(seals, last)
 		}
-		if err := s.store.AppendSeals(ctx, seals); err != nil {
+		err = s.store.AppendSeals(ctx, seals)
+		if fault.Is(err, fault.Conflict) {
+			return sealed, nil // another replica is sealing; what it leaves is there next time
+		}
+		if err != nil {
 			return sealed, err
 		}
 		sealed += len(seals)
@@ -131,6 +144,10 @@ func Verify(ctx context.Context, s Store) (Report, error) {
 	var r Report
 	position := int64(0)
 	err := s.Walk(ctx, func(e Event, seal Seal) error {
+		if seal.Position == 0 && seal.Event != 0 {
+			r.Broken = append(r.Broken, fmt.Sprintf("event %d claims to be sealed and is not in the chain", seal.Event))
+			return nil
+		}
 		if seal.Position == 0 {
 			r.Unsealed++
 			return nil

@@ -109,21 +109,21 @@ func (t recordingTx) Change(c directory.Change) error {
 	return t.Tx.Change(c)
 }
 
-func newRig(t testing.TB, db *store.DB, conns ...directory.Connection) *rig {
-	t.Helper()
+func newRig(tb testing.TB, db *store.DB, conns ...directory.Connection) *rig {
+	tb.Helper()
 	if conns == nil {
 		conns = connections
 	}
 	r := &rig{
-		t: t, db: db, policy: policy(), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+		t: tb, db: db, policy: policy(), now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
 		recorder: &recorder{Store: db.Directory()},
 	}
 	r.Directory = directory.New(directory.Config{
 		Store: r.recorder, Policy: func() *mapping.Policy { return r.policy }, Connections: conns,
 		Now: func() time.Time { return r.now },
 	})
-	if err := r.Reconcile(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := r.Reconcile(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	return r
 }

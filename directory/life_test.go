@@ -89,11 +89,11 @@ func TestOnlyTheIdentityProviderUndoesItsOwnDeactivation(t *testing.T) {
 
 // model is what the life cycle comes to, told naively.
 type model struct {
-	exists, pushed, buried            bool
-	idpOff, adminOff, locked, tied    bool
-	id                                string
-	live, dead                        [][]byte // sessions
-	version, events, expected, losses int
+	exists, pushed, buried         bool
+	idpOff, adminOff, locked, tied bool
+	id                             string
+	live, dead                     [][]byte // sessions
+	version                        int      // of the name
 }
 
 func (m *model) admitted() bool {

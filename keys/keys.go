@@ -57,7 +57,7 @@ type Store interface {
 type Config struct {
 	Store  Store            // required
 	File   string           // path of the key file; required
-	Create bool             // make the file when it is missing and the database holds no key yet
+	Create bool             // make the file when it is missing
 	Now    func() time.Time // defaults to time.Now
 }
 
@@ -81,8 +81,11 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A new file would not open keys that another one has wrapped.
+	// A new file would not open what an old one wrapped.
 	master, err := readKeyFile(c.File, c.Create && len(stored) == 0)
+	if errors.Is(err, fs.ErrNotExist) && len(stored) > 0 {
+		return nil, fault.Wrap(fault.Invalid, err, "%s is missing: it wrapped the keys in this database, and nothing else opens them", c.File)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +173,7 @@ func (r *Ring) Seal(purpose string, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, plain, nil), nil
+	return aead.Seal(nil, nil, plain, nil), nil //nolint:gosec // G407: this AEAD makes its own random nonce and takes none
 }
 
 // Open decrypts what Seal gave for the same purpose.
@@ -205,14 +208,14 @@ func readKeyFile(path string, create bool) ([]byte, error) {
 		info, err = os.Stat(path)
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the key file cannot be read")
+		return nil, fault.Wrap(fault.Invalid, err, "the key file %s cannot be read", path)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fault.New(fault.Invalid, "%s: want mode 0600, got %#o: others can read the key file", path, info.Mode().Perm())
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the key file cannot be read")
+		return nil, fault.Wrap(fault.Invalid, err, "the key file %s cannot be read", path)
 	}
 	master, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(master) != 32 {
@@ -226,13 +229,26 @@ func writeKeyFile(path string) error {
 	master := make([]byte, 32)
 	_, _ = rand.Read(master) // never fails
 	temp := path + "." + rand.Text()[:8]
-	err := os.WriteFile(temp, []byte(base64.StdEncoding.EncodeToString(master)+"\n"), 0o600)
-	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "the key file cannot be made")
+	err := writeDurably(temp, base64.StdEncoding.EncodeToString(master)+"\n")
+	if err == nil {
+		err = os.Link(temp, path) // fails if another got there first, whose key then counts
 	}
-	err = os.Link(temp, path) // fails if another got there first, whose key then counts
 	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}
-	return errors.Join(err, os.Remove(temp))
+	if gone := os.Remove(temp); !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return fault.Wrap(fault.Invalid, err, "the key file %s cannot be made", path)
+}
+
+// writeDurably writes a new file that is there after a loss of power, too:
+// the database will hold keys that nothing else opens.
+func writeDurably(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the file that the operator names
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -3,6 +3,9 @@ package session
 import (
 	"context"
 	"errors"
+	"maps"
+	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +30,9 @@ type entry struct {
 // stream is the living side of a session: what to cut when a right ends. It
 // is there while requests run, whatever becomes of the cache entry.
 type stream struct {
-	principal *Principal // of the oldest request that still runs
-	seen      atomic.Int64
+	principal *Principal      // of the oldest request that still runs
+	checked   time.Time       // when the store vouched for it last
+	seen      atomic.Int64    // last use, nanoseconds since 1970
 	ctx       context.Context // the lifetime that requests hang on, cancelled by a change record
 	cancel    context.CancelCauseFunc
 	refs      int
@@ -41,15 +45,16 @@ type cache struct {
 	byID    map[string]*entry
 	people  map[string]map[string]*entry // person → session id → entry
 	streams map[string]*stream           // session id →
-	unsaved map[string]time.Time         // last uses whose entry is gone
+	unsaved map[string]time.Time         // last uses whose entry is gone, until they are written down
 	gen     atomic.Uint64                // grows with every change heard
+	limit   int                          // of entries
 }
 
 func newCache() *cache {
 	return &cache{
 		entries: make(map[[32]byte]*entry), byID: make(map[string]*entry),
 		people: make(map[string]map[string]*entry), streams: make(map[string]*stream),
-		unsaved: make(map[string]time.Time),
+		unsaved: make(map[string]time.Time), limit: maxEntries,
 	}
 }
 
@@ -67,18 +72,21 @@ func (c *cache) generation() uint64 { return c.gen.Load() }
 func (c *cache) put(e *entry, generation uint64) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p := e.principal
 	if c.gen.Load() != generation {
+		if seen := e.seen.Load(); seen > e.written.Load() {
+			c.unsave(p.SessionID, time.Unix(0, seen)) // not kept, and used all the same
+		}
 		return e
 	}
-	p := e.principal
 	if old := c.byID[p.SessionID]; old != nil {
 		c.remove(old)
 	}
-	for _, any := range c.entries {
-		if len(c.entries) < maxEntries {
+	for _, some := range c.entries {
+		if len(c.entries) < c.limit {
 			break
 		}
-		c.remove(any)
+		c.remove(some)
 	}
 	c.entries[p.hash] = e
 	c.byID[p.SessionID] = e
@@ -93,7 +101,7 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 func (c *cache) remove(e *entry) {
 	p := e.principal
 	if seen := e.seen.Load(); seen > e.written.Load() {
-		c.unsaved[p.SessionID] = time.Unix(0, seen)
+		c.unsave(p.SessionID, time.Unix(0, seen))
 	}
 	delete(c.entries, p.hash)
 	delete(c.byID, p.SessionID)
@@ -112,11 +120,17 @@ func (c *cache) drop(hash [32]byte) {
 	}
 }
 
-// end forgets a session and cuts its streams.
+// end forgets a session and cuts its streams, because of a change.
 func (c *cache) end(sessionID string) {
+	c.gen.Add(1)
+	c.discard(sessionID)
+}
+
+// discard forgets a session that is over by itself and cuts its streams. No
+// change was heard, so what others are reading right now may be kept.
+func (c *cache) discard(sessionID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gen.Add(1)
 	if e := c.byID[sessionID]; e != nil {
 		c.remove(e)
 	}
@@ -147,6 +161,15 @@ func (c *cache) forget(person string) {
 	}
 }
 
+// cutStream ends one stream; a newer one of the same session goes on.
+func (c *cache) cutStream(s *stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id := s.principal.SessionID; c.streams[id] == s {
+		c.cut(id)
+	}
+}
+
 // cutPerson ends every stream of a person; of everybody if person is empty.
 func (c *cache) cutPerson(person string) (cut int) {
 	c.mu.Lock()
@@ -160,13 +183,13 @@ func (c *cache) cutPerson(person string) (cut int) {
 	return cut
 }
 
-// open lists the streams of a person; everybody's if person is empty.
-func (c *cache) open(person string) []*stream {
+// open lists the streams of some people; everybody's if one of them is empty.
+func (c *cache) open(people ...string) []*stream {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var out []*stream
 	for _, s := range c.streams {
-		if person == "" || s.principal.PersonID == person {
+		if slices.Contains(people, "") || slices.Contains(people, s.principal.PersonID) {
 			out = append(out, s)
 		}
 	}
@@ -186,27 +209,37 @@ func (c *cache) lastSeen(sessionID string) time.Time {
 	return seen
 }
 
-// takeUnsaved gives the last uses that were not written down yet.
-func (c *cache) takeUnsaved() map[string]time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := c.unsaved
-	c.unsaved = make(map[string]time.Time)
+// unsave notes a last use that is to be written down. The caller holds mu.
+func (c *cache) unsave(sessionID string, at time.Time) {
+	if at.After(c.unsaved[sessionID]) {
+		c.unsaved[sessionID] = at
+	}
+}
+
+// pending gives the last uses that were not written down yet.
+func (c *cache) pending() map[string]time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	out := maps.Clone(c.unsaved)
 	for id, e := range c.byID {
-		if seen := e.seen.Load(); seen > e.written.Swap(seen) {
+		if seen := e.seen.Load(); seen > e.written.Load() {
 			out[id] = time.Unix(0, seen)
 		}
 	}
 	return out
 }
 
-// keepUnsaved takes back what could not be written down.
-func (c *cache) keepUnsaved(seen map[string]time.Time) {
+// saved forgets last uses that are written down now; until then
+// [cache.lastSeen] knew of them.
+func (c *cache) saved(seen map[string]time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, at := range seen {
-		if at.After(c.unsaved[id]) {
-			c.unsaved[id] = at
+		if !c.unsaved[id].After(at) {
+			delete(c.unsaved, id)
+		}
+		if e := c.byID[id]; e != nil && e.written.Load() < at.UnixNano() {
+			e.written.Store(at.UnixNano())
 		}
 	}
 }
@@ -217,6 +250,10 @@ func (c *cache) join(p *Principal, now time.Time) (s *stream, current bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s = c.streams[p.SessionID]
+	if s != nil && s.principal != p && !reflect.DeepEqual(s.principal.Access, p.Access) {
+		c.cut(p.SessionID) // its access changed, and nobody told us yet
+		s = nil
+	}
 	if s == nil {
 		s = &stream{principal: p}
 		s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -225,7 +262,32 @@ func (c *cache) join(p *Principal, now time.Time) (s *stream, current bool) {
 	s.refs++
 	s.seen.Store(now.UnixNano())
 	e := c.byID[p.SessionID]
+	if p.checked.After(s.checked) {
+		s.checked = p.checked
+	}
 	return s, e != nil && e.principal == p
+}
+
+// confirm notes that the store vouched for the session of a stream.
+func (c *cache) confirm(s *stream, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.After(s.checked) {
+		s.checked = at
+	}
+}
+
+// cutUnchecked ends every stream that the store vouched for before a time.
+func (c *cache) cutUnchecked(before time.Time) (cut int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, s := range c.streams {
+		if s.checked.Before(before) {
+			c.cut(id)
+			cut++
+		}
+	}
+	return cut
 }
 
 // leave takes a request out of the stream of its session.

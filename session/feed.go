@@ -2,27 +2,40 @@ package session
 
 import (
 	"context"
-	"reflect"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"portcullis/directory"
 )
 
-// The bounds of revocation. A replica reads the change records at least every
-// pollEvery, and sooner when it is woken; what it could not confirm for trust
-// it no longer believes.
+// The bounds of revocation: a second, everywhere. A replica reads the change
+// records at least every pollEvery, and sooner when it is woken. What it
+// could not confirm for trust it no longer believes; the guard looks every
+// guardEvery, so that streams too are cut within the second.
 const (
-	trust     = time.Second
-	pollEvery = 200 * time.Millisecond
-	pollLimit = 700 * time.Millisecond
+	trust      = 900 * time.Millisecond
+	guardEvery = 50 * time.Millisecond
+	pollEvery  = 200 * time.Millisecond
+	pollLimit  = 600 * time.Millisecond
 )
 
-// feed is the tail of the change records.
+// maxSleep is how long a replica may miss change records and still find them
+// all: they are kept for an hour.
+const (
+	maxSleep   = 30 * time.Minute
+	keepChange = time.Hour
+)
+
+// feed is the tail of the change records. Run's tail alone touches what is
+// not atomic.
 type feed struct {
-	confirmed atomic.Int64       // when the last good read began, since Manager.started
-	after     int64              // every record up to here was applied
-	applied   map[int64]struct{} // of those above
+	confirmed atomic.Int64           // when the last good read began, since Manager.started
+	failed    atomic.Pointer[string] // why the last read was not good
+	cursor    int64                  // where the next read begins
+	applied   map[int64]struct{}     // what the last read gave, for it may come again; nil before the first
+	wall      time.Time              // of the last good read, by the wall clock: a machine that sleeps misses it
 }
 
 // fresh reports whether the cache may be believed.
@@ -33,83 +46,124 @@ func (m *Manager) fresh(now time.Time) bool {
 
 // Run applies change records as they come, cuts what has expired, and writes
 // down when sessions were last used. It blocks until ctx ends, and then
-// writes down what is left.
+// writes down what is left. Stop it after the last request: without it
+// nothing ends a stream.
 func (m *Manager) Run(ctx context.Context) error {
-	poll, save, tidy := time.NewTicker(pollEvery), time.NewTicker(min(30*time.Second, m.idle/4)), time.NewTicker(time.Hour)
+	// Apart from each other, so that nothing slow keeps the tail or the guard
+	// from what they have to do within a second.
+	var parts sync.WaitGroup
+	for _, part := range []func(context.Context){m.tail, m.guard, m.recheckAll, m.keep} {
+		parts.Go(func() { part(ctx) })
+	}
+	parts.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	m.save(last)
+	return nil
+}
+
+// tail reads the change records.
+func (m *Manager) tail(ctx context.Context) {
+	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
-	defer save.Stop()
-	defer tidy.Stop()
 	for {
 		m.follow(ctx)
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			m.save(last)
-			return nil
+			return
 		case <-m.store.Woken():
 		case <-poll.C:
-			m.expire(ctx)
-		case <-save.C:
-			m.save(ctx)
-		case <-tidy.C:
-			m.tidy(ctx)
 		}
 	}
 }
 
-// follow reads and applies the records that are new. When it cannot, and the
-// last good read is too long ago, it cuts every stream: nobody can say that
-// they may still run.
-func (m *Manager) follow(ctx context.Context) {
-	began := m.now().Sub(m.started)
-	ctx, cancel := context.WithTimeout(ctx, pollLimit)
-	defer cancel()
-	err := m.read(ctx, max(began, 1))
-	if err == nil || m.fresh(m.now()) || m.feed.confirmed.Load() == 0 {
-		return
+// guard ends what nobody can vouch for while the change records cannot be
+// read: the cache, and every stream that the store did not vouch for lately.
+func (m *Manager) guard(ctx context.Context) {
+	tick := time.NewTicker(guardEvery)
+	defer tick.Stop()
+	trusted := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := m.now()
+		if m.fresh(now) {
+			if !trusted {
+				m.log.InfoContext(ctx, "change records are read; the cache is trusted")
+			}
+			trusted = true
+			continue
+		}
+		cut := m.cache.cutUnchecked(now.Add(-trust))
+		if !trusted && cut == 0 {
+			continue
+		}
+		trusted = false
+		m.cache.forget("")
+		why := "no answer yet"
+		if failed := m.feed.failed.Load(); failed != nil {
+			why = *failed
+		}
+		m.log.ErrorContext(ctx, "change records cannot be read; nothing cached is trusted", "streams_cut", cut, "error", why)
 	}
-	m.feed.confirmed.Store(0)
-	m.cache.forget("")
-	cut := m.cache.cutPerson("")
-	m.log.ErrorContext(ctx, "change records cannot be read; nothing cached is trusted", "streams_cut", cut, "error", err)
 }
 
-func (m *Manager) read(ctx context.Context, began time.Duration) error {
+// follow reads and applies the records that are new.
+func (m *Manager) follow(ctx context.Context) {
+	began := m.now()
+	ctx, cancel := context.WithTimeout(ctx, pollLimit)
+	defer cancel()
+	if err := m.read(ctx, began); err != nil {
+		why := err.Error()
+		m.feed.failed.Store(&why)
+		return
+	}
+	m.feed.failed.Store(nil)
+	m.feed.confirmed.Store(max(int64(began.Sub(m.started)), 1))
+}
+
+var errRewound = errors.New("the change records went back: another database, or an older state of it")
+
+func (m *Manager) read(ctx context.Context, began time.Time) error {
 	f := &m.feed
+	wall := began.Round(0)
+	if wall.Sub(f.wall) > maxSleep {
+		f.applied = nil
+	}
 	if f.applied == nil {
-		last, err := m.store.LastChange(ctx)
+		first, err := m.store.LastChange(ctx)
 		if err != nil {
 			return err
 		}
-		m.cache.forget("") // what was cached before may miss earlier changes
-		f.after, f.applied = last, make(map[int64]struct{})
+		// What was cached, and what streams were opened on, may miss earlier changes.
+		m.cache.forget("")
+		m.rechecks.add("")
+		f.cursor, f.applied = first, make(map[int64]struct{})
 	}
-	changes, settled, err := m.store.Changes(ctx, f.after)
+	changes, next, err := m.store.Changes(ctx, f.cursor)
 	if err != nil {
 		return err
 	}
+	if next < f.cursor {
+		f.applied = nil
+		return errRewound
+	}
+	given := make(map[int64]struct{}, len(changes))
 	for _, c := range changes {
-		if _, done := f.applied[c.Seq]; done {
-			continue
-		}
-		f.applied[c.Seq] = struct{}{}
-		m.apply(ctx, c)
-	}
-	if settled > f.after {
-		f.after = settled
-		for seq := range f.applied {
-			if seq <= settled {
-				delete(f.applied, seq)
-			}
+		given[c.Seq] = struct{}{}
+		if _, done := f.applied[c.Seq]; !done {
+			m.apply(c)
 		}
 	}
-	f.confirmed.Store(int64(began))
+	f.applied, f.cursor, f.wall = given, next, wall
 	return nil
 }
 
 // apply makes this replica forget what a change record names.
-func (m *Manager) apply(ctx context.Context, c directory.Change) {
+func (m *Manager) apply(c directory.Change) {
 	if c.Session != "" {
 		m.cache.end(c.Session)
 		return
@@ -119,52 +173,66 @@ func (m *Manager) apply(ctx context.Context, c directory.Change) {
 		m.cache.cutPerson(c.Person)
 		return
 	}
-	m.recheck(ctx, c.Person)
+	m.rechecks.add(c.Person)
 }
 
-// recheck cuts the streams of a person whose access has become different;
-// everybody's if person is empty. A stream comes back with the new rights.
-func (m *Manager) recheck(ctx context.Context, person string) {
-	for _, s := range m.cache.open(person) {
-		e, err := m.load(ctx, s.principal.hash)
-		if err != nil || !reflect.DeepEqual(e.principal.Access, s.principal.Access) {
-			m.cache.end(s.principal.SessionID)
+// keep does what can wait.
+func (m *Manager) keep(ctx context.Context) {
+	expire, save, tidy := time.NewTicker(pollEvery), time.NewTicker(min(30*time.Second, m.idle/4)), time.NewTicker(time.Hour)
+	defer expire.Stop()
+	defer save.Stop()
+	defer tidy.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-expire.C:
+			m.expire(ctx)
+		case <-save.C:
+			m.save(ctx)
+		case <-tidy.C:
+			m.tidy(ctx)
 		}
 	}
 }
-
-// PolicyChanged tells that another mapping is in force: requests see it at
-// once by themselves, streams are checked here.
-func (m *Manager) PolicyChanged(ctx context.Context) { m.recheck(ctx, "") }
 
 // expire cuts the streams of sessions that are over.
 func (m *Manager) expire(ctx context.Context) {
 	now := m.now()
 	for _, s := range m.cache.open("") {
 		idle := now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
-		if !idle && now.Before(s.principal.Expires) {
-			continue
+		switch {
+		case !now.Before(s.principal.Expires):
+			m.cache.cutStream(s)
+		case idle:
+			m.expireIdle(ctx, s, now)
 		}
-		// Another replica may have seen the person since.
-		r, _, err := m.store.FindSession(ctx, s.principal.hash[:])
-		if err != nil || m.alive(r, now) != nil {
-			m.cache.end(s.principal.SessionID)
-			continue
-		}
-		s.seen.Store(r.LastSeen.UnixNano())
 	}
+}
+
+// expireIdle asks whether another replica has seen the person since.
+func (m *Manager) expireIdle(ctx context.Context, s *stream, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, pollLimit)
+	defer cancel()
+	r, _, err := m.store.FindSession(ctx, s.principal.hash[:])
+	if err != nil || m.alive(r, now) != nil {
+		m.cache.cutStream(s)
+		return
+	}
+	s.seen.Store(m.lastSeen(r).UnixNano())
 }
 
 // save writes down when sessions were last used.
 func (m *Manager) save(ctx context.Context) {
-	seen := m.cache.takeUnsaved()
+	seen := m.cache.pending()
 	if len(seen) == 0 {
 		return
 	}
 	if err := m.store.Touch(ctx, seen); err != nil {
-		m.cache.keepUnsaved(seen)
 		m.log.WarnContext(ctx, "last use of sessions not written; it will be tried again", "sessions", len(seen), "error", err)
+		return
 	}
+	m.cache.saved(seen)
 }
 
 // tidy forgets what nobody needs any more.
@@ -173,7 +241,7 @@ func (m *Manager) tidy(ctx context.Context) {
 	if err := m.store.DeleteSessions(ctx, now.AddDate(0, 0, -30)); err != nil {
 		m.log.WarnContext(ctx, "old sessions not deleted", "error", err)
 	}
-	if err := m.store.DeleteChanges(ctx, now.Add(-time.Hour)); err != nil {
+	if err := m.store.DeleteChanges(ctx, now.Add(-keepChange)); err != nil {
 		m.log.WarnContext(ctx, "old change records not deleted", "error", err)
 	}
 }

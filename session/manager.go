@@ -38,6 +38,7 @@ type Manager struct {
 	log      *slog.Logger
 	cache    *cache
 	feed     feed
+	rechecks rechecks
 	started  time.Time // the zero of the feed's clock, which must not jump
 }
 
@@ -57,7 +58,7 @@ func New(c Config) *Manager {
 	}
 	return &Manager{
 		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute,
-		now: c.Now, log: c.Log, cache: newCache(), started: c.Now(),
+		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), started: c.Now(),
 	}
 }
 
@@ -73,7 +74,7 @@ func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Clien
 	hash := sha256.Sum256([]byte(token))
 	r := Row{
 		ID: strings.ToLower(rand.Text()), TokenHash: hash[:], Person: in.Person.ID, AssertionID: in.AssertionID,
-		Connection: in.Person.Connection, Client: client, Created: now, LastSeen: now, Expires: now.Add(m.absolute),
+		Connection: in.Person.Connection, Client: client.storable(), Created: now, LastSeen: now, Expires: now.Add(m.absolute),
 	}
 	if idToken != "" {
 		var err error
@@ -108,7 +109,7 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 			return e, nil
 		}
 	}
-	return m.load(ctx, hash)
+	return m.load(ctx, hash, true)
 }
 
 // current reports whether a cached entry may still be used.
@@ -119,9 +120,10 @@ func (m *Manager) current(e *entry, now time.Time) bool {
 }
 
 // load reads a session and all that its access depends on, and caches the
-// answer unless a change came in meanwhile.
-func (m *Manager) load(ctx context.Context, hash [32]byte) (*entry, error) {
-	generation := m.cache.generation()
+// answer unless a change came in meanwhile. used says that a request asks: it
+// keeps the session from going idle.
+func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, error) {
+	generation, began := m.cache.generation(), m.now()
 	r, s, err := m.store.FindSession(ctx, hash[:])
 	if fault.Is(err, fault.NotFound) {
 		m.cache.drop(hash)
@@ -133,7 +135,7 @@ func (m *Manager) load(ctx context.Context, hash [32]byte) (*entry, error) {
 	now := m.now()
 	policy := m.policy()
 	if err := m.alive(r, now); err != nil {
-		m.cache.end(r.ID)
+		m.cache.discard(r.ID)
 		return nil, err
 	}
 	access, err := s.Admit(policy, now)
@@ -144,8 +146,13 @@ func (m *Manager) load(ctx context.Context, hash [32]byte) (*entry, error) {
 		return nil, err
 	}
 	e := &entry{principal: principal(r, s, access, hash), policy: policy}
-	e.seen.Store(now.UnixNano())
+	e.principal.checked = began
 	e.written.Store(r.LastSeen.UnixNano())
+	if used {
+		e.seen.Store(now.UnixNano())
+	} else {
+		e.seen.Store(m.lastSeen(r).UnixNano())
+	}
 	return m.cache.put(e, generation), nil
 }
 
@@ -153,6 +160,9 @@ func (m *Manager) load(ctx context.Context, hash [32]byte) (*entry, error) {
 // comes back later does not bring old sessions along.
 func (m *Manager) lose(ctx context.Context, r Row, s directory.Standing, why error) error {
 	m.cache.end(r.ID)
+	// Whoever asked may hang up; the end counts all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
 	now := m.now().UTC()
 	err := m.store.EndSession(ctx, r.ID, fault.Message(why), now, audit.Event{
 		At: now, Action: audit.SessionEnded, Actor: audit.Gate(), Person: r.Person, Subject: s.Person.UserName,
@@ -166,18 +176,22 @@ func (m *Manager) lose(ctx context.Context, r Row, s directory.Standing, why err
 
 // alive checks a stored session against the clock and its own end.
 func (m *Manager) alive(r Row, now time.Time) error {
-	seen := r.LastSeen
-	if at := m.cache.lastSeen(r.ID); at.After(seen) {
-		seen = at // not written down yet
-	}
 	switch {
 	case !r.Ended.IsZero():
 		return fault.New(fault.Unauthenticated, "you were signed out: %s", r.EndReason)
-	case !now.Before(r.Expires), now.Sub(seen) >= m.idle:
+	case !now.Before(r.Expires), now.Sub(m.lastSeen(r)) >= m.idle:
 		return fault.New(fault.Unauthenticated, "your session has expired")
 	default:
 		return nil
 	}
+}
+
+// lastSeen is the last use of a session, written down or not yet.
+func (m *Manager) lastSeen(r Row) time.Time {
+	if at := m.cache.lastSeen(r.ID); at.After(r.LastSeen) {
+		return at
+	}
+	return r.LastSeen
 }
 
 func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte) *Principal {
@@ -229,8 +243,10 @@ func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, con
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
-		if e, err := m.load(ctx, p.hash); err != nil || !reflect.DeepEqual(e.principal.Access, p.Access) {
+		if e, err := m.load(ctx, p.hash, true); err != nil || !reflect.DeepEqual(e.principal.Access, p.Access) {
 			cancel(ErrEnded)
+		} else {
+			m.cache.confirm(s, e.principal.checked)
 		}
 	}
 	return ctx, func() {

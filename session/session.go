@@ -11,6 +11,7 @@
 package session
 
 import (
+	"strings"
 	"time"
 
 	"portcullis/mapping"
@@ -32,6 +33,7 @@ type Principal struct {
 	Expires      time.Time // absolute
 
 	hash      [32]byte  // of the token
+	checked   time.Time // when the store was asked
 	statement statement // memo; a Principal is not copied
 }
 
@@ -39,4 +41,12 @@ type Principal struct {
 type Client struct {
 	Address   string
 	UserAgent string
+}
+
+// storable bounds what a browser claims, and drops what is not text: any byte
+// may stand in a header (RFC 9110, section 5.5).
+func (c Client) storable() Client {
+	const limit = 512
+	c.UserAgent = strings.ReplaceAll(strings.ToValidUTF8(c.UserAgent[:min(len(c.UserAgent), limit)], "\ufffd"), "\x00", "\ufffd")
+	return c
 }

@@ -48,13 +48,15 @@ type Store interface {
 	// DeleteSessions forgets sessions that expired or ended before that time.
 	DeleteSessions(ctx context.Context, before time.Time) error
 
-	// LastChange is the newest change record's Seq, 0 if there is none.
-	LastChange(ctx context.Context) (int64, error)
+	// LastChange is where a reader begins that knows nothing yet: every
+	// record before it is committed and is seen by whoever reads now.
+	LastChange(ctx context.Context) (cursor int64, err error)
 
-	// Changes gives the change records above a Seq, in order. Records commit
-	// out of order: settled is the highest Seq up to which none can still be
-	// missing, and the caller goes on from there.
-	Changes(ctx context.Context, after int64) (changes []directory.Change, settled int64, err error)
+	// Changes gives the change records from a cursor on, in order, and the
+	// cursor from which to read next. Records commit out of order: as long as
+	// one may still be missing, the next cursor stays before it, and later
+	// records come again.
+	Changes(ctx context.Context, after int64) (changes []directory.Change, next int64, err error)
 
 	// Woken receives when a change may have been written.
 	Woken() <-chan struct{}

@@ -32,21 +32,21 @@ type event struct {
 	Position   int64  `gorm:"column:position"`
 	SealEvent  int64  `gorm:"column:seal_event"`
 	Hash       []byte `gorm:"column:hash"`
+	Sealed     bool   `gorm:"column:sealed"`
 }
 
-func (r *event) domain() (audit.Event, error) {
+// domain gives the event as it is stored. A detail that nobody can read was
+// not written here: it comes as it is, and breaks the chain.
+func (r *event) domain() audit.Event {
 	e := audit.Event{
 		Seq: r.Seq, At: moment(r.At), Action: audit.Action(r.Action),
 		Actor:  audit.Actor{Kind: r.ActorKind, ID: r.ActorID, Name: r.ActorName, Address: r.Address},
 		Person: r.Person, Subject: r.Subject, Connection: r.Connection, Reason: r.Reason, Reference: r.Reference,
 	}
-	if r.Detail == "" {
-		return e, nil
+	if r.Detail != "" && json.Unmarshal([]byte(r.Detail), &e.Detail) != nil {
+		e.Detail = map[string]string{"unreadable": r.Detail}
 	}
-	if err := json.Unmarshal([]byte(r.Detail), &e.Detail); err != nil {
-		return e, fault.Wrap(fault.Internal, err, "audit event %d", r.Seq)
-	}
-	return e, nil
+	return e
 }
 
 func (s auditStore) LastSeal(ctx context.Context) (audit.Seal, error) {
@@ -62,23 +62,27 @@ func (s auditStore) LastSeal(ctx context.Context) (audit.Seal, error) {
 
 func seal(r *event) audit.Seal {
 	out := audit.Seal{Position: r.Position, Event: r.SealEvent}
-	copy(out.Hash[:], r.Hash)
+	if len(r.Hash) == len(out.Hash) {
+		copy(out.Hash[:], r.Hash)
+	}
+	if out.Position == 0 && r.Sealed {
+		out.Event = r.Seq
+	}
 	return out
 }
 
 func (s auditStore) Unsealed(ctx context.Context, limit int) ([]audit.Event, error) {
 	var rows []event
 	err := s.db.view(ctx, func(t tx) error {
-		return t.rows(&rows, "SELECT * FROM audit_events WHERE NOT sealed ORDER BY seq LIMIT ?", limit)
+		return t.rows(&rows, `SELECT * FROM audit_events e WHERE NOT sealed
+			AND (SELECT s.position FROM audit_seals s WHERE s.event = e.seq) IS NULL ORDER BY seq LIMIT ?`, limit)
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := make([]audit.Event, len(rows))
 	for i := range rows {
-		if out[i], err = rows[i].domain(); err != nil {
-			return nil, err
-		}
+		out[i] = rows[i].domain()
 	}
 	return out, nil
 }
@@ -125,11 +129,7 @@ func (s auditStore) walk(ctx context.Context, query string, f func(audit.Event, 
 			return err
 		}
 		for i := range rows {
-			e, err := rows[i].domain()
-			if err != nil {
-				return err
-			}
-			if err := f(e, seal(&rows[i])); err != nil {
+			if err := f(rows[i].domain(), seal(&rows[i])); err != nil {
 				return err
 			}
 			after = key(&rows[i])

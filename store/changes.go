@@ -13,10 +13,6 @@ import (
 // channel is the PostgreSQL channel on which replicas wake each other.
 const channel = "portcullis_changes"
 
-// settleAfter is how long a change record may be passed over by its
-// neighbours: far longer than any transaction here runs.
-const settleAfter = 30 * time.Second
-
 // postgresNow is the database's own clock in microseconds, the one that all
 // replicas share.
 const postgresNow = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -29,37 +25,40 @@ type change struct {
 	Loss    bool   `gorm:"column:loss"`
 }
 
-func (s sessionStore) LastChange(ctx context.Context) (seq int64, err error) {
+func (s sessionStore) LastChange(ctx context.Context) (cursor int64, err error) {
 	err = s.db.view(ctx, func(t tx) error {
-		seq, err = t.settled(0)
+		cursor, err = t.settled()
 		return err
 	})
-	return seq, err
+	return cursor, err
 }
 
-// settled is the highest record up to which none can still be missing.
-func (t tx) settled(after int64) (seq int64, err error) {
-	query, args := "SELECT coalesce(max(seq), 0) FROM changes WHERE seq > ?", []any{after}
+// settled is where a reader may go on after having read all that this
+// transaction sees. On PostgreSQL sequence numbers commit out of order, so
+// it is the oldest transaction that is still running: whatever commits later
+// is that one or a later one, however long it takes. SQLite has one writer,
+// so there it is the last record.
+func (t tx) settled() (cursor int64, err error) {
+	query := "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)"
 	if t.dialect == "postgres" {
-		query += " AND at < " + postgresNow + " - ?"
-		args = append(args, settleAfter.Microseconds())
+		query = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 	}
-	err = t.rows(&seq, query, args...)
-	return max(after, seq), err
+	err = t.rows(&cursor, query)
+	return cursor, err
 }
 
-// Changes reads committed records. On PostgreSQL sequence numbers commit out
-// of order, so a record counts as settled only once it is old: until then
-// the caller reads from before it, and a late neighbour is not stepped over.
-// SQLite has one writer, so there every record is settled.
 func (s sessionStore) Changes(ctx context.Context, after int64) ([]directory.Change, int64, error) {
+	query := "SELECT seq, at, person, session, loss FROM changes WHERE seq > ? ORDER BY seq"
+	if s.db.dialect == "postgres" {
+		query = "SELECT seq, at, person, session, loss FROM changes WHERE xact >= ? ORDER BY seq"
+	}
 	var rows []change
-	settled := after
+	var cursor int64
 	err := s.db.view(ctx, func(t tx) (err error) {
-		if settled, err = t.settled(after); err != nil {
+		if cursor, err = t.settled(); err != nil {
 			return err
 		}
-		return t.rows(&rows, "SELECT seq, at, person, session, loss FROM changes WHERE seq > ? ORDER BY seq", after)
+		return t.rows(&rows, query, after)
 	})
 	if err != nil {
 		return nil, after, err
@@ -68,7 +67,7 @@ func (s sessionStore) Changes(ctx context.Context, after int64) ([]directory.Cha
 	for i, r := range rows {
 		out[i] = directory.Change{Seq: r.Seq, At: moment(r.At), Person: r.Person, Session: r.Session, Loss: r.Loss}
 	}
-	return out, settled, nil
+	return out, cursor, nil
 }
 
 func (s sessionStore) DeleteChanges(ctx context.Context, before time.Time) error {

@@ -193,9 +193,16 @@ func TestFiltersFindExactlyTheirRows(t *testing.T) {
 			attr, value string
 			want        int
 		}{
-			{"userName", "ADA", 1}, {"userName", "", 0}, {"id", "p1", 1}, {"id", "P1", 0}, {"externalId", "x-p2", 1},
-			{"externalId", "X-p2", 0}, {"displayName", "name OF p1", 1}, {"email", "BEN@alpha.example", 1},
-			{"userName", `a" or 1=1 --`, 0}, {"userName", "a'b", 0},
+			{"userName", "ADA", 1},
+			{"userName", "", 0},
+			{"id", "p1", 1},
+			{"id", "P1", 0},
+			{"externalId", "x-p2", 1},
+			{"externalId", "X-p2", 0},
+			{"displayName", "name OF p1", 1},
+			{"email", "BEN@alpha.example", 1},
+			{"userName", `a" or 1=1 --`, 0},
+			{"userName", "a'b", 0},
 		} {
 			f := &directory.Filter{Op: directory.And, All: []directory.Filter{{Op: directory.Eq, Attr: tc.attr, Value: tc.value}}}
 			err := db.Directory().View(t.Context(), func(tx directory.Tx) error {

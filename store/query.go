@@ -62,6 +62,9 @@ func (w *where) filter(f directory.Filter, columns map[string]column) error {
 	if !ok || f.Op != directory.Eq {
 		return fault.New(fault.Invalid, "cannot filter by %q", f.Attr)
 	}
+	if err := storable(f.Value); err != nil {
+		return err // before lower case hides it
+	}
 	value := f.Value
 	if c.fold {
 		value = strings.ToLower(value)

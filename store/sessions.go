@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"portcullis/audit"
@@ -127,24 +129,34 @@ func (s sessionStore) EndSession(ctx context.Context, id, reason string, at time
 	})
 }
 
+// touchBatch bounds how long other writers wait for a Touch.
+const touchBatch = 200
+
 func (s sessionStore) Touch(ctx context.Context, seen map[string]time.Time) error {
-	return s.db.update(ctx, func(t tx) error {
-		for id, at := range seen {
-			us := micros(at)
-			n, err := t.exec("UPDATE sessions SET last_seen = ? WHERE id = ? AND last_seen < ?", us, id, us)
-			if err != nil {
-				return err
+	// Sorted, so that two replicas that write the same rows do not lock each other out.
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(seen)), touchBatch) {
+		err := s.db.update(ctx, func(t tx) error {
+			for _, id := range ids {
+				if err := t.touch(id, micros(seen[id])); err != nil {
+					return err
+				}
 			}
-			if n == 0 {
-				continue
-			}
-			_, err = t.exec("UPDATE people SET last_active = ? WHERE id = (SELECT person_id FROM sessions WHERE id = ?) AND last_active < ?", us, id, us)
-			if err != nil {
-				return err
-			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+func (t tx) touch(id string, at int64) error {
+	n, err := t.exec("UPDATE sessions SET last_seen = ? WHERE id = ? AND last_seen < ?", at, id, at)
+	if err != nil || n == 0 {
+		return err
+	}
+	_, err = t.exec("UPDATE people SET last_active = ? WHERE id = (SELECT person_id FROM sessions WHERE id = ?) AND last_active < ?", at, id, at)
+	return err
 }
 
 func (s sessionStore) DeleteSessions(ctx context.Context, before time.Time) error {

@@ -12,7 +12,9 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -21,6 +23,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -84,6 +87,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	var err error
 	db.g, err = gorm.Open(dialector, &gorm.Config{
 		Logger: logger.Discard, SkipDefaultTransaction: true, PrepareStmt: true, DisableAutomaticPing: true,
+		PrepareStmtTTL: foreverTTL,
 	})
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "the database cannot be opened")
@@ -102,6 +106,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	go db.listen(listening, c.URL)
 	return db, nil
 }
+
+// foreverTTL is what gorm 1.31 takes for "prepared statements do not expire".
+// With any other value it starts a goroutine that nothing stops. Their number
+// is bounded by the statements in this package: lists are one argument.
+const foreverTTL = 10 * 365 * 24 * time.Hour
 
 // sqliteDSN names the file and the settings that were measured: a writer
 // takes its lock when the transaction begins, readers never wait, and what is
@@ -190,7 +199,7 @@ func (t tx) forUpdate(query, table string) string {
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
-	const tries = 5
+	const tries = 12
 	if db.writer != nil {
 		select {
 		case db.writer <- struct{}{}:
@@ -207,9 +216,24 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 		if err == nil && changed {
 			db.wake()
 		}
-		if try == tries || !retryable(err) {
+		if try == tries || !retryable(err) || !pause(ctx, try) {
 			return err
 		}
+	}
+}
+
+// pause waits a little, at random, so that those who clashed do not clash
+// again; false if ctx ended meanwhile.
+func pause(ctx context.Context, try int) bool {
+	var random [1]byte
+	_, _ = rand.Read(random[:]) // never fails
+	timer := time.NewTimer(time.Duration(try) * time.Duration(random[0]) * 100 * time.Microsecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -241,7 +265,8 @@ func (db *DB) view(ctx context.Context, f func(tx) error) error {
 
 // rows reads into out, a pointer to a slice.
 func (t tx) rows(out any, query string, args ...any) error {
-	if err := storable(args...); err != nil {
+	args, err := arguments(args)
+	if err != nil {
 		return err
 	}
 	return classify(t.g.Raw(query, args...).Scan(out).Error)
@@ -249,7 +274,8 @@ func (t tx) rows(out any, query string, args ...any) error {
 
 // row reads one row into out; a missing one is fault.NotFound.
 func (t tx) row(out any, what, query string, args ...any) error {
-	if err := storable(args...); err != nil {
+	args, err := arguments(args)
+	if err != nil {
 		return err
 	}
 	res := t.g.Raw(query, args...).Scan(out)
@@ -264,7 +290,8 @@ func (t tx) row(out any, what, query string, args ...any) error {
 
 // exec runs a statement and gives the number of rows that it touched.
 func (t tx) exec(query string, args ...any) (int64, error) {
-	if err := storable(args...); err != nil {
+	args, err := arguments(args)
+	if err != nil {
 		return 0, err
 	}
 	res := t.g.Exec(query, args...)
@@ -278,6 +305,27 @@ func (t tx) one(what, query string, args ...any) error {
 		return fault.New(fault.NotFound, "no such %s", what)
 	}
 	return err
+}
+
+// blob is a value that gorm hands on as it is: it would make one placeholder
+// for each byte of a plain []byte that stands first between parentheses.
+type blob []byte
+
+// Value implements [driver.Valuer].
+func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
+
+// arguments prepares the arguments of a statement.
+func arguments(args []any) ([]any, error) {
+	if err := storable(args...); err != nil {
+		return nil, err
+	}
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if b, ok := arg.([]byte); ok {
+			out[i] = blob(b)
+		}
+	}
+	return out, nil
 }
 
 // storable refuses texts that PostgreSQL cannot hold before either database

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"portcullis/audit"
-	"portcullis/fault"
 	"portcullis/scim"
 )
 
@@ -47,12 +46,10 @@ func (s tokenStore) InsertToken(ctx context.Context, k scim.Token, e audit.Event
 
 func (s tokenStore) TokenByHash(ctx context.Context, hash []byte) (scim.Token, error) {
 	var r token
-	res := s.db.g.WithContext(ctx).Raw("SELECT * FROM scim_tokens WHERE hash = ?", hash).Scan(&r)
-	if res.Error != nil {
-		return scim.Token{}, classify(res.Error)
-	}
-	if res.RowsAffected == 0 {
-		return scim.Token{}, fault.New(fault.NotFound, "no such token")
+	// One statement, hence no transaction: this runs for each SCIM request.
+	t := tx{g: s.db.g.WithContext(ctx), dialect: s.db.dialect}
+	if err := t.row(&r, "token", "SELECT * FROM scim_tokens WHERE hash = ?", hash); err != nil {
+		return scim.Token{}, err
 	}
 	return r.domain(), nil
 }

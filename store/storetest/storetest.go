@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -34,32 +35,55 @@ import (
 // called again, it opens the same one again, as a second replica would.
 func Each(t *testing.T, f func(t *testing.T, open func() *store.DB)) {
 	t.Helper()
+	EachURL(t, func(t *testing.T, databaseURL string) { f(t, opener(t, databaseURL)) })
+}
+
+// EachURL runs a test on both databases and gives the address of a fresh one,
+// for tests that look behind the store's back.
+func EachURL(t *testing.T, f func(t *testing.T, databaseURL string)) {
+	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		f(t, opener(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db")))
+		f(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		f(t, opener(t, migratedURL(t)))
+		f(t, migratedURL(t))
 	})
 }
 
-// SQLite opens a fresh SQLite database.
-func SQLite(t testing.TB) *store.DB {
-	t.Helper()
-	return opener(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))()
+// Raw opens the database of a URL without the store.
+func Raw(tb testing.TB, databaseURL string) *sql.DB {
+	tb.Helper()
+	driver, address := "pgx", databaseURL
+	if path, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
+		driver, address = "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"
+	}
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
-func opener(t testing.TB, databaseURL string) func() *store.DB {
+// SQLite opens a fresh SQLite database.
+func SQLite(tb testing.TB) *store.DB {
+	tb.Helper()
+	return opener(tb, "sqlite:"+filepath.Join(tb.TempDir(), "portcullis.db"))()
+}
+
+func opener(tb testing.TB, databaseURL string) func() *store.DB {
+	tb.Helper()
 	return func() *store.DB {
-		t.Helper()
-		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		tb.Helper()
+		db, err := store.Open(tb.Context(), store.Config{URL: databaseURL})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		t.Cleanup(func() {
+		tb.Cleanup(func() {
 			if err := db.Close(); err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		})
 		return db
@@ -98,15 +122,15 @@ func Main(m *testing.M) int {
 }
 
 // PostgresURL gives a fresh, empty PostgreSQL database.
-func PostgresURL(t testing.TB) string {
-	t.Helper()
-	return createDatabase(t, "template0")
+func PostgresURL(tb testing.TB) string {
+	tb.Helper()
+	return createDatabase(tb, "template0")
 }
 
 // migratedURL gives a fresh PostgreSQL database with the schema, copied: that
 // takes a fraction of the migrations' time.
-func migratedURL(t testing.TB) string {
-	t.Helper()
+func migratedURL(tb testing.TB) string {
+	tb.Helper()
 	cluster.once.Do(start)
 	cluster.migrated.Do(func() {
 		if cluster.err == nil {
@@ -114,9 +138,9 @@ func migratedURL(t testing.TB) string {
 		}
 	})
 	if cluster.broken != nil {
-		t.Fatal(cluster.broken)
+		tb.Fatal(cluster.broken)
 	}
-	return createDatabase(t, cluster.template)
+	return createDatabase(tb, cluster.template)
 }
 
 // makeTemplate makes a migrated database that nobody is connected to.
@@ -155,14 +179,14 @@ func dropTemplate() {
 	_, _ = admin.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+cluster.template+" WITH (FORCE)")
 }
 
-func createDatabase(t testing.TB, template string) string {
-	t.Helper()
+func createDatabase(tb testing.TB, template string) string {
+	tb.Helper()
 	cluster.once.Do(start)
-	if errors.Is(cluster.err, errAbsent) && os.Getenv("CI") != "true" {
-		t.Skip(cluster.err)
+	if errors.Is(cluster.err, errAbsent) && os.Getenv("CI") != "true" { //nolint:forbidigo // tests have no configuration
+		tb.Skip(cluster.err)
 	}
 	if cluster.err != nil {
-		t.Fatal(cluster.err)
+		tb.Fatal(cluster.err)
 	}
 	cluster.mu.Lock()
 	defer cluster.mu.Unlock()
@@ -170,13 +194,13 @@ func createDatabase(t testing.TB, template string) string {
 	name := fmt.Sprintf("portcullis_%d_%d", os.Getpid(), cluster.n)
 	admin, err := sql.Open("pgx", cluster.url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer admin.Close()
-	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
-		t.Fatal(err)
+	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		admin, err := sql.Open("pgx", cluster.url)
 		if err != nil {
 			return
@@ -186,14 +210,14 @@ func createDatabase(t testing.TB, template string) string {
 	})
 	u, err := url.Parse(cluster.url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	u.Path = "/" + name
 	return u.String()
 }
 
 func start() {
-	if u := os.Getenv("PORTCULLIS_TEST_POSTGRES"); u != "" {
+	if u := os.Getenv("PORTCULLIS_TEST_POSTGRES"); u != "" { //nolint:forbidigo // tests have no configuration
 		cluster.url = u
 		return
 	}
@@ -233,7 +257,7 @@ func startServer() (string, func(), error) {
 	data := filepath.Join(dir, "data")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "portcullis", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "portcullis", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C") //nolint:gosec // a program of PostgreSQL's, found above
 	cmd.SysProcAttr, cmd.Dir = attr, dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -242,7 +266,7 @@ func startServer() (string, func(), error) {
 	if err != nil {
 		return "", nil, err
 	}
-	run := exec.CommandContext(context.Background(), server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir,
+	run := exec.CommandContext(context.Background(), server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir, //nolint:gosec // a program of PostgreSQL's, found above
 		"-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB")
 	run.SysProcAttr, run.Dir = attr, dir
 	if err := run.Start(); err != nil {

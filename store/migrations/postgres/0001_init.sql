@@ -129,7 +129,7 @@ CREATE TABLE sessions (
     ended        BIGINT NOT NULL DEFAULT 0,
     end_reason   TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX sessions_person ON sessions (person_id) WHERE ended = 0;
+CREATE INDEX sessions_person ON sessions (person_id);
 CREATE INDEX sessions_expires ON sessions (expires);
 
 CREATE TABLE sign_in_attempts (
@@ -183,14 +183,18 @@ CREATE TABLE audit_seals (
     hash     BYTEA NOT NULL
 );
 
--- What every replica must forget.
+-- What every replica must forget. Sequence numbers commit out of order: xact,
+-- the writing transaction, is what a reader goes by.
 CREATE TABLE changes (
     seq     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    xact    BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
     at      BIGINT NOT NULL,
     person  TEXT NOT NULL,
     session TEXT NOT NULL,
     loss    BOOLEAN NOT NULL
 );
+CREATE INDEX changes_xact ON changes (xact);
+CREATE INDEX changes_at ON changes (at);
 
 -- The gate's own keys, wrapped by the key file.
 CREATE TABLE keys (

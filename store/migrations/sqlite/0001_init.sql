@@ -129,7 +129,7 @@ CREATE TABLE sessions (
     ended        BIGINT NOT NULL DEFAULT 0,
     end_reason   TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX sessions_person ON sessions (person_id) WHERE ended = 0;
+CREATE INDEX sessions_person ON sessions (person_id);
 CREATE INDEX sessions_expires ON sessions (expires);
 
 CREATE TABLE sign_in_attempts (
@@ -191,6 +191,7 @@ CREATE TABLE changes (
     session TEXT NOT NULL,
     loss    BOOLEAN NOT NULL
 );
+CREATE INDEX changes_at ON changes (at);
 
 -- The gate's own keys, wrapped by the key file.
 CREATE TABLE keys (

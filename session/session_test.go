@@ -1,0 +1,531 @@
+package session_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/keys"
+	"portcullis/mapping"
+	"portcullis/session"
+	"portcullis/store"
+	"portcullis/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+const rules = `
+version: 1
+connections: {alpha: {ceiling: unrestricted}}
+roles: {viewer: {tasks: [view]}, editor: {tasks: [edit]}}
+defaults: {noMatch: deny-login, noPermissionGroup: no-data, incompleteGroups: deny-login}
+rules:
+  - {id: staff, match: {connection: alpha, groups: [{id: staff}]}, grant: {roles: [viewer]}}
+  - {id: desk, match: {connection: alpha, groups: [{scim: Desk}]}, grant: {roles: [editor]}}
+`
+
+func policyOf(tb testing.TB, text string) *mapping.Policy {
+	tb.Helper()
+	p, err := mapping.Load("mapping.yaml", []byte(text), mapping.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+// clock is a clock that a test moves.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// plain seals nothing: what is sealed is package keys' to show.
+type plain struct{}
+
+func (plain) Seal(_ string, b []byte) ([]byte, error) { return append([]byte("sealed "), b...), nil }
+func (plain) Open(_ string, b []byte) ([]byte, error) { return b[len("sealed "):], nil }
+
+var (
+	operator  = audit.Actor{Kind: "operator", ID: "op", Name: "op"}
+	scimActor = audit.Actor{Kind: "scim", ID: "t1"}
+)
+
+// replica is one gate's directory and manager over a database.
+type replica struct {
+	*session.Manager
+	t      testing.TB
+	dir    *directory.Directory
+	db     *store.DB
+	mu     sync.Mutex
+	policy *mapping.Policy
+	stop   func() // ends Run and waits for it
+}
+
+// newReplica starts a gate. wrap may put something between it and its store.
+func newReplica(tb testing.TB, db *store.DB, now func() time.Time, wrap func(session.Store) session.Store) *replica {
+	tb.Helper()
+	r := &replica{t: tb, db: db, policy: policyOf(tb, rules)}
+	current := func() *mapping.Policy {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.policy
+	}
+	r.dir = directory.New(directory.Config{
+		Store: db.Directory(), Policy: current, Now: now,
+		Connections: []directory.Connection{{ID: "alpha", Organization: "Alpha", Provisioning: directory.JIT}},
+	})
+	if err := r.dir.Reconcile(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	s := db.Sessions()
+	if wrap != nil {
+		s = wrap(s)
+	}
+	r.Manager = session.New(session.Config{Store: s, Sealer: plain{}, Policy: current, Now: now})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := r.Run(ctx); err != nil {
+			tb.Error(err)
+		}
+	}()
+	r.stop = func() { cancel(); <-done }
+	tb.Cleanup(r.stop)
+	return r
+}
+
+// both runs a test with two replicas on each database.
+func both(t *testing.T, f func(t *testing.T, a, b *replica)) {
+	t.Helper()
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		f(t, newReplica(t, open(), nil, nil), newReplica(t, open(), nil, nil))
+	})
+}
+
+func says(subject string) directory.Assertion {
+	return directory.Assertion{
+		Connection: "alpha", Issuer: "https://idp.example", Subject: subject, Link: "x-" + subject, UserName: subject, Name: subject,
+		Groups: []string{"staff"},
+	}
+}
+
+// enter signs somebody in and issues a session.
+func (r *replica) enter(subject string) (token string, p *session.Principal) {
+	r.t.Helper()
+	in, err := r.dir.SignIn(r.t.Context(), says(subject), "ref")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	token, p, err = r.Issue(r.t.Context(), in, session.Client{Address: "192.0.2.1", UserAgent: "UA"}, "id token of "+subject)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return token, p
+}
+
+// watch opens a stream.
+func (r *replica) watch(token string) context.Context {
+	r.t.Helper()
+	p, err := r.Verify(r.t.Context(), token)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := r.Watch(r.t.Context(), p)
+	r.t.Cleanup(cancel)
+	if ctx.Err() != nil {
+		r.t.Fatal("the stream of a good session ended at once")
+	}
+	return ctx
+}
+
+// refused checks that a token is no good, with some words.
+func (r *replica) refused(token string, kind fault.Kind, words string) {
+	r.t.Helper()
+	if _, err := r.Verify(r.t.Context(), token); fault.KindOf(err) != kind || fault.Message(err) != words {
+		r.t.Errorf("Verify = %v, want %v %q", err, kind, words)
+	}
+}
+
+// soon polls until something holds. The law is a second; the machine may be slow.
+func soon(tb testing.TB, what string, f func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !f() {
+		select {
+		case <-deadline.C:
+			tb.Fatalf("not in time: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// cut waits for a stream to be cut.
+func cut(tb testing.TB, what string, ctx context.Context) { //nolint:revive // the test comes first
+	tb.Helper()
+	soon(tb, "stream cut after "+what, func() bool { return ctx.Err() != nil })
+	if cause := context.Cause(ctx); cause != session.ErrEnded { //nolint:errorlint // the very cause
+		tb.Errorf("after %s the cause is %v, want %v", what, cause, session.ErrEnded)
+	}
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestASessionIsIssuedVerifiedAndEnded(t *testing.T) {
+	both(t, func(t *testing.T, a, b *replica) {
+		token, issued := a.enter("ada")
+		for _, r := range []*replica{a, b} {
+			p, err := r.Verify(t.Context(), token)
+			if err != nil || p.SessionID != issued.SessionID || p.Subject != "ada" || len(p.Access.Roles) != 1 {
+				t.Fatalf("Verify = %+v, %v, want session %s", p, err, issued.SessionID)
+			}
+		}
+		other, _ := a.enter("ada")
+		if other == token {
+			t.Error("two sessions have one token")
+		}
+		here, there, stays := a.watch(token), b.watch(token), b.watch(other)
+		idToken, connection, err := a.End(t.Context(), token, operator)
+		if err != nil || idToken != "id token of ada" || connection != "alpha" {
+			t.Errorf("End = %q, %q, %v", idToken, connection, err)
+		}
+		cut(t, "End, where it was ended", here)
+		a.refused(token, fault.Unauthenticated, "you were signed out: you signed out")
+		cut(t, "End", there)
+		b.refused(token, fault.Unauthenticated, "you were signed out: you signed out")
+		if stays.Err() != nil {
+			t.Error("another session of the same person was cut")
+		}
+		if idToken, connection, err := a.End(t.Context(), "no such token", operator); idToken != "" || connection != "" || err != nil {
+			t.Errorf("End of an unknown token = %q, %q, %v, want nothing", idToken, connection, err)
+		}
+		for _, bad := range []string{"", "x", token + "x", token[1:], strings.ToLower(token), "\x00", "\xff"} {
+			a.refused(bad, fault.Unauthenticated, "you are not signed in")
+		}
+	})
+}
+
+func TestARightThatEndsEndsEverywhere(t *testing.T) {
+	pushed := func(t *testing.T, r *replica, subject string) string {
+		t.Helper()
+		p, err := r.dir.Provision(t.Context(), scimActor, "alpha", directory.Record{UserName: subject, ExternalID: "x-" + subject, Active: true})
+		must(t, err)
+		return p.ID
+	}
+	revise := func(r *replica, id string, active bool) error {
+		_, err := r.dir.Revise(r.t.Context(), scimActor, "alpha", id, func(_ directory.Person, rec directory.Record) (directory.Record, error) {
+			rec.Active = active
+			return rec, nil
+		})
+		return err
+	}
+	organization := func(r *replica, disabled bool) error {
+		return r.db.Directory().Update(r.t.Context(), func(tx directory.Tx) error {
+			if err := tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: disabled}); err != nil {
+				return err
+			}
+			return tx.Change(directory.Change{At: time.Now(), Loss: disabled})
+		})
+	}
+	for _, tc := range []struct {
+		name string
+		end  func(r *replica, id string) error
+		back func(r *replica, id string) error // nil: it does not come back
+	}{
+		{"deactivated over SCIM", func(r *replica, id string) error { return revise(r, id, false) }, func(r *replica, id string) error { return revise(r, id, true) }},
+		{
+			"deactivated by an administrator",
+			func(r *replica, id string) error {
+				_, err := r.dir.Deactivate(r.t.Context(), operator, id, "")
+				return err
+			},
+			func(r *replica, id string) error { return r.dir.Reactivate(r.t.Context(), operator, id, "") },
+		},
+		{
+			"locked",
+			func(r *replica, id string) error { _, err := r.dir.Lock(r.t.Context(), operator, id, ""); return err },
+			func(r *replica, id string) error { return r.dir.Unlock(r.t.Context(), operator, id, "") },
+		},
+		{"deleted", func(r *replica, id string) error { return r.dir.Delete(r.t.Context(), scimActor, "alpha", id) }, nil},
+		{
+			"signed out",
+			func(r *replica, id string) error {
+				_, err := r.dir.SignOut(r.t.Context(), operator, id, "")
+				return err
+			},
+			func(*replica, string) error { return nil },
+		},
+		{
+			"organization disabled",
+			func(r *replica, _ string) error { return organization(r, true) },
+			func(r *replica, _ string) error { return organization(r, false) },
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			both(t, func(t *testing.T, a, b *replica) {
+				id := pushed(t, a, "ada")
+				token, _ := a.enter("ada")
+				in, err := a.dir.SignIn(t.Context(), says("ada"), "ref")
+				must(t, err)
+				here, there := a.watch(token), b.watch(token)
+				must(t, tc.end(a, id))
+				if tc.name != "signed out" && tc.name != "organization disabled" { // those bar nobody who is on the way in, or at the next look
+					if _, _, err := a.Issue(t.Context(), in, session.Client{}, ""); !fault.Is(err, fault.Forbidden) {
+						t.Errorf("Issue after the end = %v, want forbidden", err)
+					}
+				}
+				cut(t, tc.name, here)
+				cut(t, tc.name, there)
+				for _, r := range []*replica{a, b} {
+					if _, err := r.Verify(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
+						t.Errorf("Verify = %v, want unauthenticated", err)
+					}
+				}
+				if tc.back == nil {
+					return
+				}
+				must(t, tc.back(a, id))
+				for _, r := range []*replica{a, b} {
+					if _, err := r.Verify(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
+						t.Errorf("Verify after the right came back = %v, want unauthenticated still", err)
+					}
+				}
+				token, _ = a.enter("ada")
+				b.watch(token)
+			})
+		})
+	}
+}
+
+func TestStreamsFollowWhatAPersonMayDo(t *testing.T) {
+	both(t, func(t *testing.T, a, b *replica) {
+		p, err := a.dir.Provision(t.Context(), scimActor, "alpha", directory.Record{UserName: "ada", ExternalID: "x-ada", Active: true})
+		must(t, err)
+		token, _ := a.enter("ada")
+		other, _ := a.enter("ben")
+		before, stays := b.watch(token), b.watch(other)
+		g, err := a.dir.ProvisionGroup(t.Context(), scimActor, "alpha", "Desk", "", []string{p.ID})
+		must(t, err)
+		cut(t, "a new role", before)
+		with := b.watch(token)
+		if _, err := a.dir.ProvisionGroup(t.Context(), scimActor, "alpha", "Unmapped", "", []string{p.ID}); err != nil {
+			t.Fatal(err)
+		}
+		must(t, a.dir.DeleteGroup(t.Context(), scimActor, "alpha", g.ID))
+		cut(t, "a lost role", with)
+		if got, err := b.Verify(t.Context(), token); err != nil || len(got.Access.Roles) != 1 {
+			t.Errorf("Verify = %+v, %v, want one role left", got, err)
+		}
+		if stays.Err() != nil {
+			t.Error("somebody else's stream was cut")
+		}
+	})
+}
+
+func TestAnotherMappingIsInForceAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, a, _ *replica) {
+		token, _ := a.enter("ada")
+		stream := a.watch(token)
+		set := func(p *mapping.Policy) {
+			a.mu.Lock()
+			a.policy = p
+			a.mu.Unlock()
+			a.PolicyChanged(t.Context())
+		}
+		set(policyOf(t, rules+"  - {id: more, match: {connection: alpha, groups: [{id: x}]}, grant: {roles: [editor]}}\n"))
+		if stream.Err() != nil {
+			t.Error("a mapping that gives the same cut a stream")
+		}
+		set(policyOf(t, strings.Replace(rules, "id: staff}]}, grant: {roles: [viewer]", "id: staff}]}, grant: {roles: [editor]", 1)))
+		cut(t, "a mapping that gives other roles", stream)
+		if p, err := a.Verify(t.Context(), token); err != nil || p.Access.Roles[0] != "editor" {
+			t.Errorf("Verify = %+v, %v, want the new role", p, err)
+		}
+		stream = a.watch(token)
+		set(nil)
+		cut(t, "the last mapping", stream)
+		a.refused(token, fault.Unavailable, "sign-in is closed until the mapping file is repaired")
+		set(policyOf(t, rules))
+		a.watch(token) // no mapping is a fault of ours; it ended nobody's session
+		set(policyOf(t, strings.Replace(rules, "groups: [{id: staff}]", "groups: [{id: none}]", 1)))
+		if _, err := a.Verify(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("Verify under a mapping that gives nothing = %v, want unauthenticated", err)
+		}
+		set(policyOf(t, rules))
+		if _, err := a.Verify(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("a session came back with the mapping: %v", err)
+		}
+	})
+}
+
+func TestSessionsExpire(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		c := &clock{at: time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)}
+		r := newReplica(t, open(), c.now, nil)
+		token, _ := r.enter("ada")
+		for range 71 { // in use, a session lives until its absolute end
+			c.forward(10 * time.Minute)
+			_, err := r.Verify(t.Context(), token)
+			must(t, err)
+		}
+		c.forward(10 * time.Minute)
+		r.refused(token, fault.Unauthenticated, "your session has expired")
+
+		token, _ = r.enter("ada")
+		c.forward(14 * time.Minute)
+		_, err := r.Verify(t.Context(), token)
+		must(t, err)
+		c.forward(15 * time.Minute)
+		r.refused(token, fault.Unauthenticated, "your session has expired")
+		c.forward(-15 * time.Minute) // a clock that jumps back revives nobody for longer than it jumped
+		if p, err := r.Verify(t.Context(), token); err == nil && p.Expires.After(c.now().Add(12*time.Hour)) {
+			t.Errorf("expires %v, want at most 12 h after %v", p.Expires, c.now())
+		}
+	})
+}
+
+func TestIdleIsSharedBetweenReplicas(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		c := &clock{at: time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)}
+		a := newReplica(t, open(), c.now, nil)
+		token, _ := a.enter("ada")
+		c.forward(10 * time.Minute)
+		a.watch(token)
+		a.stop() // writes down what is left
+		c.forward(10 * time.Minute)
+		b := newReplica(t, open(), c.now, nil)
+		b.watch(token)
+		look, err := b.dir.Look(t.Context(), must2(b.Verify(t.Context(), token)).PersonID)
+		if err != nil || !look.Person.LastActive.Equal(c.now().Add(-10*time.Minute)) {
+			t.Errorf("last active = %v, %v, want 10 minutes before %v", look.Person.LastActive, err, c.now())
+		}
+	})
+}
+
+func must2[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestNoTableHoldsACookie reads every value of every table.
+func TestNoTableHoldsACookie(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, databaseURL string) {
+		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		must(t, err)
+		t.Cleanup(func() { must(t, db.Close()) })
+		ring, err := keys.Open(t.Context(), keys.Config{Store: db.Keys(), File: filepath.Join(t.TempDir(), "gate.key"), Create: true})
+		must(t, err)
+		r := newReplica(t, db, nil, nil)
+		m := session.New(session.Config{Store: db.Sessions(), Sealer: ring, Policy: func() *mapping.Policy { return policyOf(t, rules) }})
+		in, err := r.dir.SignIn(t.Context(), says("ada"), "ref")
+		must(t, err)
+		token, _, err := m.Issue(t.Context(), in, session.Client{}, "the.id.token")
+		must(t, err)
+		_, err = m.Verify(t.Context(), token)
+		must(t, err)
+
+		raw := storetest.Raw(t, databaseURL)
+		tables := "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+		if strings.HasPrefix(databaseURL, "sqlite:") {
+			tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+		}
+		all := dump(t, raw, tables)
+		sum := sha256.Sum256([]byte(token))
+		if !strings.Contains(all, hex.EncodeToString(sum[:])) {
+			t.Error("the hash is nowhere: what was read is not the whole database")
+		}
+		for _, secret := range []string{token, strings.ToLower(token), hex.EncodeToString([]byte(token)), "the.id.token", hex.EncodeToString([]byte("the.id.token"))} {
+			if strings.Contains(all, secret) {
+				t.Errorf("a table holds %q", secret)
+			}
+		}
+		if idToken, _, err := m.End(t.Context(), token, operator); idToken != "the.id.token" || err != nil {
+			t.Errorf("End = %q, %v, want the id token", idToken, err)
+		}
+	})
+}
+
+// dump gives every value of every table as text, bytes in hex.
+func dump(t *testing.T, db *sql.DB, tables string) string {
+	t.Helper()
+	var names []string
+	query(t, db, tables, func(values []any) { names = append(names, fmt.Sprint(values[0])) })
+	var out strings.Builder
+	for _, name := range names {
+		query(t, db, "SELECT * FROM "+name, func(values []any) {
+			for _, v := range values {
+				if b, ok := v.([]byte); ok {
+					fmt.Fprintf(&out, "%x\n", b)
+				}
+				fmt.Fprintf(&out, "%s\n", v)
+			}
+		})
+	}
+	return out.String()
+}
+
+// query calls f for each row.
+func query(t *testing.T, db *sql.DB, text string, f func(values []any)) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), text)
+	must(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	must(t, err)
+	for rows.Next() {
+		values, places := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			places[i] = &values[i]
+		}
+		must(t, rows.Scan(places...))
+		f(values)
+	}
+	must(t, rows.Err())
+}
+
+func TestABrowserThatSendsGarbageIsStored(t *testing.T) {
+	both(t, func(t *testing.T, a, _ *replica) {
+		in, err := a.dir.SignIn(t.Context(), says("ada"), "ref")
+		must(t, err)
+		_, p, err := a.Issue(t.Context(), in, session.Client{UserAgent: "\xff\xfe\x00" + strings.Repeat("é", 4000)}, "")
+		must(t, err)
+		rows, err := a.db.Sessions().SessionsOf(t.Context(), p.PersonID, time.Now())
+		must(t, err)
+		if len(rows) != 1 || len(rows[0].Client.UserAgent) > 1000 || !strings.HasPrefix(rows[0].Client.UserAgent, "\ufffd") {
+			t.Errorf("sessions = %+v, want one with a user agent that is text and not endless", rows)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package store_test
+
+import (
+	"database/sql"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"portcullis/directory"
+	"portcullis/store"
+	"portcullis/store/storetest"
+)
+
+// hot are the statements that run for each request, sign-in or push, with
+// values for their placeholders filled in. None of them may read a whole
+// table.
+var hot = map[string]string{
+	"session by token":     "SELECT * FROM sessions WHERE token_hash = X'01'",
+	"person":               "SELECT * FROM people p WHERE id = 'x'",
+	"person by subject":    "SELECT p.* FROM identities i JOIN people p ON p.id = i.person_id WHERE i.connection = 'c' AND i.issuer = 'i' AND i.subject = 's'",
+	"person by link":       "SELECT * FROM people p WHERE connection = 'c' AND link = 'l' AND link <> ''",
+	"identities by link":   "SELECT i.* FROM identities i JOIN people p ON p.id = i.person_id WHERE i.connection = 'c' AND i.link = 'l' AND NOT p.provisioned",
+	"userName eq":          "SELECT * FROM people WHERE connection = 'c' AND user_name_key = 'u' AND provisioned ORDER BY seq LIMIT 10",
+	"externalId eq":        "SELECT count(*) FROM people WHERE connection = 'c' AND external_id = 'u' AND provisioned",
+	"email eq":             "SELECT count(*) FROM people WHERE connection = 'c' AND email_key = 'u' AND provisioned",
+	"displayName eq":       "SELECT count(*) FROM people WHERE connection = 'c' AND name_key = 'u' AND provisioned",
+	"groups of":            "SELECT g.* FROM memberships m JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = 'p' ORDER BY g.seq",
+	"members":              "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id WHERE m.group_id = 'g5' ORDER BY m.seq",
+	"group displayName":    "SELECT count(*) FROM pushed_groups WHERE connection = 'c' AND name_key = 'g'",
+	"group externalId":     "SELECT count(*) FROM pushed_groups WHERE connection = 'c' AND external_id = 'g'",
+	"assertion":            "SELECT facts FROM assertions WHERE id = 'a'",
+	"last assertion":       "SELECT facts FROM assertions WHERE person_id = 'p' ORDER BY seq DESC LIMIT 1",
+	"sessions of":          "SELECT * FROM sessions WHERE person_id = 'p' AND ended = 0 AND expires > 1",
+	"end sessions":         "UPDATE sessions SET ended = 1 WHERE person_id = 'p' AND ended = 0",
+	"end session":          "UPDATE sessions SET ended = 1 WHERE id = 's' AND ended = 0",
+	"sessions of the dead": "DELETE FROM sessions WHERE person_id = 'p'", // what ON DELETE CASCADE does
+	"scim token":           "SELECT * FROM scim_tokens WHERE hash = X'01'",
+	"attempt":              "DELETE FROM sign_in_attempts WHERE state_hash = X'01' AND expires > 1",
+	"old attempts":         "DELETE FROM sign_in_attempts WHERE expires < 1",
+	"parked":               "SELECT * FROM parked_members WHERE connection = 'c' AND value = 'v'",
+	"buried":               "SELECT count(*) FROM tombstones WHERE connection = 'c' AND hash = 'h'",
+	"unbury":               "DELETE FROM tombstones WHERE burial = 'b'",
+	"unsealed":             "SELECT * FROM audit_events e WHERE NOT sealed AND (SELECT s.position FROM audit_seals s WHERE s.event = e.seq) IS NULL ORDER BY seq LIMIT 500",
+	"last seal":            "SELECT position, event, hash FROM audit_seals ORDER BY position DESC LIMIT 1",
+	"old changes":          "DELETE FROM changes WHERE at < 1",
+}
+
+func TestNothingHotReadsAWholeTable(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, databaseURL string) {
+		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		seed(t, db)
+		raw := storetest.Raw(t, databaseURL)
+		postgres := strings.HasPrefix(databaseURL, "postgres")
+		statements := map[string]string{"changes": "SELECT * FROM changes WHERE seq > 590 ORDER BY seq"}
+		if postgres {
+			statements["changes"] = "SELECT * FROM changes WHERE xact >= 9000000000 ORDER BY seq"
+		}
+		maps.Copy(statements, hot)
+		fill(t, db)
+		if _, err := raw.ExecContext(t.Context(), "ANALYZE"); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := raw.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if postgres { // a table that fits a few pages is read whole unless it must not
+			if _, err := conn.ExecContext(t.Context(), "SET enable_seqscan = off"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, statement := range statements {
+			explain := "EXPLAIN QUERY PLAN "
+			if postgres {
+				explain, statement = "EXPLAIN ", strings.ReplaceAll(statement, "X'01'", `'\x01'`)
+			}
+			plan := explained(t, conn, explain+statement)
+			for line := range strings.Lines(plan) {
+				scans := strings.Contains(line, "Seq Scan")
+				if !postgres {
+					scans = strings.Contains(line, "SCAN") && !strings.Contains(line, "USING") && !strings.Contains(line, "json_each") &&
+						!strings.Contains(line, "audit_seals") // the end of its primary key
+				}
+				if scans {
+					t.Errorf("%s reads a whole table:\n%s\n%s", name, statement, plan)
+				}
+			}
+		}
+	})
+}
+
+func explained(t *testing.T, db *sql.Conn, statement string) string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), statement)
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&out, *values[len(values)-1].(*any))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// fill makes the tables large enough for a planner to prefer an index.
+func fill(t *testing.T, db *store.DB) {
+	t.Helper()
+	update(t, db, func(tx directory.Tx) error {
+		for i := range 600 {
+			p := person(fmt.Sprint("p", i), fmt.Sprint("u", i))
+			if i%50 == 0 {
+				p.Provisioned = false
+			}
+			g := fmt.Sprint("g", i)
+			for _, f := range []func() error{
+				func() error { return tx.InsertPerson(p, fmt.Sprint("l", i)) },
+				func() error {
+					return tx.InsertIdentity(directory.Identity{Connection: "alpha", Issuer: "i", Subject: p.ID, Link: p.ID, Person: p.ID, Created: start})
+				},
+				func() error {
+					_, err := tx.InsertAssertion(p.ID, directory.Assertion{Subject: p.ID, Received: start})
+					return err
+				},
+				func() error {
+					return tx.InsertGroup(directory.Group{ID: g, Connection: "alpha", Name: g, ExternalID: g, Version: 1, Created: start, Modified: start})
+				},
+				func() error { _, err := tx.AddMembers(g, []string{p.ID}); return err },
+				func() error { return tx.Park(g, []string{p.ID}) },
+				func() error { return tx.Bury("alpha", []string{p.ID, g}, start) },
+				func() error { return tx.Change(directory.Change{At: start, Person: p.ID}) },
+				func() error { return tx.Audit(happened) },
+			} {
+				if err := f(); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	raw := []string{
+		`INSERT INTO sessions (id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token)
+			SELECT 's' || id, CAST(id AS BYTES), id, 'a', 'alpha', 1, 1, 2, '', '', CAST('' AS BYTES) FROM people`,
+		`INSERT INTO sign_in_attempts (state_hash, browser_hash, connection, nonce, verifier, return_to, reference, created, expires)
+			SELECT CAST(id AS BYTES), CAST('' AS BYTES), 'alpha', '', '', '', '', 1, seq FROM people`,
+		`INSERT INTO scim_tokens (id, connection, hash, note, created) SELECT id, 'alpha', CAST(id AS BYTES), '', 1 FROM people`,
+		"INSERT INTO audit_seals (position, event, hash) SELECT seq, seq, CAST('' AS BYTES) FROM audit_events WHERE seq < 550",
+		"UPDATE audit_events SET sealed = TRUE WHERE seq < 550",
+		"UPDATE changes SET at = seq",
+	}
+	store.Fill(t, db, raw)
+}
