@@ -17,7 +17,7 @@ import (
 var mayImport = map[string][]string{
 	"fault":           {},
 	"mapping":         {"fault"},
-	"audit":           {},
+	"audit":           {"fault"},
 	"directory":       {"fault", "mapping", "audit"},
 	"session":         {"fault", "mapping", "audit", "directory"},
 	"keys":            {"fault", "audit"},

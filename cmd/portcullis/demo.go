@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,9 @@ func (c *cli) demoCommand() *cobra.Command {
 sample client portal, and a sample identity provider for each of two client
 companies. State is in a temporary folder that is removed at the end.`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if addr != "" && !onLoopback(addr) {
+				return usagef("--listen: want host:port on loopback, got %q", addr)
+			}
 			dir, err := os.MkdirTemp("", "portcullis-demo-")
 			if err != nil {
 				return err
@@ -39,6 +43,14 @@ companies. State is in a temporary folder that is removed at the end.`,
 	}
 	cmd.Flags().StringVar(&addr, "listen", "", "address of the gate; by default 127.0.0.1:8080, or a free port if that is taken")
 	return cmd
+}
+
+// onLoopback reports whether addr is a host and port that only this machine
+// reaches: the sample providers ask for no password.
+func onLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip, notIP := netip.ParseAddr(host)
+	return err == nil && (host == "localhost" || notIP == nil && ip.IsLoopback())
 }
 
 // demonstration is a run of the demo: everything in this process, each part
@@ -205,7 +217,8 @@ func (d *demonstration) explain(ctx context.Context, connection, subject string)
 	if err != nil {
 		return "", err
 	}
-	return explainStanding(&s, d.gate.keeper.Policy(), d.cli.now()), nil
+	text := explainStanding(&s, d.gate.keeper.Policy(), d.cli.now())
+	return strings.ReplaceAll(text, d.dir+string(filepath.Separator), ""), nil // the folder's name says nothing
 }
 
 // introduce pushes everybody, as a directory does in its first cycle, and

@@ -66,18 +66,17 @@ type gate struct {
 // not keep the gate from starting: what was in force last is in force again,
 // and without that sign-ins are refused until the file is mended.
 func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gate, err error) {
-	g = &gate{cfg: cfg, log: log}
-	g.db, err = store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
+	db, err := store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, g.db.Close())
+			err = errors.Join(err, db.Close())
 		}
 	}()
-	_, embedded := cfg.Database.SQLite()
-	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: embedded})
+	g = &gate{cfg: cfg, log: log, db: db}
+	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true})
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,16 @@ func scimConnection(cfg *config.Config, id string) error {
 	return nil
 }
 
+// known refuses a connection that is not in the configuration: an empty list
+// must not hide a slip of the pen. Of one that was taken out, what is left is
+// listed.
+func known(cfg *config.Config, connection string) error {
+	if ids := connectionIDs(cfg); connection != "" && !slices.Contains(ids, connection) {
+		return usagef("no connection %q; want one of: %v", connection, ids)
+	}
+	return nil
+}
+
 func newTokens(db *store.DB) *scim.Tokens {
 	return scim.NewTokens(scim.TokensConfig{Store: db.Tokens()})
 }
@@ -98,8 +108,11 @@ func (c *cli) tokenList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List tokens", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
+			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				list, err := newTokens(db).List(cmd.Context(), connection)
+				if err == nil && len(list) == 0 {
+					err = known(cfg, connection)
+				}
 				if err != nil {
 					return err
 				}

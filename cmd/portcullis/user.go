@@ -153,7 +153,7 @@ func (c *cli) userList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List people", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
+			return c.withDirectory(cmd.Context(), func(cfg *config.Config, _ *store.DB, d *directory.Directory) error {
 				var people []directory.Person
 				for {
 					page, _, err := d.People(cmd.Context(), directory.Query{Connection: connection, Offset: len(people), Limit: 1000})
@@ -163,6 +163,11 @@ func (c *cli) userList() *cobra.Command {
 					people = append(people, page...)
 					if len(page) < 1000 {
 						break
+					}
+				}
+				if len(people) == 0 {
+					if err := known(cfg, connection); err != nil {
+						return err
 					}
 				}
 				if c.json {

@@ -41,7 +41,8 @@
     if (!answer.ok || !heard) return later(); // the portal cannot be reached
     // Still inside, so what may be seen or done has changed. At most once a second.
     say("Your access has changed", "away");
-    setTimeout(() => location.reload(), Math.max(0, 1000 - (performance.now() - born)));
+    // Not when somebody has clicked on a link in the meantime: that would take the click back.
+    setTimeout(() => { if (!leaving) location.reload(); }, Math.max(0, 1000 - (performance.now() - born)));
   };
 
   const connect = () => {

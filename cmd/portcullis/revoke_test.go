@@ -1,0 +1,176 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// patience is how long a test waits for what has to happen within a second.
+// It is loose: a machine under load must not fail; the time is printed.
+const patience = 10 * time.Second
+
+// losing takes somebody's right away and measures how long what they had
+// open lives on.
+func losing(t *testing.T, b *browser, what string, take func()) {
+	t.Helper()
+	events, socket := b.stream(t)
+	take()
+	began := time.Now()
+	if status, _ := b.whoami(t); status != http.StatusUnauthorized {
+		eventually(t, "requests are refused after "+what, patience, func() bool {
+			status, _ := b.whoami(t)
+			return status == http.StatusUnauthorized
+		})
+		t.Logf("%s: requests are refused after %s", what, time.Since(began))
+	}
+	t.Logf("%s: streams ended after %s", what, endWithin(t, began, patience, events, socket))
+	if s := b.open(t, "/"); s.url.Path != "/authorize" {
+		t.Errorf("%s: the next page is %s (%d), want to sign in again", what, s.url, s.status)
+	}
+}
+
+func TestDeactivationAndDeletionEndEverything(t *testing.T) {
+	t.Parallel()
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			p := w.pusher(t)
+			id := p.user(t, "ada")
+			other := w.browser(t)
+			other.mustSignIn(t, "ben")
+			others, _ := other.stream(t)
+
+			b := w.browser(t)
+			b.mustSignIn(t, "ada")
+			losing(t, b, "deactivation", func() { p.active(t, id, "False") })
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden || !strings.Contains(s.body, s.reference) {
+				t.Fatalf("sign-in while deactivated = %d at %s, want a 403 page with a reference", s.status, s.url)
+			}
+
+			p.active(t, id, "True")
+			if status, _ := b.whoami(t); status != http.StatusUnauthorized {
+				t.Errorf("whoami after reactivation = %d, want 401: sessions do not come back", status)
+			}
+			b.mustSignIn(t, "ada")
+
+			losing(t, b, "deletion", func() { p.must(t, http.StatusNoContent, http.MethodDelete, "/Users/"+id, "") })
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
+				t.Fatalf("sign-in after deletion = %d, want 403: it does not bring them back", s.status)
+			}
+			p.user(t, "ada")
+			b.mustSignIn(t, "ada")
+
+			select {
+			case <-others:
+				t.Error("somebody else's stream ended, too")
+			default:
+			}
+			if status, _ := other.whoami(t); status != http.StatusOK {
+				t.Errorf("whoami of somebody else = %d, want 200", status)
+			}
+		})
+	}
+}
+
+func TestLockOnTheCommandLineIsSeenByARunningGate(t *testing.T) {
+	t.Parallel()
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			b := w.browser(t)
+			b.mustSignIn(t, "ada")
+			losing(t, b, "user lock", func() {
+				if out := w.cli(t, exitFine, "user", "lock", "ada@alpha.example", "--reason", "left her badge"); !strings.Contains(out, "1 sessions ended") {
+					t.Errorf("user lock says %q", out)
+				}
+			})
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
+				t.Errorf("sign-in while locked = %d, want 403", s.status)
+			}
+			w.cli(t, exitFine, "user", "unlock", "ada@alpha.example")
+			b.mustSignIn(t, "ada")
+			losing(t, b, "user sign-out", func() { w.cli(t, exitFine, "user", "sign-out", "alpha-ada") })
+			b.mustSignIn(t, "ada")
+			losing(t, b, "user deactivate", func() { w.cli(t, exitFine, "user", "deactivate", "ada@alpha.example") })
+			w.cli(t, exitFine, "user", "reactivate", "ada@alpha.example")
+			b.mustSignIn(t, "ada")
+		})
+	}
+}
+
+func TestMappingEditTakesEverythingAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{})
+	w.start(t)
+	b, ben := w.browser(t), w.browser(t)
+	b.mustSignIn(t, "ada")
+	ben.mustSignIn(t, "ben")
+	bens := ben.events(t)
+	without := strings.Replace(worldMapping, "groups: [{name: Portfolio-Managers}]", "groups: [{name: Nobody}]", 1)
+	losing(t, b, "a mapping edit", func() { w.write(t, "mapping.yaml", without) })
+	if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
+		t.Errorf("sign-in under the new mapping = %d, want 403", s.status)
+	}
+	select {
+	case <-bens:
+		t.Error("a stream ended whose rights are the same under the new mapping")
+	default:
+	}
+	if status, _ := ben.whoami(t); status != http.StatusOK {
+		t.Errorf("whoami of somebody whom the edit does not touch = %d, want 200", status)
+	}
+	// Put in force by a rename, as editors and configuration management do.
+	w.write(t, "mapping.new", worldMapping)
+	if err := os.Rename(filepath.Join(w.dir, "mapping.new"), filepath.Join(w.dir, "mapping.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the former mapping is in force again", patience, func() bool {
+		s := b.open(t, "/")
+		return s.url.Path == "/authorize" && b.press(t, s, map[string][]string{"person": {"ada"}}).status == http.StatusOK
+	})
+}
+
+func TestBrokenMappingEditChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{})
+	w.start(t)
+	b := w.browser(t)
+	b.mustSignIn(t, "ada")
+	events, socket := b.stream(t)
+	for _, broken := range []string{
+		"version: 1\nrules: [", "", "\x00\xff", worldMapping + "surprise: true\n",
+		strings.Replace(worldMapping, "roles: [manager]", "roles: [manger]", 1),
+	} {
+		w.write(t, "mapping.yaml", broken)
+		eventually(t, "the broken file is reported", patience, func() bool { return w.metric(t, "portcullis_mapping_broken") == "1" })
+		status, state := w.ready(t)
+		want := map[string]string{"status": "ready", "database": "fine", "mapping": "the file is broken; the last good revision is in force"}
+		if diff := cmp.Diff(want, state); status != http.StatusOK || diff != "" {
+			t.Errorf("readyz = %d (-want +got):\n%s", status, diff)
+		}
+		if status, _ := b.whoami(t); status != http.StatusOK {
+			t.Errorf("whoami under a broken edit = %d, want 200", status)
+		}
+		w.browser(t).mustSignIn(t, "ben")
+		w.write(t, "mapping.yaml", worldMapping)
+		eventually(t, "the mended file is in force", patience, func() bool { return w.metric(t, "portcullis_mapping_broken") == "0" })
+	}
+	select {
+	case <-events:
+		t.Error("the event stream ended")
+	case <-socket:
+		t.Error("the WebSocket ended")
+	default:
+	}
+	if !strings.Contains(w.cli(t, exitFine, "audit", "export"), `"mapping.refused"`) {
+		t.Error("the audit trail does not say that an edit was refused")
+	}
+}

@@ -1,0 +1,280 @@
+//go:build e2e
+
+// Package e2e drives the built program from outside: the demo's story in a
+// headless Chromium, and sign-ins at an independent identity provider.
+//
+// It needs Node.js, Chromium and the packages of package.json; "make e2e"
+// installs the last. Screenshots go to build/screenshots.
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// gate is the path of the program under test.
+var gate string // built once, by TestMain
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "portcullis-e2e-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		gate = filepath.Join(dir, "portcullis")
+		build := exec.Command("go", "build", "-o", gate, "../cmd/portcullis")
+		build.Stdout, build.Stderr = os.Stdout, os.Stderr
+		if err := build.Run(); err != nil {
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// start runs a program until the test ends and logs what it says. The
+// processes that it starts end with it.
+func start(t *testing.T, dir string, env []string, name string, args ...string) (stdout *bufio.Reader, ended <-chan error) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.WaitDelay = 10 * time.Second
+	logged := &lines{}
+	cmd.Stderr = logged
+	out, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = pipe
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pipe.Close()
+	done := make(chan error, 1)
+	finished := make(chan struct{})
+	go func() {
+		done <- cmd.Wait()
+		close(finished)
+	}()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // the group that we made, and nobody else
+		select {
+		case <-finished:
+		case <-time.After(15 * time.Second):
+			t.Errorf("%s does not end", filepath.Base(name))
+		}
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-finished
+		out.Close()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(name), logged)
+		}
+	})
+	return bufio.NewReader(out), done
+}
+
+// story runs one of the scripts to its end.
+func story(t *testing.T, script string, env ...string) {
+	t.Helper()
+	if _, err := os.Stat("node_modules/playwright-core"); err != nil {
+		t.Fatal("the packages are not installed: npm --prefix e2e install --ignore-scripts --no-audit --no-fund")
+	}
+	shots, err := filepath.Abs("../build/screenshots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, "E2E_SHOTS="+filepath.Join(shots, strings.ReplaceAll(t.Name(), "/", "-")), "E2E_CHROMIUM="+browser(t))
+	out, ended := start(t, ".", env, "node", script)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for {
+			line, err := out.ReadString('\n')
+			if line != "" {
+				t.Log(strings.TrimRight(line, "\n"))
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-ended:
+		<-read
+		if err != nil {
+			t.Errorf("%s: %v", script, err)
+		}
+	case <-time.After(5 * time.Minute):
+		t.Errorf("%s does not end", script)
+	}
+}
+
+func browser(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if name == "" {
+			continue
+		}
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("no Chromium: want one in the PATH, or its path in CHROMIUM")
+	return ""
+}
+
+func TestDemo(t *testing.T) {
+	out, _ := start(t, t.TempDir(), nil, gate, "demo", "--listen", free(t))
+	var text strings.Builder
+	for !strings.Contains(text.String(), "Ctrl-C") {
+		line, err := out.ReadString('\n')
+		text.WriteString(line)
+		if err != nil {
+			t.Fatalf("the demo ended: %v\n%s", err, &text)
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	link := func(what string) string {
+		t.Helper()
+		m := regexp.MustCompile(what + ` +(http://[0-9.:]+)`).FindStringSubmatch(text.String())
+		if m == nil {
+			t.Fatalf("no link to %q in\n%s", what, &text)
+		}
+		return m[1]
+	}
+	story(t, "demo.mjs", "E2E_PORTAL="+link("The portal, behind the gate"),
+		"E2E_ALPHA="+link("Alpha's directory, as its IT"), "E2E_BETA="+link("Beta's directory, as its IT"))
+}
+
+const mapping = `version: 1
+connections:
+  independent: {ceiling: {roles: [viewer, manager], where: {account: {prefix: ALP}}}}
+roles:
+  viewer:  {tasks: [account.view]}
+  manager: {inherits: [viewer], tasks: [report.view]}
+attributes:
+  account: {type: string, onMissing: none}
+permissionGroups:
+  all: {where: {account: "*"}}
+rules:
+  - {id: managers, match: {connection: independent, groups: [{name: Portfolio-Managers}]}, grant: {roles: [manager], permissionGroups: [all]}}
+  - {id: accounts, match: {connection: independent, groups: [{name: Accounts-*}]}, grant: {roles: [viewer], permissionGroups: [all]}}
+`
+
+// TestIndependentProvider signs in at oidc-provider, with claims in the ID
+// token, and with claims at the userinfo endpoint alone.
+func TestIndependentProvider(t *testing.T) {
+	for name, conform := range map[string]string{"claims in the ID token": "no", "claims at userinfo": "yes"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			listen, ops, idp := free(t), free(t), free(t)
+			portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/plain")
+				_ = json.NewEncoder(w).Encode(map[string]string{
+					"user": r.Header.Get("X-Portcullis-User"), "roles": r.Header.Get("X-Portcullis-Roles"),
+				})
+			}))
+			t.Cleanup(portal.Close)
+			files := map[string]string{
+				"mapping.yaml": mapping, "client.secret": "a-secret-of-this-run-alone-0123456789",
+				"portcullis.yaml": fmt.Sprintf(`public_url: http://%[1]s
+listen: %[1]s
+ops_listen: %[2]s
+upstream: {url: %[3]q}
+database: {url: "sqlite:portcullis.db"}
+mapping: {file: mapping.yaml}
+connections:
+  - id: independent
+    organization: Independent
+    domains: [alpha.example]
+    oidc: {issuer: "http://%[4]s", client_id: portcullis, client_secret_file: client.secret}
+`, listen, ops, portal.URL, idp),
+			}
+			for name, text := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			env := []string{
+				"E2E_GATE=http://" + listen, "E2E_ISSUER=http://" + idp,
+				"E2E_SECRET=" + files["client.secret"], "E2E_CONFORM=" + conform, "NODE_NO_WARNINGS=1",
+			}
+			start(t, dir, nil, gate, "serve")
+			start(t, ".", env, "node", "provider.mjs")
+			await(t, "http://"+ops+"/readyz")
+			await(t, "http://"+idp+"/.well-known/openid-configuration")
+			story(t, "signin.mjs", env...)
+		})
+	}
+}
+
+// await polls an address until it answers 200.
+func await(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s does not answer", url)
+		case <-tick.C:
+		}
+	}
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// lines keeps what a program says.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
