@@ -8,7 +8,7 @@ import (
 
 // report tells the others what runs here, at once when it is something else.
 func (k *Keeper) report(ctx context.Context) {
-	if k.replica == "" {
+	if k.replica == "" || ctx.Err() != nil {
 		return
 	}
 	s := k.Status()
