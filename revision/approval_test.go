@@ -109,6 +109,24 @@ func TestWhatNeedsAnApproval(t *testing.T) {
 	}
 }
 
+func TestCountingTakesItsTimeOnlyWhereAnApprovalHangsOnIt(t *testing.T) {
+	never := func(ctx context.Context, _, _ *mapping.Policy) (*revision.Counts, error) {
+		<-ctx.Done()
+		return nil, fault.New(fault.Unavailable, "the database did not answer")
+	}
+	l := ledger(storetest.SQLite(t), revision.LedgerConfig{Reach: never, Patience: time.Millisecond})
+	if a := apply(t, l, good); a.Counts != nil {
+		t.Errorf("Counts = %+v, want none", a.Counts)
+	}
+	zero := 0.0
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	l = ledger(storetest.SQLite(t), revision.LedgerConfig{Reach: never, Patience: time.Millisecond, Approval: revision.Approval{PeopleOver: &zero}})
+	if _, _, err := l.Apply(ctx, ada, texts(good), ""); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("Apply = %v, want that counting failed", err)
+	}
+}
+
 // four asks for four eyes.
 func four(db *store.DB) *revision.Ledger {
 	return ledger(db, revision.LedgerConfig{Approval: revision.Approval{Always: true}})
@@ -294,7 +312,7 @@ func TestApproveWantsAHash(t *testing.T) {
 
 func TestAReplicaKeepsWhatItHasWhenTheNewOneIsBrokenThere(t *testing.T) {
 	db := storetest.SQLite(t)
-	both := revision.NewLedger(revision.LedgerConfig{Store: db.Revisions(), Connections: []string{"alpha", "beta"}})
+	both := revision.NewLedger(revision.LedgerConfig{Store: db.Revisions(), Options: mapping.Options{Connections: []string{"alpha", "beta"}}})
 	if _, _, err := both.Apply(t.Context(), ada, texts(good), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +356,7 @@ func TestAKeeperRecordsLaterWhatTheDatabaseMissed(t *testing.T) {
 	write(t, file, good)
 	db := storetest.SQLite(t)
 	away := &awayStore{Store: db.Revisions(), away: true}
-	k := revision.New(revision.Config{Store: away, File: file, Connections: []string{"alpha"}, Now: func() time.Time { return noon }})
+	k := revision.New(revision.Config{Store: away, File: file, Options: alpha, Now: func() time.Time { return noon }})
 	if err := k.Load(t.Context()); err != nil || !admits(k) {
 		t.Fatalf("Load = %v, want the file in force though the database is away", err)
 	}
@@ -382,7 +400,7 @@ func TestADatabaseThatIsAwayLeavesTheRevisionInForce(t *testing.T) {
 	apply(t, ledger(db, revision.LedgerConfig{}), good)
 	changes := 0
 	away := &awayStore{Store: db.Revisions()}
-	k := revision.New(revision.Config{Store: away, Connections: []string{"alpha"}, Changed: func(context.Context) { changes++ }})
+	k := revision.New(revision.Config{Store: away, Options: alpha, Changed: func(context.Context) { changes++ }})
 	if err := k.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,8 @@ func number(ref string) (int64, bool) {
 }
 
 // find gives the one revision that a word names, with its texts: a number, a
-// hash or the beginning of one.
+// hash or the beginning of one. It fails with fault.Invalid when they are not
+// what its hash says.
 func (l *Ledger) find(ctx context.Context, ref string) (r Revision, err error) {
 	n, numbered := number(ref)
 	if !numbered && !IsHash(ref) {
@@ -144,5 +145,8 @@ func (l *Ledger) find(ctx context.Context, ref string) (r Revision, err error) {
 		}
 		return err
 	})
+	if err == nil {
+		err = r.intact()
+	}
 	return r, err
 }

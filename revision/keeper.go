@@ -32,13 +32,13 @@ const writeWithin = 3 * time.Second
 
 // Config is what a Keeper needs.
 type Config struct {
-	Store       Store                 // required
-	File        string                // the mapping file; empty where the database says what is in force
-	Connections []string              // ids that the configuration knows
-	Replica     string                // what this gate is called in reports; empty: it reports nothing
-	Changed     func(context.Context) // called after another revision is in force; may be nil
-	Now         func() time.Time      // defaults to time.Now
-	Log         *slog.Logger          // defaults to discarding
+	Store   Store                 // required
+	File    string                // the mapping file; empty where the database says what is in force
+	Options mapping.Options       // what a mapping is checked against
+	Replica string                // what this gate is called in reports; empty: it reports nothing
+	Changed func(context.Context) // called after another revision is in force; may be nil
+	Now     func() time.Time      // defaults to time.Now
+	Log     *slog.Logger          // defaults to discarding
 }
 
 // Status is the state of the mapping for people and metrics.
@@ -84,7 +84,7 @@ func New(c Config) *Keeper {
 		c.Changed = func(context.Context) {}
 	}
 	k := &Keeper{
-		store: c.Store, file: c.File, options: mapping.Options{Connections: c.Connections}, replica: c.Replica, changed: c.Changed,
+		store: c.Store, file: c.File, options: c.Options, replica: c.Replica, changed: c.Changed,
 		now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	k.status.Managed = c.File == ""

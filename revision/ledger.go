@@ -15,13 +15,14 @@ import (
 
 // LedgerConfig is what a Ledger needs.
 type LedgerConfig struct {
-	Store       Store    // required
-	File        string   // the mapping file that owns the mapping; empty where the database does
-	Connections []string // ids that the configuration knows
-	Approval    Approval
-	Powers      Powers
-	Reach       Reach
-	Now         func() time.Time // defaults to time.Now
+	Store    Store           // required
+	File     string          // the mapping file that owns the mapping; empty where the database does
+	Options  mapping.Options // what a mapping is checked against
+	Approval Approval
+	Powers   Powers
+	Reach    Reach
+	Patience time.Duration    // how long Reach may take where no approval hangs on it; defaults to 5s
+	Now      func() time.Time // defaults to time.Now
 }
 
 // Ledger is where operators bring revisions into force and look back. It is
@@ -36,6 +37,7 @@ type Ledger struct {
 	approval Approval
 	powers   Powers
 	reach    Reach
+	patience time.Duration
 	now      func() time.Time
 }
 
@@ -44,8 +46,11 @@ func NewLedger(c LedgerConfig) *Ledger {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Patience == 0 {
+		c.Patience = 5 * time.Second
+	}
 	return &Ledger{
-		store: c.Store, file: c.File, options: mapping.Options{Connections: c.Connections},
+		patience: c.Patience, store: c.Store, file: c.File, options: c.Options,
 		approval: c.Approval, powers: c.Powers, reach: c.Reach, now: func() time.Time { return c.Now().UTC() },
 	}
 }
@@ -317,14 +322,30 @@ func (l *Ledger) candidate(ctx context.Context, by Signer, texts []Text, reason 
 	}
 	// What was good once may be broken under today's configuration: then
 	// nobody has anything, and everything is new.
-	before, _ := Compile(base.Texts, l.options)
-	if l.reach != nil {
-		if c.counts, err = l.reach(ctx, before, after); err != nil {
-			return c, err
-		}
+	before, _ := compileStored(base, l.options)
+	if c.counts, err = l.count(ctx, before, after); err != nil {
+		return c, err
 	}
 	c.needs = l.approval.needs(before, after, l.powers, c.counts)
 	return c, nil
+}
+
+// count asks Reach. Where no approval hangs on the answer it may be missing:
+// going back in a hurry does not wait until a large directory is counted.
+func (l *Ledger) count(ctx context.Context, before, after *mapping.Policy) (*Counts, error) {
+	if l.reach == nil {
+		return nil, nil //nolint:nilnil // it cannot be told
+	}
+	if l.approval.PeopleOver != nil {
+		return l.reach(ctx, before, after)
+	}
+	short, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	counts, err := l.reach(short, before, after)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return nil, nil //nolint:nilnil // it took too long
+	}
+	return counts, err
 }
 
 // onTop checks that what a candidate was compared with is still in force.

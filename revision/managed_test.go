@@ -2,6 +2,7 @@ package revision_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,7 @@ func texts(body string) []revision.Text {
 func ledger(db *store.DB, c revision.LedgerConfig) *revision.Ledger {
 	var mu sync.Mutex
 	at := noon
-	c.Store, c.Connections = db.Revisions(), []string{"alpha"}
+	c.Store, c.Options = db.Revisions(), alpha
 	c.Now = func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()
@@ -56,7 +57,7 @@ func apply(t *testing.T, l *revision.Ledger, body string) revision.Application {
 }
 
 func managed(db *store.DB, replica string) *revision.Keeper {
-	return revision.New(revision.Config{Store: db.Revisions(), Connections: []string{"alpha"}, Replica: replica})
+	return revision.New(revision.Config{Store: db.Revisions(), Options: alpha, Replica: replica})
 }
 
 func TestReplicasFollowWhatWasAppliedWithinASecond(t *testing.T) {
@@ -129,7 +130,7 @@ func TestARestartWithABrokenFileKeepsTheLastGoodRevision(t *testing.T) {
 		if got := again.Status(); got.Problem == nil || !admits(again) {
 			t.Errorf("%s: after two looks: %+v", tc.name, got)
 		}
-		policy, err := revision.Peek(t.Context(), revision.Config{Store: db.Revisions(), File: tc.file, Connections: []string{"alpha"}})
+		policy, err := revision.Peek(t.Context(), revision.Config{Store: db.Revisions(), File: tc.file, Options: alpha})
 		if policy == nil || policy.Hash() != k.Status().Hash || err == nil {
 			t.Errorf("%s: Peek = %v, %v, want the last good revision and the problem", tc.name, policy, err)
 		}
@@ -316,4 +317,35 @@ func TestWhereTheFileOwnsTheMappingTheToolsDoNot(t *testing.T) {
 	if r, applied, err := l.Show(t.Context(), k.Status().Hash); err != nil || r.Number != 1 || len(applied) != 1 {
 		t.Errorf("Show = %+v, %v", r, err)
 	}
+}
+
+func TestATextThatWasAlteredInTheDatabaseIsNotInForce(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, databaseURL string) {
+		t.Helper()
+		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		apply(t, ledger(db, revision.LedgerConfig{}), good+deny)
+		altered := "X'" + hex.EncodeToString([]byte(good)) + "'"
+		if strings.HasPrefix(databaseURL, "postgres") {
+			altered = "decode('" + hex.EncodeToString([]byte(good)) + "', 'hex')"
+		}
+		if _, err := storetest.Raw(t, databaseURL).ExecContext(t.Context(), "UPDATE mapping_texts SET body = "+altered); err != nil {
+			t.Fatal(err)
+		}
+		k := managed(db, "")
+		if err := k.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "was altered in the database") || k.Policy() != nil {
+			t.Errorf("Load = %v, want that the text was altered, and nothing in force", err)
+		}
+		l := ledger(db, revision.LedgerConfig{})
+		apply(t, l, good+"# in between\n")
+		if _, err := l.Rollback(t.Context(), ada, "1", ""); err == nil || !strings.Contains(err.Error(), "was altered in the database") {
+			t.Errorf("Rollback = %v, want that the text was altered", err)
+		}
+		if k.Check(t.Context()); !admits(k) {
+			t.Errorf("Status after another was applied = %+v", k.Status())
+		}
+	})
 }

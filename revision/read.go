@@ -14,13 +14,12 @@ import (
 // stands in for a broken file; the error then says what is wrong with the file.
 // Without any the mapping is nil.
 func Peek(ctx context.Context, c Config) (*mapping.Policy, error) {
-	o := mapping.Options{Connections: c.Connections}
 	var problem error
 	if c.File != "" {
 		text, err := read(c.File)
 		if err == nil {
 			var p *mapping.Policy
-			if p, err = Compile([]Text{{Name: c.File, Body: text}}, o); err == nil {
+			if p, err = Compile([]Text{{Name: c.File, Body: text}}, c.Options); err == nil {
 				return p, nil
 			}
 		}
@@ -35,7 +34,7 @@ func Peek(ctx context.Context, c Config) (*mapping.Policy, error) {
 	case head.Seq == 0:
 		return nil, problem
 	}
-	p, err := compileStored(r, o)
+	p, err := compileStored(r, c.Options)
 	return p, errors.Join(problem, err)
 }
 
@@ -46,10 +45,18 @@ func errNothingApplied() error {
 // compileStored loads a revision of the database, whose bytes must be those
 // that its hash was taken of.
 func compileStored(r Revision, o mapping.Options) (*mapping.Policy, error) {
-	if got := Hash(r.Texts); got != r.Hash {
-		return nil, fault.New(fault.Invalid, "revision %d was altered in the database: its hash is %.12s, not %.12s", r.Number, got, r.Hash)
+	if err := r.intact(); err != nil {
+		return nil, err
 	}
 	return Compile(r.Texts, o)
+}
+
+// intact fails when the texts are not those that the hash names.
+func (r *Revision) intact() error {
+	if got := Hash(r.Texts); got != r.Hash {
+		return fault.New(fault.Invalid, "revision %d was altered in the database: its hash is %.12s, not %.12s", r.Number, got, r.Hash)
+	}
+	return nil
 }
 
 // maxSize bounds what is read of a file; [mapping.Load] refuses less than this.

@@ -48,10 +48,13 @@ func keeper(t *testing.T, text string) (k *revision.Keeper, file string, db *sto
 
 func fileKeeper(db *store.DB, file string, changes *int) *revision.Keeper {
 	return revision.New(revision.Config{
-		Store: db.Revisions(), File: file, Connections: []string{"alpha"}, Changed: func(context.Context) { *changes++ },
+		Store: db.Revisions(), File: file, Options: alpha, Changed: func(context.Context) { *changes++ },
 		Now: func() time.Time { return noon },
 	})
 }
+
+// alpha is a configuration with one connection.
+var alpha = mapping.Options{Connections: []string{"alpha"}}
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 

@@ -222,7 +222,7 @@ func examineRevisions(ctx context.Context, cfg *config.Config, db *store.DB, now
 		return []diagnosis{{"mapping", "broken", fault.Message(err)}}
 	}
 	if cfg.Mapping.Managed {
-		policy, err := revision.Peek(ctx, revision.Config{Store: db.Revisions(), Connections: connectionIDs(cfg)})
+		policy, err := revision.Peek(ctx, revision.Config{Store: db.Revisions(), Options: mappingOptions(cfg)})
 		if err != nil {
 			found = append(found, diagnosis{"mapping", "broken", err.Error()})
 		} else {

@@ -21,7 +21,7 @@ func (c *cli) withLedger(ctx context.Context, f func(*config.Config, *revision.L
 		a := cfg.Mapping.Approval
 		people := directory.New(directory.Config{Store: db.Directory(), Connections: connections(cfg)})
 		return f(cfg, revision.NewLedger(revision.LedgerConfig{
-			Store: db.Revisions(), File: cfg.Mapping.File, Connections: connectionIDs(cfg), Now: c.now,
+			Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Now: c.now,
 			Approval: revision.Approval{Always: a.Always, Privileged: a.Privileged, PeopleOver: a.PeopleOver},
 			Reach:    reach(people, c.now),
 		}))

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -295,10 +296,20 @@ func TestAManagedGateWaitsForItsFirstMappingAndReportsIt(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 1 || list[0].State != "current" || list[0].Hash != hash(t, out) {
 		t.Errorf("replicas = %s (%v), want one that is current", text, err)
 	}
+	// The checks need no more than what is there.
+	var found bytes.Buffer
+	if code := run(t.Context(), []string{"check", "-c", d.path("portcullis.yaml")}, strings.NewReader(""), io.Discard, &found); code != 0 {
+		t.Errorf("check exits %d: %s", code, found.String())
+	}
+	run(t.Context(), []string{"doctor", "-c", d.path("portcullis.yaml")}, strings.NewReader(""), &found, io.Discard) // the provider is not there
+	wants(t, "doctor", found.String(), "in the database, 1 tests, revision "+hash(t, out)[:12])
 	// Applied, and not followed yet.
 	d.as("ada", 0, "apply", d.path("everybody.yaml"))
 	text, _ = d.as("ada", 0, "history", "--replicas")
 	wants(t, "history --replicas", text, "behind", hash(t, out)[:12])
+	found.Reset()
+	run(t.Context(), []string{"doctor", "-c", d.path("portcullis.yaml")}, strings.NewReader(""), &found, io.Discard)
+	wants(t, "doctor", found.String(), "runs revision "+hash(t, out)[:12])
 }
 
 func TestARestartWithABrokenFileIsNoOutage(t *testing.T) {

@@ -211,6 +211,11 @@ func connectionIDs(cfg *config.Config) []string {
 	return ids
 }
 
+// mappingOptions is what a mapping is checked against.
+func mappingOptions(cfg *config.Config) mapping.Options {
+	return mapping.Options{Connections: connectionIDs(cfg)}
+}
+
 // operator is whoever runs the command line, for the audit trail.
 func operator() audit.Actor {
 	a := audit.Actor{Kind: "operator", Name: "command line"}

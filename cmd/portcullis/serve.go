@@ -85,7 +85,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
 	})
 	g.keeper = revision.New(revision.Config{
-		Store: g.db.Revisions(), File: cfg.Mapping.File, Connections: connectionIDs(cfg), Replica: replica(cfg),
+		Store: g.db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Replica: replica(cfg),
 		Changed: g.sessions.PolicyChanged, Log: log,
 	})
 	_ = g.keeper.Load(ctx) // reported by the keeper, and by /readyz

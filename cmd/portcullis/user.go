@@ -217,7 +217,7 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 	if err != nil {
 		return err
 	}
-	policy, mappingErr := revision.Peek(ctx, revision.Config{Store: db.Revisions(), File: cfg.Mapping.File, Connections: connectionIDs(cfg)})
+	policy, mappingErr := revision.Peek(ctx, revision.Config{Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg)})
 	groups := make([]string, len(s.Pushed))
 	for i, g := range s.Pushed {
 		groups[i] = g.Name
