@@ -189,10 +189,16 @@ func (t tx) forUpdate(query, table string) string {
 	return query
 }
 
+// patience bounds a transaction on a database that has fallen silent, so that
+// nobody waits for ever. The largest push takes a fraction of it.
+const patience = time.Minute
+
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
 	const tries = 12
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if db.writer != nil {
 		select {
 		case db.writer <- struct{}{}:
@@ -247,6 +253,8 @@ func (db *DB) transaction(ctx context.Context, f func(*gorm.DB) error, options .
 
 // view runs f in one read-only transaction, which sees one state throughout.
 func (db *DB) view(ctx context.Context, f func(tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	options := &sql.TxOptions{ReadOnly: true}
 	if db.dialect == "postgres" {
 		options.Isolation = sql.LevelRepeatableRead
