@@ -13,7 +13,7 @@ const gateTask = "gate."
 // compile numbers everything in alphabetical order and builds the indexes. It
 // trusts the checker: every name is known and no role inherits itself.
 func (p *base) compile(f *file) {
-	p.defaults, p.part.tests = f.defaults, f.tests
+	p.defaults, p.tests = f.defaults, f.tests
 	p.compileRoles(f.roles)
 	p.compileAttributes(f.attributes)
 	p.compilePart(&p.part, f, 0)
@@ -203,7 +203,7 @@ func (p *base) compileCalls(to *part, r *rule) {
 	for _, d := range r.ruleDecl.permission {
 		number, ok := to.groupNumber[d.group.text]
 		if !ok {
-			number = p.part.groupNumber[d.group.text]
+			number = p.groupNumber[d.group.text]
 		}
 		if !d.given {
 			if !slices.Contains(r.permission, number) {

@@ -202,34 +202,26 @@ func (l *loader) fragment(rec *record) (*fragment, *faults) {
 
 func compileFragment(b *base, rec *record, decl *file) *fragment {
 	f := &fragment{rec: rec, base: b, siblings: make(map[string]*fragment)}
-	f.part.connection = rec.fragment.text
-	f.part.tests = decl.tests
+	f.connection = rec.fragment.text
+	f.tests = decl.tests
 	b.compilePart(&f.part, decl, len(b.groups))
 	for i := range f.rules {
-		f.part.index.add(&f.rules[i], int32(len(b.rules)+i)) //nolint:gosec // at most maxRules each
+		f.index.add(&f.rules[i], int32(len(b.rules)+i)) //nolint:gosec // at most maxRules each
 	}
 	return f
 }
 
-// alone is a policy of the base and this fragment, in one environment.
-func (f *fragment) alone(env string) *Policy {
-	if s := f.siblings[env]; s != nil {
-		f = s
-	}
-	p := newPolicy(f.base)
-	p.attach(&unit{connection: f.part.connection, good: f})
-	return p
-}
-
 func (f *fragment) test() Report {
 	policies := make(map[string]*Policy)
-	return runTests(f.part.tests, f.rec.name, func(env string) *Policy {
-		if env == "" {
-			env = f.base.testsIn
+	return runTests(f.tests, f.base.testsIn, f.rec.name, func(env string) (*Policy, []testDecl) {
+		there := f
+		if s := f.siblings[env]; s != nil {
+			there = s
 		}
 		if policies[env] == nil {
-			policies[env] = f.alone(env)
+			policies[env] = newPolicy(there.base)
+			policies[env].attach(&unit{connection: f.connection, good: there})
 		}
-		return policies[env]
+		return policies[env], there.tests
 	})
 }

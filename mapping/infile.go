@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -50,7 +51,7 @@ func (f Failure) String() string { return fmt.Sprintf("%d:%d: %s", f.Line, f.Col
 // those of a fragment against the base and that fragment. A loaded policy has
 // passed them; it is here so that a tool can say how many there are.
 func (p *Policy) Test() Report {
-	r := p.base.test()
+	r := p.test()
 	for _, u := range p.fragments {
 		if u.good != nil {
 			f := u.good.test()
@@ -61,24 +62,24 @@ func (p *Policy) Test() Report {
 	return r
 }
 
-func (b *base) test() Report {
+func (p *base) test() Report {
 	policies := make(map[string]*Policy)
-	return runTests(b.part.tests, "", func(env string) *Policy {
-		if env == "" {
-			env = b.testsIn
-		}
+	return runTests(p.tests, p.testsIn, "", func(env string) (*Policy, []testDecl) {
+		b := p.in(env)
 		if policies[env] == nil {
-			policies[env] = newPolicy(b.in(env))
+			policies[env] = newPolicy(b)
 		}
-		return policies[env]
+		return policies[env], b.tests
 	})
 }
 
-// runTests runs tests, each against the policy of its environment.
-func runTests(tests []testDecl, of string, in func(environment string) *Policy) Report {
+// runTests runs tests, each against the policy of its environment, and with
+// what variables stand for there.
+func runTests(tests []testDecl, environment, of string, in func(string) (*Policy, []testDecl)) Report {
 	r := Report{Ran: len(tests)}
 	for i := range tests {
-		c := trial{policy: in(tests[i].env.text), test: &tests[i], path: of + strconv.Itoa(i)}
+		policy, there := in(cmp.Or(tests[i].env.text, environment))
+		c := trial{policy: policy, test: &there[i], path: of + strconv.Itoa(i)}
 		c.run()
 		r.Failures = append(r.Failures, c.failures...)
 	}

@@ -55,7 +55,7 @@ func load(file string, text []byte, o Options, previous *Policy, m mode) (*Polic
 	l := &loader{mode: m, environment: cmp.Or(o.Environment, defaultEnvironment), expressions: newExpressions(), old: previous}
 	l.reader = &reader{file: file, options: o, base: src, seen: make(map[string]bool), trees: make(map[*record]parsed)}
 	if previous != nil {
-		l.reader.previous = previous.records
+		l.previous = previous.records
 	}
 	l.root = l.reader.root(text)
 	var clients []*record
@@ -141,7 +141,7 @@ func (l *loader) baseKey() string {
 
 func (l *loader) loadBase(src *source) error {
 	key := l.baseKey()
-	if l.old != nil && l.old.base.key == key {
+	if l.old != nil && l.old.key == key {
 		l.base = l.old.base
 		return nil
 	}
@@ -217,23 +217,23 @@ func everywhere(src *source, b *base, read func(*source, string) bool) {
 }
 
 // needs reports whether anything in the base differs in another environment.
-func (b *base) needs(env string) bool { return b.decls[env] != b.decls[b.environment] }
+func (p *base) needs(env string) bool { return p.decls[env] != p.decls[p.environment] }
 
-func (b *base) sibling(env string, c *checker) *base {
+func (p *base) sibling(env string, c *checker) *base {
 	s := &base{
-		key: b.key + env, environment: env, variables: b.variables, configured: b.configured,
-		checker: c, decls: b.decls, testsIn: env,
+		key: p.key + env, environment: env, variables: p.variables, configured: p.configured,
+		checker: c, decls: p.decls, testsIn: env,
 	}
-	s.compile(b.decls[env])
+	s.compile(p.decls[env])
 	return s
 }
 
 // in is the base compiled for an environment.
-func (b *base) in(env string) *base {
-	if s := b.siblings[env]; s != nil {
+func (p *base) in(env string) *base {
+	if s := p.siblings[env]; s != nil {
 		return s
 	}
-	return b
+	return p
 }
 
 // decodeBase reads what the files of the base declare in one environment, and

@@ -87,8 +87,7 @@ func (at pos) from(other pos) string {
 	return fmt.Sprintf("in %s, line %d,", at.file(), at.line)
 }
 
-// source is a text with the problems that reading finds. Files that are read
-// together share the problems.
+// source is a text with the problems that reading finds.
 type source struct {
 	*text
 	*faults
@@ -115,11 +114,6 @@ type placed struct {
 
 func newSource(file, content string) *source {
 	return &source{&text{file: file, lines: strings.Split(content, "\n")}, &faults{}}
-}
-
-// also is a source of another file that shares the problems.
-func (s *source) also(file, content string, order int) *source {
-	return &source{&text{file: file, lines: strings.Split(content, "\n"), order: order}, s.faults}
 }
 
 // at is a place in the text.
