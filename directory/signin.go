@@ -125,7 +125,7 @@ func (d *Directory) foreign(conn Connection, email string) bool {
 	return ok && taken && owner != conn.Organization
 }
 
-// emailDomain gives the domain in lower case and without a final dot, and
+// emailDomain gives the domain in lower case and without final dots, and
 // false for what is not one plain address.
 func emailDomain(email string) (string, bool) {
 	local, domain, ok := strings.Cut(email, "@")
@@ -136,7 +136,7 @@ func emailDomain(email string) (string, bool) {
 	return domain, true
 }
 
-func canonicalDomain(domain string) string { return strings.ToLower(strings.TrimSuffix(domain, ".")) }
+func canonicalDomain(domain string) string { return strings.ToLower(strings.TrimRight(domain, ".")) }
 
 var errForeign = fault.New(fault.Forbidden, "the e-mail address that your identity provider sent belongs to another organization")
 

@@ -146,6 +146,7 @@ func TestEMailIsDataAndNeverALink(t *testing.T) {
 			{email: "ada@beta.example", refused: true},
 			{email: "ada@BETA.example", refused: true},
 			{email: "ada@beta.example.", refused: true},
+			{email: "ada@beta.example..", refused: true},
 		} {
 			a := says("bo")
 			a.Email = tc.email

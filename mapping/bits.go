@@ -12,6 +12,7 @@ type bitset []uint64
 func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
 
 func (b bitset) set(i int)      { b[i>>6] |= 1 << (i & 63) }
+func (b bitset) clear(i int)    { b[i>>6] &^= 1 << (i & 63) }
 func (b bitset) has(i int) bool { return b[i>>6]&(1<<(i&63)) != 0 }
 
 func (b bitset) add(o bitset) {
@@ -39,6 +40,21 @@ func (b bitset) meets(o bitset) bool {
 		}
 	}
 	return false
+}
+
+func (b bitset) setAll(numbers []int32) {
+	for _, i := range numbers {
+		b.set(int(i))
+	}
+}
+
+// common counts the members that both sets have.
+func (b bitset) common(o bitset) int {
+	n := 0
+	for i, w := range o {
+		n += bits.OnesCount64(b[i] & w)
+	}
+	return n
 }
 
 func (b bitset) empty() bool {

@@ -12,30 +12,39 @@ const gateTask = "gate."
 
 // compile numbers everything in alphabetical order and builds the indexes. It
 // trusts the checker: every name is known and no role inherits itself.
-func compile(f *file, src *source) *Policy {
-	p := &Policy{file: src.file, src: src, defaults: f.defaults, tests: f.tests}
-	roleNumber := p.compileRoles(f.roles)
-	groupNumber := p.compileGroups(f)
-	p.compileRules(f.rules, roleNumber, groupNumber)
-	p.connections = make(map[string]*connection, len(f.connections))
+func (p *base) compile(f *file) {
+	p.defaults, p.tests = f.defaults, f.tests
+	p.compileRoles(f.roles)
+	p.compileAttributes(f.attributes)
+	p.compilePart(&p.part, f, 0)
+	p.compileConstraints(f.constraints)
+	p.homes = make(map[string]*connection, len(f.connections))
+	p.ceilings = make(map[string][]name, len(f.connections))
 	for _, d := range f.connections {
-		p.connections[d.id.text] = p.compileConnection(d, roleNumber)
+		p.ceilings[d.id.text] = d.roles
+		p.homes[d.id.text] = p.compileConnection(d)
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
 		idx := &p.everywhere
 		if r.connection.text != "*" {
-			idx = &p.connections[r.connection.text].index
+			idx = &p.homes[r.connection.text].index
 		}
 		idx.add(r, int32(i))
 	}
-	p.scratch.New = func() any { return p.newScratch() }
-	return p
 }
 
-func (p *Policy) compileRoles(decls []roleDecl) map[string]int {
+// compilePart compiles rules and permission groups. Groups are numbered from
+// first; those below it are the base's.
+func (p *base) compilePart(to *part, f *file, first int) {
+	p.compileGroups(to, f.groups, first)
+	p.compileRules(to, f.rules)
+}
+
+func (p *base) compileRoles(decls []roleDecl) {
 	decls = slices.SortedFunc(slices.Values(decls), func(a, b roleDecl) int { return cmp.Compare(a.name.text, b.name.text) })
 	number := make(map[string]int, len(decls))
+	p.roleNumber = number
 	tasks := make(map[string]bool)
 	for i, d := range decls {
 		number[d.name.text] = i
@@ -55,16 +64,24 @@ func (p *Policy) compileRoles(decls []roleDecl) map[string]int {
 	p.roles = make([]role, len(decls))
 	for i, d := range decls {
 		r := &p.roles[i]
-		r.decl = Role{Name: d.name.text, Tasks: distinct(d.tasks), Inherits: distinct(d.inherits), Privileged: d.privileged}
+		r.at = d.name.at
+		r.decl = Role{
+			Name: d.name.text, Tasks: distinct(d.tasks), Inherits: distinct(d.inherits), Privileged: d.privileged,
+			AssignableBy: distinct(d.assignableBy), Organization: d.organization,
+		}
 		for _, t := range r.decl.Tasks {
 			r.tasks = append(r.tasks, taskNumber[t])
 		}
 	}
-	p.reach = newBitset(len(decls))
-	privileged := newBitset(len(decls))
+	p.reach, p.local = newBitset(len(decls)), newBitset(len(decls))
+	privileged, local := newBitset(len(decls)), newBitset(len(decls))
 	for i := range p.roles {
 		p.inherit(i, number)
-		if p.roles[i].decl.Privileged {
+		switch {
+		case !p.roles[i].decl.Privileged:
+		case p.roles[i].decl.Organization:
+			local.set(i)
+		default:
 			privileged.set(i)
 		}
 	}
@@ -72,12 +89,14 @@ func (p *Policy) compileRoles(decls []roleDecl) map[string]int {
 		if p.roles[i].closure.meets(privileged) {
 			p.reach.set(i)
 		}
+		if p.roles[i].closure.meets(local) {
+			p.local.set(i)
+		}
 	}
-	return number
 }
 
 // inherit computes what role i inherits, directly and through others.
-func (p *Policy) inherit(i int, number map[string]int) bitset {
+func (p *base) inherit(i int, number map[string]int) bitset {
 	r := &p.roles[i]
 	if r.closure != nil {
 		return r.closure
@@ -90,31 +109,39 @@ func (p *Policy) inherit(i int, number map[string]int) bitset {
 	return r.closure
 }
 
-func (p *Policy) compileGroups(f *file) map[string]int {
-	for _, a := range f.attributes {
-		c := Attribute{Name: a.name.text, MissingNone: a.none}
-		if a.pattern != nil {
-			c.Pattern = strings.TrimSuffix(strings.TrimPrefix(a.pattern.String(), `\A(?:`), `)\z`)
-		}
-		p.attributes = append(p.attributes, c)
+func (p *base) compileAttributes(decls []attributeDecl) {
+	p.patterns = make(map[string]attributeDecl, len(decls))
+	for _, a := range decls {
+		p.attributes = append(p.attributes, Attribute{Name: a.name.text, MissingNone: a.none, Pattern: a.written()})
+		p.patterns[a.name.text] = a
 	}
 	slices.SortFunc(p.attributes, func(a, b Attribute) int { return cmp.Compare(a.Name, b.Name) })
-	decls := slices.SortedFunc(slices.Values(f.groups), func(a, b groupDecl) int { return cmp.Compare(a.name.text, b.name.text) })
-	number := make(map[string]int, len(decls))
+}
+
+func (p *base) compileGroups(to *part, decls []groupDecl, first int) {
+	decls = slices.SortedFunc(slices.Values(decls), func(a, b groupDecl) int { return cmp.Compare(a.name.text, b.name.text) })
+	to.groupNumber = make(map[string]int, len(decls))
 	for i, d := range decls {
-		number[d.name.text] = i
-		g := permissionGroup{name: d.name.text, unrestricted: d.unrestricted}
-		if !g.unrestricted {
-			g.where = whereOf(d.where)
-			for _, a := range p.attributes {
-				if _, mentioned := g.where[a.Name]; a.MissingNone && !mentioned {
-					g.where[a.Name] = Constraint{}
-				}
-			}
+		to.groupNumber[d.name.text] = first + i
+		g := permissionGroup{name: d.name.text, at: d.name.at, unrestricted: d.unrestricted, params: texts(d.params), limits: d.where}
+		if !g.unrestricted && len(g.params) == 0 {
+			g.narrow = whereOf(d.where)
+			g.where = p.whole(g.narrow)
 		}
-		p.groups = append(p.groups, g)
+		to.groups = append(to.groups, g)
 	}
-	return number
+}
+
+// whole adds what a permission group leaves out and the catalogue wants
+// mentioned.
+func (p *base) whole(narrow Where) Where {
+	w := maps.Clone(narrow)
+	for _, a := range p.attributes {
+		if _, mentioned := w[a.Name]; a.MissingNone && !mentioned {
+			w[a.Name] = Constraint{}
+		}
+	}
+	return w
 }
 
 func whereOf(limits []limit) Where {
@@ -135,51 +162,128 @@ func sortedSet(s []string) []string {
 
 func distinct(names []name) []string { return sortedSet(texts(names)) }
 
-func (p *Policy) compileRules(decls []ruleDecl, roleNumber, groupNumber map[string]int) {
+func (p *base) compileRules(to *part, decls []ruleDecl) {
 	decls = slices.SortedFunc(slices.Values(decls), func(a, b ruleDecl) int { return cmp.Compare(a.id.text, b.id.text) })
-	p.rules = make([]rule, len(decls))
+	to.rules = make([]rule, len(decls))
 	for i, d := range decls {
-		r := &p.rules[i]
+		r := &to.rules[i]
 		r.ruleDecl = d
-		for _, g := range distinct(d.permission) {
-			r.permission = append(r.permission, groupNumber[g])
-		}
+		r.residual = d.valid.set() || len(d.claims) > 0 || d.when != nil || d.conditions() > 1
+		p.compileCalls(to, r)
 		names := distinct(d.roles)
 		switch d.effect {
 		case effectGrant:
 			for _, n := range names {
-				r.grants = append(r.grants, roleNumber[n])
+				r.grants = append(r.grants, p.roleNumber[n])
 			}
 		case effectDenyRoles:
 			r.denied = newBitset(len(p.roles))
 			for _, n := range names {
-				r.denied.set(roleNumber[n])
+				r.denied.set(p.roleNumber[n])
 			}
-		case effectDenyLogin:
+		case effectDenyLogin, effectRestrict:
 		}
 	}
 }
 
-func (p *Policy) compileConnection(d connectionDecl, roleNumber map[string]int) *connection {
-	c := &connection{id: d.id.text, unrestricted: d.unrestricted, roles: newBitset(len(p.roles))}
+// conditions counts the kinds of conditions that an index can find.
+func (d *ruleDecl) conditions() int {
+	n := 0
+	for _, length := range [...]int{len(d.groups), len(d.appRoles), len(d.domains), len(d.userTypes)} {
+		if length > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// compileCalls looks up the permission groups of a rule and fills in the
+// parameters that are the same for everybody.
+func (p *base) compileCalls(to *part, r *rule) {
+	for _, d := range r.ruleDecl.permission {
+		number, ok := to.groupNumber[d.group.text]
+		if !ok {
+			number = p.groupNumber[d.group.text]
+		}
+		if !d.given {
+			if !slices.Contains(r.permission, number) {
+				r.permission = append(r.permission, number)
+			}
+			continue
+		}
+		c := call{group: number}
+		for _, a := range d.args {
+			c.args = append(c.args, argument{a.param.text, segments(a.value.text)})
+			c.captures = c.captures || len(holes(a.value.text)) > 0
+		}
+		slices.SortFunc(c.args, func(a, b argument) int { return cmp.Compare(a.param, b.param) })
+		r.calls = append(r.calls, c)
+	}
+	slices.Sort(r.permission)
+}
+
+func (p *base) compileConstraints(decls []constraintDecl) {
+	decls = slices.SortedFunc(slices.Values(decls), func(a, b constraintDecl) int { return cmp.Compare(a.id.text, b.id.text) })
+	for _, d := range decls {
+		if d.role.text != "" {
+			p.caps = append(p.caps, Cap{ID: d.id.text, Role: d.role.text, MaxUsers: d.maxUsers})
+			continue
+		}
+		c := constraint{id: d.id.text, at: d.id.at, exclusive: newBitset(len(p.roles)), violation: d.violation}
+		for _, n := range d.exclusive {
+			c.exclusive.set(p.roleNumber[n.text])
+		}
+		p.constraints = append(p.constraints, c)
+	}
+}
+
+func (p *base) compileConnection(d connectionDecl) *connection {
+	c := &connection{id: d.id.text, at: d.id.at, unrestricted: d.unrestricted, roles: newBitset(len(p.roles)), listed: newBitset(len(p.roles))}
 	for _, n := range d.roles {
-		c.roles.add(p.roles[roleNumber[n.text]].closure)
+		i := p.roleNumber[n.text]
+		c.roles.add(p.roles[i].closure)
+		if p.roles[i].decl.Organization {
+			c.listed.set(i)
+		}
 	}
 	c.roles.remove(p.reach)
+	for i := range c.roles.all() {
+		// Privileged within their own organization: by name alone, and only
+		// what such a role inherits by name, too.
+		if p.local.has(i) && !c.covers(p, i) {
+			c.roles.clear(i)
+		}
+	}
 	if len(d.where) > 0 {
 		c.allOf = []Where{whereOf(d.where)}
 	}
 	return c
 }
 
-// index finds the rules that a group makes match, without looking at the
-// others. Rules are numbered as in Policy.rules.
+// covers reports whether the ceiling names every privileged role that a role
+// is or inherits.
+func (c *connection) covers(p *base, role int) bool {
+	for i := range p.roles[role].closure.all() {
+		if p.roles[i].decl.Privileged && !c.listed.has(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// index finds the rules that a group, an application role, a domain or a type
+// of user makes match, without looking at the others. A rule hangs on one of
+// its conditions; what else it asks for is looked at when it is found.
 type index struct {
-	always   []int32 // rules without a condition on groups
+	always   []int32 // rules that hang on nothing
 	asserted groupIndex
 	pushed   groupIndex
-	// onAsserted holds the deny rules that test asserted groups: when those
-	// are incomplete and the file says proceed, they count as matched.
+	appRoles map[string][]int32
+	domains  map[string][]int32 // in lower case
+	types    map[string][]int32
+	// onAsserted holds the deny and restrict rules that test asserted groups:
+	// when those are incomplete and the file says proceed, they count as
+	// matched.
 	onAsserted []int32
 }
 
@@ -200,10 +304,29 @@ func (b *bytes256) set(c byte)      { b[c>>6] |= 1 << (c & 63) }
 func (b *bytes256) has(c byte) bool { return b[c>>6]&(1<<(c&63)) != 0 }
 
 func (x *index) add(r *rule, number int32) {
-	if len(r.groups) == 0 {
-		x.always = append(x.always, number)
-		return
+	hang := func(on *map[string][]int32, texts []name) {
+		if *on == nil {
+			*on = make(map[string][]int32)
+		}
+		for _, t := range texts {
+			(*on)[t.text] = append((*on)[t.text], number)
+		}
 	}
+	switch {
+	case len(r.groups) > 0:
+		x.addGroups(r, number)
+	case len(r.appRoles) > 0:
+		hang(&x.appRoles, r.appRoles)
+	case len(r.domains) > 0:
+		hang(&x.domains, r.domains)
+	case len(r.userTypes) > 0:
+		hang(&x.types, r.userTypes)
+	default:
+		x.always = append(x.always, number)
+	}
+}
+
+func (x *index) addGroups(r *rule, number int32) {
 	onAsserted := false
 	for _, s := range r.groups {
 		g := &x.asserted
@@ -221,6 +344,8 @@ func (x *index) add(r *rule, number int32) {
 
 func (g *groupIndex) add(s selector, number int32) {
 	switch {
+	case s.re != nil:
+		g.globs.addRegexp(s.re, number)
 	case s.glob():
 		g.globs.add(s.text, number)
 	case s.kind != byName && isGUID(s.text):

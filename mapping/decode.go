@@ -13,13 +13,17 @@ import (
 // decoder turns nodes into declarations. Every method takes the path of the
 // value ("rules[3].match") for its messages, notes problems and carries on,
 // so that one reading finds them all.
-type decoder struct{ *source }
+type decoder struct {
+	*source
+	variables []string     // names of the variables, for messages
+	holes     bool         // ${…} may stand in strings here; the caller looks at it
+	programs  *expressions // compiled CEL
+	fragment  *name        // the connection of the fragment that is read; nil outside of one
+}
 
-// keys says what a mapping may hold: how each key is read, and which keys
-// belong to a later version of the language.
+// keys says what a mapping may hold and how each key is read.
 type keys struct {
 	known map[string]func(*node)
-	later map[string]string
 	// required keys, in the order in which their absence is reported
 	required []string
 	// hints say what was expected where a required key is missing
@@ -60,10 +64,6 @@ func (d decoder) mapping(n *node, path string, k keys) bool {
 
 // unknownKey notes a problem and gives the key that was probably meant.
 func (d decoder) unknownKey(key name, path string, k keys) string {
-	if what, ok := k.later[key.text]; ok {
-		d.fail(key.at, "%s is not understood by this version: %s", join(path, key.text), what)
-		return ""
-	}
 	names := k.names()
 	meant, hint := d.suggest(key.text, names)
 	if meant == "" {
@@ -122,14 +122,19 @@ func (d decoder) text(n *node, path string) (name, bool) {
 		d.fail(n.at, "%s is empty; want a string", path)
 		return name{}, false
 	}
-	return name{n.text, n.at}, true
+	if !d.noHoles(n, path) {
+		return name{}, false
+	}
+	return name{n.text, n.at, n.raw}, true
 }
 
 // label reads a string that may be empty and means nothing to the machine.
 func (d decoder) label(n *node, path string) string {
 	if n.kind != kindString && n.kind != kindNull {
 		d.fail(n.at, "%s is %s; want a string", path, n.kind)
+		return ""
 	}
+	d.noHoles(n, path)
 	return n.text
 }
 

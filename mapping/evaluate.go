@@ -1,15 +1,34 @@
 package mapping
 
-import "time"
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+var errIncomplete = errors.New("groups are incomplete")
 
 // Evaluate computes the access of a person at a time. It never fails: where
 // something is missing, the answer is less access. The constraints in the
 // result are shared with the policy; callers only read them.
 func (p *Policy) Evaluate(f *Facts, at time.Time) Access {
+	var a Access
+	p.EvaluateInto(&a, f, at)
+	return a
+}
+
+// EvaluateInto is [Policy.Evaluate] for whoever evaluates many people one
+// after another: it puts the answer into the slices that a has, so that lists
+// may be empty where Evaluate gives nil, and allocates nothing once they are
+// long enough, unless a rule that matches takes a parameter from the name of a
+// group or has an expression. Evaluations at the same time need an Access
+// each.
+func (p *Policy) EvaluateInto(a *Access, f *Facts, at time.Time) {
 	s := p.borrow()
-	defer p.giveBack(s)
 	p.run(s, f, at)
-	return p.access(s)
+	p.access(s, a)
+	p.giveBack(s)
 }
 
 // verdict is how an evaluation ended.
@@ -18,8 +37,10 @@ type verdict int
 const (
 	allowed verdict = iota
 	unknownConnection
+	closedConnection
 	groupsIncomplete
 	deniedByRule
+	deniedByConstraint
 	nothingMatched
 	nothingBelowCeiling
 )
@@ -28,24 +49,35 @@ const (
 type scratch struct {
 	connection *connection
 	verdict    verdict
-	refusedBy  int // rule, when deniedByRule
+	refusedBy  int // rule or constraint
 	proceeded  bool
+	until      time.Time
 
 	rules   bitset // that matched
 	granted bitset // roles that rules named
 	denied  bitset // roles that rules took away
 	roles   bitset // what is left, inherited ones included
+	apart   bitset // roles that constraints took away
 	before  bitset // roles before the ceiling
 	groups  bitset // permission groups
 	over    bitset // permission groups that the ceiling took away
+	narrow  bitset // permission groups without parameters that restrict
 	tasks   bitset
+
+	violated  []int      // constraints
+	instances []instance // granted permission groups with parameters
+	narrows   []instance // those that restrict
+	dropped   []dropped
+	order     []int
+	facts     celFacts
 }
 
 func (p *Policy) newScratch() *scratch {
+	roles := func() bitset { return newBitset(len(p.roles)) }
+	groups := func() bitset { return newBitset(p.manyGroups) }
 	return &scratch{
-		rules: newBitset(len(p.rules)), granted: newBitset(len(p.roles)), denied: newBitset(len(p.roles)),
-		roles: newBitset(len(p.roles)), before: newBitset(len(p.roles)),
-		groups: newBitset(len(p.groups)), over: newBitset(len(p.groups)), tasks: newBitset(len(p.tasks)),
+		rules: newBitset(p.manyRules), granted: roles(), denied: roles(), roles: roles(), apart: roles(), before: roles(),
+		groups: groups(), over: groups(), narrow: groups(), tasks: newBitset(len(p.tasks)),
 	}
 }
 
@@ -54,51 +86,70 @@ func (p *Policy) borrow() *scratch {
 	if !ok {
 		return p.newScratch()
 	}
-	for _, b := range []bitset{s.rules, s.granted, s.denied, s.roles, s.before, s.groups, s.over, s.tasks} {
+	for _, b := range [...]bitset{s.rules, s.granted, s.denied, s.roles, s.apart, s.before, s.groups, s.over, s.narrow, s.tasks} {
 		clear(b)
 	}
-	s.connection, s.verdict, s.refusedBy, s.proceeded = nil, allowed, -1, false
+	s.connection, s.verdict, s.refusedBy, s.proceeded, s.until = nil, allowed, -1, false, time.Time{}
+	s.violated, s.order = s.violated[:0], s.order[:0]
 	return s
 }
 
-func (p *Policy) giveBack(s *scratch) { p.scratch.Put(s) }
+// giveBack lets go of what belongs to the person.
+func (p *Policy) giveBack(s *scratch) {
+	clear(s.instances)
+	clear(s.narrows)
+	clear(s.dropped)
+	s.instances, s.narrows, s.dropped, s.facts = s.instances[:0], s.narrows[:0], s.dropped[:0], celFacts{}
+	p.scratch.Put(s)
+}
 
 // run does the steps of an evaluation in their order: which rules match, what
-// they grant less what they deny, what the ceiling leaves, and whether that is
-// enough to come in.
-func (p *Policy) run(s *scratch, f *Facts, _ time.Time) {
+// they grant less what they deny, which roles exclude each other, what the
+// ceiling leaves, and whether that is enough to come in.
+func (p *Policy) run(s *scratch, f *Facts, at time.Time) {
 	s.connection = p.connections[f.Connection]
-	if s.connection == nil {
+	switch {
+	case s.connection == nil:
 		s.verdict = unknownConnection
 		return
-	}
-	if f.GroupsIncomplete && !p.canProceed(f) {
+	case s.connection.closed:
+		s.verdict = closedConnection
+		return
+	case f.GroupsIncomplete && !p.canProceed(f):
 		s.verdict = groupsIncomplete
 		return
 	}
 	p.match(s, f)
-	granting := p.collect(s)
+	p.residual(s, f, at)
+	granting := p.collect(s, f)
+	p.keepApart(s)
 	p.ceiling(s)
 	switch {
-	case s.verdict == deniedByRule:
+	case s.verdict == deniedByRule, s.verdict == deniedByConstraint:
 	case !granting:
 		s.verdict = nothingMatched
 	case !s.connection.unrestricted && s.groups.empty() && !p.reachable(s):
 		s.verdict = nothingBelowCeiling
 	}
+	p.collectTasks(s)
+}
+
+// collectTasks adds up the tasks of the roles. The gate's own are beyond a
+// ceiling, but those of a role for one's own organization that it lists.
+func (p *Policy) collectTasks(s *scratch) {
 	for r := range s.roles.all() {
+		within := s.connection.unrestricted || s.connection.listed.has(r)
 		for _, t := range p.roles[r].tasks {
-			s.tasks.set(t)
+			if within || !p.gate.has(t) {
+				s.tasks.set(t)
+			}
 		}
-	}
-	if !s.connection.unrestricted {
-		s.tasks.remove(p.gate)
 	}
 }
 
 // canProceed reports whether the file lets somebody in whose groups the
 // identity provider did not send in full.
-func (p *Policy) canProceed(f *Facts) bool {
+func (p *base) canProceed(f *Facts) bool {
 	switch p.defaults.incomplete {
 	case incompleteProceed:
 		return true
@@ -110,48 +161,55 @@ func (p *Policy) canProceed(f *Facts) bool {
 }
 
 func (p *Policy) match(s *scratch, f *Facts) {
-	for _, x := range [2]*index{&s.connection.index, &p.everywhere} {
-		for _, r := range x.always {
-			s.rules.set(int(r))
+	p.matchIndex(s, &s.connection.index, f)
+	p.matchIndex(s, &p.everywhere, f)
+	if s.connection.fragment != nil {
+		p.matchIndex(s, &s.connection.fragment.index, f)
+	}
+}
+
+func (p *Policy) matchIndex(s *scratch, x *index, f *Facts) {
+	for _, r := range x.always {
+		s.rules.set(int(r))
+	}
+	for _, g := range f.Groups {
+		x.asserted.match(g, s.rules)
+	}
+	for i := range f.Pushed {
+		g := &f.Pushed[i]
+		if g.Name != "" {
+			x.pushed.match(g.Name, s.rules)
 		}
-		for _, g := range f.Groups {
-			x.asserted.match(g, s.rules)
+		if g.ExternalID != "" && g.ExternalID != g.Name {
+			x.pushed.match(g.ExternalID, s.rules)
 		}
-		for i := range f.Pushed {
-			g := &f.Pushed[i]
-			if g.Name != "" {
-				x.pushed.match(g.Name, s.rules)
-			}
-			if g.ExternalID != "" && g.ExternalID != g.Name {
-				x.pushed.match(g.ExternalID, s.rules)
-			}
+	}
+	if len(x.appRoles) > 0 {
+		for _, role := range f.AppRoles {
+			s.rules.setAll(x.appRoles[role])
 		}
-		if !f.GroupsIncomplete {
-			continue
-		}
-		switch p.defaults.incomplete {
-		case incompleteLastKnown:
-			// What was asserted now is certain as well: a new group may be
-			// the one that a deny waits for.
-			for _, g := range f.LastKnownGroups {
-				x.asserted.match(g, s.rules)
-			}
-		case incompleteProceed:
-			s.proceeded = true
-			for _, r := range x.onAsserted {
-				s.rules.set(int(r))
-			}
-		case incompleteDeny:
-		}
+	}
+	if len(x.domains) > 0 && f.EmailVerified {
+		s.rules.setAll(x.domains[domainOf(f.Email)])
+	}
+	if len(x.types) > 0 {
+		s.rules.setAll(x.types[f.UserType])
+	}
+	for _, g := range p.lastKnown(f) {
+		x.asserted.match(g, s.rules)
+	}
+	if f.GroupsIncomplete && p.defaults.incomplete == incompleteProceed {
+		s.proceeded = true
+		s.rules.setAll(x.onAsserted)
 	}
 }
 
 // collect adds up what the matched rules grant, less what they deny, and
 // reports whether any of them grants.
-func (p *Policy) collect(s *scratch) bool {
+func (p *Policy) collect(s *scratch, f *Facts) bool {
 	granting := false
 	for i := range s.rules.all() {
-		r := &p.rules[i]
+		r := p.rule(s.connection, i)
 		switch r.effect {
 		case effectGrant:
 			granting = true
@@ -161,14 +219,21 @@ func (p *Policy) collect(s *scratch) bool {
 			for _, g := range r.permission {
 				s.groups.set(g)
 			}
+			p.call(s, f, r)
+		case effectRestrict:
+			for _, g := range r.permission {
+				s.narrow.set(g)
+			}
+			p.call(s, f, r)
 		case effectDenyRoles:
 			s.denied.add(r.denied)
 		case effectDenyLogin:
-			if s.verdict != deniedByRule || p.rules[s.refusedBy].reason == "" && r.reason != "" {
+			if s.verdict != deniedByRule || p.tellsMore(s, r) {
 				s.verdict, s.refusedBy = deniedByRule, i
 			}
 		}
 	}
+	s.sortInstances(p)
 	for n := range s.granted.all() {
 		// A denied role takes every role that inherits it along.
 		if closure := p.roles[n].closure; !closure.meets(s.denied) {
@@ -176,6 +241,47 @@ func (p *Policy) collect(s *scratch) bool {
 		}
 	}
 	return granting
+}
+
+// tellsMore reports whether a deny is the better one to name: it gives a
+// reason where the one so far does not. Among equals the first in
+// alphabetical order is named.
+func (p *Policy) tellsMore(s *scratch, r *rule) bool {
+	last := p.rule(s.connection, s.refusedBy)
+	if (r.reason != "") != (last.reason != "") {
+		return r.reason != ""
+	}
+	return r.id.text < last.id.text
+}
+
+// keepApart takes away roles that exclude each other. All constraints look at
+// the same roles, so that their order does not matter.
+func (p *Policy) keepApart(s *scratch) {
+	for i := range p.constraints {
+		c := &p.constraints[i]
+		if s.roles.common(c.exclusive) < 2 {
+			continue
+		}
+		s.violated = append(s.violated, i)
+		switch c.violation {
+		case violationDropAll:
+			s.apart.add(c.exclusive)
+		case violationDenyLogin:
+			if s.verdict == allowed {
+				s.verdict, s.refusedBy = deniedByConstraint, i
+			}
+		case violationWarn:
+		}
+	}
+	if s.apart.empty() {
+		return
+	}
+	clear(s.roles)
+	for n := range s.granted.all() {
+		if closure := p.roles[n].closure; !closure.meets(s.denied) && !closure.meets(s.apart) {
+			s.roles.add(closure)
+		}
+	}
 }
 
 // ceiling takes away what the connection cannot give.
@@ -186,7 +292,7 @@ func (p *Policy) ceiling(s *scratch) {
 	copy(s.before, s.roles)
 	s.roles.keep(s.connection.roles)
 	for g := range s.groups.all() {
-		if p.groups[g].unrestricted {
+		if p.group(s.connection, g).unrestricted {
 			s.over.set(g)
 		}
 	}
@@ -205,35 +311,87 @@ func (p *Policy) reachable(s *scratch) bool {
 	return false
 }
 
-func (p *Policy) access(s *scratch) Access {
-	a := Access{Rules: names(s.rules, func(i int) string { return p.rules[i].id.text })}
+// inOrder gives the rules, or the permission groups, of a set by name: numbers
+// are in that order but for a fragment's.
+func (p *Policy) inOrder(s *scratch, b bitset, groups bool) []int {
+	s.order = s.order[:0]
+	for i := range b.all() {
+		s.order = append(s.order, i)
+	}
+	if s.connection == nil || s.connection.fragment == nil {
+		return s.order
+	}
+	slices.SortFunc(s.order, func(a, b int) int {
+		if groups {
+			return strings.Compare(p.group(s.connection, a).name, p.group(s.connection, b).name)
+		}
+		return strings.Compare(p.rule(s.connection, a).id.text, p.rule(s.connection, b).id.text)
+	})
+	return s.order
+}
+
+func (p *Policy) access(s *scratch, a *Access) {
+	a.Login, a.Until = false, s.until
+	a.Rules, a.Roles, a.Tasks = a.Rules[:0], a.Roles[:0], a.Tasks[:0]
+	a.PermissionGroups, a.Violations = a.PermissionGroups[:0], a.Violations[:0]
+	a.Permissions.Unrestricted, a.Permissions.AnyOf, a.Permissions.AllOf = false, a.Permissions.AnyOf[:0], a.Permissions.AllOf[:0]
+	a.Rules = slices.Grow(a.Rules, s.rules.count())
+	for _, i := range p.inOrder(s, s.rules, false) {
+		a.Rules = append(a.Rules, p.rule(s.connection, i).id.text)
+	}
+	for _, i := range s.violated {
+		a.Violations = append(a.Violations, p.constraints[i].id)
+	}
 	switch a.Reason = p.reason(s); {
 	case a.Reason != "":
-		return a
+		return
 	case s.verdict != allowed:
 		a.Login = true // noMatch: no-access
-		return a
+		return
 	}
 	a.Login = true
-	a.Roles = names(s.roles, func(i int) string { return p.roles[i].decl.Name })
-	a.Tasks = names(s.tasks, func(i int) string { return p.tasks[i] })
-	a.PermissionGroups = names(s.groups, func(i int) string { return p.groups[i].name })
-	if len(a.PermissionGroups) == 0 {
-		return a // no permission group means no data
+	a.Roles, a.Tasks = slices.Grow(a.Roles, s.roles.count()), slices.Grow(a.Tasks, s.tasks.count())
+	for i := range s.roles.all() {
+		a.Roles = append(a.Roles, p.roles[i].decl.Name)
 	}
-	for g := range s.groups.all() {
+	for i := range s.tasks.all() {
+		a.Tasks = append(a.Tasks, p.tasks[i])
+	}
+	p.permissions(s, a)
+}
+
+// permissions says which rows the permission groups show. Without any there
+// is no data, and nothing to restrict.
+func (p *Policy) permissions(s *scratch, a *Access) {
+	n := s.groups.count()
+	a.PermissionGroups = slices.Grow(a.PermissionGroups, n)
+	a.Permissions.AnyOf = slices.Grow(a.Permissions.AnyOf, n+len(s.instances))
+	for _, i := range p.inOrder(s, s.groups, true) {
+		g := p.group(s.connection, i)
+		a.PermissionGroups = append(a.PermissionGroups, g.name)
 		switch {
-		case p.groups[g].unrestricted:
+		case g.unrestricted:
 			a.Permissions.Unrestricted = true
+		case len(g.params) == 0:
+			a.Permissions.AnyOf = append(a.Permissions.AnyOf, g.where)
 		default:
-			if a.Permissions.AnyOf == nil {
-				a.Permissions.AnyOf = make([]Where, 0, len(a.PermissionGroups))
+			for j := range s.instances {
+				if s.instances[j].group == i {
+					a.Permissions.AnyOf = append(a.Permissions.AnyOf, s.instances[j].where)
+				}
 			}
-			a.Permissions.AnyOf = append(a.Permissions.AnyOf, p.groups[g].where)
 		}
 	}
-	a.Permissions.AllOf = s.connection.allOf
-	return a
+	if len(a.PermissionGroups) == 0 {
+		return
+	}
+	a.Permissions.AllOf = append(a.Permissions.AllOf, s.connection.allOf...)
+	for _, i := range p.inOrder(s, s.narrow, true) {
+		a.Permissions.AllOf = append(a.Permissions.AllOf, p.group(s.connection, i).narrow)
+	}
+	for j := range s.narrows {
+		a.Permissions.AllOf = append(a.Permissions.AllOf, s.narrows[j].where)
+	}
 }
 
 // reason says why somebody may not come in, and nothing when they may.
@@ -241,13 +399,17 @@ func (p *Policy) reason(s *scratch) string {
 	switch s.verdict {
 	case unknownConnection:
 		return "the mapping file gives nothing to this connection"
+	case closedConnection:
+		return "the mapping of this connection has a mistake, and nobody can come in through it until that is mended"
 	case groupsIncomplete:
 		return "your identity provider did not send all of your groups"
 	case deniedByRule:
-		if r := p.rules[s.refusedBy].reason; r != "" {
+		if r := p.rule(s.connection, s.refusedBy).reason; r != "" {
 			return r
 		}
 		return "access is denied"
+	case deniedByConstraint:
+		return "your groups give roles that nobody may hold together"
 	case nothingMatched:
 		if !p.defaults.noAccess {
 			return "none of your groups gives access"

@@ -75,6 +75,7 @@ func ExamplePolicy_Explain() {
 	//
 	// near misses
 	//   authors (mapping.yaml:14) asserted group "SG-Authors" is what the rule asks for, but on connection "staff"; they come through "client"
+	//       it would take a rule for connection "client" that asks for the same group
 }
 
 func ExamplePermissions_MarshalJSON() {

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,14 +45,15 @@ func (p *Policy) Explain(f *Facts, at time.Time) Explanation {
 	defer p.giveBack(s)
 	p.run(s, f, at)
 	e := Explanation{
-		File: p.file, Connection: f.Connection, At: at, Access: p.access(s),
+		File: p.file, Connection: f.Connection, At: at,
 		Person: firstOf(f.UserName, f.Email, f.Subject, f.Name), Verdict: p.verdictInWords(s),
 	}
-	for i := range p.rules {
-		t := p.trace(&p.rules[i], f)
+	p.access(s, &e.Access)
+	for _, r := range p.rulesFor(s.connection) {
+		t := p.trace(r, f, at)
 		e.Rules = append(e.Rules, t)
 		if !t.Matched {
-			e.NearMisses = append(e.NearMisses, p.nearMisses(&p.rules[i], f)...)
+			e.NearMisses = append(e.NearMisses, p.nearMisses(r, f, at)...)
 		}
 	}
 	e.Removed = p.removed(s)
@@ -84,9 +86,14 @@ func (p *Policy) verdictInWords(s *scratch) string {
 			return "groups are incomplete, defaults.incompleteGroups is last-known, and no complete list was ever received"
 		}
 		return "groups are incomplete, and defaults.incompleteGroups is deny-login"
+	case closedConnection:
+		return "the fragment of the connection is broken, and no earlier one is known"
 	case deniedByRule:
-		r := p.rules[s.refusedBy]
-		return fmt.Sprintf("rule %s (line %d) denies login", r.id.text, r.at.line)
+		r := p.rule(s.connection, s.refusedBy)
+		return fmt.Sprintf("rule %s (%s) denies login", r.id.text, p.where(r.at))
+	case deniedByConstraint:
+		c := p.constraints[s.refusedBy]
+		return fmt.Sprintf("constraint %s (%s) denies login: roles that nobody may hold together", c.id, p.where(c.at))
 	case nothingMatched:
 		return "no rule that grants matched, and " + noMatch
 	case nothingBelowCeiling:
@@ -94,7 +101,7 @@ func (p *Policy) verdictInWords(s *scratch) string {
 	case allowed:
 	}
 	if s.proceeded {
-		return "groups are incomplete, and defaults.incompleteGroups is proceed: denies that test groups count as matched"
+		return "groups are incomplete, and defaults.incompleteGroups is proceed: rules that deny or restrict and test groups count as matched"
 	}
 	return "a rule grants access and none denies it"
 }
@@ -104,14 +111,20 @@ func (p *Policy) origins(s *scratch) (roles, tasks, groups []Origin) {
 	rolesBy := make(map[int][]string) // rules by the role that they name
 	groupsBy := make(map[int][]string)
 	for i := range s.rules.all() {
-		r := &p.rules[i]
+		r := p.rule(s.connection, i)
+		if r.effect != effectGrant {
+			continue
+		}
 		for _, n := range r.grants {
-			if !p.roles[n].closure.meets(s.denied) {
+			if !p.roles[n].closure.meets(s.denied) && !p.roles[n].closure.meets(s.apart) {
 				rolesBy[n] = append(rolesBy[n], r.id.text)
 			}
 		}
 		for _, g := range r.permission {
 			groupsBy[g] = append(groupsBy[g], r.id.text)
+		}
+		for _, c := range r.calls {
+			groupsBy[c.group] = append(groupsBy[c.group], r.id.text)
 		}
 	}
 	tasksBy := make(map[int]*Origin)
@@ -141,19 +154,35 @@ func (p *Policy) origins(s *scratch) (roles, tasks, groups []Origin) {
 		o.Rules = sortedSet(o.Rules)
 		tasks = append(tasks, *o)
 	}
-	for g := range s.groups.all() {
-		groups = append(groups, Origin{Name: p.groups[g].name, Rules: groupsBy[g]})
+	for _, g := range p.inOrder(s, s.groups, true) {
+		groups = append(groups, Origin{Name: p.group(s.connection, g).name, Rules: sortedSet(groupsBy[g])})
 	}
 	return roles, tasks, groups
 }
 
-// removed lists what a deny or the ceiling took away of what rules granted.
+// where names a place for people: the line, with the file when it is another
+// than the policy's.
+func (p *Policy) where(at pos) string {
+	if at.file() == p.file || at.in == nil {
+		return fmt.Sprintf("line %d", at.line)
+	}
+	return fmt.Sprintf("%s, line %d", at.file(), at.line)
+}
+
+// removed lists what a deny, a constraint or the ceiling took away of what
+// rules granted, and what could not be granted.
 func (p *Policy) removed(s *scratch) []Removal {
 	var out []Removal
 	for n := range s.granted.all() {
-		if p.roles[n].closure.meets(s.denied) {
+		switch closure := p.roles[n].closure; {
+		case closure.meets(s.denied):
 			out = append(out, Removal{"role", p.roles[n].decl.Name, p.denier(s, n)})
+		case closure.meets(s.apart):
+			out = append(out, Removal{"role", p.roles[n].decl.Name, p.parter(s, n)})
 		}
+	}
+	for _, d := range s.dropped {
+		out = append(out, p.droppedInWords(s, d))
 	}
 	if s.connection == nil || s.connection.unrestricted {
 		return out
@@ -162,7 +191,7 @@ func (p *Policy) removed(s *scratch) []Removal {
 		switch {
 		case s.roles.has(n):
 			for _, t := range p.roles[n].tasks {
-				if p.gate.has(t) {
+				if p.gate.has(t) && !s.tasks.has(t) {
 					out = append(out, Removal{"task", p.tasks[t], fmt.Sprintf("ceiling of connection %q: the gate's own tasks are out of reach", s.connection.id)})
 				}
 			}
@@ -173,7 +202,7 @@ func (p *Policy) removed(s *scratch) []Removal {
 		}
 	}
 	for g := range s.over.all() {
-		out = append(out, Removal{"permission group", p.groups[g].name, fmt.Sprintf("ceiling of connection %q: unrestricted data is out of reach", s.connection.id)})
+		out = append(out, Removal{"permission group", p.group(s.connection, g).name, fmt.Sprintf("ceiling of connection %q: unrestricted data is out of reach", s.connection.id)})
 	}
 	return slices.Compact(out)
 }
@@ -183,7 +212,7 @@ func (p *Policy) denier(s *scratch, role int) string {
 	closure := p.roles[role].closure
 	var by []string
 	for i := range s.rules.all() {
-		r := &p.rules[i]
+		r := p.rule(s.connection, i)
 		if r.effect != effectDenyRoles || !closure.meets(r.denied) {
 			continue
 		}
@@ -191,9 +220,35 @@ func (p *Policy) denier(s *scratch, role int) string {
 		if !r.denied.has(role) {
 			inherited = p.firstDenied(r, closure)
 		}
-		by = append(by, fmt.Sprintf("rule %s (line %d)%s", r.id.text, r.at.line, inherited))
+		by = append(by, fmt.Sprintf("rule %s (%s)%s", r.id.text, p.where(r.at), inherited))
 	}
 	return list(by)
+}
+
+// parter names the constraints that took a granted role away.
+func (p *Policy) parter(s *scratch, role int) string {
+	var by []string
+	for _, i := range s.violated {
+		c := &p.constraints[i]
+		if c.violation != violationDropAll || !p.roles[role].closure.meets(c.exclusive) {
+			continue
+		}
+		roles := names(c.exclusive, func(i int) string { return p.roles[i].decl.Name })
+		by = append(by, fmt.Sprintf("constraint %s (%s): nobody may hold more than one of %s", c.id, p.where(c.at), list(roles)))
+	}
+	return list(by)
+}
+
+func (p *Policy) droppedInWords(s *scratch, d dropped) Removal {
+	g := p.group(s.connection, d.group)
+	by := fmt.Sprintf("rule %s (%s): %s is empty or *", d.rule.id.text, p.where(d.rule.at), d.attribute)
+	if a, ok := p.patterns[d.attribute]; ok && d.value != "" {
+		by = fmt.Sprintf("rule %s (%s): %s is no value of attribute %s; want one that matches %s", d.rule.id.text, p.where(d.rule.at), quote(clip(d.value)), d.attribute, a.written())
+	}
+	if d.narrows {
+		by += "; it was to restrict, so nothing is visible"
+	}
+	return Removal{"permission group", g.name, by}
 }
 
 func (p *Policy) firstDenied(r *rule, closure bitset) string {
@@ -207,12 +262,20 @@ func (p *Policy) firstDenied(r *rule, closure bitset) string {
 
 func (p *Policy) permissionsInWords(s *scratch) []string {
 	var lines []string
-	for g := range s.groups.all() {
-		text := "every row"
-		if !p.groups[g].unrestricted {
-			text = "rows with " + p.groups[g].where.String()
+	for _, i := range p.inOrder(s, s.groups, true) {
+		g := p.group(s.connection, i)
+		switch {
+		case g.unrestricted:
+			lines = append(lines, g.name+": every row")
+		case len(g.params) == 0:
+			lines = append(lines, g.name+": rows with "+g.where.String())
+		default:
+			for _, in := range s.instances {
+				if in.group == i {
+					lines = append(lines, g.name+in.params()+": rows with "+in.where.String())
+				}
+			}
 		}
-		lines = append(lines, p.groups[g].name+": "+text)
 	}
 	if len(lines) == 0 {
 		return []string{"no row: no permission group is granted"}
@@ -220,5 +283,38 @@ func (p *Policy) permissionsInWords(s *scratch) []string {
 	for _, w := range s.connection.allOf {
 		lines = append(lines, "but only rows with "+w.String()+", the ceiling of the connection")
 	}
+	for _, i := range p.inOrder(s, s.narrow, true) {
+		g := p.group(s.connection, i)
+		lines = append(lines, "but only rows with "+g.narrow.String()+", permission group "+g.name+" as a restriction by "+p.restrictedBy(s, i))
+	}
+	for _, in := range s.narrows {
+		g := p.group(s.connection, in.group)
+		lines = append(lines, "but only rows with "+in.where.String()+", permission group "+g.name+in.params()+" as a restriction by "+p.restrictedBy(s, in.group))
+	}
 	return lines
+}
+
+// params writes the values of an instance's parameters.
+func (in *instance) params() string {
+	parts := make([]string, 0, len(in.args))
+	for _, a := range in.args {
+		parts = append(parts, a[0]+": "+a[1])
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// restrictedBy names the matched rules that restrict with a group.
+func (p *Policy) restrictedBy(s *scratch, group int) string {
+	var by []string
+	for i := range s.rules.all() {
+		r := p.rule(s.connection, i)
+		if r.effect != effectRestrict {
+			continue
+		}
+		if slices.Contains(r.permission, group) || slices.ContainsFunc(r.calls, func(c call) bool { return c.group == group }) {
+			by = append(by, r.id.text)
+		}
+	}
+	slices.Sort(by)
+	return "rule " + strings.Join(by, ", ")
 }

@@ -42,12 +42,15 @@ func (e Explanation) String() string {
 			if r.Matched {
 				mark = "yes"
 			}
-			fmt.Fprintf(&b, "  %s %s (%s:%d) %s\n      line %d: %s\n", mark, r.ID, e.File, r.Line, r.Effect, r.At, r.Why)
+			fmt.Fprintf(&b, "  %s %s (%s:%d) %s\n      line %d: %s\n", mark, r.ID, r.File, r.Line, r.Effect, r.At, r.Why)
 		}
 	}
 	if section("near misses", len(e.NearMisses)) {
 		for _, m := range e.NearMisses {
-			fmt.Fprintf(&b, "  %s (%s:%d) %s\n", m.Rule, e.File, m.Line, m.Text)
+			fmt.Fprintf(&b, "  %s (%s:%d) %s\n", m.Rule, m.File, m.Line, m.Text)
+			if m.Change != "" {
+				fmt.Fprintf(&b, "      it would take %s\n", m.Change)
+			}
 		}
 	}
 	return b.String()
@@ -59,6 +62,15 @@ func (e Explanation) verdictText(b *strings.Builder) {
 		word = "may not come in"
 	}
 	fmt.Fprintf(b, "%s %s through %q: %s\n", e.Person, word, e.Connection, e.Verdict)
+	if !e.At.IsZero() {
+		fmt.Fprintf(b, "at %s\n", e.At.Format(time.RFC3339))
+	}
+	if !e.Access.Until.IsZero() {
+		fmt.Fprintf(b, "to be looked at again at %s, when a rule begins or ends\n", e.Access.Until.Format(time.RFC3339))
+	}
+	if len(e.Access.Violations) > 0 {
+		fmt.Fprintf(b, "violated constraints: %s\n", strings.Join(e.Access.Violations, ", "))
+	}
 	if e.Access.Reason != "" {
 		fmt.Fprintf(b, "they are told: %s\n", e.Access.Reason)
 	}
@@ -87,6 +99,8 @@ type explanationJSON struct {
 	Removed          []removalJSON `json:"removed"`
 	Rules            []ruleJSON    `json:"rules"`
 	NearMisses       []missJSON    `json:"nearMisses"`
+	Violations       []string      `json:"violations"`
+	Until            time.Time     `json:"until,omitzero"`
 }
 
 type originJSON struct {
@@ -103,6 +117,7 @@ type removalJSON struct {
 
 type ruleJSON struct {
 	ID        string `json:"id"`
+	File      string `json:"file"`
 	Line      int    `json:"line"`
 	Effect    string `json:"effect"`
 	Matched   bool   `json:"matched"`
@@ -111,9 +126,11 @@ type ruleJSON struct {
 }
 
 type missJSON struct {
-	Rule string `json:"rule"`
-	Line int    `json:"line"`
-	Text string `json:"text"`
+	Rule   string `json:"rule"`
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Text   string `json:"text"`
+	Change string `json:"change,omitempty"`
 }
 
 // MarshalJSON gives the explanation for scripts; arrays are never null.
@@ -125,11 +142,12 @@ func (e Explanation) MarshalJSON() ([]byte, error) {
 		Removed: make([]removalJSON, 0, len(e.Removed)), Rules: make([]ruleJSON, 0, len(e.Rules)),
 		NearMisses: make([]missJSON, 0, len(e.NearMisses)),
 	}
+	w.Violations, w.Until = append([]string{}, e.Access.Violations...), e.Access.Until
 	for _, r := range e.Removed {
 		w.Removed = append(w.Removed, removalJSON(r))
 	}
 	for _, r := range e.Rules {
-		w.Rules = append(w.Rules, ruleJSON{r.ID, r.Line, r.Effect, r.Matched, r.At, r.Why})
+		w.Rules = append(w.Rules, ruleJSON{r.ID, r.File, r.Line, r.Effect, r.Matched, r.At, r.Why})
 	}
 	for _, m := range e.NearMisses {
 		w.NearMisses = append(w.NearMisses, missJSON(m))

@@ -15,7 +15,8 @@ const factsFile = "facts" // stands for the file name in problems with facts
 
 // LoadFacts reads the facts of a person as JSON, with the keys of a test's
 // "given": connection, subject, userName, email, emailVerified, name, groups,
-// groupsIncomplete, lastKnownGroups and pushed, a list of {name, externalId}.
+// groupsIncomplete, lastKnownGroups, appRoles, userType, claims, attributes and
+// pushed, a list of {name, externalId}.
 // The groups count as asserted and as pushed unless pushed is given; the
 // e-mail counts as verified unless emailVerified is false. An unknown key is
 // an error, and so is anything that is not exactly one JSON object. The error
@@ -26,7 +27,7 @@ func LoadFacts(text []byte) (Facts, error) {
 	if err := src.err(); err != nil {
 		return Facts{}, err
 	}
-	d := decoder{src}
+	d := decoder{source: src, holes: true}
 	if root.kind != kindMap {
 		d.fail(root.at, "facts are %s; want an object with at least connection", root.kind)
 		return Facts{}, src.err()
@@ -41,11 +42,11 @@ func LoadFacts(text []byte) (Facts, error) {
 // parseJSON reads one JSON value as a node, or notes a problem and returns nil.
 func parseJSON(src *source, text []byte) *node {
 	if len(text) > maxBytes {
-		src.fail(pos{1, 1}, "the facts have %d bytes; want at most %d (4 MiB)", len(text), maxBytes)
+		src.fail(src.at(1, 1), "the facts have %d bytes; want at most %d (4 MiB)", len(text), maxBytes)
 		return nil
 	}
 	if !utf8.Valid(text) {
-		src.fail(pos{1, 1}, "the facts are not UTF-8")
+		src.fail(src.at(1, 1), "the facts are not UTF-8")
 		return nil
 	}
 	j := &jsonReader{src: src, text: text, d: json.NewDecoder(bytes.NewReader(text)), starts: []int{0}}
@@ -91,7 +92,7 @@ func (j *jsonReader) here() pos {
 	}
 	line := sort.SearchInts(j.starts, offset+1)
 	start := j.starts[line-1]
-	return pos{line, 1 + utf8.RuneCount(j.text[start:min(offset, len(j.text))])}
+	return j.src.at(line, 1+utf8.RuneCount(j.text[start:min(offset, len(j.text))]))
 }
 
 func (j *jsonReader) value(depth int) (*node, error) {
@@ -147,7 +148,7 @@ func (j *jsonReader) object(n *node, depth int) error {
 		if err != nil {
 			return err
 		}
-		n.fields = append(n.fields, field{name{key, at}, value})
+		n.fields = append(n.fields, field{name{text: key, at: at}, value})
 	}
 	tree{j.src}.duplicates(n)
 	_, err := j.d.Token()

@@ -1,6 +1,9 @@
 package mapping
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+)
 
 // file is the syntax of a mapping file with the place of everything that can
 // be wrong. Names are not looked up yet.
@@ -10,22 +13,45 @@ type file struct {
 	attributes  []attributeDecl
 	groups      []groupDecl
 	defaults    defaults
+	constraints []constraintDecl
 	rules       []ruleDecl
 	tests       []testDecl
+	defaultsAt  pos // of the key defaults; zero without one
+}
+
+// add takes over what an included file declares.
+func (f *file) add(src *source, o *file) {
+	f.connections = append(f.connections, o.connections...)
+	f.roles = append(f.roles, o.roles...)
+	f.attributes = append(f.attributes, o.attributes...)
+	f.groups = append(f.groups, o.groups...)
+	f.constraints = append(f.constraints, o.constraints...)
+	f.rules = append(f.rules, o.rules...)
+	f.tests = append(f.tests, o.tests...)
+	switch {
+	case o.defaultsAt == pos{}:
+	case f.defaultsAt == pos{}:
+		f.defaults, f.defaultsAt = o.defaults, o.defaultsAt
+	default:
+		src.fail(o.defaultsAt, "defaults stands %s already; want it in one file", f.defaultsAt.from(o.defaultsAt))
+	}
 }
 
 type connectionDecl struct {
 	id           name
 	unrestricted bool
+	short        bool // from the list form
 	roles        []name
 	where        []limit
 }
 
 type roleDecl struct {
-	name       name
-	tasks      []name
-	inherits   []name
-	privileged bool
+	name         name
+	tasks        []name
+	inherits     []name
+	privileged   bool
+	assignableBy []name
+	organization bool // scope: organization
 }
 
 type attributeDecl struct {
@@ -36,6 +62,7 @@ type attributeDecl struct {
 
 type groupDecl struct {
 	name         name
+	params       []name
 	unrestricted bool
 	where        []limit
 }
@@ -46,6 +73,7 @@ type limit struct {
 	attribute  name
 	constraint Constraint
 	values     []name
+	prefix     name
 }
 
 type defaults struct {
@@ -62,48 +90,72 @@ const (
 	incompleteProceed
 )
 
-// laterTop and its like name what the next version of the language adds. It
-// is refused by name, because a rule that is half understood is worse than
-// none.
+// position says which of the files that are read together a file is.
+type position int
+
 const (
-	laterInclude   = "further files are read by a later one; keep everything in this file"
-	laterVars      = "variables of the deployment"
-	laterFragment  = "a file of one connection alone"
-	laterSoD       = "separation of duties and caps"
-	laterAssign    = "roles that hand out roles"
-	laterScope     = "roles that end at their organization"
-	laterParams    = "permission groups with parameters; write one group for each value"
-	laterRegex     = "groups by regular expression; use name with * instead"
-	laterAppRoles  = "application roles of the token"
-	laterDomain    = "the domain of a verified e-mail address"
-	laterUserType  = "member or guest"
-	laterClaims    = "claims of the token"
-	laterWhen      = "conditions in CEL"
-	laterValid     = "rules with a beginning and an end"
-	laterRestrict  = "rules that narrow data"
-	laterEnv       = "tests of one environment"
-	laterViolation = "violated constraints"
+	rootFile position = iota
+	includedFile
+	fragmentFile
 )
 
-func (d decoder) file(root *node) *file {
+// ignored is the reader of a key that is read elsewhere.
+func ignored(*node) {}
+
+func (d decoder) file(root *node, where position, includes bool) *file {
 	f := &file{}
-	d.mapping(root, "", keys{
-		known: map[string]func(*node){
-			"version":          d.version,
-			"connections":      func(n *node) { f.connections = d.connections(n) },
-			"roles":            func(n *node) { f.roles = d.roles(n) },
-			"attributes":       func(n *node) { f.attributes = d.attributes(n) },
-			"permissionGroups": func(n *node) { f.groups = d.permissionGroups(n) },
-			"defaults":         func(n *node) { f.defaults = d.defaults(n) },
-			"rules":            func(n *node) { f.rules = d.rules(n) },
-			"tests":            func(n *node) { f.tests = d.tests(n) },
-		},
-		later: map[string]string{
-			"include": laterInclude, "vars": laterVars, "constraints": laterSoD, "connection": laterFragment,
-		},
-		required: []string{"version", "connections", "rules"},
-	})
+	known := map[string]func(*node){
+		"version":          d.version,
+		"permissionGroups": func(n *node) { f.groups = d.permissionGroups(n) },
+		"rules":            func(n *node) { f.rules = d.rules(n) },
+		"tests":            func(n *node) { f.tests = d.tests(n) },
+	}
+	k := keys{known: known}
+	if where == fragmentFile {
+		known["connection"] = ignored
+		beyond := []string{"include", "vars", "connections", "roles", "attributes", "constraints", "defaults"}
+		root = d.without(root, beyond, func(f field) {
+			d.fail(f.key.at, "%s reaches beyond connection %q; a fragment holds rules, permissionGroups and tests alone", f.key.text, clip(d.fragment.text))
+		})
+		d.mapping(root, "", k)
+		return f
+	}
+	known["include"], known["vars"] = ignored, ignored
+	known["connections"] = func(n *node) { f.connections = d.connections(n) }
+	known["roles"] = func(n *node) { f.roles = d.roles(n) }
+	known["attributes"] = func(n *node) { f.attributes = d.attributes(n) }
+	known["constraints"] = func(n *node) { f.constraints = d.constraints(n) }
+	known["defaults"] = func(n *node) { f.defaults, f.defaultsAt = d.defaults(n), n.at }
+	switch {
+	case where == includedFile:
+	case includes: // the other keys may stand in the files
+		k.required = []string{"version"}
+	default:
+		k.required = []string{"version", "connections", "rules"}
+	}
+	if where == rootFile {
+		root = d.without(root, []string{"connection"}, func(f field) {
+			d.fail(f.key.at, "connection is for an included file, which it makes a fragment: rules of one connection alone; want connections: {%s: {ceiling: …}}", clip(f.value.text))
+		})
+	}
+	d.mapping(root, "", k)
 	return f
+}
+
+// without takes keys away that are right elsewhere, each with words of its own.
+func (d decoder) without(root *node, keys []string, refuse func(field)) *node {
+	if root.kind != kindMap {
+		return root
+	}
+	kept := *root
+	kept.fields = slices.DeleteFunc(slices.Clone(root.fields), func(f field) bool {
+		if slices.Contains(keys, f.key.text) {
+			refuse(f)
+			return true
+		}
+		return false
+	})
+	return &kept
 }
 
 func (d decoder) version(n *node) {
@@ -166,7 +218,7 @@ func (d decoder) shortConnections(n *node) []connectionDecl {
 			d.fail(id.at, `connections: "*" is no connection; name it`)
 			continue
 		}
-		cs = append(cs, connectionDecl{id: id, unrestricted: true})
+		cs = append(cs, connectionDecl{id: id, unrestricted: true, short: true})
 	}
 	return cs
 }
@@ -187,107 +239,4 @@ func (d decoder) ceiling(n *node, path string, c *connectionDecl) {
 		required: []string{"roles"},
 		hints:    map[string]string{"roles": "a list; [] gives no role at all"},
 	})
-}
-
-// maxRoles keeps the table of who inherits whom small: it has a bit for each
-// pair.
-const maxRoles = 5_000
-
-func (d decoder) roles(n *node) []roleDecl {
-	var roles []roleDecl
-	d.named(n, "roles", "{role: {tasks: […]}}", func(id name, v *node, path string) {
-		r := roleDecl{name: id}
-		d.mapping(v, path, keys{
-			known: map[string]func(*node){
-				"tasks":      func(n *node) { r.tasks = d.ids(n, join(path, "tasks")) },
-				"inherits":   func(n *node) { r.inherits = d.ids(n, join(path, "inherits")) },
-				"privileged": func(n *node) { r.privileged = d.boolean(n, join(path, "privileged")) },
-			},
-			later: map[string]string{"assignableBy": laterAssign, "scope": laterScope},
-		})
-		roles = append(roles, r)
-	})
-	if len(roles) > maxRoles {
-		d.fail(roles[maxRoles].name.at, "%d roles; want at most %d", len(roles), maxRoles)
-		return nil
-	}
-	return roles
-}
-
-func (d decoder) attributes(n *node) []attributeDecl {
-	var attributes []attributeDecl
-	d.named(n, "attributes", "{attribute: {type: string, onMissing: any}}", func(id name, v *node, path string) {
-		// Whoever forgets onMissing shows too little, never too much.
-		a := attributeDecl{name: id, none: true}
-		d.mapping(v, path, keys{
-			known: map[string]func(*node){
-				"type":      func(n *node) { d.choice(n, join(path, "type"), "string") },
-				"pattern":   func(n *node) { a.pattern = d.pattern(n, join(path, "pattern")) },
-				"source":    func(n *node) { d.label(n, join(path, "source")) },
-				"onMissing": func(n *node) { a.none = d.choice(n, join(path, "onMissing"), "any", "none") != "any" },
-			},
-		})
-		attributes = append(attributes, a)
-	})
-	return attributes
-}
-
-// pattern reads a regular expression (RE2) that a whole value must meet.
-func (d decoder) pattern(n *node, path string) *regexp.Regexp {
-	t, ok := d.text(n, path)
-	if !ok {
-		return nil
-	}
-	if _, err := regexp.Compile(t.text); err != nil {
-		d.fail(t.at, "%s is no regular expression (RE2): %v", path, err)
-		return nil
-	}
-	re, err := regexp.Compile(`\A(?:` + t.text + `)\z`)
-	if err != nil {
-		d.fail(t.at, "%s is too large a regular expression", path)
-		return nil
-	}
-	return re
-}
-
-func (d decoder) permissionGroups(n *node) []groupDecl {
-	var groups []groupDecl
-	d.named(n, "permissionGroups", "{group: {where: {…}}}", func(id name, v *node, path string) {
-		g := groupDecl{name: id}
-		ok := d.mapping(v, path, keys{
-			known: map[string]func(*node){
-				"where": func(n *node) { g.where = d.where(n, join(path, "where")) },
-				"unrestricted": func(n *node) {
-					if g.unrestricted = d.boolean(n, join(path, "unrestricted")); !g.unrestricted && n.kind == kindBool {
-						d.fail(n.at, "%s is false; leave it out and write where: {…}", join(path, "unrestricted"))
-					}
-				},
-			},
-			later: map[string]string{"params": laterParams},
-		})
-		if ok && len(v.fields) != 1 {
-			d.fail(id.at, "%s has %d keys; want either where: {…} or unrestricted: true", path, len(v.fields))
-		}
-		groups = append(groups, g)
-	})
-	return groups
-}
-
-func (d decoder) defaults(n *node) defaults {
-	var f defaults
-	d.mapping(n, "defaults", keys{known: map[string]func(*node){
-		"noMatch": func(n *node) {
-			f.noAccess = d.choice(n, "defaults.noMatch", "deny-login", "no-access") == "no-access"
-		},
-		"noPermissionGroup": func(n *node) { d.choice(n, "defaults.noPermissionGroup", "no-data") },
-		"incompleteGroups": func(n *node) {
-			switch d.choice(n, "defaults.incompleteGroups", "deny-login", "last-known", "proceed") {
-			case "last-known":
-				f.incomplete = incompleteLastKnown
-			case "proceed":
-				f.incomplete = incompleteProceed
-			}
-		},
-	}})
-	return f
 }

@@ -9,10 +9,12 @@ type testDecl struct {
 	given       Facts
 	connection  name
 	at          time.Time
+	env         name // "" for the default environment
 	login       *bool
 	roles       *expected
 	permissions *expected
 	because     *expected
+	violations  *expected
 	can, cannot []row
 }
 
@@ -52,13 +54,17 @@ func (d decoder) test(n *node, path string) testDecl {
 	ok := d.mapping(n, path, keys{
 		known: map[string]func(*node){
 			"name":   func(n *node) { t.name, _ = d.text(n, join(path, "name")) },
+			"env":    func(n *node) { t.env, _ = d.text(n, join(path, "env")) },
 			"at":     func(n *node) { t.at = d.time(n, join(path, "at")) },
 			"given":  func(n *node) { t.given, t.connection = d.given(n, join(path, "given")) },
 			"expect": func(n *node) { checks += len(n.fields); d.expect(n, join(path, "expect"), &t) },
+			"because": func(n *node) {
+				checks++
+				t.because = &expected{n.at, d.ids(n, join(path, "because"))}
+			},
 			"can":    func(n *node) { checks++; t.can = d.rows(n, join(path, "can")) },
 			"cannot": func(n *node) { checks++; t.cannot = d.rows(n, join(path, "cannot")) },
 		},
-		later:    map[string]string{"env": laterEnv},
 		required: []string{"name", "given"},
 	})
 	if ok && checks == 0 {
@@ -94,8 +100,8 @@ func (d decoder) expect(n *node, path string, t *testDecl) {
 			"roles":            list("roles", &t.roles),
 			"permissionGroups": list("permissionGroups", &t.permissions),
 			"because":          list("because", &t.because),
+			"violations":       list("violations", &t.violations),
 		},
-		later: map[string]string{"violations": laterViolation},
 	})
 }
 
@@ -127,7 +133,7 @@ func (d decoder) given(n *node, path string) (Facts, name) {
 	text := func(key string, to *string) func(*node) {
 		return func(n *node) { *to = d.label(n, join(path, key)) }
 	}
-	ok := d.mapping(n, path, keys{
+	k := keys{
 		known: map[string]func(*node){
 			"connection":    func(n *node) { connection, _ = d.text(n, join(path, "connection")) },
 			"subject":       text("subject", &f.Subject),
@@ -143,16 +149,21 @@ func (d decoder) given(n *node, path string) (Facts, name) {
 				// An empty list is known to be empty; only absence is unknown.
 				f.LastKnownGroups = append([]string{}, texts(d.strings(n, join(path, "lastKnownGroups")))...)
 			},
-			"pushed": func(n *node) { pushed = true; f.Pushed = d.pushed(n, join(path, "pushed")) },
-		},
-		later: map[string]string{
-			"appRoles": laterAppRoles, "userType": laterUserType, "claims": laterClaims,
+			"appRoles":   func(n *node) { f.AppRoles = texts(d.strings(n, join(path, "appRoles"))) },
+			"userType":   text("userType", &f.UserType),
+			"claims":     func(n *node) { f.Claims = d.object(n, join(path, "claims")) },
+			"attributes": func(n *node) { f.Attributes = d.object(n, join(path, "attributes")) },
+			"pushed":     func(n *node) { pushed = true; f.Pushed = d.pushed(n, join(path, "pushed")) },
 		},
 		required: []string{"connection"},
-	})
-	if !ok {
+	}
+	if d.fragment != nil {
+		connection, k.required = name{text: d.fragment.text, at: n.at}, nil
+	}
+	if !d.mapping(n, path, k) {
 		return Facts{}, name{}
 	}
+	d.ofFragment(connection)
 	f.Connection = connection.text
 	f.EmailVerified = f.Email != "" && verified
 	if !pushed {
@@ -178,6 +189,16 @@ func (d decoder) pushed(n *node, path string) []Group {
 		groups = append(groups, g)
 	})
 	return groups
+}
+
+// object reads a mapping of anything.
+func (d decoder) object(n *node, path string) map[string]any {
+	if n.kind != kindMap {
+		d.fail(n.at, "%s is %s; want a mapping", path, n.kind)
+		return nil
+	}
+	m, _ := n.value().(map[string]any)
+	return m
 }
 
 // texts drops the places.

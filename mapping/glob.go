@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -51,10 +53,31 @@ type glob struct {
 	pattern string
 	plain   bool // nothing but a star follows the prefix
 	rule    int32
+	re      *regexp.Regexp // instead of the pattern; nil for a glob
+}
+
+func (c *glob) matches(s string) bool {
+	switch {
+	case c.plain:
+		return true
+	case c.re != nil:
+		return c.re.MatchString(s)
+	default:
+		return globMatch(c.pattern, s)
+	}
 }
 
 func (g *globs) add(pattern string, rule int32) {
 	prefix := pattern[:strings.IndexAny(pattern, "*?")]
+	g.hang(prefix, glob{pattern: pattern, plain: pattern[len(prefix):] == "*", rule: rule})
+}
+
+// addRegexp hangs an anchored expression on the letters that it begins with.
+func (g *globs) addRegexp(re *regexp.Regexp, rule int32) {
+	g.hang(literalPrefix(re), glob{re: re, rule: rule})
+}
+
+func (g *globs) hang(prefix string, c glob) {
 	if g.byPrefix == nil {
 		g.byPrefix = make(map[string][]glob)
 	}
@@ -63,9 +86,47 @@ func (g *globs) add(pattern string, rule int32) {
 	} else {
 		g.first.set(prefix[0])
 	}
-	g.byPrefix[prefix] = append(g.byPrefix[prefix], glob{pattern, pattern[len(prefix):] == "*", rule})
+	g.byPrefix[prefix] = append(g.byPrefix[prefix], c)
 	if at, found := slices.BinarySearch(g.lengths, len(prefix)); !found {
 		g.lengths = slices.Insert(g.lengths, at, len(prefix))
+	}
+}
+
+// literalPrefix is the text that whatever an anchored expression matches
+// begins with; as much of it as is easy to see.
+func literalPrefix(re *regexp.Regexp) string {
+	tree, err := syntax.Parse(re.String(), syntax.Perl)
+	if err != nil {
+		return ""
+	}
+	prefix, _ := literal(tree.Simplify())
+	return prefix
+}
+
+// literal gives the text that an expression begins with, and whether that is
+// all of it.
+func literal(t *syntax.Regexp) (text string, whole bool) {
+	switch t.Op {
+	case syntax.OpLiteral:
+		if t.Flags&syntax.FoldCase != 0 {
+			return "", false
+		}
+		return string(t.Rune), true
+	case syntax.OpBeginText, syntax.OpEmptyMatch:
+		return "", true
+	case syntax.OpCapture:
+		return literal(t.Sub[0])
+	case syntax.OpConcat:
+		for _, sub := range t.Sub {
+			part, whole := literal(sub)
+			text += part
+			if !whole {
+				return text, false
+			}
+		}
+		return text, true
+	default:
+		return "", false
 	}
 }
 
@@ -77,8 +138,9 @@ func (g *globs) match(s string, hit bitset) {
 		if n > len(s) {
 			return
 		}
-		for _, c := range g.byPrefix[s[:n]] {
-			if c.plain || globMatch(c.pattern, s) {
+		found := g.byPrefix[s[:n]]
+		for i := range found {
+			if c := &found[i]; !hit.has(int(c.rule)) && c.matches(s) {
 				hit.set(int(c.rule))
 			}
 		}

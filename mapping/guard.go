@@ -45,31 +45,31 @@ func (g *guard) check(tokens token.Tokens) {
 func (g *guard) allowed(t *token.Token) bool {
 	switch t.Type {
 	case token.InvalidType:
-		g.src.fail(place(t), "not YAML: %s", clip(t.Error))
+		g.src.fail(g.src.place(t), "not YAML: %s", clip(t.Error))
 		return false
 	case token.AnchorType:
-		g.src.fail(place(t), "anchors (&) are not allowed; write the value out where it is needed, or put it in quotes")
+		g.src.fail(g.src.place(t), "anchors (&) are not allowed; write the value out where it is needed, or put it in quotes")
 	case token.AliasType:
-		g.src.fail(place(t), "aliases (*) are not allowed; write the value out, or put it in quotes: \"*\"")
+		g.src.fail(g.src.place(t), "aliases (*) are not allowed; write the value out, or put it in quotes: \"*\"")
 	case token.MergeKeyType:
-		g.src.fail(place(t), "merge keys (<<) are not allowed; write the values out")
+		g.src.fail(g.src.place(t), "merge keys (<<) are not allowed; write the values out")
 	case token.TagType:
-		g.src.fail(place(t), "tags (!) are not allowed; put the value in quotes if it begins with !")
+		g.src.fail(g.src.place(t), "tags (!) are not allowed; put the value in quotes if it begins with !")
 	case token.MappingKeyType:
-		g.src.fail(place(t), "keys written with ? are not allowed; write key: value")
+		g.src.fail(g.src.place(t), "keys written with ? are not allowed; write key: value")
 	case token.DirectiveType:
-		g.src.fail(place(t), "directives (%%) are not allowed; remove the line")
+		g.src.fail(g.src.place(t), "directives (%%) are not allowed; remove the line")
 		return false
 	case token.DocumentHeaderType:
 		if g.last != nil {
-			g.src.fail(place(t), "a second document; want one document in a file")
+			g.src.fail(g.src.place(t), "a second document; want one document in a file")
 			return false
 		}
 	case token.DocumentEndType:
 		g.ended = true
 	default:
 		if g.ended {
-			g.src.fail(place(t), "text after the end of the document; want one document in a file")
+			g.src.fail(g.src.place(t), "text after the end of the document; want one document in a file")
 			return false
 		}
 	}
@@ -105,13 +105,13 @@ func (g *guard) nesting(t *token.Token) bool {
 	}
 	switch {
 	case colons > 1:
-		g.src.fail(place(t), "not YAML: two colons in one entry; put the text in quotes, or a comma between the entries")
+		g.src.fail(g.src.place(t), "not YAML: two colons in one entry; put the text in quotes, or a comma between the entries")
 	case len(g.columns)+len(g.flow) > maxDepth:
-		g.src.fail(place(t), "nested more than %d levels deep", maxDepth)
+		g.src.fail(g.src.place(t), "nested more than %d levels deep", maxDepth)
 	case g.work > maxMapWork:
-		g.src.fail(place(t), "too many keys in the mappings of this file; want at most some 10,000 in each")
+		g.src.fail(g.src.place(t), "too many keys in the mappings of this file; want at most some 10,000 in each")
 	case g.empty > maxEmpty:
-		g.src.fail(place(t), "more than %d keys or list items without a value", maxEmpty)
+		g.src.fail(g.src.place(t), "more than %d keys or list items without a value", maxEmpty)
 	default:
 		return true
 	}

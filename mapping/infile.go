@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,7 +26,8 @@ func (r Report) Failed() int {
 // Failure is one expectation that was not met.
 type Failure struct {
 	Test         string // its name
-	Line, Column int    // of the expectation
+	File         string
+	Line, Column int // of the expectation
 	Expected     string
 	Got          string
 	Look         string // the rule to look at, in words
@@ -42,15 +44,42 @@ func (f Failure) message() string {
 	return text
 }
 
-// String gives line:col, the test's name, what was expected and what came.
+// String gives line:col, in File, the test's name, what was expected and what came.
 func (f Failure) String() string { return fmt.Sprintf("%d:%d: %s", f.Line, f.Column, f.message()) }
 
-// Test runs the tests of the file. A loaded policy has passed them; it is
-// here so that a tool can say how many there are.
+// Test runs the tests of the file: those of the base against the base alone,
+// those of a fragment against the base and that fragment. A loaded policy has
+// passed them; it is here so that a tool can say how many there are.
 func (p *Policy) Test() Report {
-	r := Report{Ran: len(p.tests)}
-	for i := range p.tests {
-		c := trial{policy: p, test: &p.tests[i], path: strconv.Itoa(i)}
+	r := p.test()
+	for _, u := range p.fragments {
+		if u.good != nil {
+			f := u.good.test()
+			r.Ran += f.Ran
+			r.Failures = append(r.Failures, f.Failures...)
+		}
+	}
+	return r
+}
+
+func (p *base) test() Report {
+	policies := make(map[string]*Policy)
+	return runTests(p.tests, p.testsIn, "", func(env string) (*Policy, []testDecl) {
+		b := p.in(env)
+		if policies[env] == nil {
+			policies[env] = newPolicy(b)
+		}
+		return policies[env], b.tests
+	})
+}
+
+// runTests runs tests, each against the policy of its environment, and with
+// what variables stand for there.
+func runTests(tests []testDecl, environment, of string, in func(string) (*Policy, []testDecl)) Report {
+	r := Report{Ran: len(tests)}
+	for i := range tests {
+		policy, there := in(cmp.Or(tests[i].env.text, environment))
+		c := trial{policy: policy, test: &there[i], path: of + strconv.Itoa(i)}
 		c.run()
 		r.Failures = append(r.Failures, c.failures...)
 	}
@@ -67,12 +96,11 @@ type trial struct {
 }
 
 func (c *trial) run() {
-	t := c.test
-	c.access = c.policy.Evaluate(&t.given, t.at)
+	t, p := c.test, c.policy
+	c.access = p.Evaluate(&t.given, t.at)
 	if t.login != nil && *t.login != c.access.Login {
 		c.fail(t.name.at, "login: "+allowOrDeny(*t.login), "login: "+c.loginInWords(), c.lookForLogin())
 	}
-	p := c.policy
 	c.list("roles", t.roles, c.access.Roles, func(r *rule) []string {
 		var all []string
 		for _, n := range r.grants {
@@ -81,9 +109,13 @@ func (c *trial) run() {
 		return all
 	})
 	c.list("permissionGroups", t.permissions, c.access.PermissionGroups, func(r *rule) []string {
-		return distinct(r.ruleDecl.permission)
+		if r.effect != effectGrant {
+			return nil
+		}
+		return r.groupNames()
 	})
 	c.list("because", t.because, c.access.Rules, func(r *rule) []string { return []string{r.id.text} })
+	c.list("violations", t.violations, c.access.Violations, func(*rule) []string { return nil })
 	for _, r := range t.can {
 		if !c.visible(r) {
 			c.fail(r.at, "they can see "+r.String(), "they cannot", c.lookForData())
@@ -96,13 +128,19 @@ func (c *trial) run() {
 	}
 }
 
+// rules are those that the person of the test is held against, and the
+// others of the base.
+func (c *trial) rules() []*rule {
+	return c.policy.rulesFor(c.policy.connections[c.test.given.Connection])
+}
+
 func (c *trial) visible(r row) bool {
 	return c.access.Login && c.access.Permissions.Allows(r.data())
 }
 
 func (c *trial) fail(at pos, expected, got, look string) {
 	c.failures = append(c.failures, Failure{
-		Test: c.test.name.text, Line: at.line, Column: at.col,
+		Test: c.test.name.text, File: at.file(), Line: at.line, Column: at.col,
 		Expected: expected, Got: got, Look: look, path: c.path, at: at,
 	})
 }
@@ -132,8 +170,7 @@ func (c *trial) list(what string, want *expected, got []string, gives func(*rule
 		return
 	}
 	var look []string
-	for i := range c.policy.rules {
-		r := &c.policy.rules[i]
+	for _, r := range c.rules() {
 		for _, g := range gives(r) {
 			missing := slices.Contains(wanted, g) && !slices.Contains(got, g)
 			extra := !slices.Contains(wanted, g) && slices.Contains(got, g)
@@ -161,12 +198,12 @@ func someOf(look []string) string {
 
 // describe names a rule with what became of it.
 func (c *trial) describe(r *rule) string {
-	t := c.policy.trace(r, &c.test.given)
+	t := c.policy.trace(r, &c.test.given, c.test.at)
 	if t.Matched {
 		return fmt.Sprintf("rule %s (line %d), which matched: %s", t.ID, t.Line, t.Why)
 	}
 	text := fmt.Sprintf("rule %s (line %d), which did not match: %s", t.ID, t.Line, t.Why)
-	if misses := c.policy.nearMisses(r, &c.test.given); len(misses) > 0 {
+	if misses := c.policy.nearMisses(r, &c.test.given, c.test.at); len(misses) > 0 {
 		text += "; " + misses[0].Text
 	}
 	return text
@@ -178,14 +215,14 @@ func (c *trial) lookForLogin() string {
 	defer p.giveBack(s)
 	p.run(s, &c.test.given, c.test.at)
 	if s.verdict == deniedByRule {
-		return c.describe(&p.rules[s.refusedBy])
+		return c.describe(p.rule(s.connection, s.refusedBy))
 	}
 	if s.verdict != allowed {
 		return p.verdictInWords(s)
 	}
 	for i := range s.rules.all() {
-		if p.rules[i].effect == effectGrant {
-			return c.describe(&p.rules[i])
+		if r := p.rule(s.connection, i); r.effect == effectGrant {
+			return c.describe(r)
 		}
 	}
 	return ""
@@ -200,22 +237,46 @@ func (c *trial) lookForData() string {
 	}
 	text := "permission groups " + strings.Join(c.access.PermissionGroups, ", ")
 	if len(c.access.Permissions.AllOf) > 0 {
-		text += " and the ceiling of connection " + c.test.given.Connection
+		text += ", and what narrows them: " + c.narrowedBy()
 	}
 	return text
+}
+
+// narrowedBy names the ceiling and the rules that restrict.
+func (c *trial) narrowedBy() string {
+	var by []string
+	if len(c.policy.connections[c.test.given.Connection].allOf) > 0 {
+		by = append(by, "the ceiling of connection "+c.test.given.Connection)
+	}
+	for _, r := range c.rules() {
+		if r.effect == effectRestrict && slices.Contains(c.access.Rules, r.id.text) {
+			by = append(by, c.describe(r))
+		}
+	}
+	return someOf(by)
 }
 
 // lookForRow finds the permission group that shows a row, and its rule.
 func (c *trial) lookForRow(r row) string {
 	p, data := c.policy, r.data()
-	for i := range p.rules {
-		if !slices.Contains(c.access.Rules, p.rules[i].id.text) {
+	s := p.borrow()
+	defer p.giveBack(s)
+	p.run(s, &c.test.given, c.test.at)
+	for i := range s.rules.all() {
+		rule := p.rule(s.connection, i)
+		if rule.effect != effectGrant {
 			continue
 		}
-		for _, g := range p.rules[i].permission {
-			group := p.groups[g]
-			if group.unrestricted || group.where.Allows(data) {
-				return fmt.Sprintf("permission group %s of %s", group.name, c.describe(&p.rules[i]))
+		for _, g := range rule.permission {
+			if group := p.group(s.connection, g); group.unrestricted || group.where.Allows(data) {
+				return fmt.Sprintf("permission group %s of %s", group.name, c.describe(rule))
+			}
+		}
+		for _, call := range rule.calls {
+			for _, in := range s.instances {
+				if in.group == call.group && in.where.Allows(data) {
+					return fmt.Sprintf("permission group %s of %s", p.group(s.connection, in.group).name, c.describe(rule))
+				}
 			}
 		}
 	}

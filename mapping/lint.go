@@ -2,96 +2,202 @@ package mapping
 
 import (
 	"fmt"
-	"slices"
+	"regexp"
 	"strings"
+	"time"
 )
 
-// lint finds what is allowed and yet seldom meant.
-func (p *Policy) lint(f *file, o Options) []Problem {
-	var warnings []Problem
-	warn := func(at pos, format string, args ...any) {
-		if len(warnings) < maxProblems {
-			warnings = append(warnings, p.src.problem(at, fmt.Sprintf(format, args...)))
+// expiresSoon is how long before its end a grant is worth a word.
+const expiresSoon = 14 * 24 * time.Hour
+
+// Warnings is what is allowed but deserves a look, in the order of the files.
+// What depends on the time is in [Policy.WarningsAt] alone.
+func (p *Policy) Warnings() []Problem { return p.WarningsAt(time.Time{}) }
+
+// WarningsAt is [Policy.Warnings] with what is worth a word at a time: grants
+// that end within two weeks, and rules that are over.
+func (p *Policy) WarningsAt(at time.Time) []Problem {
+	l := &linter{policy: p, at: at, granted: newBitset(len(p.roles)), used: make(map[string]bool)}
+	l.connections()
+	for _, part := range p.parts() {
+		for i := range part.rules {
+			r := &part.rules[i]
+			l.uses(part, r)
+			l.rule(r)
 		}
 	}
-	p.lintConnections(f, o, warn)
-	granted := newBitset(len(p.roles))
-	given := newBitset(len(p.groups))
-	for i := range p.rules {
-		r := &p.rules[i]
-		p.lintRule(r, warn)
-		for _, n := range r.grants {
-			granted.add(p.roles[n].closure)
-		}
-		for _, g := range r.permission {
-			given.set(g)
+	for i := range p.roles {
+		if !l.granted.has(i) {
+			l.warn(p.roles[i].at, "no rule grants role %q", p.roles[i].decl.Name)
 		}
 	}
-	for _, d := range f.roles {
-		if i := slices.IndexFunc(p.roles, func(r role) bool { return r.decl.Name == d.name.text }); !granted.has(i) {
-			warn(d.name.at, "no rule grants role %q", d.name.text)
-		}
+	for _, part := range p.parts() {
+		l.groups(part)
 	}
-	p.lintGroups(f, given, warn)
-	return sortProblems(warnings)
+	return sortProblems(l.found)
 }
 
-func (p *Policy) lintRule(r *rule, warn func(pos, string, ...any)) {
+// linter finds what is allowed and yet seldom meant.
+type linter struct {
+	faults
+	policy  *Policy
+	at      time.Time
+	granted bitset
+	used    map[string]bool // permission groups, after their connection
+}
+
+func (l *linter) warn(at pos, format string, args ...any) {
+	if len(l.found) < maxProblems && at.in != nil {
+		l.found = append(l.found, placed{l.problem(at, fmt.Sprintf(format, args...)), at.in.order})
+	}
+}
+
+// uses notes the permission groups that a rule names: the part's own, or those
+// of the base.
+func (l *linter) uses(part *part, r *rule) {
+	for _, c := range r.ruleDecl.permission {
+		of := part.connection
+		if _, own := part.groupNumber[c.group.text]; !own {
+			of = ""
+		}
+		l.used[of+"\x00"+c.group.text] = true
+	}
+}
+
+func (l *linter) rule(r *rule) {
+	p := l.policy
+	if len(r.domains) > 0 && r.effect != effectGrant {
+		l.warn(r.domains[0].at, "rule %q takes rights away by e-mail domain: it does not reach people whose address nobody vouches for", r.id.text)
+	}
+	if r.when != nil && readsEmail.MatchString(r.when.text) && !strings.Contains(r.when.text, "emailVerified") {
+		l.warn(r.when.at, "rule %q looks at user.email and not at user.emailVerified: people may be able to write any address there", r.id.text)
+	}
+	l.time(r)
 	if r.effect != effectGrant {
 		return
 	}
 	if r.connection.text == "*" {
-		warn(r.connection.at, `rule %q grants on every connection ("*"): whoever runs one of them decides who gets it`, r.id.text)
+		l.warn(r.connection.at, `rule %q grants on every connection ("*"): whoever runs one of them decides who gets it`, r.id.text)
 	}
 	for _, n := range r.grants {
-		if !p.reach.has(n) {
+		l.granted.add(p.roles[n].closure)
+		if p.reach.has(n) || p.local.has(n) {
+			l.privileged(r, p.roles[n].decl.Name)
+		}
+	}
+	if c := p.connections[r.connection.text]; c != nil && !c.unrestricted {
+		for _, n := range r.grants {
+			if !p.roles[n].closure.meets(c.roles) {
+				l.warn(placeOf(r, p.roles[n].decl.Name), "rule %q grants role %q, which is above the ceiling of connection %q", r.id.text, p.roles[n].decl.Name, c.id)
+			}
+		}
+	}
+}
+
+// placeOf finds where a rule names a role.
+func placeOf(r *rule, role string) pos {
+	for _, n := range r.roles {
+		if n.text == role {
+			return n.at
+		}
+	}
+	return r.at
+}
+
+var readsEmail = regexp.MustCompile(`\buser\s*\.\s*\??\s*email\b`)
+
+func (l *linter) time(r *rule) {
+	if l.at.IsZero() || r.valid.until.IsZero() {
+		return
+	}
+	switch left := r.valid.until.Sub(l.at); {
+	case left <= 0:
+		l.warn(r.valid.untilAt, "rule %q expired %s ago", r.id.text, span(-left))
+	case left <= expiresSoon && r.effect == effectGrant && r.valid.holds(l.at):
+		l.warn(r.valid.untilAt, "rule %q grants for %s more", r.id.text, span(left))
+	}
+}
+
+// privileged warns of grants of a role that is or inherits a privileged one.
+func (l *linter) privileged(r *rule, role string) {
+	for _, s := range r.groups {
+		if s.glob() || s.re != nil {
+			l.warn(s.at, "rule %q grants privileged role %q to every group that is called %q", r.id.text, role, s.text)
+		}
+	}
+	for _, t := range r.userTypes {
+		if strings.EqualFold(t.text, "Guest") {
+			l.warn(t.at, "rule %q grants privileged role %q to guests", r.id.text, role)
+		}
+	}
+	if r.conditions() == 0 && len(r.claims) == 0 && r.when == nil {
+		l.warn(r.id.at, "rule %q grants privileged role %q to everybody of connection %q", r.id.text, role, r.connection.text)
+	}
+}
+
+func (l *linter) groups(part *part) {
+	for i := range part.groups {
+		g := &part.groups[i]
+		if !l.used[part.connection+"\x00"+g.name] {
+			l.warn(g.at, "no rule uses permission group %q", g.name)
+		}
+		if g.unrestricted {
 			continue
 		}
-		for _, s := range r.groups {
-			if s.glob() {
-				warn(s.at, "rule %q grants privileged role %q to every group that is called %q", r.id.text, p.roles[n].decl.Name, s.text)
-			}
+		mentioned := make(map[string]bool, len(g.limits))
+		for _, m := range g.limits {
+			mentioned[m.attribute.text] = true
 		}
-		if len(r.groups) == 0 {
-			warn(r.id.at, "rule %q grants privileged role %q to everybody of connection %q", r.id.text, p.roles[n].decl.Name, r.connection.text)
-		}
-	}
-}
-
-func (p *Policy) lintGroups(f *file, given bitset, warn func(pos, string, ...any)) {
-	number := make(map[string]int, len(p.groups))
-	for i, g := range p.groups {
-		number[g.name] = i
-	}
-	for _, d := range f.groups {
-		i := number[d.name.text]
-		if !given.has(i) {
-			warn(d.name.at, "no rule grants permission group %q", d.name.text)
-		}
-		for _, a := range p.attributes {
-			c, mentioned := p.groups[i].where[a.Name]
-			if mentioned && c.form() == formIn && len(c.In) == 0 {
-				warn(d.name.at, "permission group %q shows no row: it does not mention %s, which is onMissing: none", d.name.text, a.Name)
+		for _, a := range l.policy.attributes {
+			if a.MissingNone && !mentioned[a.Name] && !l.restrictsOnly(g.name) {
+				l.warn(g.at, "permission group %q shows no row: it does not mention %s, which is onMissing: none", g.name, a.Name)
 			}
 		}
 	}
 }
 
-func (p *Policy) lintConnections(f *file, o Options, warn func(pos, string, ...any)) {
+// restrictsOnly reports whether a group is used to restrict and for nothing
+// else: there, what is not mentioned is free.
+func (l *linter) restrictsOnly(group string) bool {
+	found := false
+	for _, part := range l.policy.parts() {
+		for i := range part.rules {
+			r := &part.rules[i]
+			for _, c := range r.ruleDecl.permission {
+				if c.group.text != group {
+					continue
+				}
+				if r.effect == effectGrant {
+					return false
+				}
+				found = true
+			}
+		}
+	}
+	return found
+}
+
+func (l *linter) connections() {
+	p := l.policy
 	var missing []string
-	for _, id := range o.Connections {
+	for _, id := range p.configured {
 		if p.connections[id] == nil {
 			missing = append(missing, id)
 		}
 	}
-	if len(missing) > 0 && len(f.connections) > 0 {
-		warn(f.connections[0].id.at, "nobody can sign in through %s: the configuration has it and this file does not", strings.Join(missing, ", "))
+	first := pos{}
+	for _, c := range p.homes {
+		if first.in == nil || c.at.line < first.line || c.at.line == first.line && c.at.col < first.col {
+			first = c.at
+		}
 	}
-	for _, c := range f.connections {
-		for _, n := range c.roles {
-			i := slices.IndexFunc(p.roles, func(r role) bool { return r.decl.Name == n.text })
-			if p.reach.has(i) {
-				warn(n.at, "the ceiling of connection %q lists privileged role %q, which no ceiling lets through", c.id.text, n.text)
+	if len(missing) > 0 {
+		l.warn(first, "nobody can sign in through %s: the configuration has it and this file does not", strings.Join(missing, ", "))
+	}
+	for _, c := range p.homes {
+		for _, n := range p.ceilings[c.id] {
+			if i := p.roleNumber[n.text]; p.reach.has(i) || p.local.has(i) && !c.covers(p.base, i) {
+				l.warn(n.at, "the ceiling of connection %q lists privileged role %q, which no ceiling lets through", c.id, n.text)
 			}
 		}
 	}

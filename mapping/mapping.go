@@ -8,12 +8,14 @@
 //
 // Invariants:
 //   - Rules are a set: their order never matters.
-//   - Deny beats grant, and nothing is granted that no rule grants.
+//   - Deny beats restrict, restrict beats grant, and nothing is granted that no rule grants.
 //   - Permission groups are ORs of ANDs and are never merged attribute by
 //     attribute.
 //   - Nobody's access exceeds the ceiling of their connection.
 //   - A Policy is immutable and safe for concurrent use.
 package mapping
+
+import "time"
 
 // Facts is what is known of a person when their access is computed. Groups
 // that a token asserted and groups that SCIM pushed are separate facts:
@@ -51,6 +53,11 @@ type Access struct {
 	PermissionGroups []string    // granted by name
 	Permissions      Permissions // what those groups mean: which rows are visible
 	Rules            []string    // ids of the rules that matched
+	Violations       []string    // ids of the constraints that are violated
+	// Until is the next moment at which a rule that concerns them begins or
+	// ends to be valid; zero if there is none. Whoever keeps an Access
+	// evaluates again then.
+	Until time.Time
 }
 
 // Permissions says which rows of data are visible:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,7 +44,8 @@ func portal(tb testing.TB) *mapping.Policy {
 // gave when somebody last looked: go test ./mapping -update.
 //
 // An archive holds mapping.yaml, a file NAME.json of facts for each person,
-// and an optional file "connections" with what the configuration knows. The
+// and optional files: "connections" with what the configuration knows,
+// "environment", "at" with a time, and further .yaml files to include. The
 // files problems, warnings, NAME.access and NAME.explain are written by
 // -update.
 func TestGolden(t *testing.T) {
@@ -79,11 +81,23 @@ func golden(t *testing.T, in archive) archive {
 	}
 	var options mapping.Options
 	var text []byte
+	var at time.Time
 	people := map[string]string{}
+	files := fstest.MapFS{}
 	for _, f := range in.files {
 		switch {
 		case f.name == "mapping.yaml":
 			text = []byte(f.text)
+		case strings.HasSuffix(f.name, ".yaml"):
+			files[f.name] = &fstest.MapFile{Data: []byte(f.text)}
+			options.Read, options.Glob = files.ReadFile, files.Glob
+		case f.name == "environment":
+			options.Environment = strings.TrimSpace(f.text)
+		case f.name == "at":
+			var err error
+			if at, err = time.Parse(time.RFC3339, strings.TrimSpace(f.text)); err != nil {
+				t.Fatal(err)
+			}
 		case f.name == "connections":
 			options.Connections = strings.Fields(f.text)
 		case strings.HasSuffix(f.name, ".json"):
@@ -98,7 +112,7 @@ func golden(t *testing.T, in archive) archive {
 		add("problems", excerpts(problems(t, err)))
 		return out
 	}
-	add("warnings", excerpts(p.Warnings()))
+	add("warnings", excerpts(p.WarningsAt(at)))
 	for _, f := range in.files {
 		facts, ok := people[f.name]
 		if !ok {
@@ -110,8 +124,8 @@ func golden(t *testing.T, in archive) archive {
 			add(name+".problems", excerpts(problems(t, err)))
 			continue
 		}
-		add(name+".access", accessText(t, p.Evaluate(&who, time.Time{})))
-		add(name+".explain", p.Explain(&who, time.Time{}).String())
+		add(name+".access", accessText(t, p.Evaluate(&who, at)))
+		add(name+".explain", p.Explain(&who, at).String())
 	}
 	return out
 }
@@ -140,8 +154,15 @@ func accessText(t *testing.T, a mapping.Access) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("login: %v %s\nroles: %v\ntasks: %v\npermission groups: %v\nrules: %v\npermissions: %s\n",
+	text := fmt.Sprintf("login: %v %s\nroles: %v\ntasks: %v\npermission groups: %v\nrules: %v\npermissions: %s\n",
 		a.Login, a.Reason, a.Roles, a.Tasks, a.PermissionGroups, a.Rules, permissions)
+	if len(a.Violations) > 0 {
+		text += fmt.Sprintf("violations: %v\n", a.Violations)
+	}
+	if !a.Until.IsZero() {
+		text += fmt.Sprintf("until: %s\n", a.Until.Format(time.RFC3339))
+	}
+	return text
 }
 
 func TestThePortalFileLoads(t *testing.T) {

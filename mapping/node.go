@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
 )
 
 // kind is what a value of a file is, before anybody asks what it means.
@@ -43,6 +42,7 @@ type node struct {
 	kind   kind
 	at     pos
 	text   string // of a string, a number or a bool, as written
+	raw    string // of a string before variables were put in; empty if there were none
 	items  []*node
 	fields []field
 }
@@ -56,23 +56,17 @@ type field struct {
 type name struct {
 	text string
 	at   pos
+	raw  string // before variables were put in; empty if there were none
 }
 
 // tree turns the parser's nodes into ours, and refuses what the language
 // leaves out.
 type tree struct{ src *source }
 
-func place(t *token.Token) pos {
-	if t == nil || t.Position == nil {
-		return pos{}
-	}
-	return pos{t.Position.Line, t.Position.Column}
-}
-
 func (b tree) node(n ast.Node) *node {
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		m := &node{kind: kindMap, at: place(n.Start)}
+		m := &node{kind: kindMap, at: b.src.place(n.Start)}
 		for _, v := range n.Values {
 			b.field(m, v)
 		}
@@ -82,14 +76,14 @@ func (b tree) node(n ast.Node) *node {
 		b.duplicates(m)
 		return m
 	case *ast.MappingValueNode:
-		m := &node{kind: kindMap, at: place(n.Start)}
+		m := &node{kind: kindMap, at: b.src.place(n.Start)}
 		b.field(m, n)
 		if len(m.fields) > 0 {
 			m.at = m.fields[0].key.at
 		}
 		return m
 	case *ast.SequenceNode:
-		l := &node{kind: kindList, at: place(n.Start)}
+		l := &node{kind: kindList, at: b.src.place(n.Start)}
 		for _, v := range n.Values {
 			l.items = append(l.items, b.node(v))
 		}
@@ -102,40 +96,29 @@ func (b tree) node(n ast.Node) *node {
 func (b tree) scalar(n ast.Node) *node {
 	switch n := n.(type) {
 	case *ast.StringNode:
-		return b.text(&node{kind: kindString, at: place(n.Token), text: n.Value})
+		return &node{kind: kindString, at: b.src.place(n.Token), text: n.Value}
 	case *ast.LiteralNode:
-		return b.text(&node{kind: kindString, at: place(n.Start), text: n.Value.Value})
+		return &node{kind: kindString, at: b.src.place(n.Start), text: n.Value.Value}
 	case *ast.IntegerNode:
-		return &node{kind: kindNumber, at: place(n.Token), text: n.Token.Value}
+		return &node{kind: kindNumber, at: b.src.place(n.Token), text: n.Token.Value}
 	case *ast.FloatNode:
-		return &node{kind: kindNumber, at: place(n.Token), text: n.Token.Value}
+		return &node{kind: kindNumber, at: b.src.place(n.Token), text: n.Token.Value}
 	case *ast.InfinityNode:
-		return &node{kind: kindNumber, at: place(n.Token), text: n.Token.Value}
+		return &node{kind: kindNumber, at: b.src.place(n.Token), text: n.Token.Value}
 	case *ast.NanNode:
-		return &node{kind: kindNumber, at: place(n.Token), text: n.Token.Value}
+		return &node{kind: kindNumber, at: b.src.place(n.Token), text: n.Token.Value}
 	case *ast.BoolNode:
-		return &node{kind: kindBool, at: place(n.Token), text: strings.ToLower(n.Token.Value)}
+		return &node{kind: kindBool, at: b.src.place(n.Token), text: strings.ToLower(n.Token.Value)}
 	case *ast.NullNode:
-		return &node{kind: kindNull, at: place(n.Token)}
+		return &node{kind: kindNull, at: b.src.place(n.Token)}
 	case nil:
 		return &node{kind: kindNull}
 	default:
 		// The guard has refused these before parsing; whatever is left is
 		// something that this version of the parser does not tell apart.
-		at := place(n.GetToken())
+		at := b.src.place(n.GetToken())
 		b.src.fail(at, "this kind of YAML is not understood here; want plain strings, lists and mappings")
 		return &node{kind: kindNull, at: at}
-	}
-}
-
-func (b tree) text(n *node) *node {
-	b.variables(n.text, n.at)
-	return n
-}
-
-func (b tree) variables(text string, at pos) {
-	if strings.Contains(text, "${") {
-		b.src.fail(at, "${…} is not understood by this version: variables and captured parameters; write the value itself")
 	}
 }
 
@@ -143,18 +126,20 @@ func (b tree) field(m *node, v *ast.MappingValueNode) {
 	value := b.node(v.Value)
 	switch k := v.Key.(type) {
 	case *ast.StringNode:
-		key := name{k.Value, place(k.Token)}
-		b.variables(key.text, key.at)
+		key := name{text: k.Value, at: b.src.place(k.Token)}
+		if strings.Contains(key.text, "${") {
+			b.src.fail(key.at, "a key cannot hold ${…}; write the name itself")
+		}
 		if value.at == (pos{}) {
 			value.at = key.at
 		}
 		m.fields = append(m.fields, field{key, value})
 	case *ast.MergeKeyNode:
-		b.src.fail(place(k.Token), "merge keys (<<) are not allowed; write the values out")
+		b.src.fail(b.src.place(k.Token), "merge keys (<<) are not allowed; write the values out")
 	default:
-		at := place(v.Start)
+		at := b.src.place(v.Start)
 		if v.Key != nil {
-			at = place(v.Key.GetToken())
+			at = b.src.place(v.Key.GetToken())
 		}
 		b.src.fail(at, "a key must be a string; put it in quotes")
 	}
@@ -165,7 +150,7 @@ func (b tree) duplicates(m *node) {
 	kept := m.fields[:0]
 	for _, f := range m.fields {
 		if at, ok := first[f.key.text]; ok {
-			b.src.fail(f.key.at, "duplicate key %q; it stands on line %d already", f.key.text, at.line)
+			b.src.fail(f.key.at, "duplicate key %q; it stands on line %d already", clip(f.key.text), at.line)
 			continue
 		}
 		first[f.key.text] = f.key.at

@@ -109,10 +109,10 @@ type permissionsJSON struct {
 // arrays are never null and attributes are sorted, so equal permissions have
 // equal bytes.
 func (p Permissions) MarshalJSON() ([]byte, error) {
-	return json.Marshal(permissionsJSON{p.Unrestricted, present(p.AnyOf), present(p.AllOf)})
+	return json.Marshal(permissionsJSON{p.Unrestricted, listed(p.AnyOf), listed(p.AllOf)})
 }
 
-func present(ws []Where) []Where {
+func listed(ws []Where) []Where {
 	out := make([]Where, len(ws))
 	for i, w := range ws {
 		if out[i] = w; w == nil {

@@ -7,37 +7,48 @@ import (
 	"sync"
 )
 
-// Options says what a file is checked against.
+// Options says what a file is checked against, and where the files that it
+// includes come from.
 type Options struct {
-	Connections []string // ids that the configuration knows; nil means: do not check against it
+	// Connections are the ids that the configuration knows; nil means: do not
+	// check against it.
+	Connections []string
+	// Environment decides what ${…} stands for. It defaults to prod.
+	Environment string
+	// Read gives the text of an included file. Its name is relative to the
+	// folder of the root file, with slashes, and never leads out of it (a
+	// symbolic link might: os.Root is the reader to use). nil refuses include.
+	Read func(name string) ([]byte, error)
+	// Glob lists the files that a pattern of package path meets, as names for
+	// Read. nil refuses patterns.
+	Glob func(pattern string) ([]string, error)
+	// LastGood gives the text of a fragment that was in force before, for
+	// [LoadWith] to fall back on when the previous policy has none: after a
+	// restart. It may be nil.
+	LastGood func(connection string) (file string, text []byte, ok bool)
 }
 
-// Policy is a mapping file that was read, checked, compiled and tested. It is
-// immutable and safe for concurrent use.
+// Policy is a mapping file, with what it includes, that was read, checked,
+// compiled and tested. It is immutable and safe for concurrent use.
 type Policy struct {
+	*base
 	file, hash  string
-	roles       []role
-	tasks       []string
-	groups      []permissionGroup
-	attributes  []Attribute
-	rules       []rule
-	connections map[string]*connection
-	everywhere  index // the rules of connection "*"
-	defaults    defaults
-	tests       []testDecl
-	warnings    []Problem
-	src         *source // while it loads
-	reach       bitset  // of roles that are privileged, or inherit one that is
-	gate        bitset  // of tasks that are the gate's own
+	records     map[string]*record
+	connections map[string]*connection // with their fragments
+	fragments   []*unit                // in the order of their connections
 	scratch     sync.Pool
+	manyRules   int // the most that one person is held against
+	manyGroups  int
 }
 
 // Role is a named list of tasks.
 type Role struct {
-	Name       string
-	Tasks      []string // its own; not those of the roles that it inherits
-	Inherits   []string
-	Privileged bool
+	Name         string
+	Tasks        []string // its own; not those of the roles that it inherits
+	Inherits     []string
+	Privileged   bool
+	AssignableBy []string // roles whose holders may hand it out
+	Organization bool     // scope: organization: its holder manages their own organization alone
 }
 
 // Attribute is a dimension on which data can be limited.
@@ -47,87 +58,91 @@ type Attribute struct {
 	MissingNone bool   // onMissing: none
 }
 
-type role struct {
-	decl    Role
-	tasks   []int
-	closure bitset // itself and whatever it inherits
+// Cap is a limit on how many people may hold a role. Evaluation looks at one
+// person and cannot count: whoever sees all people holds them against it, as
+// [Policy.Diff] and [Policy.Coverage] do.
+type Cap struct {
+	ID       string
+	Role     string
+	MaxUsers int
 }
 
-type permissionGroup struct {
-	name         string
-	unrestricted bool
-	where        Where
+// File is one file that a policy is made of.
+type File struct {
+	Name       string // relative to the folder of the root file
+	Connection string // of which it is a fragment; empty if it is none
+	Hash       string // SHA-256 of Text, in hexadecimal
+	Text       string
+}
+
+// Fragment is the file of one connection, which stands and falls alone.
+type Fragment struct {
+	Connection string
+	File       string // that is in force; empty when Closed
+	Hash       string // of the text in force
+	// Problems says why the file as it is now is not in force. An older text
+	// of it is, or, when there is none, nobody gets in through the connection.
+	Problems Problems
+	Closed   bool
+}
+
+type role struct {
+	decl    Role
+	at      pos
+	tasks   []int
+	closure bitset // itself and whatever it inherits
 }
 
 // connection is one way in, and the most that it can give.
 type connection struct {
 	id           string
+	at           pos
 	unrestricted bool
 	roles        bitset // within the ceiling
+	listed       bitset // roles of scope organization that the ceiling names
 	allOf        []Where
 	index        index
+	fragment     *part // nil without one
+	closed       bool  // its fragment is broken and no older one is known
 }
 
-type rule struct {
-	ruleDecl
-	grants     []int // roles
-	permission []int
-	denied     bitset
-}
-
-// Load parses, checks and compiles a mapping file and runs the tests in it.
-// The file name is for messages alone. The error is [Problems]: every mistake
-// at once, each with its place; a file with a problem gives no policy.
-func Load(file string, text []byte, o Options) (*Policy, error) {
-	p, src, err := load(file, text, o)
-	if err != nil {
-		return nil, err
-	}
-	for _, failure := range p.Test().Failures {
-		src.fail(failure.at, "%s", failure.message())
-	}
-	if err := src.err(); err != nil {
-		return nil, err
-	}
-	p.src = nil // the text is needed no more
-	return p, nil
-}
-
-// Compile is [Load] without running the tests, for a tool that reports on
-// them itself. A policy of Compile is never put in force.
-func Compile(file string, text []byte, o Options) (*Policy, error) {
-	p, _, err := load(file, text, o)
-	return p, err
-}
-
-func load(file string, text []byte, o Options) (*Policy, *source, error) {
-	src := newSource(file, string(text))
-	root := parseYAML(src, string(text))
-	if root == nil {
-		return nil, nil, src.err()
-	}
-	f := decoder{src}.file(root)
-	c := &checker{source: src}
-	c.check(f, o)
-	if err := src.err(); err != nil {
-		return nil, nil, err
-	}
-	p := compile(f, src)
-	sum := sha256.Sum256(text)
-	p.hash = hex.EncodeToString(sum[:])
-	p.warnings = p.lint(f, o)
-	return p, src, nil
-}
-
-// Hash is the SHA-256 of the file's text, in hexadecimal: equal hashes mean
-// equal policies.
+// Hash tells revisions apart: equal hashes mean equal policies. Of a single
+// file it is the SHA-256 of the text, in hexadecimal.
 func (p *Policy) Hash() string { return p.hash }
 
 // File is the name that the policy was loaded under.
 func (p *Policy) File() string { return p.file }
 
-// Warnings is what is allowed but deserves a look, in the order of the file.
-func (p *Policy) Warnings() []Problem { return slices.Clone(p.warnings) }
+// Environment is what ${…} was compiled for.
+func (p *Policy) Environment() string { return p.environment }
+
+// Environments lists those that vars name; none without vars. All of them
+// were checked.
+func (p *Policy) Environments() []string { return slices.Clone(p.variables.environments) }
+
+// Files lists what the policy was read from, by name, as it was at loading:
+// the text of a broken fragment is that of the file, not that in force.
+func (p *Policy) Files() []File {
+	files := make([]File, 0, len(p.records))
+	for _, rec := range p.records {
+		files = append(files, File{rec.name, rec.fragment.text, hex.EncodeToString(rec.hash[:]), rec.content})
+	}
+	slices.SortFunc(files, func(a, b File) int { return compare(a.Name, b.Name) })
+	return files
+}
+
+// Fragments lists the connections that have a file of their own.
+func (p *Policy) Fragments() []Fragment {
+	out := make([]Fragment, 0, len(p.fragments))
+	for _, u := range p.fragments {
+		f := Fragment{Connection: u.connection, Problems: slices.Clone(u.problems), Closed: u.good == nil}
+		if u.good != nil {
+			f.File, f.Hash = u.good.rec.file, hex.EncodeToString(u.good.rec.hash[:])
+		}
+		out = append(out, f)
+	}
+	return out
+}
 
 // Roles lists the roles by name.
 func (p *Policy) Roles() []Role {
@@ -136,6 +151,7 @@ func (p *Policy) Roles() []Role {
 		roles[i] = r.decl
 		roles[i].Tasks = slices.Clone(r.decl.Tasks)
 		roles[i].Inherits = slices.Clone(r.decl.Inherits)
+		roles[i].AssignableBy = slices.Clone(r.decl.AssignableBy)
 	}
 	return roles
 }
@@ -146,22 +162,30 @@ func (p *Policy) Tasks() []string { return slices.Clone(p.tasks) }
 // Attributes lists the attributes by name.
 func (p *Policy) Attributes() []Attribute { return slices.Clone(p.attributes) }
 
-// PermissionGroups lists the names of the permission groups.
+// Caps lists the limits on how many people may hold a role.
+func (p *Policy) Caps() []Cap { return slices.Clone(p.caps) }
+
+// PermissionGroups lists the names of the permission groups, those of
+// fragments included.
 func (p *Policy) PermissionGroups() []string {
-	names := make([]string, len(p.groups))
-	for i, g := range p.groups {
-		names[i] = g.name
+	var names []string
+	for _, part := range p.parts() {
+		for _, g := range part.groups {
+			names = append(names, g.name)
+		}
 	}
-	return names
+	return append([]string{}, sortedSet(names)...)
 }
 
-// Rules lists the ids of the rules.
+// Rules lists the ids of the rules, those of fragments included.
 func (p *Policy) Rules() []string {
-	ids := make([]string, len(p.rules))
-	for i, r := range p.rules {
-		ids[i] = r.id.text
+	var ids []string
+	for _, part := range p.parts() {
+		for _, r := range part.rules {
+			ids = append(ids, r.id.text)
+		}
 	}
-	return ids
+	return append([]string{}, sortedSet(ids)...)
 }
 
 // Connections lists the ids of the connections. Nobody gets in through any
@@ -173,4 +197,66 @@ func (p *Policy) Connections() []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// parts is the base and every fragment in force.
+func (p *Policy) parts() []*part {
+	parts := []*part{&p.part}
+	for _, u := range p.fragments {
+		if u.good != nil {
+			parts = append(parts, &u.good.part)
+		}
+	}
+	return parts
+}
+
+// rule finds a rule by the number that the scratch of a person of connection
+// c has for it: those of the base come first, then those of its fragment.
+func (p *Policy) rule(c *connection, i int) *rule {
+	if i < len(p.rules) {
+		return &p.rules[i]
+	}
+	return &c.fragment.rules[i-len(p.rules)]
+}
+
+// group finds a permission group likewise.
+func (p *Policy) group(c *connection, i int) *permissionGroup {
+	if i < len(p.groups) {
+		return &p.groups[i]
+	}
+	return &c.fragment.groups[i-len(p.groups)]
+}
+
+// rulesFor gives every rule that people of connection c are held against, and
+// those of other connections in the base.
+func (p *Policy) rulesFor(c *connection) []*rule {
+	rules := make([]*rule, 0, len(p.rules))
+	for i := range p.rules {
+		rules = append(rules, &p.rules[i])
+	}
+	if c != nil && c.fragment != nil {
+		for i := range c.fragment.rules {
+			rules = append(rules, &c.fragment.rules[i])
+		}
+		slices.SortFunc(rules, func(a, b *rule) int { return compare(a.id.text, b.id.text) })
+	}
+	return rules
+}
+
+// hashOf is the hash of a policy made of several files.
+func hashOf(root *record, others []*record) string {
+	if len(others) == 0 {
+		return hex.EncodeToString(root.hash[:])
+	}
+	h := sha256.New()
+	h.Write(root.hash[:])
+	keys := make([]string, 0, len(others))
+	for _, rec := range others {
+		keys = append(keys, rec.key())
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		h.Write([]byte(key))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -1,10 +1,14 @@
 package mapping
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/token"
 )
 
 // Problem is one mistake in a file, at the value that is wrong.
@@ -20,6 +24,17 @@ type Problem struct {
 func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
 }
+
+type problemJSON struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+	Excerpt string `json:"excerpt,omitempty"`
+}
+
+// MarshalJSON gives {"file", "line", "column", "message", "excerpt"}.
+func (p Problem) MarshalJSON() ([]byte, error) { return json.Marshal(problemJSON(p)) }
 
 // Problems is every mistake of a file, in the order of their positions. It is
 // the error of [Load] and [LoadFacts].
@@ -40,74 +55,154 @@ const (
 	excerptWidth   = 100 // characters of a line that an excerpt shows
 )
 
-// pos is a place in a file; the zero pos is nowhere.
-type pos struct{ line, col int }
+// text is one file that is read. Positions point to it, so that a problem of
+// an included file shows that file's line.
+type text struct {
+	file  string
+	lines []string
+	order int // among the files that are read together
+}
 
-// source collects the problems of one text.
+// pos is a place in a file; the zero pos is nowhere. Columns count characters
+// from 1, as lines do.
+type pos struct {
+	line, col int
+	in        *text
+}
+
+// file is the name of the file that the place is in.
+func (at pos) file() string {
+	if at.in == nil {
+		return ""
+	}
+	return at.in.file
+}
+
+// from names the place for a message about another: the line alone when both
+// are in one file.
+func (at pos) from(other pos) string {
+	if at.in == other.in {
+		return fmt.Sprintf("on line %d", at.line)
+	}
+	return fmt.Sprintf("in %s, line %d,", at.file(), at.line)
+}
+
+// source is a text with the problems that reading finds.
 type source struct {
-	file      string
-	lines     []string
-	problems  []Problem
+	*text
+	*faults
+}
+
+// faults collects problems.
+type faults struct {
+	found     []placed
 	more      int // problems beyond maxProblems
 	suggested int
 
 	// The line that the last problem stands in, as characters: a file may be
 	// one line of 4 MiB with 500 problems.
-	current int
-	runes   []rune
+	current     *text
+	currentLine int
+	runes       []rune
 }
 
-func newSource(file, text string) *source {
-	return &source{file: file, lines: strings.Split(text, "\n")}
+// placed is a problem with the order of its file.
+type placed struct {
+	Problem
+	order int
+}
+
+func newSource(file, content string) *source {
+	return &source{&text{file: file, lines: strings.Split(content, "\n")}, &faults{}}
+}
+
+// at is a place in the text.
+func (t *text) at(line, col int) pos { return pos{line, col, t} }
+
+// place is where a token of the text stands.
+func (t *text) place(tok *token.Token) pos {
+	if tok == nil || tok.Position == nil {
+		return pos{}
+	}
+	return pos{tok.Position.Line, tok.Position.Column, t}
 }
 
 // fail notes a problem. A position outside the text is moved to the nearest
 // place inside it, so that an editor can always jump there.
 func (s *source) fail(at pos, format string, args ...any) {
-	if len(s.problems) >= maxProblems {
+	if len(s.found) >= maxProblems {
 		s.more++
 		return
 	}
-	s.problems = append(s.problems, s.problem(at, fmt.Sprintf(format, args...)))
+	if at.in == nil {
+		at.in = s.text
+	}
+	s.found = append(s.found, placed{s.problem(at, fmt.Sprintf(format, args...)), at.in.order})
 }
 
-func (s *source) problem(at pos, message string) Problem {
-	at.line = min(max(at.line, 1), len(s.lines))
-	if s.current != at.line {
-		s.current = at.line
-		s.runes = []rune(strings.TrimSuffix(s.lines[at.line-1], "\r"))
+func (f *faults) problem(at pos, message string) Problem {
+	at.line = min(max(at.line, 1), len(at.in.lines))
+	if f.current != at.in || f.currentLine != at.line {
+		f.current, f.currentLine = at.in, at.line
+		f.runes = []rune(strings.TrimSuffix(at.in.lines[at.line-1], "\r"))
 	}
-	at.col = min(max(at.col, 1), len(s.runes)+1)
-	return Problem{File: s.file, Line: at.line, Column: at.col, Message: message, Excerpt: excerpt(s.runes, at.col)}
+	at.col = min(max(at.col, 1), len(f.runes)+1)
+	return Problem{File: at.in.file, Line: at.line, Column: at.col, Message: message, Excerpt: excerpt(f.runes, at.col)}
 }
 
 // err gives all problems in order, or nil.
-func (s *source) err() error {
-	if len(s.problems) == 0 {
+func (f *faults) err() error {
+	if ps := f.list(); len(ps) > 0 {
+		return ps
+	}
+	return nil
+}
+
+func (f *faults) list() Problems {
+	if len(f.found) == 0 {
 		return nil
 	}
-	ps := sortProblems(s.problems)
-	if s.more > 0 {
+	ps := sortProblems(f.found)
+	if f.more > 0 {
 		last := ps[len(ps)-1]
-		last.Message = fmt.Sprintf("%d more problems are not shown", s.more)
+		last.Message = fmt.Sprintf("%d more problems are not shown", f.more)
 		last.Excerpt = ""
 		ps = append(ps, last)
 	}
 	return ps
 }
 
-func sortProblems(ps []Problem) Problems {
+// merge takes over the problems of another environment that are not here
+// already, and names it.
+func (f *faults) merge(other *faults, environment string) {
+	known := make(map[string]bool, len(f.found))
+	for _, p := range f.found {
+		known[p.String()] = true
+	}
+	for _, p := range other.found {
+		if known[p.String()] {
+			continue
+		}
+		p.Message += fmt.Sprintf(" (in environment %q)", environment)
+		if len(f.found) >= maxProblems {
+			f.more++
+			continue
+		}
+		f.found = append(f.found, p)
+	}
+	f.more += other.more
+}
+
+func sortProblems(ps []placed) Problems {
 	ps = slices.Clone(ps)
-	slices.SortStableFunc(ps, func(a, b Problem) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		if a.Column != b.Column {
-			return a.Column - b.Column
-		}
-		return strings.Compare(a.Message, b.Message)
+	slices.SortStableFunc(ps, func(a, b placed) int {
+		return cmp.Or(a.order-b.order, a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Message, b.Message))
 	})
-	return ps
+	out := make(Problems, len(ps))
+	for i, p := range ps {
+		out[i] = p.Problem
+	}
+	return out
 }
 
 // excerpt cuts the line around the column, so that a file that is one long
@@ -130,11 +225,11 @@ func excerpt(runes []rune, col int) string {
 
 // suggest gives the name that was probably meant with "; did you mean …?",
 // and nothing when none is near.
-func (s *source) suggest(name string, names []string) (meant, hint string) {
-	if s.suggested >= maxSuggestions {
+func (f *faults) suggest(name string, names []string) (meant, hint string) {
+	if f.suggested >= maxSuggestions {
 		return "", ""
 	}
-	s.suggested++
+	f.suggested++
 	if meant = nearest(name, names); meant == "" {
 		return "", ""
 	}

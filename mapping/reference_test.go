@@ -5,21 +5,47 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"portcullis/mapping"
 )
 
+// outcome is what the reference says of a person.
+type outcome struct {
+	login                       bool
+	roles, tasks, groups, rules []string
+	violations                  []string
+	until                       time.Time
+	anyOf, allOf                []mapping.Where
+	unrestricted                bool
+}
+
+// sees says whether they see a row: no map of constraints is built for it.
+func (o outcome) sees(row map[string]string) bool {
+	if len(o.groups) == 0 || !o.login {
+		return false
+	}
+	some := o.unrestricted
+	for _, w := range o.anyOf {
+		some = some || meets(w, row, true)
+	}
+	for _, w := range o.allOf {
+		some = some && meets(w, row, false)
+	}
+	return some
+}
+
 // evaluate is the meaning of a mapping file, rule after rule, with sets and
 // no index.
-func (s spec) evaluate(f *mapping.Facts) mapping.Access {
-	var a mapping.Access
-	at := slices.IndexFunc(s.connections, func(c specConnection) bool { return c.id == f.Connection })
-	if at < 0 {
-		return a
+func (s spec) evaluate(f *mapping.Facts, at time.Time) outcome {
+	var o outcome
+	i := slices.IndexFunc(s.connections, func(c specConnection) bool { return c.id == f.Connection })
+	if i < 0 {
+		return o
 	}
-	connection := s.connections[at]
+	connection := s.connections[i]
 	if f.GroupsIncomplete && (s.incomplete == "deny-login" || s.incomplete == "last-known" && f.LastKnownGroups == nil) {
-		return a
+		return o
 	}
 	named, denied, groups := set{}, set{}, set{}
 	granting, refused := false, false
@@ -27,25 +53,46 @@ func (s spec) evaluate(f *mapping.Facts) mapping.Access {
 		if !s.matches(r, f) {
 			continue
 		}
-		a.Rules = append(a.Rules, r.id)
-		switch r.deny {
-		case "login":
+		inTime := (r.from == 0 || !at.Before(hour(r.from))) && (r.until == 0 || at.Before(hour(r.until)))
+		for _, h := range []int{r.from, r.until} {
+			if h > 0 && hour(h).After(at) && (o.until.IsZero() || hour(h).Before(o.until)) {
+				o.until = hour(h)
+			}
+		}
+		if !inTime {
+			continue
+		}
+		o.rules = append(o.rules, r.id)
+		switch {
+		case r.deny == "login":
 			refused = true
-		case "roles":
+		case r.deny == "roles":
 			denied.add(r.roles...)
+		case r.restrict:
+			for _, g := range r.groups {
+				o.allOf = append(o.allOf, s.group(g).where)
+			}
+			if r.own != "" {
+				o.allOf = append(o.allOf, s.owns(r, f, true)...)
+			}
 		default:
 			granting = true
 			named.add(r.roles...)
 			groups.add(r.groups...)
+			if r.own != "" {
+				more := s.owns(r, f, false)
+				o.anyOf = append(o.anyOf, more...)
+				if len(more) > 0 {
+					groups.add("own")
+				}
+			}
 		}
 	}
-	slices.Sort(a.Rules)
-	roles := set{}
-	for name := range named {
-		if closure := s.closure(name); !closure.meets(denied) {
-			roles.add(closure.sorted()...)
-		}
+	slices.Sort(o.rules)
+	if s.keepApart(&o, named, denied) {
+		refused = true
 	}
+	roles := s.left(named, denied, o.violations)
 	s.underCeiling(connection, roles, groups)
 	undenied := set{}
 	for name := range named {
@@ -54,13 +101,23 @@ func (s spec) evaluate(f *mapping.Facts) mapping.Access {
 	s.underCeiling(connection, undenied, groups)
 	nothing := !granting || len(undenied) == 0 && len(groups) == 0
 	if refused || nothing && !s.noAccess {
-		return a
+		return o
 	}
-	a.Login = true
+	o.login = true
 	if nothing {
-		return a
+		return o
 	}
-	a.Roles, a.PermissionGroups = roles.sorted(), groups.sorted()
+	o.roles, o.groups = roles.sorted(), groups.sorted()
+	for name := range groups {
+		if g := s.group(name); g.unrestricted {
+			o.unrestricted = true
+		} else if name != "own" {
+			o.anyOf = append(o.anyOf, g.where)
+		}
+	}
+	if connection.where != nil {
+		o.allOf = append(o.allOf, connection.where)
+	}
 	tasks := set{}
 	for _, r := range s.roles {
 		if roles[r.name] {
@@ -70,8 +127,87 @@ func (s spec) evaluate(f *mapping.Facts) mapping.Access {
 	if !connection.unrestricted {
 		maps.DeleteFunc(tasks, func(t string, _ bool) bool { return strings.HasPrefix(t, "gate.") })
 	}
-	a.Tasks = tasks.sorted()
-	return a
+	o.tasks = tasks.sorted()
+	return o
+}
+
+func (s spec) group(name string) specGroup {
+	for _, g := range s.groups {
+		if g.name == name {
+			return g
+		}
+	}
+	return specGroup{}
+}
+
+// left is what remains of the named roles after denies and the constraints
+// that drop.
+func (s spec) left(named, denied set, violations []string) set {
+	dropped := set{}
+	for _, x := range s.exclusive {
+		if x.on == "drop-all" && slices.Contains(violations, x.id) {
+			dropped.add(x.roles...)
+		}
+	}
+	roles := set{}
+	for name := range named {
+		if closure := s.closure(name); !closure.meets(denied) && !closure.meets(dropped) {
+			roles.add(closure.sorted()...)
+		}
+	}
+	return roles
+}
+
+// keepApart notes violated constraints, and reports whether one denies login.
+func (s spec) keepApart(o *outcome, named, denied set) bool {
+	all := s.left(named, denied, nil)
+	refused := false
+	for _, x := range s.exclusive {
+		n := 0
+		for _, r := range x.roles {
+			if all[r] {
+				n++
+			}
+		}
+		if n > 1 {
+			o.violations = append(o.violations, x.id)
+			refused = refused || x.on == "deny-login"
+		}
+	}
+	return refused
+}
+
+// owns gives the constraints that the group own has for each captured value.
+// A value that is none drops a grant; of a restriction it leaves nothing.
+func (s spec) owns(r specRule, f *mapping.Facts, restrict bool) []mapping.Where {
+	var out []mapping.Where
+	re := regexp.MustCompile(`\A(?:` + r.own + `)\z`)
+	matched := false
+	for _, g := range s.asserted(f) {
+		m := re.FindStringSubmatch(g)
+		if m == nil {
+			continue
+		}
+		matched = true
+		v := m[re.SubexpIndex("v")]
+		switch {
+		case regexp.MustCompile("^[A-Z0-9]+$").MatchString(v):
+			out = append(out, mapping.Where{"account": {In: []string{v}}, "country": {Any: true}})
+		case restrict:
+			out = append(out, mapping.Where{"account": {In: []string{}}})
+		}
+	}
+	if !matched && restrict {
+		out = append(out, mapping.Where{"account": {In: []string{}}})
+	}
+	return out
+}
+
+func (s spec) asserted(f *mapping.Facts) []string {
+	if f.GroupsIncomplete && s.incomplete == "last-known" {
+		return slices.Concat(f.Groups, f.LastKnownGroups)
+	}
+	return f.Groups
 }
 
 // underCeiling takes away what the connection cannot give.
@@ -101,21 +237,60 @@ func (s spec) matches(r specRule, f *mapping.Facts) bool {
 	if r.connection != "*" && r.connection != f.Connection {
 		return false
 	}
-	if len(r.selectors) == 0 {
+	one := func(wanted []string, have ...string) bool {
+		return len(wanted) == 0 || slices.ContainsFunc(have, func(h string) bool { return h != "" && slices.Contains(wanted, h) })
+	}
+	_, domain, _ := strings.Cut(strings.ToLower(f.Email), "@")
+	if !f.EmailVerified {
+		domain = ""
+	}
+	department := []string{}
+	switch d := f.Claims["department"].(type) {
+	case string:
+		department = append(department, d)
+	case []any:
+		for _, v := range d {
+			if text, ok := v.(string); ok {
+				department = append(department, text)
+			}
+		}
+	}
+	wanted := []string{r.department}
+	if r.department == "" {
+		wanted = nil
+	}
+	if !s.groupsMatch(r, f) || !one(r.appRoles, f.AppRoles...) || !one(r.types, f.UserType) || !one(r.domains, domain) || !one(wanted, department...) {
+		return false
+	}
+	if r.when == "" {
 		return true
 	}
-	asserted := f.Groups
-	if f.GroupsIncomplete && s.incomplete == "last-known" {
-		asserted = slices.Concat(f.Groups, f.LastKnownGroups)
+	result, ok := whens[r.when](f, s.asserted(f))
+	if strings.Contains(r.when, "groups") && f.GroupsIncomplete && s.incomplete == "proceed" {
+		ok = false
 	}
-	for _, sel := range r.selectors {
-		texts := asserted
+	if !ok {
+		return r.deny != "" || r.restrict
+	}
+	return result
+}
+
+func (s spec) groupsMatch(r specRule, f *mapping.Facts) bool {
+	selectors := r.selectors
+	if r.own != "" {
+		selectors = append(slices.Clone(selectors), [2]string{"regex", r.own})
+	}
+	if len(selectors) == 0 {
+		return true
+	}
+	for _, sel := range selectors {
+		texts := s.asserted(f)
 		if sel[0] == "scim" {
 			texts = nil
 			for _, g := range f.Pushed {
 				texts = append(texts, g.Name, g.ExternalID)
 			}
-		} else if f.GroupsIncomplete && s.incomplete == "proceed" && r.deny != "" {
+		} else if f.GroupsIncomplete && s.incomplete == "proceed" && (r.deny != "" || r.restrict) {
 			return true
 		}
 		for _, g := range texts {
@@ -130,6 +305,8 @@ func (s spec) matches(r specRule, f *mapping.Facts) bool {
 func selects(kind, want, group string) bool {
 	isGUID := regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString(want)
 	switch {
+	case kind == "regex":
+		return regexp.MustCompile(`\A(?:` + want + `)\z`).MatchString(group)
 	case kind != "id" && strings.ContainsAny(want, "*?"):
 		re := regexp.QuoteMeta(want)
 		re = strings.ReplaceAll(strings.ReplaceAll(re, `\*`, `.*`), `\?`, `.`)
@@ -151,22 +328,6 @@ func (s spec) closure(name string) set {
 		}
 	}
 	return all
-}
-
-// visible says whether a person with these permission groups sees a row.
-func (s spec) visible(connection string, groups []string, row map[string]string) bool {
-	some := false
-	for _, g := range s.groups {
-		if slices.Contains(groups, g.name) && (g.unrestricted || meets(g.where, row, true)) {
-			some = true
-		}
-	}
-	for _, c := range s.connections {
-		if c.id == connection && !meets(c.where, row, false) {
-			return false
-		}
-	}
-	return some
 }
 
 // meets holds a row against constraints; in a permission group, what is not

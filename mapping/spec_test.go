@@ -3,8 +3,10 @@ package mapping_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -18,8 +20,14 @@ type spec struct {
 	roles       []specRole
 	groups      []specGroup
 	rules       []specRule
+	exclusive   []specExclusive
 	noAccess    bool
 	incomplete  string
+}
+
+type specExclusive struct {
+	id, on string
+	roles  []string
 }
 
 type specConnection struct {
@@ -46,6 +54,14 @@ type specRule struct {
 	selectors      [][2]string // kind, text
 	roles, groups  []string
 	deny           string // "", "roles" or "login"
+	restrict       bool   // to groups, instead of granting
+	own            string // expression of the capture that feeds the group own, on groups by regex
+	appRoles       []string
+	types          []string
+	domains        []string
+	department     string // of the claim
+	when           string // a key of whens
+	from, until    int    // hours after the epoch of the tests; 0 is no bound
 }
 
 // The alphabets are small, so that names meet.
@@ -60,7 +76,13 @@ var (
 		"A", "a", "AB", "B-1", "B-2", "portal-x", "8bab1c86-8fba-33e5-2089-1d1c80ec267d",
 		"8BAB1C86-8FBA-33E5-2089-1D1C80EC267D", "2c9d7a10-0000-4000-8000-00000000a990",
 	}
-	patterns = []string{"A*", "B-?", "*", "*-x", "p*l-*", "8bab*"}
+	appRoleTexts = []string{"x", "y", "X"}
+	typeTexts    = []string{"Guest", "Member", "guest"}
+	domainTexts  = []string{"a.example", "b.example"}
+	departments  = []string{"Desk", "desk", "Risk"}
+	regexes      = []string{"A.*", "B-(?:1|2)", ".*", "(?i)a+b?", "8bab.*|portal-x"}
+	owns         = []string{"(?P<v>A+)(?:B)?", "B-(?P<v>.*)", "(?P<v>.*)", "x*(?P<v>AB|B)"}
+	patterns     = []string{"A*", "B-?", "*", "*-x", "p*l-*", "8bab*"}
 )
 
 func drawSpec(t *rapid.T) spec {
@@ -98,33 +120,101 @@ func drawSpec(t *rapid.T) spec {
 	for i := range rapid.IntRange(0, 8).Draw(t, "rules") {
 		s.rules = append(s.rules, drawRule(t, fmt.Sprintf("rule%d", i), some))
 	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "constraints") {
+		x := specExclusive{id: fmt.Sprintf("x%d", i), on: rapid.SampledFrom([]string{"drop-all", "deny-login", "warn"}).Draw(t, "on")}
+		for _, r := range roleNames {
+			// The file refuses roles that inherit each other.
+			apart := !slices.ContainsFunc(x.roles, func(o string) bool { return s.closure(o)[r] || s.closure(r)[o] })
+			if apart && rapid.Bool().Draw(t, "exclusive") {
+				x.roles = append(x.roles, r)
+			}
+		}
+		if len(x.roles) > 1 {
+			s.exclusive = append(s.exclusive, x)
+		}
+	}
 	return s
 }
 
 func drawRule(t *rapid.T, id string, some func([]string, string) []string) specRule {
 	r := specRule{id: id, connection: rapid.SampledFrom(append(slices.Clone(connectionIDs), "*")).Draw(t, "connection")}
 	for range rapid.IntRange(0, 3).Draw(t, "selectors") {
-		kind := rapid.SampledFrom([]string{"id", "name", "scim"}).Draw(t, "kind")
+		kind := rapid.SampledFrom([]string{"id", "name", "scim", "regex"}).Draw(t, "kind")
 		from := groupTexts
-		if kind != "id" {
+		switch kind {
+		case "name", "scim":
 			from = append(slices.Clone(patterns), groupTexts...)
+		case "regex":
+			from = regexes
 		}
 		r.selectors = append(r.selectors, [2]string{kind, rapid.SampledFrom(from).Draw(t, "selector")})
 	}
+	drawConditions(t, &r)
 	r.roles = some(roleNames, "rule roles")
-	switch rapid.IntRange(0, 4).Draw(t, "effect") {
+	switch rapid.IntRange(0, 6).Draw(t, "effect") {
 	case 0:
 		r.deny = "login"
 		r.roles = nil
 	case 1:
 		r.deny = "roles"
 		r.roles = append(r.roles[:min(len(r.roles), 2)], "r5")
+	case 2:
+		r.restrict, r.roles = true, nil
+		r.groups = append(some(groupNames[1:], "narrow groups"), groupNames[1])
 	default:
 		r.roles = r.roles[:min(len(r.roles), 3)]
 		r.groups = append(some(groupNames, "rule groups"), groupNames[1])
 	}
+	if r.deny == "" && rapid.IntRange(0, 3).Draw(t, "captures") == 0 {
+		r.selectors = nil
+		r.own = rapid.SampledFrom(owns).Draw(t, "own")
+	}
 	return r
 }
+
+func drawConditions(t *rapid.T, r *specRule) {
+	maybe := func(label string) bool { return rapid.IntRange(0, 5).Draw(t, label) == 0 }
+	if maybe("app role?") {
+		r.appRoles = []string{rapid.SampledFrom(appRoleTexts).Draw(t, "app role")}
+	}
+	if maybe("type?") {
+		r.types = []string{rapid.SampledFrom(typeTexts).Draw(t, "type")}
+	}
+	if maybe("domain?") {
+		r.domains = []string{rapid.SampledFrom(domainTexts).Draw(t, "domain")}
+	}
+	if maybe("department?") {
+		r.department = rapid.SampledFrom(departments).Draw(t, "department")
+	}
+	if maybe("when?") {
+		r.when = rapid.SampledFrom(slices.Sorted(maps.Keys(whens))).Draw(t, "when")
+	}
+	if maybe("from?") {
+		r.from = rapid.IntRange(1, 5).Draw(t, "from")
+	}
+	if maybe("until?") {
+		r.until = rapid.IntRange(r.from+1, 8).Draw(t, "until")
+	}
+}
+
+// whens are expressions with what they mean in Go: true, false, or that they
+// cannot be evaluated.
+var whens = map[string]func(*mapping.Facts, []string) (bool, bool){
+	"'A' in groups":            func(_ *mapping.Facts, groups []string) (bool, bool) { return slices.Contains(groups, "A"), true },
+	"user.userType == 'Guest'": func(f *mapping.Facts, _ []string) (bool, bool) { return f.UserType == "Guest", true },
+	"claims.level > 2.0": func(f *mapping.Facts, _ []string) (bool, bool) {
+		l, ok := f.Claims["level"].(float64)
+		return l > 2, ok
+	},
+	"claims.?level.orValue(0.0) == 3.0": func(f *mapping.Facts, _ []string) (bool, bool) { return f.Claims["level"] == 3.0, true },
+	"user.emailVerified && 1 / 0 == 1":  func(f *mapping.Facts, _ []string) (bool, bool) { return false, !f.EmailVerified },
+	"groups.exists(g, g.startsWith('B'))": func(_ *mapping.Facts, groups []string) (bool, bool) {
+		return slices.ContainsFunc(groups, func(g string) bool { return strings.HasPrefix(g, "B") }), true
+	},
+}
+
+// hour is a time of the tests.
+func hour(n int) time.Time { return time.Date(2026, 12, 1, n, 0, 0, 0, time.UTC) }
 
 func drawWhere(t *rapid.T) mapping.Where {
 	w := mapping.Where{"country": {Any: true}}
@@ -158,6 +248,21 @@ func drawFacts(t *rapid.T) mapping.Facts {
 		} else {
 			f.Pushed = append(f.Pushed, mapping.Group{Name: g})
 		}
+	}
+	f.AppRoles = rapid.SliceOfN(rapid.SampledFrom(appRoleTexts), 0, 2).Draw(t, "app roles")
+	f.UserType = rapid.SampledFrom(append([]string{""}, typeTexts...)).Draw(t, "user type")
+	if domain := rapid.SampledFrom(append([]string{""}, domainTexts...)).Draw(t, "e-mail"); domain != "" {
+		f.Email, f.EmailVerified = "eve@"+strings.ToUpper(domain), rapid.Bool().Draw(t, "verified")
+	}
+	f.Claims = map[string]any{}
+	switch rapid.IntRange(0, 3).Draw(t, "claims") {
+	case 0:
+		f.Claims["level"] = float64(rapid.IntRange(1, 4).Draw(t, "level"))
+	case 1:
+		f.Claims["department"] = rapid.SampledFrom(departments).Draw(t, "their department")
+	case 2:
+		f.Claims["department"] = []any{rapid.SampledFrom(departments).Draw(t, "their department"), "Other", 7.0}
+		f.Claims["level"] = "high"
 	}
 	if rapid.Bool().Draw(t, "has last known") {
 		f.LastKnownGroups = append([]string{}, texts.Draw(t, "last known")...)
@@ -202,7 +307,7 @@ func (s spec) yaml() string {
 	for _, r := range s.roles {
 		line("  %s: {tasks: %s, inherits: %s, privileged: %v}", r.name, quote(r.tasks), quote(r.inherits), r.privileged)
 	}
-	line("attributes: {account: {onMissing: none}, country: {onMissing: any}, product: {onMissing: any}}\npermissionGroups:")
+	line("attributes: {account: {onMissing: none, pattern: \"^[A-Z0-9]+$\"}, country: {onMissing: any}, product: {onMissing: any}}\npermissionGroups:")
 	for _, g := range s.groups {
 		if g.unrestricted {
 			line("  %s: {unrestricted: true}", g.name)
@@ -210,27 +315,72 @@ func (s spec) yaml() string {
 			line("  %s: {where: %s}", g.name, where(g.where))
 		}
 	}
+	line("  own: {params: [v], where: {account: [\"${v}\"], country: \"*\"}}")
 	line("defaults: {noMatch: %s, incompleteGroups: %s}", map[bool]string{true: "no-access", false: "deny-login"}[s.noAccess], s.incomplete)
+	if len(s.exclusive) > 0 {
+		line("constraints:")
+	}
+	for _, x := range s.exclusive {
+		line("  - {id: %s, exclusive: %s, onViolation: %s}", x.id, quote(x.roles), x.on)
+	}
 	line("rules:")
 	if len(s.rules) == 0 {
 		line("  []")
 	}
 	for _, r := range s.rules {
 		line("  - id: %s\n    match:\n      connection: %s", r.id, quote(r.connection))
-		if len(r.selectors) > 0 {
-			line("      groups:")
-		}
-		for _, sel := range r.selectors {
-			line("        - {%s: %s}", sel[0], quote(sel[1]))
-		}
-		switch r.deny {
-		case "login":
-			line("    deny: {login: true}")
-		case "roles":
-			line("    deny: {roles: %s}", quote(r.roles))
-		default:
-			line("    grant: {roles: %s, permissionGroups: %s}", quote(r.roles), quote(r.groups))
-		}
+		s.yamlRule(line, quote, r)
 	}
 	return b.String()
+}
+
+// yamlRule writes what follows the connection of a rule.
+func (s spec) yamlRule(line func(string, ...any), quote func(any) string, r specRule) {
+	if len(r.selectors) > 0 || r.own != "" {
+		line("      groups:")
+	}
+	for _, sel := range r.selectors {
+		line("        - {%s: %s}", sel[0], quote(sel[1]))
+	}
+	if r.own != "" {
+		line("        - {regex: %s}", quote(r.own))
+	}
+	for _, c := range []struct {
+		key    string
+		values []string
+	}{{"appRoles", r.appRoles}, {"userType", r.types}, {"emailDomain", r.domains}} {
+		if len(c.values) > 0 {
+			line("      %s: %s", c.key, quote(c.values))
+		}
+	}
+	if r.department != "" {
+		line("      claims: {department: %s}", r.department)
+	}
+	if r.when != "" {
+		line("      when: %s", quote(r.when))
+	}
+	var valid []string
+	if r.from > 0 {
+		valid = append(valid, "from: "+hour(r.from).Format(time.RFC3339))
+	}
+	if r.until > 0 {
+		valid = append(valid, "until: "+hour(r.until).Format(time.RFC3339))
+	}
+	if len(valid) > 0 {
+		line("    valid: {%s}", strings.Join(valid, ", "))
+	}
+	groups := quote(r.groups)
+	if r.own != "" {
+		groups = strings.TrimSuffix(groups, "]") + `, {own: {v: "${v}"}}]`
+	}
+	switch {
+	case r.deny == "login":
+		line("    deny: {login: true}")
+	case r.deny == "roles":
+		line("    deny: {roles: %s}", quote(r.roles))
+	case r.restrict:
+		line("    restrict: {permissionGroups: %s}", groups)
+	default:
+		line("    grant: {roles: %s, permissionGroups: %s}", quote(r.roles), groups)
+	}
 }

@@ -43,8 +43,8 @@ func (d decoder) limitForm(n *node, path string) (limit, bool) {
 	var l limit
 	ok := d.mapping(n, path, keys{known: map[string]func(*node){
 		"prefix": func(n *node) {
-			t, _ := d.text(n, join(path, "prefix"))
-			l.constraint.Prefix = t.text
+			l.prefix, _ = d.text(n, join(path, "prefix"))
+			l.constraint.Prefix = l.prefix.text
 		},
 		"not": func(n *node) {
 			l.values = d.values(n, join(path, "not"))

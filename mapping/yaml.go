@@ -27,7 +27,7 @@ const (
 // on the tokens, before it runs.
 func parseYAML(src *source, text string) *node {
 	if len(text) > maxBytes {
-		src.fail(pos{1, 1}, "the file has %d bytes; want at most %d (4 MiB)", len(text), maxBytes)
+		src.fail(src.at(1, 1), "the file has %d bytes; want at most %d (4 MiB)", len(text), maxBytes)
 		return nil
 	}
 	if !plainText(src, text) {
@@ -35,7 +35,7 @@ func parseYAML(src *source, text string) *node {
 	}
 	root, ok := guarded(src, text)
 	if ok && root == nil {
-		src.fail(pos{1, 1}, "the file is empty; want at least version, connections, roles and rules")
+		src.fail(src.at(1, 1), "the file is empty; want at least version, connections, roles and rules")
 	}
 	return root
 }
@@ -47,13 +47,13 @@ func plainText(src *source, text string) bool {
 	for i, r := range text {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
-			src.fail(pos{line, col}, "a byte that is not UTF-8; want the file saved as UTF-8")
+			src.fail(src.at(line, col), "a byte that is not UTF-8; want the file saved as UTF-8")
 			return false
 		case r == '\r' && !strings.HasPrefix(text[i:], "\r\n"),
 			r < ' ' && r != '\n' && r != '\r' && r != '\t', r == 0x7f,
 			r >= 0x80 && r < 0xa0, r == '\u2028', r == '\u2029', r == '\ufeff',
 			r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
-			src.fail(pos{line, col}, "invisible character %U; remove it", r)
+			src.fail(src.at(line, col), "invisible character %U; remove it", r)
 			return false
 		case r == '\n':
 			line, col = line+1, 1
@@ -70,23 +70,23 @@ func guarded(src *source, text string) (root *node, ok bool) {
 		// The library has panicked on odd text before. A file must never take
 		// the gate down with it.
 		if r := recover(); r != nil {
-			src.fail(pos{1, 1}, "the YAML of this file cannot be read")
+			src.fail(src.at(1, 1), "the YAML of this file cannot be read")
 			root, ok = nil, false
 		}
 	}()
 	tokens := lexer.Tokenize(strings.ReplaceAll(text, "\r\n", "\n"))
-	before := len(src.problems)
+	before := len(src.found)
 	g := guard{src: src}
 	g.check(tokens)
-	if len(src.problems) > before {
+	if len(src.found) > before {
 		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		at := pos{1, 1}
+		at := src.at(1, 1)
 		message := "cannot be read"
 		if se, ok := errors.AsType[*yaml.SyntaxError](err); ok {
-			at, message = place(se.Token), se.Message
+			at, message = src.place(se.Token), se.Message
 		}
 		src.fail(at, "not YAML: %s", message)
 		return nil, false

@@ -21,6 +21,10 @@ const (
 	pollLimit  = 600 * time.Millisecond
 )
 
+// askLimit is how long a request waits to hear whose it is: a store that is
+// silent refuses like one that is gone.
+const askLimit = 3 * time.Second
+
 // maxSleep is how long a replica may miss change records and still find them
 // all: they are kept for an hour.
 const (

@@ -124,7 +124,9 @@ func (m *Manager) current(e *entry, now time.Time) bool {
 // keeps the session from going idle.
 func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, error) {
 	generation, began := m.cache.generation(), m.now()
-	r, s, err := m.store.FindSession(ctx, hash[:])
+	asking, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	r, s, err := m.store.FindSession(asking, hash[:])
 	if fault.Is(err, fault.NotFound) {
 		m.cache.drop(hash)
 		return nil, fault.New(fault.Unauthenticated, "you are not signed in")

@@ -14,28 +14,21 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"database/sql/driver"
 	"embed"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 	"gorm.io/driver/postgres"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
-	sqlite3 "modernc.org/sqlite"
 
 	"portcullis/fault"
 )
@@ -196,10 +189,16 @@ func (t tx) forUpdate(query, table string) string {
 	return query
 }
 
+// patience bounds a transaction on a database that has fallen silent, so that
+// nobody waits for ever. The largest push takes a fraction of it.
+const patience = time.Minute
+
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
 	const tries = 12
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if db.writer != nil {
 		select {
 		case db.writer <- struct{}{}:
@@ -254,6 +253,8 @@ func (db *DB) transaction(ctx context.Context, f func(*gorm.DB) error, options .
 
 // view runs f in one read-only transaction, which sees one state throughout.
 func (db *DB) view(ctx context.Context, f func(tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	options := &sql.TxOptions{ReadOnly: true}
 	if db.dialect == "postgres" {
 		options.Isolation = sql.LevelRepeatableRead
@@ -305,131 +306,6 @@ func (t tx) one(what, query string, args ...any) error {
 		return fault.New(fault.NotFound, "no such %s", what)
 	}
 	return err
-}
-
-// blob is a value that gorm hands on as it is: it would make one placeholder
-// for each byte of a plain []byte that stands first between parentheses.
-type blob []byte
-
-// Value implements [driver.Valuer].
-func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
-
-// arguments prepares the arguments of a statement.
-func arguments(args []any) ([]any, error) {
-	if err := storable(args...); err != nil {
-		return nil, err
-	}
-	out := slices.Clone(args)
-	for i, arg := range out {
-		if b, ok := arg.([]byte); ok {
-			out[i] = blob(b)
-		}
-	}
-	return out, nil
-}
-
-// storable refuses texts that PostgreSQL cannot hold before either database
-// sees them, so that both answer alike and a transaction is not aborted.
-func storable(args ...any) error {
-	for _, arg := range args {
-		text, ok := arg.(string)
-		if ok && (strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text)) {
-			return fault.New(fault.Invalid, "a text holds characters that cannot be stored")
-		}
-	}
-	return nil
-}
-
-// list makes one argument of many, for inList: a list of
-// placeholders would be another prepared statement for each length.
-func list(values []string) (string, error) {
-	for _, v := range values {
-		if err := storable(v); err != nil {
-			return "", err
-		}
-	}
-	text, err := json.Marshal(values)
-	return string(text), err
-}
-
-// inList is the condition that goes with list.
-func (t tx) inList(column string) string {
-	if t.dialect == "postgres" {
-		return column + " IN (SELECT jsonb_array_elements_text(?::jsonb))"
-	}
-	return column + " IN (SELECT value FROM json_each(?))"
-}
-
-func retryable(err error) bool {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "40001" || pg.Code == "40P01")
-}
-
-// classify turns a driver's error into a fault, once; a fault stays as it is.
-func classify(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*fault.Error](err); ok {
-		return err
-	}
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return fault.Wrap(fault.NotFound, err, "not found")
-	}
-	if e, ok := errors.AsType[*sqlite3.Error](err); ok {
-		return classifySQLite(e)
-	}
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return classifyPostgres(e)
-	}
-	if netErr, ok := errors.AsType[net.Error](err); ok && netErr != nil {
-		return fault.Wrap(fault.Unavailable, err, "the database is away")
-	}
-	return fault.Wrap(fault.Unavailable, err, "the database did not answer")
-}
-
-// The result codes of SQLite that are not its fault but the caller's.
-const (
-	sqliteUnique     = 2067
-	sqlitePrimaryKey = 1555
-	sqliteForeignKey = 787
-)
-
-func classifySQLite(e *sqlite3.Error) error {
-	switch e.Code() {
-	case sqliteUnique, sqlitePrimaryKey:
-		return fault.Wrap(fault.Conflict, e, "%s", taken(e.Error()))
-	case sqliteForeignKey:
-		return fault.Wrap(fault.Conflict, e, "something it refers to is gone")
-	default:
-		return fault.Wrap(fault.Unavailable, e, "the database did not answer")
-	}
-}
-
-func classifyPostgres(e *pgconn.PgError) error {
-	switch e.Code {
-	case "23505":
-		return fault.Wrap(fault.Conflict, e, "%s", taken(e.ConstraintName))
-	case "23503":
-		return fault.Wrap(fault.Conflict, e, "something it refers to is gone")
-	case "22021", "22P05": // a NUL byte or invalid UTF-8 in a text
-		return fault.Wrap(fault.Invalid, e, "a text holds characters that cannot be stored")
-	default:
-		return fault.Wrap(fault.Unavailable, e, "the database did not answer")
-	}
-}
-
-// taken says in words which value is in use; where names the constraint
-// (PostgreSQL) or its columns (SQLite).
-func taken(where string) string {
-	switch {
-	case strings.Contains(where, "user_name"):
-		return "userName is taken"
-	case strings.Contains(where, "pushed_groups"):
-		return "displayName is taken"
-	default:
-		return "it is there already"
-	}
 }
 
 // micros and moment convert times; 0 is the zero time.

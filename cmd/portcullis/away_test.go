@@ -64,6 +64,7 @@ func TestProviderDownAtStartHeals(t *testing.T) {
 type relay struct {
 	target, address string
 
+	flow  sync.RWMutex // held while nothing gets through
 	mu    sync.Mutex
 	l     net.Listener
 	conns map[net.Conn]bool
@@ -114,12 +115,25 @@ func (r *relay) serve(l net.Listener) {
 		r.mu.Unlock()
 		for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
 			go func() {
-				_, _ = io.Copy(pair[0], pair[1])
+				_, _ = io.Copy(held{pair[0], &r.flow}, pair[1])
 				near.Close()
 				far.Close()
 			}()
 		}
 	}
+}
+
+// held is a writer that waits while the flow is held.
+type held struct {
+	io.Writer
+
+	flow *sync.RWMutex
+}
+
+func (h held) Write(p []byte) (int, error) {
+	h.flow.RLock()
+	defer h.flow.RUnlock()
+	return h.Writer.Write(p)
 }
 
 func (r *relay) cut() {
@@ -184,6 +198,45 @@ func TestDatabaseGoneRefusesAndLosesNothing(t *testing.T) {
 	}
 	losing(t, b, "deactivation after the database came back", func() { p.active(t, id, "False") })
 	w.cli(t, exitFine, "audit", "verify")
+}
+
+// A network that swallows everything is worse than a database that is gone:
+// no connection breaks, nothing answers.
+func TestSilentDatabaseEndsStreamsAndRefuses(t *testing.T) {
+	t.Parallel()
+	r, databaseURL := newRelay(t, storetest.PostgresURL(t))
+	w := newWorld(t, terrain{database: databaseURL})
+	w.start(t)
+	b := w.browser(t)
+	b.mustSignIn(t, "ada")
+	events, socket := b.stream(t)
+
+	r.flow.Lock()
+	held := true
+	release := func() {
+		if held {
+			held = false
+			r.flow.Unlock()
+		}
+	}
+	defer release()
+	began := time.Now()
+	t.Logf("streams ended %s after the database fell silent", endWithin(t, began, 30*time.Second, events, socket))
+	asked := time.Now()
+	if s := b.open(t, "/"); s.status != http.StatusServiceUnavailable {
+		t.Errorf("a page while the database is silent = %d, want 503", s.status)
+	}
+	t.Logf("a page was refused after %s", time.Since(asked))
+	asked = time.Now()
+	if status, state := w.ready(t); status != http.StatusServiceUnavailable || state["database"] != "does not answer" {
+		t.Errorf("readyz = %d %v, want 503 that names the database", status, state)
+	}
+	t.Logf("readyz answered after %s", time.Since(asked))
+	release()
+	eventually(t, "the session is good again", 60*time.Second, func() bool {
+		status, _ := b.whoami(t)
+		return status == http.StatusOK
+	})
 }
 
 func TestBadPushesAreRefused(t *testing.T) {

@@ -144,7 +144,7 @@ func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
 	for _, r := range l.Check(ctx) {
 		d := diagnosis{"sign-in " + r.Connection, "fine", r.Name + ": " + r.Detail}
 		if r.Err != nil {
-			d.Status = "broken"
+			d.Status, d.Detail = "broken", r.Name+": "+r.Err.Error() // an operator may see the cause
 		}
 		found = append(found, d)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"portcullis/store/storetest"
 )
 
 // patience is how long a test waits for what has to happen within a second.
@@ -172,5 +174,32 @@ func TestBrokenMappingEditChangesNothing(t *testing.T) {
 	}
 	if !strings.Contains(w.cli(t, exitFine, "audit", "export"), `"mapping.refused"`) {
 		t.Error("the audit trail does not say that an edit was refused")
+	}
+}
+
+// Two gates on one database: what one is told ends what the other holds open.
+func TestReplicasAgreeOnRevocation(t *testing.T) {
+	t.Parallel()
+	databaseURL := storetest.PostgresURL(t)
+	one := newWorld(t, terrain{database: databaseURL})
+	one.start(t)
+	two := newWorld(t, terrain{database: databaseURL})
+	key, err := os.ReadFile(filepath.Join(one.dir, "gate.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two.write(t, "gate.key", string(key))
+	two.start(t)
+	p := one.pusher(t)
+	id := p.user(t, "ada")
+	b := one.browser(t)
+	b.mustSignIn(t, "ada")
+	there := &browser{two, b.http} // cookies know no ports
+	if status, who := there.whoami(t); status != http.StatusOK || who.Subject != "alpha-ada" {
+		t.Fatalf("whoami at the other gate = %d %+v", status, who)
+	}
+	losing(t, there, "deactivation at the other gate", func() { p.active(t, id, "False") })
+	if status, _ := b.whoami(t); status != http.StatusUnauthorized {
+		t.Errorf("whoami at the first gate = %d, want 401", status)
 	}
 }

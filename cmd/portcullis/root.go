@@ -213,7 +213,7 @@ func connectionIDs(cfg *config.Config) []string {
 
 // mappingOptions is what a mapping is checked against.
 func mappingOptions(cfg *config.Config) mapping.Options {
-	return mapping.Options{Connections: connectionIDs(cfg)}
+	return mapping.Options{Connections: connectionIDs(cfg), Environment: cfg.Environment}
 }
 
 // operator is whoever runs the command line, for the audit trail.

@@ -274,8 +274,12 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 func explainStanding(s *directory.Standing, policy *mapping.Policy, now time.Time) string {
 	facts := s.Facts()
 	text := policy.Explain(&facts, now).String()
-	if err := s.Bar(); err != nil {
-		text = fmt.Sprintf("%s may not come in: %s.\nWithout that:\n\n%s", s.Person.UserName, fault.Message(err), text)
+	if s.Bar() != nil {
+		why := string(s.Person.State())
+		if s.Organization.Disabled {
+			why = "of a suspended organization"
+		}
+		text = fmt.Sprintf("%s is %s and may not come in. Without that:\n\n%s", s.Person.UserName, why, text)
 	}
 	return text
 }

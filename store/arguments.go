@@ -1,0 +1,64 @@
+package store
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"portcullis/fault"
+)
+
+// blob is a value that gorm hands on as it is: it would make one placeholder
+// for each byte of a plain []byte that stands first between parentheses.
+type blob []byte
+
+// Value implements [driver.Valuer].
+func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
+
+// arguments prepares the arguments of a statement.
+func arguments(args []any) ([]any, error) {
+	if err := storable(args...); err != nil {
+		return nil, err
+	}
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if b, ok := arg.([]byte); ok {
+			out[i] = blob(b)
+		}
+	}
+	return out, nil
+}
+
+// storable refuses texts that PostgreSQL cannot hold before either database
+// sees them, so that both answer alike and a transaction is not aborted.
+func storable(args ...any) error {
+	for _, arg := range args {
+		text, ok := arg.(string)
+		if ok && (strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text)) {
+			return fault.New(fault.Invalid, "a text holds characters that cannot be stored")
+		}
+	}
+	return nil
+}
+
+// list makes one argument of many, for inList: a list of
+// placeholders would be another prepared statement for each length.
+func list(values []string) (string, error) {
+	for _, v := range values {
+		if err := storable(v); err != nil {
+			return "", err
+		}
+	}
+	text, err := json.Marshal(values)
+	return string(text), err
+}
+
+// inList is the condition that goes with list.
+func (t tx) inList(column string) string {
+	if t.dialect == "postgres" {
+		return column + " IN (SELECT jsonb_array_elements_text(?::jsonb))"
+	}
+	return column + " IN (SELECT value FROM json_each(?))"
+}
