@@ -1,7 +1,6 @@
 package revision
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"sync"
@@ -47,6 +46,7 @@ type Status struct {
 	Since   time.Time // when it came into force here
 	Managed bool      // the database says what is in force, and not a file
 	Problem error     // why what should be in force is not; nil if it is
+	Partly  bool      // Problem is of fragments alone; the rest is in force
 }
 
 // Keeper puts a mapping in force in one gate. It is safe for concurrent use.
@@ -62,13 +62,15 @@ type Keeper struct {
 	policy atomic.Pointer[mapping.Policy]
 	mu     sync.Mutex // of what follows
 	status Status
-	last   []byte // file: the text that was judged last
-	next   []byte // file: another text, seen once
+	last   *files // file: what was judged last
+	next   *files // file: something else, seen once
 	broken string // the read error that was reported last
 	seen   int64  // database: the application that was judged last
 
-	turn     sync.Mutex // one Load or Check at a time; of what follows
-	owed     *Revision  // file: in force and not recorded yet
+	turn     sync.Mutex      // one Load or Check at a time; of what follows
+	owed     *Revision       // file: in force and not recorded yet
+	texts    []Text          // file: that are in force
+	recalled *mapping.Policy // file: what was in force before the start
 	reported Replica
 }
 
@@ -117,14 +119,17 @@ func (k *Keeper) load(ctx context.Context) error {
 	if k.file == "" {
 		return k.follow(ctx)
 	}
-	text, err := read(k.file)
+	if k.policy.Load() == nil {
+		k.recall(ctx)
+	}
+	seen, err := look(k.file)
 	if err != nil {
 		k.unreadable(ctx, err)
 	} else {
-		err = k.judge(ctx, text)
+		err = k.judge(ctx, seen, true)
 	}
 	if err != nil && k.policy.Load() == nil {
-		k.recall(ctx)
+		k.fallBack(ctx)
 	}
 	return err
 }
@@ -162,41 +167,53 @@ func (k *Keeper) look(ctx context.Context) {
 	if k.owed != nil {
 		k.record(ctx, *k.owed)
 	}
-	text, err := read(k.file)
+	seen, err := look(k.file, k.last, k.next)
 	if err != nil {
 		k.unreadable(ctx, err)
 		return
 	}
 	k.mu.Lock()
-	same := k.last != nil && bytes.Equal(text, k.last) && k.broken == ""
-	settled := k.next != nil && bytes.Equal(text, k.next)
-	k.next = text
+	same := k.broken == "" && seen.agrees(k.last)
+	settled := seen.agrees(k.next)
+	k.next = seen
 	k.mu.Unlock()
 	if same || !settled {
 		return
 	}
-	_ = k.judge(ctx, text) // reported inside
+	_ = k.judge(ctx, seen, false) // reported inside
 }
 
-// judge loads a text of the file and puts it in force if it is good. That
-// does not wait for the database: the text may take a right away.
-func (k *Keeper) judge(ctx context.Context, text []byte) error {
-	texts := []Text{{Name: k.file, Body: text}}
-	p, err := Compile(texts, k.options)
+// judge loads the file as it was seen and puts it in force if it is good. That
+// does not wait for the database: the text may take a right away. A file that
+// is included for the first time was read just now; unless at once, it has to
+// be there in a second look, too.
+func (k *Keeper) judge(ctx context.Context, seen *files, atOnce bool) error {
+	previous := k.policy.Load()
+	if previous == nil {
+		previous = k.recalled
+	}
+	known := seen.size()
+	p, err := mapping.LoadWith(previous, k.file, seen.base, seen.through(Disk(k.file, k.options)))
 	k.mu.Lock()
-	k.last, k.next, k.broken = text, nil, ""
+	if !atOnce && seen.size() > known {
+		k.next = seen
+		k.mu.Unlock()
+		return nil
+	}
+	k.last, k.next, k.broken = seen, nil, ""
 	k.mu.Unlock()
 	if err != nil {
 		k.refuse(ctx, err)
 		return err
 	}
-	hash := Hash(texts)
+	k.texts = inForceOf(k.file, p, seen.base, k.texts)
+	hash := Hash(k.texts)
 	k.enforce(ctx, p, hash)
 	k.record(ctx, Revision{
-		Hash: hash, Texts: portable(texts), Author: audit.Gate(), Reason: "the mapping file changed", Created: k.now(),
+		Hash: hash, Texts: k.texts, Author: audit.Gate(), Reason: "the mapping file changed", Created: k.now(),
 		Tests: Tests{Ran: p.Test().Ran},
 	})
-	return nil
+	return k.partly(ctx, p)
 }
 
 // follow puts in force what the database says, if it is something new.
@@ -226,41 +243,74 @@ func (k *Keeper) follow(ctx context.Context) error {
 		k.log.WarnContext(ctx, "no mapping was applied yet; sign-ins are refused")
 		return err
 	}
-	p, err := compileStored(r, k.options)
-	switch {
-	case err != nil:
+	if k.Status().Hash == r.Hash {
+		// The database was away, and says the same again.
+		err := broken(k.policy.Load())
+		k.mu.Lock()
+		k.status.Problem, k.status.Partly = err, err != nil
+		k.mu.Unlock()
+		return err
+	}
+	p, err := compileStored(r, k.options, k.policy.Load())
+	if err != nil {
 		k.refuse(ctx, err)
-	case k.Status().Hash == r.Hash:
-		k.setProblem(nil) // the database was away, and says the same again
-	default:
-		k.enforce(ctx, p, r.Hash)
+		return err
+	}
+	k.enforce(ctx, p, r.Hash)
+	return k.partly(ctx, p)
+}
+
+// recall reads what was in force before the start, for a mapping file that is
+// broken now, or fragments of it.
+func (k *Keeper) recall(ctx context.Context) {
+	head, r, err := inForce(ctx, k.store)
+	if err == nil && head.Seq > 0 {
+		k.recalled, err = compileStored(r, k.options, nil)
+		k.texts = r.Texts
+	}
+	if err != nil {
+		k.log.WarnContext(ctx, "the revision that was in force last cannot be read, or is broken under this configuration", "error", err)
+	}
+}
+
+// fallBack puts in force what was in force before the start.
+func (k *Keeper) fallBack(ctx context.Context) {
+	problem := k.Status().Problem
+	if k.recalled == nil {
+		k.log.ErrorContext(ctx, "there is no good revision to fall back on; sign-ins are refused", "file", k.file, "error", problem)
+		return
+	}
+	k.enforce(ctx, k.recalled, Hash(k.texts))
+	k.setProblem(problem)
+	k.log.ErrorContext(ctx, "the mapping file is broken; the revision that was in force last is in force again", "file", k.file, "error", problem)
+}
+
+// partly reports the broken fragments of a mapping that is in force. The
+// connections whose they are stay where they were.
+func (k *Keeper) partly(ctx context.Context, p *mapping.Policy) error {
+	err := broken(p)
+	if err == nil {
+		return nil
+	}
+	k.mu.Lock()
+	k.status.Problem, k.status.Partly = err, true
+	k.mu.Unlock()
+	for _, f := range p.Fragments() {
+		if len(f.Problems) == 0 {
+			continue
+		}
+		k.log.ErrorContext(ctx, "a fragment of the mapping is broken; its connection stays on the last good one",
+			"connection", f.Connection, "closed", f.Closed, "error", f.Problems)
+		k.recordRefusal(ctx, audit.Event{
+			At: k.now(), Action: audit.MappingRefused, Actor: audit.Gate(), Subject: f.Problems[0].File, Connection: f.Connection, Reason: firstLine(f.Problems),
+		})
 	}
 	return err
 }
 
-// recall puts in force what was in force last, for a start with a mapping
-// file that is broken.
-func (k *Keeper) recall(ctx context.Context) {
-	head, r, err := inForce(ctx, k.store)
-	if err != nil || head.Seq == 0 {
-		k.log.ErrorContext(ctx, "there is no good revision to fall back to; sign-ins are refused", "error", err)
-		return
-	}
-	p, err := compileStored(r, k.options)
-	if err != nil {
-		k.log.ErrorContext(ctx, "the revision that was in force last is broken under this configuration; sign-ins are refused", "error", err)
-		return
-	}
-	problem := k.Status().Problem
-	k.enforce(ctx, p, r.Hash)
-	k.setProblem(problem)
-	k.log.ErrorContext(ctx, "the mapping file is broken; the revision that was in force last is in force again",
-		"file", k.file, "number", r.Number, "applied", head.At, "error", problem)
-}
-
 func (k *Keeper) enforce(ctx context.Context, p *mapping.Policy, hash string) {
 	k.mu.Lock()
-	k.status.Hash, k.status.Since, k.status.Problem = hash, k.now(), nil
+	k.status.Hash, k.status.Since, k.status.Problem, k.status.Partly = hash, k.now(), nil, false
 	k.policy.Store(p)
 	k.mu.Unlock()
 	k.log.InfoContext(ctx, "mapping in force", "source", k.source(), "revision", hash)
@@ -278,13 +328,17 @@ func (k *Keeper) setProblem(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.status.Problem = err
+	k.status.Partly = false
 }
 
 // refuse reports a text that is not put in force.
 func (k *Keeper) refuse(ctx context.Context, err error) {
 	k.setProblem(err)
 	k.log.ErrorContext(ctx, "mapping is broken; the last good revision stays in force", "source", k.source(), "error", err)
-	e := audit.Event{At: k.now(), Action: audit.MappingRefused, Actor: audit.Gate(), Subject: k.source(), Reason: firstLine(err)}
+	k.recordRefusal(ctx, audit.Event{At: k.now(), Action: audit.MappingRefused, Actor: audit.Gate(), Subject: k.source(), Reason: firstLine(err)})
+}
+
+func (k *Keeper) recordRefusal(ctx context.Context, e audit.Event) {
 	ctx, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
 	if err := k.store.Update(ctx, func(tx Tx) error { return tx.Audit(e) }); err != nil {
@@ -333,7 +387,7 @@ func (k *Keeper) unreadable(ctx context.Context, err error) {
 	known := k.broken == err.Error()
 	k.broken = err.Error()
 	k.next = nil
-	k.status.Problem = err
+	k.status.Problem, k.status.Partly = err, false
 	k.mu.Unlock()
 	if !known {
 		k.log.ErrorContext(ctx, "mapping cannot be read; the last good revision stays in force", "source", k.source(), "error", err)

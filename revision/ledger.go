@@ -322,7 +322,7 @@ func (l *Ledger) candidate(ctx context.Context, by Signer, texts []Text, reason 
 	}
 	// What was good once may be broken under today's configuration: then
 	// nobody has anything, and everything is new.
-	before, _ := compileStored(base, l.options)
+	before, _ := compileStored(base, l.options, nil)
 	if c.counts, err = l.count(ctx, before, after); err != nil {
 		return c, err
 	}

@@ -3,7 +3,6 @@ package revision
 import (
 	"context"
 	"errors"
-	"os"
 
 	"portcullis/fault"
 	"portcullis/mapping"
@@ -11,31 +10,31 @@ import (
 
 // Peek gives the mapping that a gate with this configuration would run, and
 // puts nothing in force. As at a start, the revision that was in force last
-// stands in for a broken file; the error then says what is wrong with the file.
-// Without any the mapping is nil.
+// stands in for a broken file, and its fragments for broken ones; the error
+// then says what is wrong. Without any the mapping is nil.
 func Peek(ctx context.Context, c Config) (*mapping.Policy, error) {
-	var problem error
-	if c.File != "" {
-		text, err := read(c.File)
-		if err == nil {
-			var p *mapping.Policy
-			if p, err = Compile([]Text{{Name: c.File, Body: text}}, c.Options); err == nil {
-				return p, nil
-			}
-		}
-		problem = err
-	}
 	head, r, err := inForce(ctx, c.Store)
-	switch {
-	case err != nil:
-		return nil, errors.Join(problem, err)
-	case head.Seq == 0 && problem == nil:
-		return nil, errNothingApplied()
-	case head.Seq == 0:
-		return nil, problem
+	if err != nil && c.File == "" {
+		return nil, err
 	}
-	p, err := compileStored(r, c.Options)
-	return p, errors.Join(problem, err)
+	var last *mapping.Policy
+	if err == nil && head.Seq > 0 {
+		last, err = compileStored(r, c.Options, nil)
+	}
+	if c.File == "" {
+		if head.Seq == 0 {
+			return nil, errNothingApplied()
+		}
+		return last, err
+	}
+	text, problem := read(c.File)
+	if problem == nil {
+		var p *mapping.Policy
+		if p, problem = mapping.LoadWith(last, c.File, text, Disk(c.File, c.Options)); problem == nil {
+			return p, broken(p)
+		}
+	}
+	return last, errors.Join(problem, err)
 }
 
 func errNothingApplied() error {
@@ -43,12 +42,29 @@ func errNothingApplied() error {
 }
 
 // compileStored loads a revision of the database, whose bytes must be those
-// that its hash was taken of.
-func compileStored(r Revision, o mapping.Options) (*mapping.Policy, error) {
+// that its hash was taken of. A fragment that is broken under this
+// configuration leaves its connection as it is in previous, which may be nil.
+func compileStored(r Revision, o mapping.Options, previous *mapping.Policy) (*mapping.Policy, error) {
 	if err := r.intact(); err != nil {
 		return nil, err
 	}
-	return Compile(r.Texts, o)
+	if len(r.Texts) == 0 {
+		return nil, fault.New(fault.Invalid, "a revision without a text")
+	}
+	return mapping.LoadWith(previous, r.Texts[0].Name, r.Texts[0].Body, within(r.Texts, o))
+}
+
+// broken is what is wrong with fragments of a policy that is in force, nil if
+// nothing is.
+func broken(p *mapping.Policy) error {
+	var all mapping.Problems
+	for _, f := range p.Fragments() {
+		all = append(all, f.Problems...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 // intact fails when the texts are not those that the hash names.
@@ -57,39 +73,4 @@ func (r *Revision) intact() error {
 		return fault.New(fault.Invalid, "revision %d was altered in the database: its hash is %.12s, not %.12s", r.Number, got, r.Hash)
 	}
 	return nil
-}
-
-// maxSize bounds what is read of a file; [mapping.Load] refuses less than this.
-const maxSize = 8 << 20
-
-// ReadFile reads a mapping file as the texts of a revision.
-func ReadFile(file string) ([]Text, error) {
-	text, err := read(file)
-	return []Text{{Name: file, Body: text}}, err
-}
-
-func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err == nil && info.Size() > maxSize {
-		return nil, fault.New(fault.TooLarge, "%s: the file is larger than %d MiB", file, maxSize>>20)
-	}
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the mapping file cannot be read")
-	}
-	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the mapping file cannot be read")
-	}
-	if text == nil {
-		text = []byte{}
-	}
-	return text, nil
-}
-
-// firstLine bounds a reason for the audit trail.
-func firstLine(err error) string {
-	if problems, ok := errors.AsType[mapping.Problems](err); ok && len(problems) > 0 {
-		return problems[0].String()
-	}
-	return fault.Message(err)
 }

@@ -2,8 +2,12 @@ package revision
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
+
+	"portcullis/fault"
+	"portcullis/mapping"
 )
 
 // report tells the others what runs here, at once when it is something else.
@@ -40,4 +44,12 @@ func (k *Keeper) sayGoodbye(ctx context.Context) {
 	if err := k.store.DeleteReplica(ctx, k.replica); err != nil {
 		k.log.WarnContext(ctx, "the report of what ran here is not taken back", "error", err)
 	}
+}
+
+// firstLine bounds a reason for the audit trail.
+func firstLine(err error) string {
+	if problems, ok := errors.AsType[mapping.Problems](err); ok && len(problems) > 0 {
+		return problems[0].String()
+	}
+	return fault.Message(err)
 }

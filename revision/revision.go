@@ -24,12 +24,12 @@ import (
 	"encoding/hex"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"portcullis/audit"
-	"portcullis/fault"
-	"portcullis/mapping"
 )
 
 // Text is one named text of a revision.
@@ -168,7 +168,7 @@ type Tx interface {
 
 // Hash names texts by what they are: the SHA-256, in hexadecimal, of one text
 // alone (so that sha256sum of the file gives the same), or of all of them with
-// their names and lengths.
+// their lengths and their names below the folder of the base.
 func Hash(texts []Text) string {
 	h := sha256.New()
 	if len(texts) == 1 {
@@ -177,7 +177,10 @@ func Hash(texts []Text) string {
 	}
 	// No mapping file begins with this: YAML allows no NUL.
 	_, _ = io.WriteString(h, "\x00portcullis revision\n")
-	for _, t := range texts {
+	for i, t := range texts {
+		if i == 0 {
+			t.Name = filepath.Base(t.Name) // wherever the base lies
+		}
 		for _, part := range [][]byte{[]byte(t.Name), t.Body} {
 			_, _ = io.WriteString(h, strconv.Itoa(len(part))+":")
 			h.Write(part)
@@ -186,23 +189,14 @@ func Hash(texts []Text) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Compile loads the texts of a revision and runs their tests.
-func Compile(texts []Text, o mapping.Options) (*mapping.Policy, error) {
-	switch len(texts) {
-	case 0:
-		return nil, fault.New(fault.Invalid, "a revision without a text")
-	case 1:
-		return mapping.Load(texts[0].Name, texts[0].Body, o)
-	default:
-		return nil, fault.New(fault.Invalid, "a revision of several texts is not understood by this version")
-	}
-}
+func byName(a, b Text) int { return strings.Compare(a.Name, b.Name) }
 
-// portable gives texts as they are stored: a text alone is known by the name
-// of its file, wherever that was.
+// portable gives texts as they are stored: the base is known by the name of
+// its file, wherever that was; the others by theirs below its folder.
 func portable(texts []Text) []Text {
-	if len(texts) != 1 {
-		return texts
+	out := slices.Clone(texts)
+	if len(out) > 0 {
+		out[0].Name = filepath.Base(out[0].Name)
 	}
-	return []Text{{Name: filepath.Base(texts[0].Name), Body: texts[0].Body}}
+	return out
 }

@@ -14,6 +14,7 @@ import (
 	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/login"
+	"portcullis/revision"
 	"portcullis/store"
 )
 
@@ -72,7 +73,7 @@ func examineMapping(cfg *config.Config) []diagnosis {
 	if cfg.Mapping.Managed {
 		return nil // it is in the database
 	}
-	problems, policy, err := checkMapping(cfg.Mapping.File, connectionIDs(cfg))
+	problems, policy, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg))
 	if err != nil {
 		return []diagnosis{{"mapping", "broken", err.Error()}}
 	}
@@ -85,7 +86,11 @@ func examineMapping(cfg *config.Config) []diagnosis {
 		found = append(found, diagnosis{"mapping", status, fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)})
 	}
 	if policy != nil {
-		found = append(found, diagnosis{"mapping", "fine", fmt.Sprintf("%s, %d tests, revision %.12s", cfg.Mapping.File, policy.Test().Ran, policy.Hash())})
+		texts, err := revision.ReadFile(cfg.Mapping.File)
+		if err != nil {
+			return append(found, diagnosis{"mapping", "broken", err.Error()})
+		}
+		found = append(found, diagnosis{"mapping", "fine", fmt.Sprintf("%s, %d tests, revision %.12s", cfg.Mapping.File, policy.Test().Ran, revision.Hash(texts))})
 	}
 	return found
 }

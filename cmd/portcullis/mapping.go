@@ -13,6 +13,7 @@ import (
 	"portcullis/config"
 	"portcullis/directory"
 	"portcullis/mapping"
+	"portcullis/revision"
 	"portcullis/store"
 )
 
@@ -26,7 +27,7 @@ func (c *cli) mappingCheck() *cobra.Command {
 		Use: "check FILE", Short: "Check a mapping file and run the tests in it", Args: cobra.ExactArgs(1),
 		Long: "Check a mapping file and run the tests in it. It needs no configuration and no database.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			found, _, err := checkMapping(args[0], nil)
+			found, _, err := checkMapping(args[0], mapping.Options{})
 			if err != nil {
 				return err
 			}
@@ -52,7 +53,7 @@ func (c *cli) mappingTest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			policy, err := mapping.Compile(args[0], text, mapping.Options{})
+			policy, err := mapping.Compile(args[0], text, revision.Disk(args[0], mapping.Options{}))
 			if err != nil {
 				return err
 			}
@@ -95,7 +96,7 @@ func (c *cli) mappingExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			policy, err := mapping.Load(args[0], text, mapping.Options{})
+			policy, err := mapping.Load(args[0], text, revision.Disk(args[0], mapping.Options{}))
 			if err != nil {
 				return err
 			}

@@ -352,3 +352,33 @@ func TestUserShowStandsOnTheLastGoodRevision(t *testing.T) {
 	d.as("ada", 0, "apply", d.path("readers.yaml"))
 	wants(t, "user show", show(0), "viewer", "readers")
 }
+
+// With a file for the client, check, test, apply and serve read the same.
+func TestAFileMayIncludeAnotherEverywhere(t *testing.T) {
+	head, rules, _ := strings.Cut(readers, "rules:")
+	rules, test, _ := strings.Cut(rules, "tests:")
+	client := "connection: alpha\nrules:" + rules + "tests:" + test
+	for _, kept := range []string{"{file: base.yaml}", "{managed: database}"} {
+		d := newDesk(t, kept)
+		d.write("base.yaml", strings.Replace(head, "version: 1\n", "version: 1\ninclude: [client-*.yaml]\n", 1))
+		d.write("client-alpha.yaml", client)
+		d.as("ada", 0, "check", d.path("base.yaml"))
+		out, _ := d.as("ada", 0, "test", d.path("base.yaml"))
+		wants(t, "test", out, "1 tests ran, 0 failed")
+		if strings.Contains(kept, "managed") {
+			d.as("ada", 0, "apply", d.path("base.yaml"))
+		}
+		g := d.gate()
+		if s := g.keeper.Status(); s.Problem != nil || g.keeper.Policy() == nil {
+			t.Fatalf("%s: status %+v, want it in force", kept, s)
+		}
+		out, _ = d.as("ada", 0, "show", "1")
+		wants(t, "show", out, "-- base.yaml --\nversion: 1", "-- client-alpha.yaml --\nconnection: alpha")
+		var found bytes.Buffer
+		run(t.Context(), []string{"doctor", "-c", d.path("portcullis.yaml")}, strings.NewReader(""), &found, io.Discard)
+		wants(t, "doctor", found.String(), "revision "+g.keeper.Status().Hash[:12])
+		d.write("client-alpha.yaml", strings.Replace(client, "match", "metch", 1))
+		_, errs := d.as("ada", 1, "test", d.path("base.yaml"))
+		wants(t, "test of a broken client", errs, "client-alpha.yaml:2:", "metch")
+	}
+}

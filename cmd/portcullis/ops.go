@@ -119,7 +119,10 @@ func (o *ops) ready(w http.ResponseWriter, r *http.Request) {
 		refuse("mapping", "no good revision; sign-ins are refused")
 	case status.Problem != nil:
 		state["mapping"] = "the file is broken; the last good revision is in force"
-		if status.Managed {
+		switch {
+		case status.Partly:
+			state["mapping"] = "a fragment is broken; its connection stays on the last good one"
+		case status.Managed:
 			state["mapping"] = "what was applied is broken here, or cannot be read; the last good revision is in force"
 		}
 	}
