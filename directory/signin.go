@@ -271,6 +271,10 @@ func (d *Directory) meet(tx Tx, conn Connection, f found, identity Identity, now
 	if len(have) > 0 {
 		return p, fault.New(fault.Forbidden, "your account is linked to another sign-in of %s", p.Organization)
 	}
+	// The record may be another one than the one that was deleted with a bar.
+	if err := recallBars(tx, &p, identity.Link, tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {
+		return p, err
+	}
 	if f.subject != nil {
 		if err := tx.Relink(identity); err != nil {
 			return p, err
