@@ -165,13 +165,72 @@ type candidate struct {
 
 // differ holds people against both policies; each worker has its own.
 type differ struct {
-	old, updated  *Policy
-	at            time.Time
-	before, after Access
-	counts        Difference
-	roles, groups map[string]*Shift
-	privileged    map[string]bool
-	changes       []numbered
+	old, now   *side
+	alike      map[string]bool // connections whose ceilings and permission groups mean the same in both
+	counts     Difference
+	gain, lose tally
+	privileged map[string]bool
+	changes    []numbered
+}
+
+// tally counts people by role and by permission group.
+type tally struct{ roles, groups map[string]int }
+
+func newTally() tally { return tally{make(map[string]int), make(map[string]int)} }
+
+// side is one of the two policies, with what it gives a person.
+type side struct {
+	policy *Policy // nil if there was none
+	at     time.Time
+	access Access
+	plain  bool  // their data is that of permission groups of the base without parameters, and of the ceiling
+	roles  []int // people by number
+	groups []int // of the base
+	others map[string]int
+}
+
+func newSide(p *Policy, at time.Time) *side {
+	s := &side{policy: p, at: at, others: make(map[string]int)}
+	if p != nil {
+		s.roles, s.groups = make([]int, len(p.roles)), make([]int, len(p.groups))
+	}
+	return s
+}
+
+func (x *side) evaluate(f *Facts) {
+	p := x.policy
+	if p == nil {
+		return
+	}
+	s := p.borrow()
+	p.run(s, f, x.at)
+	p.access(s, &x.access)
+	x.plain = len(s.instances) == 0 && len(s.narrows) == 0 && s.narrow.empty()
+	if s.verdict == allowed {
+		for i := range s.roles.all() {
+			x.roles[i]++
+		}
+		for i := range s.groups.all() {
+			if i < len(x.groups) {
+				x.groups[i]++
+				continue
+			}
+			x.plain = false
+			x.others[p.group(s.connection, i).name]++
+		}
+	}
+	p.giveBack(s)
+}
+
+// tally adds up the counts under their names.
+func (x *side) tally(to tally) {
+	maps.Copy(to.groups, x.others)
+	for i, n := range x.roles {
+		to.roles[x.policy.roles[i].decl.Name] += n
+	}
+	for i, n := range x.groups {
+		to.groups[x.policy.groups[i].name] += n
+	}
 }
 
 type numbered struct {
@@ -180,26 +239,54 @@ type numbered struct {
 }
 
 func newDiffer(old, updated *Policy, at time.Time) *differ {
-	d := &differ{old: old, updated: updated, at: at, roles: make(map[string]*Shift), groups: make(map[string]*Shift), privileged: make(map[string]bool)}
+	d := &differ{
+		old: newSide(old, at), now: newSide(updated, at), alike: make(map[string]bool),
+		gain: newTally(), lose: newTally(), privileged: make(map[string]bool),
+	}
 	for i := range updated.roles {
 		if updated.reach.has(i) || updated.local.has(i) {
 			d.privileged[updated.roles[i].decl.Name] = true
 		}
 	}
+	if old == nil || !sameGroups(old, updated) {
+		return d
+	}
+	for id, c := range updated.connections {
+		if o := old.connections[id]; o != nil && slices.EqualFunc(o.allOf, c.allOf, sameWhere) {
+			d.alike[id] = true
+		}
+	}
 	return d
+}
+
+// sameGroups reports whether every permission group that both bases have
+// means the same.
+func sameGroups(old, updated *Policy) bool {
+	for i := range updated.groups {
+		g := &updated.groups[i]
+		n, both := old.groupNumber[g.name]
+		if !both || len(g.params) > 0 {
+			continue
+		}
+		if o := &old.groups[n]; o.unrestricted != g.unrestricted || len(o.params) > 0 || !sameWhere(o.where, g.where) {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *differ) person(s candidate) {
 	d.counts.People++
-	if d.old != nil {
-		d.old.EvaluateInto(&d.before, s.facts, d.at)
+	d.old.evaluate(s.facts)
+	d.now.evaluate(s.facts)
+	before, after := &d.old.access, &d.now.access
+	lists := before.Login == after.Login && slices.Equal(before.Roles, after.Roles) &&
+		slices.Equal(before.Tasks, after.Tasks) && slices.Equal(before.PermissionGroups, after.PermissionGroups)
+	if lists && d.old.plain && d.now.plain && d.alike[s.facts.Connection] {
+		return
 	}
-	d.updated.EvaluateInto(&d.after, s.facts, d.at)
-	count(d.roles, d.before.Roles, d.after.Roles)
-	count(d.groups, d.before.PermissionGroups, d.after.PermissionGroups)
-	data := !samePermissions(&d.before.Permissions, &d.after.Permissions)
-	if !data && d.before.Login == d.after.Login && slices.Equal(d.before.Roles, d.after.Roles) &&
-		slices.Equal(d.before.Tasks, d.after.Tasks) && slices.Equal(d.before.PermissionGroups, d.after.PermissionGroups) {
+	data := !samePermissions(&before.Permissions, &after.Permissions)
+	if lists && !data {
 		return
 	}
 	c := d.change(s, data)
@@ -221,6 +308,14 @@ func (d *differ) person(s candidate) {
 			*add.to++
 		}
 	}
+	for _, add := range []struct {
+		to    map[string]int
+		names []string
+	}{{d.gain.roles, c.RolesGained}, {d.lose.roles, c.RolesLost}, {d.gain.groups, c.GroupsGained}, {d.lose.groups, c.GroupsLost}} {
+		for _, name := range add.names {
+			add.to[name]++
+		}
+	}
 	// Batches come in rising order, so the first are the first.
 	if len(d.changes) < maxChanges {
 		d.changes = append(d.changes, numbered{s.number, c})
@@ -230,15 +325,15 @@ func (d *differ) person(s candidate) {
 func (d *differ) change(s candidate, data bool) Change {
 	c := Change{
 		Person: s.id, Connection: s.facts.Connection, Data: data,
-		Admitted: d.after.Login && !d.before.Login, Refused: d.before.Login && !d.after.Login,
-		Everything: d.after.Permissions.Unrestricted && !d.before.Permissions.Unrestricted,
+		Admitted: d.now.access.Login && !d.old.access.Login, Refused: d.old.access.Login && !d.now.access.Login,
+		Everything: d.now.access.Permissions.Unrestricted && !d.old.access.Permissions.Unrestricted,
 	}
 	if c.Refused {
-		c.Reason = d.after.Reason
+		c.Reason = d.now.access.Reason
 	}
-	c.RolesGained, c.RolesLost = apart(d.before.Roles, d.after.Roles)
-	c.TasksGained, c.TasksLost = apart(d.before.Tasks, d.after.Tasks)
-	c.GroupsGained, c.GroupsLost = apart(d.before.PermissionGroups, d.after.PermissionGroups)
+	c.RolesGained, c.RolesLost = apart(d.old.access.Roles, d.now.access.Roles)
+	c.TasksGained, c.TasksLost = apart(d.old.access.Tasks, d.now.access.Tasks)
+	c.GroupsGained, c.GroupsLost = apart(d.old.access.PermissionGroups, d.now.access.PermissionGroups)
 	c.Privileged = slices.ContainsFunc(c.RolesGained, func(r string) bool { return d.privileged[r] })
 	return c
 }
@@ -273,35 +368,14 @@ func apart(before, after []string) (gained, lost []string) {
 	return gained, lost
 }
 
-func count(shifts map[string]*Shift, before, after []string) {
-	walk(before, after, func(name string, was, is bool) {
-		s := shifts[name]
-		if s == nil {
-			s = &Shift{Name: name}
-			shifts[name] = s
-		}
-		if was {
-			s.Before++
-		}
-		if is {
-			s.Now++
-		}
-		switch {
-		case !was:
-			s.Gain++
-		case !is:
-			s.Lose++
-		}
+func sameWhere(a, b Where) bool {
+	return maps.EqualFunc(a, b, func(a, b Constraint) bool {
+		return a.Any == b.Any && a.Prefix == b.Prefix && slices.Equal(a.In, b.In) && slices.Equal(a.Not, b.Not)
 	})
 }
 
 func samePermissions(a, b *Permissions) bool {
-	same := func(a, b Where) bool {
-		return maps.EqualFunc(a, b, func(a, b Constraint) bool {
-			return a.Any == b.Any && a.Prefix == b.Prefix && slices.Equal(a.In, b.In) && slices.Equal(a.Not, b.Not)
-		})
-	}
-	return a.Unrestricted == b.Unrestricted && slices.EqualFunc(a.AnyOf, b.AnyOf, same) && slices.EqualFunc(a.AllOf, b.AllOf, same)
+	return a.Unrestricted == b.Unrestricted && slices.EqualFunc(a.AnyOf, b.AnyOf, sameWhere) && slices.EqualFunc(a.AllOf, b.AllOf, sameWhere)
 }
 
 func (d *differ) merge(o *differ) {
@@ -316,17 +390,21 @@ func (d *differ) merge(o *differ) {
 	a.Privileged += b.Privileged
 	a.Everything += b.Everything
 	d.changes = append(d.changes, o.changes...)
-	for _, pair := range [2][2]map[string]*Shift{{d.roles, o.roles}, {d.groups, o.groups}} {
-		for name, s := range pair[1] {
-			t := pair[0][name]
-			if t == nil {
-				pair[0][name] = s
-				continue
-			}
-			t.Before += s.Before
-			t.Now += s.Now
-			t.Gain += s.Gain
-			t.Lose += s.Lose
+	for _, pair := range [...][2]map[string]int{
+		{d.gain.roles, o.gain.roles},
+		{d.gain.groups, o.gain.groups},
+		{d.lose.roles, o.lose.roles},
+		{d.lose.groups, o.lose.groups},
+		{d.old.others, o.old.others},
+		{d.now.others, o.now.others},
+	} {
+		for name, n := range pair[1] {
+			pair[0][name] += n
+		}
+	}
+	for _, pair := range [...][2][]int{{d.old.roles, o.old.roles}, {d.old.groups, o.old.groups}, {d.now.roles, o.now.roles}, {d.now.groups, o.now.groups}} {
+		for i, n := range pair[1] {
+			pair[0][i] += n
 		}
 	}
 }
@@ -338,20 +416,30 @@ func (d *differ) result() *Difference {
 		out.Changes = append(out.Changes, c.Change)
 	}
 	out.More = out.Touched - len(out.Changes)
-	sorted := func(shifts map[string]*Shift) []Shift {
-		var list []Shift
-		for _, name := range slices.Sorted(maps.Keys(shifts)) {
-			list = append(list, *shifts[name])
-		}
-		return list
-	}
-	out.Roles, out.Groups = sorted(d.roles), sorted(d.groups)
-	for _, limit := range d.updated.caps {
-		use := CapUse{Cap: limit}
-		if s := d.roles[limit.Role]; s != nil {
-			use.People = s.Now
-		}
-		out.Caps = append(out.Caps, use)
+	before, now := newTally(), newTally()
+	d.old.tally(before)
+	d.now.tally(now)
+	out.Roles = shifts(before.roles, now.roles, d.gain.roles, d.lose.roles)
+	out.Groups = shifts(before.groups, now.groups, d.gain.groups, d.lose.groups)
+	for _, limit := range d.now.policy.caps {
+		out.Caps = append(out.Caps, CapUse{Cap: limit, People: now.roles[limit.Role]})
 	}
 	return &out
+}
+
+// shifts puts counts together by name, and leaves out what nobody has.
+func shifts(before, now, gain, lose map[string]int) []Shift {
+	names := make(map[string]bool, len(now))
+	for _, m := range []map[string]int{before, now} {
+		for name, n := range m {
+			if n > 0 {
+				names[name] = true
+			}
+		}
+	}
+	out := make([]Shift, 0, len(names))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		out = append(out, Shift{Name: name, Before: before[name], Now: now[name], Gain: gain[name], Lose: lose[name]})
+	}
+	return out
 }
