@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -96,6 +98,11 @@ func examineMapping(cfg *config.Config) []diagnosis {
 }
 
 func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diagnosis {
+	if path, ok := cfg.Database.SQLite(); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return []diagnosis{{"database", "warning", path + " is not there yet: portcullis serve makes it"}}
+		}
+	}
 	db, err := openStore(ctx, cfg)
 	if err != nil {
 		return []diagnosis{{"database", "broken", fault.Message(err)}}

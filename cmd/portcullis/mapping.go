@@ -87,7 +87,7 @@ func (c *cli) mappingExplain() *cobra.Command {
 --facts reads them as JSON, with the keys of "given" in a mapping file's tests;
 --user takes them from the directory that the configuration names.`,
 		Example: `  echo '{"connection": "entra", "groups": ["SG-Readers"]}' | portcullis mapping explain mapping.yaml --facts -
-  portcullis mapping explain mapping.yaml --user ada@acme.com`,
+  portcullis mapping explain mapping.yaml --user ada@acme.example`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (facts == "") == (person == "") {
 				return usagef("want one of --facts and --user")
