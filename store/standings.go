@@ -169,20 +169,32 @@ func (t tx) groupsAt(people string, at int64) (map[string][]directory.Group, err
 		err = t.rows(&rows, `SELECT m.person_id, g.* FROM memberships m JOIN pushed_groups g ON g.id = m.group_id
 			WHERE `+t.inList("m.person_id")+" ORDER BY g.seq", people)
 	} else {
-		// A group that is gone, or was called otherwise, is found by its history.
-		query := `SELECT m.person_id, m.group_id AS id, coalesce(h.connection, g.connection) AS connection, coalesce(h.name, g.name) AS name,
-			coalesce(h.external_id, g.external_id) AS external_id, coalesce(h.created, g.created) AS created
-			FROM %s m LEFT JOIN pushed_groups g ON g.id = m.group_id AND g.since <= ?
-			LEFT JOIN pushed_groups_history h ON h.group_id = m.group_id AND h.since <= ? AND h.until > ?
-			WHERE m.since <= ? %s AND ` + t.inList("m.person_id") + " AND (g.id IS NOT NULL OR h.group_id IS NOT NULL)"
-		present, gone := fmt.Sprintf(query, "memberships", ""), fmt.Sprintf(query, "memberships_history", "AND m.until > ?")
-		err = t.rows(&rows, present+" UNION "+gone+" ORDER BY created, id", at, at, at, at, people, at, at, at, at, at, people)
+		err = t.rows(&rows, t.pastGroups(), at, at, at, at, people, at, at, at, at, at, people)
 	}
 	out := make(map[string][]directory.Group, len(rows))
 	for _, r := range rows {
 		out[r.PersonID] = append(out[r.PersonID], r.Group.domain())
 	}
 	return out, err
+}
+
+// pastGroups is the query for the groups of then. A group that is gone, or
+// was called otherwise, is found by its history.
+func (t tx) pastGroups() string {
+	query := `SELECT m.person_id, m.group_id AS id, coalesce(h.connection, g.connection) AS connection, coalesce(h.name, g.name) AS name,
+		coalesce(h.external_id, g.external_id) AS external_id, coalesce(h.created, g.created) AS created
+		FROM %s m LEFT JOIN pushed_groups g ON g.id = m.group_id AND g.since <= ?
+		LEFT JOIN pushed_groups_history h ON h.group_id = m.group_id AND h.since <= ? AND h.until > ?
+		WHERE m.since <= ? %s AND ` + t.inList("m.person_id") + " AND (g.id IS NOT NULL OR h.group_id IS NOT NULL)"
+	return fmt.Sprintf(query, "memberships", "") + " UNION " + fmt.Sprintf(query, "memberships_history", "AND m.until > ?") + " ORDER BY created, id"
+}
+
+// lastAssertions is the query for the newest assertion of each person in a
+// list that meets a condition.
+func (t tx) lastAssertions(condition string) string {
+	return `SELECT a.person_id, a.complete, a.facts FROM assertions a WHERE a.seq IN (SELECT
+		(SELECT b.seq FROM assertions b WHERE b.person_id = v.value AND b.received <= ? ` + condition +
+		" ORDER BY b.seq DESC LIMIT 1) FROM " + t.elements() + ")"
 }
 
 // said is what an identity provider said of somebody.
@@ -195,11 +207,9 @@ type said struct {
 // assertionsAt gives the newest assertion of each of the people in a JSON
 // list, and the newest that held all groups.
 func (t tx) assertionsAt(people string, at int64) (newest, complete map[string]directory.Assertion, err error) {
-	query := `SELECT a.person_id, a.complete, a.facts FROM assertions a WHERE a.seq IN (SELECT
-		(SELECT b.seq FROM assertions b WHERE b.person_id = v.value AND b.received <= ? %s ORDER BY b.seq DESC LIMIT 1) FROM ` + t.elements() + ")"
 	read := func(condition, people string) (map[string]directory.Assertion, []string, error) {
 		var rows []said
-		if err := t.rows(&rows, fmt.Sprintf(query, condition), at, people); err != nil {
+		if err := t.rows(&rows, t.lastAssertions(condition), at, people); err != nil {
 			return nil, nil, err
 		}
 		out := make(map[string]directory.Assertion, len(rows))
