@@ -36,7 +36,7 @@ func (d *Directory) ProvisionGroup(ctx context.Context, by audit.Actor, connecti
 		if err := tx.InsertGroup(g); err != nil {
 			return err
 		}
-		joined, err := d.join(tx, g, members)
+		joined, err := d.join(tx, g, members, now)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (d *Directory) ReviseGroup(ctx context.Context, by audit.Actor, connection,
 		if err != nil {
 			return err
 		}
-		joined, left, err := d.regroup(tx, g, e)
+		joined, left, err := d.regroup(tx, g, e, now)
 		if err != nil {
 			return err
 		}
@@ -119,17 +119,17 @@ func rename(g *Group, e GroupEdit) (bool, error) {
 }
 
 // regroup changes the membership and says who joined and who left.
-func (d *Directory) regroup(tx Tx, g Group, e GroupEdit) (joined, left []string, err error) {
+func (d *Directory) regroup(tx Tx, g Group, e GroupEdit, now time.Time) (joined, left []string, err error) {
 	if e.Replace != nil {
-		if left, err = d.clear(tx, g, *e.Replace); err != nil {
+		if left, err = d.clear(tx, g, *e.Replace, now); err != nil {
 			return nil, nil, err
 		}
-		if joined, err = d.join(tx, g, *e.Replace); err != nil {
+		if joined, err = d.join(tx, g, *e.Replace, now); err != nil {
 			return nil, nil, err
 		}
 	}
 	if len(e.Remove) > 0 {
-		gone, err := tx.RemoveMembers(g.ID, e.Remove)
+		gone, err := tx.RemoveMembers(g.ID, e.Remove, now)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -138,12 +138,12 @@ func (d *Directory) regroup(tx Tx, g Group, e GroupEdit) (joined, left []string,
 			return nil, nil, err
 		}
 	}
-	more, err := d.join(tx, g, e.Add)
+	more, err := d.join(tx, g, e.Add, now)
 	return append(joined, more...), left, err
 }
 
 // clear removes the members who are not among keep.
-func (d *Directory) clear(tx Tx, g Group, keep []string) (left []string, err error) {
+func (d *Directory) clear(tx Tx, g Group, keep []string, now time.Time) (left []string, err error) {
 	members, err := tx.Members(g.ID)
 	if err != nil {
 		return nil, err
@@ -168,11 +168,11 @@ func (d *Directory) clear(tx Tx, g Group, keep []string) (left []string, err err
 	if err := tx.Unpark(g.ID, nil); err != nil {
 		return nil, err
 	}
-	return tx.RemoveMembers(g.ID, gone)
+	return tx.RemoveMembers(g.ID, gone, now)
 }
 
 // join adds the people who are known and parks the others.
-func (d *Directory) join(tx Tx, g Group, ids []string) (joined []string, err error) {
+func (d *Directory) join(tx Tx, g Group, ids []string, now time.Time) (joined []string, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -190,7 +190,7 @@ func (d *Directory) join(tx Tx, g Group, ids []string) (joined []string, err err
 			return nil, err
 		}
 	}
-	return tx.AddMembers(g.ID, known)
+	return tx.AddMembers(g.ID, known, now)
 }
 
 // DeleteGroup removes a group; its members lose what it gave at once. It
@@ -206,7 +206,7 @@ func (d *Directory) DeleteGroup(ctx context.Context, by audit.Actor, connection,
 		if err != nil {
 			return err
 		}
-		if err := tx.DeleteGroup(id); err != nil {
+		if err := tx.DeleteGroup(id, now); err != nil {
 			return err
 		}
 		if err := tx.Audit(groupEvent(now, audit.GroupDeleted, by, g)); err != nil {

@@ -171,10 +171,10 @@ func (d *Directory) absorb(tx Tx, by audit.Actor, p *Person, link string, now ti
 // merge moves the identity and the sessions of somebody who only signed in to
 // the pushed person p, who is the same.
 func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link string, now time.Time) error {
-	if err := carryBars(tx, from, p, link); err != nil {
+	if err := carryBars(tx, from, p, link, now); err != nil {
 		return err
 	}
-	if err := tx.MovePerson(from, p.ID); err != nil {
+	if err := tx.MovePerson(from, p.ID, now); err != nil {
 		return err
 	}
 	if err := tx.DeletePerson(from); err != nil {
@@ -203,7 +203,7 @@ func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link st
 
 // carryBars keeps what an administrator decided about the person that is
 // absorbed, and about the one that absorbs: meeting does not unlock anybody.
-func carryBars(tx Tx, from string, to *Person, link string) error {
+func carryBars(tx Tx, from string, to *Person, link string, now time.Time) error {
 	old, err := tx.Person(from)
 	if err != nil {
 		return err
@@ -218,6 +218,8 @@ func carryBars(tx Tx, from string, to *Person, link string) error {
 	if next.Locked == to.Locked && next.Deactivated == to.Deactivated {
 		return nil
 	}
+	next.Version++
+	next.Modified = now
 	*to = next
 	return tx.UpdatePerson(next, link)
 }
@@ -234,7 +236,7 @@ func (d *Directory) attachParked(tx Tx, p Person, now time.Time) error {
 		return err
 	}
 	for _, g := range groups {
-		if _, err := tx.AddMembers(g, []string{p.ID}); err != nil {
+		if _, err := tx.AddMembers(g, []string{p.ID}, now); err != nil {
 			return err
 		}
 	}

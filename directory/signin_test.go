@@ -220,10 +220,10 @@ func TestWhoIsBarredIsToldSo(t *testing.T) {
 		r.refused(says("ada"), fault.Forbidden, "your account is deactivated")
 		r.revise(p.ID, func(rec *directory.Record) { rec.Active = true })
 		r.update(func(tx directory.Tx) error {
-			return tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: true})
+			return tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: true}, r.now)
 		})
 		r.refused(says("ada"), fault.Forbidden, "access for Alpha is suspended")
-		r.update(func(tx directory.Tx) error { return tx.PutOrganization(directory.Organization{Name: "Alpha"}) })
+		r.update(func(tx directory.Tx) error { return tx.PutOrganization(directory.Organization{Name: "Alpha"}, r.now) })
 		r.policy = nil
 		r.refused(says("ada"), fault.Unavailable, "sign-in is closed until the mapping file is repaired")
 		r.policy = policy()
