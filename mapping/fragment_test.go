@@ -163,13 +163,48 @@ func TestABrokenFragmentTouchesNobodyElse(t *testing.T) {
 			}
 			o := files.options()
 			o.LastGood = func(connection string) (string, []byte, bool) {
-				return "clients/one.yaml", []byte(good), connection == "one"
+				return f.File, []byte(f.Text), connection == "one"
 			}
 			kept, err := mapping.LoadWith(nil, "mapping.yaml", files["mapping.yaml"].Data, o)
 			if err != nil || !cmp.Equal(reader(before, "one"), reader(kept, "one")) {
 				t.Errorf("with the last good text: %v, want what it gave", err)
 			}
 		})
+	}
+}
+
+func TestReplaceOneFragment(t *testing.T) {
+	files := newTree(fragmentBase, map[string]string{"one": clientText("one", "A")})
+	p := files.load(t, nil)
+	q, err := p.Replace("clients/one.yaml", []byte(clientText("one", "C")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q, err = q.Replace("clients/two.yaml", []byte(clientText("two", "B"))); err != nil {
+		t.Fatal(err)
+	}
+	files.write("clients/one.yaml", clientText("one", "C"))
+	files.write("clients/two.yaml", clientText("two", "B"))
+	want := files.load(t, nil)
+	for _, connection := range []string{"one", "two", "staff"} {
+		if diff := cmp.Diff(reader(want, connection), reader(q, connection)); diff != "" {
+			t.Errorf("reader of %s (-loaded +replaced):\n%s", connection, diff)
+		}
+	}
+	if q.Hash() != want.Hash() || q.Hash() == p.Hash() || !reader(p, "one").Permissions.Allows(map[string]string{"account": "A"}) {
+		t.Errorf("Hash() = %s, want %s, and the first policy as it was", q.Hash(), want.Hash())
+	}
+	for name, text := range map[string]string{
+		"clients/one.yaml":   clientText("two", "A"),
+		"clients/other.yaml": clientText("one", "A"),
+		"clients/two.yaml":   "rules: []\n",
+		"clients/x.yaml":     "connection: unknown\n",
+		"clients/y.yaml":     "connection: [",
+	} {
+		_, err := q.Replace(name, []byte(text))
+		if ps := problems(t, err); ps[0].File != name {
+			t.Errorf("Replace(%s): %v, want a problem in it", name, err)
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ type Facts struct {
 	UserType         string   // "Member" or "Guest" at Entra ID
 	Claims           map[string]any
 	Attributes       map[string]any // SCIM attributes that the connection declares
+	Received         time.Time      // when the identity provider asserted this; zero if unknown. It decides nothing
 }
 
 // Group is a group that an identity provider pushed over SCIM.
