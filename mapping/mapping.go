@@ -12,6 +12,8 @@
 //   - Permission groups are ORs of ANDs and are never merged attribute by
 //     attribute.
 //   - Nobody's access exceeds the ceiling of their connection.
+//   - A fragment, the file of one connection, reaches nobody else, whether it
+//     is right or broken.
 //   - A Policy is immutable and safe for concurrent use.
 package mapping
 
