@@ -177,7 +177,9 @@ func New(c Config) *Directory {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		store: c.Store, policy: c.Policy, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		store: c.Store, policy: c.Policy, log: c.Log,
+		// What is answered now is what the databases give back later.
+		now:         func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		connections: make(map[string]Connection), claimed: make(map[string]string),
 	}
 	for _, conn := range c.Connections {

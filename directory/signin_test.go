@@ -147,6 +147,22 @@ func TestEMailIsDataAndNeverALink(t *testing.T) {
 			{email: "ada@BETA.example", refused: true},
 			{email: "ada@beta.example.", refused: true},
 			{email: "ada@beta.example..", refused: true},
+			// What somebody may read as an address over there.
+			{email: "ada@beta.example ", refused: true},
+			{email: "ada@beta.example\u00a0", refused: true},
+			{email: " ada@beta.example,bo@alpha.example", refused: true},
+			{email: "ada@beta.example;bo@alpha.example", refused: true},
+			{email: "ada@beta.example@alpha.example", refused: true},
+			{email: "ada@alpha.example@beta.example", refused: true},
+			{email: "Ada <ada@beta.example>", refused: true},
+			{email: "ada@ beta.example", refused: true},
+			{email: "ada@beta.example(x)", refused: true},
+			{email: "ada@\u200bbeta.example", refused: true},
+			{email: "ada@be\u00adta.example", refused: true},
+			{email: "ada＠beta.example", refused: true}, // full width
+			{email: "ada@ｂeta。example", refused: true}, // full width
+			{email: "ada@BETA.example:25", refused: true},
+			{email: "ada%beta.example@alpha.example", verified: true},
 		} {
 			a := says("bo")
 			a.Email = tc.email

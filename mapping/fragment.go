@@ -212,8 +212,13 @@ func compileFragment(b *base, rec *record, decl *file) *fragment {
 }
 
 func (f *fragment) test() Report {
+	return runTests(f.tests, f.base.testsIn, f.rec.name, f.testPolicies())
+}
+
+// testPolicies gives policies of the base and this fragment alone.
+func (f *fragment) testPolicies() inEnvironment {
 	policies := make(map[string]*Policy)
-	return runTests(f.tests, f.base.testsIn, f.rec.name, func(env string) (*Policy, []testDecl) {
+	return func(env string) (*Policy, []testDecl) {
 		there := f
 		if s := f.siblings[env]; s != nil {
 			there = s
@@ -223,5 +228,5 @@ func (f *fragment) test() Report {
 			policies[env].attach(&unit{connection: f.connection, good: there})
 		}
 		return policies[env], there.tests
-	})
+	}
 }

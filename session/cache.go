@@ -32,6 +32,7 @@ type entry struct {
 type stream struct {
 	principal *Principal      // of the oldest request that still runs
 	checked   time.Time       // when the store vouched for it last
+	until     time.Time       // when access may change by itself; zero for never
 	seen      atomic.Int64    // last use, nanoseconds since 1970
 	ctx       context.Context // the lifetime that requests hang on, cancelled by a change record
 	cancel    context.CancelCauseFunc
@@ -250,12 +251,12 @@ func (c *cache) join(p *Principal, now time.Time) (s *stream, current bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s = c.streams[p.SessionID]
-	if s != nil && s.principal != p && !reflect.DeepEqual(s.principal.Access, p.Access) {
+	if s != nil && s.principal != p && !sameAccess(&s.principal.Access, &p.Access) {
 		c.cut(p.SessionID) // its access changed, and nobody told us yet
 		s = nil
 	}
 	if s == nil {
-		s = &stream{principal: p}
+		s = &stream{principal: p, until: p.Access.Until}
 		s.ctx, s.cancel = context.WithCancelCause(context.Background())
 		c.streams[p.SessionID] = s
 	}
@@ -268,13 +269,32 @@ func (c *cache) join(p *Principal, now time.Time) (s *stream, current bool) {
 	return s, e != nil && e.principal == p
 }
 
-// confirm notes that the store vouched for the session of a stream.
-func (c *cache) confirm(s *stream, at time.Time) {
+// confirm notes what the store said of the session of a stream.
+func (c *cache) confirm(s *stream, p *Principal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at.After(s.checked) {
-		s.checked = at
+	if p.checked.After(s.checked) {
+		s.checked, s.until = p.checked, p.Access.Until
 	}
+}
+
+// due gives the people of streams whose access may have changed by itself.
+func (c *cache) due(now time.Time) (people []string) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, s := range c.streams {
+		if !s.until.IsZero() && !now.Before(s.until) {
+			people = append(people, s.principal.PersonID)
+		}
+	}
+	return people
+}
+
+// sameAccess reports whether two accesses let the same through. Which rules
+// made them, and until when, makes no difference to a stream.
+func sameAccess(a, b *mapping.Access) bool {
+	return a.Login == b.Login && slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Tasks, b.Tasks) &&
+		reflect.DeepEqual(a.Permissions, b.Permissions)
 }
 
 // cutUnchecked ends every stream that the store vouched for before a time.

@@ -200,9 +200,13 @@ func (m *Manager) keep(ctx context.Context) {
 	}
 }
 
-// expire cuts the streams of sessions that are over.
+// expire cuts the streams of sessions that are over, and has those checked
+// whose access may have changed by itself.
 func (m *Manager) expire(ctx context.Context) {
 	now := m.now()
+	for _, person := range m.cache.due(now) {
+		m.rechecks.add(person)
+	}
 	for _, s := range m.cache.open("") {
 		idle := now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
 		switch {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"log/slog"
-	"reflect"
 	"strings"
 	"time"
 
@@ -114,7 +113,9 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 
 // current reports whether a cached entry may still be used.
 func (m *Manager) current(e *entry, now time.Time) bool {
+	until := e.principal.Access.Until
 	return e.policy == m.policy() &&
+		(until.IsZero() || now.Before(until)) &&
 		now.Before(e.principal.Expires) &&
 		now.Sub(time.Unix(0, e.seen.Load())) < m.idle
 }
@@ -245,10 +246,10 @@ func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, con
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
-		if e, err := m.load(ctx, p.hash, true); err != nil || !reflect.DeepEqual(e.principal.Access, p.Access) {
+		if e, err := m.load(ctx, p.hash, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
 			cancel(ErrEnded)
 		} else {
-			m.cache.confirm(s, e.principal.checked)
+			m.cache.confirm(s, e.principal)
 		}
 	}
 	return ctx, func() {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"reflect"
 	"sync"
 	"time"
 )
@@ -74,11 +73,11 @@ func (m *Manager) recheck(ctx context.Context, people []string) {
 		running.Go(func() {
 			defer func() { <-slots }()
 			e, err := m.load(ctx, s.principal.hash, false)
-			if err != nil || !reflect.DeepEqual(e.principal.Access, s.principal.Access) {
+			if err != nil || !sameAccess(&e.principal.Access, &s.principal.Access) {
 				m.cache.cutStream(s)
 				return
 			}
-			m.cache.confirm(s, e.principal.checked)
+			m.cache.confirm(s, e.principal)
 		})
 	}
 	running.Wait()
