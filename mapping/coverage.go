@@ -312,7 +312,7 @@ func (s *sightings) unseen() []Place {
 	var out []Place
 	for i, sel := range s.selectors {
 		if !s.seen.has(i) {
-			out = append(out, placeNamed(name{text: sel.selector.String(), at: sel.at}, sel.connection))
+			out = append(out, placeNamed(name{text: sel.String(), at: sel.at}, sel.connection))
 		}
 	}
 	return out

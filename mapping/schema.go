@@ -224,6 +224,7 @@ func testSchema() schema {
 			"lastKnownGroups":  defined("names"),
 			"appRoles":         defined("names"),
 			"userType":         maybe(""),
+			"received":         moment("When the identity provider asserted this."),
 			"claims":           {"type": "object"},
 			"attributes":       {"type": "object"},
 			"pushed": array("", object("", nil, map[string]schema{

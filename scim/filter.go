@@ -18,6 +18,9 @@ const maxFilter = 4 << 10 // bytes
 // are judged before the parser sees it: its descent has no bound of its own.
 // Compare values that are strings come back as they were meant.
 func parseFilter(text string) (filter.Expression, error) {
+	if expr, ok := plainCondition(text); ok {
+		return expr, nil
+	}
 	r := rewriter{text: text}
 	if err := r.rewrite(); err != nil {
 		return nil, err
@@ -28,6 +31,24 @@ func parseFilter(text string) (filter.Expression, error) {
 	}
 	r.restore(expr)
 	return expr, nil
+}
+
+// plainCondition is a filter of the form value eq "…", which needs no parser:
+// clients name each member by one.
+func plainCondition(text string) (filter.Expression, bool) {
+	name, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
+	operator, rest, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
+	rest = strings.TrimLeft(rest, " ")
+	if !strings.EqualFold(name, "value") || !strings.EqualFold(operator, "eq") || !strings.HasPrefix(rest, `"`) || len(text) > maxFilter {
+		return nil, false
+	}
+	var value string
+	if !utf8.ValidString(rest) || json.Unmarshal([]byte(rest), &value) != nil || strings.ContainsRune(value, 0) {
+		return nil, false
+	}
+	return &filter.AttributeExpression{
+		AttributePath: filter.AttributePath{AttributeName: name}, Operator: filter.EQ, CompareValue: value,
+	}, true
 }
 
 // rewriter puts a filter into what the parser reads: each string as its number

@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"reflect"
-	"slices"
+	"iter"
 	"time"
 
 	"portcullis/directory"
@@ -12,17 +11,31 @@ import (
 	"portcullis/revision"
 )
 
-// reach counts what a mapping changes for the people of a directory, one by
-// one, so that memory does not grow with them. Everybody counts, also who is
-// locked: a lock ends.
+// reach counts what a mapping changes for the people of a directory, read one
+// by one, so that memory does not grow with them. Everybody counts, also who
+// is locked: a lock ends.
 func reach(d *directory.Directory, now func() time.Time) revision.Reach {
 	return func(ctx context.Context, before, after *mapping.Policy) (*revision.Counts, error) {
-		c, at := &revision.Counts{}, now()
+		var failed error
+		diff := mapping.Diff(before, after, now(), facts(ctx, d, &failed))
+		if failed != nil {
+			return nil, failed
+		}
+		return &revision.Counts{
+			People: diff.People, Changed: diff.Touched, Gained: diff.Gain, Lost: diff.Lose, LetIn: diff.Admitted, ShutOut: diff.Refused,
+		}, nil
+	}
+}
+
+// facts reads everybody's facts. What went wrong ends it and stands in failed.
+func facts(ctx context.Context, d *directory.Directory, failed *error) iter.Seq2[string, *mapping.Facts] {
+	return func(yield func(string, *mapping.Facts) bool) {
 		const page = 1000
 		for offset := 0; ; offset += page {
 			people, _, err := d.People(ctx, directory.Query{Offset: offset, Limit: page})
 			if err != nil {
-				return nil, err
+				*failed = err
+				return
 			}
 			for _, p := range people {
 				s, err := d.Look(ctx, p.ID)
@@ -30,61 +43,17 @@ func reach(d *directory.Directory, now func() time.Time) revision.Reach {
 					continue // deleted meanwhile
 				}
 				if err != nil {
-					return nil, err
+					*failed = err
+					return
 				}
-				facts := s.Facts()
-				count(c, access(before, &facts, at), access(after, &facts, at))
+				f := s.Facts()
+				if !yield(p.ID, &f) {
+					return
+				}
 			}
 			if len(people) < page {
-				return c, nil
+				return
 			}
 		}
 	}
-}
-
-// access is what somebody has under a mapping, nothing under none.
-func access(p *mapping.Policy, f *mapping.Facts, at time.Time) mapping.Access {
-	if p == nil {
-		return mapping.Access{}
-	}
-	a := p.Evaluate(f, at)
-	if !a.Login {
-		return mapping.Access{}
-	}
-	a.Reason, a.Rules = "", nil // how it came about is not what they have
-	return a
-}
-
-func count(c *revision.Counts, old, now mapping.Access) {
-	c.People++
-	if same(old, now) {
-		return
-	}
-	c.Changed++
-	gained, lost := more(old, now), more(now, old)
-	if gained {
-		c.Gained++
-	}
-	if lost {
-		c.Lost++
-	}
-	switch {
-	case now.Login && !old.Login:
-		c.LetIn++
-	case old.Login && !now.Login:
-		c.ShutOut++
-	}
-}
-
-func same(a, b mapping.Access) bool {
-	return a.Login == b.Login && slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Tasks, b.Tasks) &&
-		slices.Equal(a.PermissionGroups, b.PermissionGroups) && reflect.DeepEqual(a.Permissions, b.Permissions)
-}
-
-// more reports whether b has something that a has not.
-func more(a, b mapping.Access) bool {
-	adds := func(a, b []string) bool {
-		return slices.ContainsFunc(b, func(s string) bool { return !slices.Contains(a, s) })
-	}
-	return b.Login && !a.Login || adds(a.Roles, b.Roles) || adds(a.Tasks, b.Tasks) || adds(a.PermissionGroups, b.PermissionGroups)
 }
