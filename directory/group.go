@@ -229,13 +229,13 @@ func (d *Directory) Group(ctx context.Context, connection, id string) (g Group, 
 	return g, err
 }
 
-// Groups gives a page of groups and how many there are in all.
-func (d *Directory) Groups(ctx context.Context, q Query) (page []Group, total int, err error) {
+// Groups gives a page of groups.
+func (d *Directory) Groups(ctx context.Context, q Query) (page Page[Group], err error) {
 	err = d.store.View(ctx, func(tx Tx) error {
-		page, total, err = tx.Groups(q)
+		page, err = tx.Groups(q)
 		return err
 	})
-	return page, total, err
+	return page, err
 }
 
 // GroupsOf gives the pushed groups of some people, by person id.
@@ -254,10 +254,11 @@ func (d *Directory) GroupsOf(ctx context.Context, people ...string) (map[string]
 	return out, err
 }
 
-// Members gives everybody in a group, in the order of joining.
-func (d *Directory) Members(ctx context.Context, group string) (members []Member, err error) {
+// Members gives everybody in some groups, by group id, in the order of
+// joining.
+func (d *Directory) Members(ctx context.Context, groups ...string) (members map[string][]Member, err error) {
 	err = d.store.View(ctx, func(tx Tx) error {
-		members, err = tx.Members(group)
+		members, err = tx.MembersOf(groups)
 		return err
 	})
 	return members, err

@@ -125,11 +125,11 @@ func (c *call) deleteGroup(id string) error {
 func (c *call) answerGroup(status int, g directory.Group, show projection) error {
 	doc := c.site.groupDoc(g)
 	if show.wants("members") {
-		members, err := c.directory.Members(c.ctx(), g.ID)
+		of, err := c.directory.Members(c.ctx(), g.ID)
 		if err != nil {
 			return err
 		}
-		setList(doc, "members", c.site.membersValue(members))
+		setList(doc, "members", c.site.membersValue(of[g.ID]))
 	}
 	return c.answer(status, doc, show)
 }

@@ -41,7 +41,13 @@ func (c *call) route(path string) error {
 			return fault.New(fault.NotFound, "no such resource")
 		}
 	}
+	c.endpoint = parts[0]
 	switch parts[0] {
+	case searchPath:
+		if id != "" {
+			return errEndpoint()
+		}
+		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listAll) }})
 	case "Users":
 		return c.routeUsers(id)
 	case "Groups":

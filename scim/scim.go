@@ -47,7 +47,7 @@ type Directory interface {
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Person, error)
 	Delete(ctx context.Context, by audit.Actor, connection, id string) error
 	Person(ctx context.Context, connection, id string) (directory.Person, error)
-	People(ctx context.Context, q directory.Query) ([]directory.Person, int, error)
+	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 
 	ProvisionGroup(ctx context.Context, by audit.Actor, connection, name, externalID string, members []string) (directory.Group, error)
@@ -55,8 +55,8 @@ type Directory interface {
 		edit func(directory.Group) (directory.GroupEdit, error)) (directory.Group, error)
 	DeleteGroup(ctx context.Context, by audit.Actor, connection, id string) error
 	Group(ctx context.Context, connection, id string) (directory.Group, error)
-	Groups(ctx context.Context, q directory.Query) ([]directory.Group, int, error)
-	Members(ctx context.Context, group string) ([]directory.Member, error)
+	Groups(ctx context.Context, q directory.Query) (directory.Page[directory.Group], error)
+	Members(ctx context.Context, groups ...string) (map[string][]directory.Member, error)
 }
 
 // Connection is an identity provider that may push. Whoever is not in
@@ -157,11 +157,12 @@ func peer(r *http.Request) string {
 type call struct {
 	*Endpoint
 
-	site  *site
-	w     http.ResponseWriter
-	r     *http.Request
-	by    audit.Actor
-	query url.Values
+	site     *site
+	w        http.ResponseWriter
+	r        *http.Request
+	by       audit.Actor
+	query    url.Values
+	endpoint string // Users, Groups, …: what is asked for
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .

@@ -206,7 +206,9 @@ func (t *resourceType) record(doc map[string]any, active bool) (directory.Record
 	delete(doc, "password")
 	r = directory.Record{Active: active, Attributes: doc, Name: displayName(doc), Email: mainEmail(doc)}
 	r.UserName, _ = doc["userName"].(string)
-	r.ExternalID, _ = doc["externalId"].(string)
+	if r.ExternalID, _ = doc["externalId"].(string); r.ExternalID == "" {
+		delete(doc, "externalId") // an empty one ties to nobody
+	}
 	for name, value := range map[string]string{
 		"userName": r.UserName, "externalId": r.ExternalID, "displayName": r.Name, "emails": r.Email,
 	} {

@@ -42,21 +42,19 @@ func (t tx) Group(connection, id string) (directory.Group, error) {
 	return r.domain(), err
 }
 
-var groupColumns = map[string]column{
-	"id":          {name: "id"},
-	"externalId":  {name: "external_id"},
-	"displayName": {name: "name_key", fold: true},
-	"member":      {sub: "id IN (SELECT group_id FROM memberships WHERE person_id = ?)"},
-}
-
-func (t tx) Groups(q directory.Query) ([]directory.Group, int, error) {
-	w, err := condition(q, groupColumns)
+func (t tx) Groups(q directory.Query) (directory.Page[directory.Group], error) {
+	rows, total, next, err := page[group](t, "pushed_groups", groupTable{t}, q, "")
 	if err != nil {
-		return nil, 0, err
+		return directory.Page[directory.Group]{}, err
 	}
-	var rows []group
-	total, err := t.page(&rows, "pushed_groups", w, q)
-	return groupDomains(rows), total, err
+	groups := make([]directory.Group, len(rows))
+	for i := range rows {
+		groups[i] = rows[i].Row.domain()
+	}
+	if n := len(rows); n > 0 {
+		place(next, rows[n-1].Row.Seq, rows[n-1].SortValue)
+	}
+	return directory.Page[directory.Group]{Items: groups, Total: total, Next: next}, nil
 }
 
 func (t tx) InsertGroup(g directory.Group) error {
@@ -87,10 +85,32 @@ func (t tx) GroupsOf(personID string) ([]directory.Group, error) {
 }
 
 func (t tx) Members(groupID string) ([]directory.Member, error) {
-	var members []directory.Member
-	err := t.rows(&members, `SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
-		WHERE m.group_id = ? ORDER BY m.seq`, groupID)
-	return members, err
+	of, err := t.MembersOf([]string{groupID})
+	return of[groupID], err
+}
+
+type member struct {
+	GroupID string `gorm:"column:group_id"`
+	ID      string `gorm:"column:id"`
+	Name    string `gorm:"column:name"`
+}
+
+func (t tx) MembersOf(groups []string) (map[string][]directory.Member, error) {
+	wanted, err := list(groups)
+	if err != nil {
+		return nil, err
+	}
+	var rows []member
+	err = t.rows(&rows, `SELECT m.group_id, p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
+		WHERE `+t.inList("m.group_id")+` ORDER BY m.seq`, wanted)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string][]directory.Member, len(groups))
+	for _, r := range rows {
+		of[r.GroupID] = append(of[r.GroupID], directory.Member{ID: r.ID, Name: r.Name})
+	}
+	return of, nil
 }
 
 // elements names the rows of a JSON list, one column called value.

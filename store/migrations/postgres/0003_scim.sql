@@ -1,0 +1,120 @@
+-- +goose Up
+-- attributes_key is attributes in lower case: what filters look at where case
+-- does not matter. Each later push writes it anew.
+ALTER TABLE people ADD COLUMN attributes_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE people ADD COLUMN more_emails BOOLEAN NOT NULL DEFAULT FALSE;
+UPDATE people SET attributes_key = lower(attributes);
+-- Ordered by code points, as SQLite and Go do, so that the indexes serve
+-- comparisons and prefixes.
+ALTER TABLE people
+    ALTER COLUMN user_name_key TYPE TEXT COLLATE "C",
+    ALTER COLUMN name_key TYPE TEXT COLLATE "C",
+    ALTER COLUMN email_key TYPE TEXT COLLATE "C",
+    ALTER COLUMN external_id TYPE TEXT COLLATE "C";
+ALTER TABLE pushed_groups
+    ALTER COLUMN name_key TYPE TEXT COLLATE "C",
+    ALTER COLUMN external_id TYPE TEXT COLLATE "C";
+CREATE INDEX people_pushed ON people (connection, seq) WHERE provisioned;
+CREATE INDEX people_inactive ON people (connection, seq) WHERE provisioned AND NOT idp_active;
+CREATE INDEX people_created ON people (connection, created) WHERE provisioned;
+CREATE INDEX people_modified ON people (connection, modified) WHERE provisioned;
+
+-- The addresses of people beside the main one.
+CREATE TABLE person_emails (
+    person_id  TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    connection TEXT NOT NULL,
+    value_key  TEXT NOT NULL,
+    PRIMARY KEY (person_id, value_key)
+);
+CREATE INDEX person_emails_value ON person_emails (connection, value_key);
+INSERT INTO person_emails (person_id, connection, value_key)
+    SELECT DISTINCT p.id, p.connection, e.value ->> 'value'
+    FROM people p, jsonb_array_elements(nullif(p.attributes_key, '')::jsonb -> 'emails') e
+    WHERE p.provisioned AND e.value ->> 'value' <> p.email_key;
+UPDATE people SET more_emails = TRUE WHERE id IN (SELECT person_id FROM person_emails);
+
+CREATE INDEX pushed_groups_created ON pushed_groups (connection, created);
+CREATE INDEX pushed_groups_modified ON pushed_groups (connection, modified);
+
+-- Groups inside of groups. Whoever is in the inner one is in the outer one.
+CREATE TABLE nested_groups (
+    seq       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    group_id  TEXT NOT NULL REFERENCES pushed_groups (id) ON DELETE CASCADE,
+    member_id TEXT NOT NULL REFERENCES pushed_groups (id) ON DELETE CASCADE,
+    UNIQUE (group_id, member_id)
+);
+CREATE INDEX nested_groups_member ON nested_groups (member_id);
+
+-- What identity providers asked and were told, for 30 days.
+CREATE TABLE scim_log (
+    seq        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at         BIGINT NOT NULL,
+    connection TEXT NOT NULL,
+    token      TEXT NOT NULL,
+    address    TEXT NOT NULL,
+    method     TEXT NOT NULL,
+    path       TEXT NOT NULL,
+    status     BIGINT NOT NULL,
+    cause      TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    took       BIGINT NOT NULL
+);
+CREATE INDEX scim_log_connection ON scim_log (connection, seq);
+CREATE INDEX scim_log_at ON scim_log (at);
+
+-- Losses of rights that were pushed, and the mass changes that they make up.
+CREATE TABLE scim_losses (
+    seq        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at         BIGINT NOT NULL,
+    connection TEXT NOT NULL,
+    group_id   TEXT NOT NULL,
+    person_id  TEXT NOT NULL,
+    what       TEXT NOT NULL,
+    change_id  TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX scim_losses_recent ON scim_losses (connection, group_id, at);
+CREATE INDEX scim_losses_at ON scim_losses (at);
+CREATE INDEX scim_losses_change ON scim_losses (change_id) WHERE change_id <> '';
+
+CREATE TABLE scim_changes (
+    id         TEXT PRIMARY KEY,
+    connection TEXT NOT NULL,
+    group_id   TEXT NOT NULL,
+    group_name TEXT NOT NULL,
+    started    BIGINT NOT NULL,
+    latest     BIGINT NOT NULL,
+    whole      BIGINT NOT NULL,
+    undone     BIGINT NOT NULL DEFAULT 0,
+    undone_by  TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX scim_changes_recent ON scim_changes (connection, group_id, latest);
+
+-- What was deleted and can still be put back; erased when its time comes.
+CREATE TABLE scim_kept (
+    id         TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    erase_at   BIGINT NOT NULL,
+    snapshot   TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+CREATE INDEX scim_kept_erase ON scim_kept (erase_at);
+
+-- OAuth clients, and the assertions of theirs that were used.
+CREATE TABLE scim_clients (
+    id          TEXT PRIMARY KEY,
+    connection  TEXT NOT NULL,
+    note        TEXT NOT NULL,
+    secret_hash BYTEA NOT NULL,
+    public_key  TEXT NOT NULL,
+    created     BIGINT NOT NULL,
+    last_used   BIGINT NOT NULL DEFAULT 0,
+    revoked     BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX scim_clients_connection ON scim_clients (connection);
+CREATE TABLE scim_assertions (
+    hash    BYTEA PRIMARY KEY,
+    expires BIGINT NOT NULL
+);
+ALTER TABLE scim_tokens ADD COLUMN client TEXT NOT NULL DEFAULT '';
+CREATE INDEX scim_tokens_client ON scim_tokens (client) WHERE client <> '';
