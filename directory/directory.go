@@ -129,12 +129,15 @@ type Group struct {
 	Version    int64
 	Created    time.Time
 	Modified   time.Time
+	Indirect   bool // of one person's groups: they are in it through another
 }
 
-// Member is somebody in a group.
+// Member is somebody in a group, or a group in a group: whoever is in the
+// inner one is in the outer one.
 type Member struct {
-	ID   string // person id
-	Name string
+	ID    string // of the person, or of the group
+	Name  string
+	Group bool
 }
 
 // Change is a record that every replica reads: forget what you know of this
@@ -231,13 +234,17 @@ type Tx interface {
 	InsertGroup(Group) error
 	UpdateGroup(Group) error
 	DeleteGroup(id string) error
-	GroupsOf(person string) ([]Group, error)
+	GroupsOf(person string) ([]Group, error) // through other groups too
 	Members(group string) ([]Member, error)
 	MembersOf(groups []string) (map[string][]Member, error)
 	AddMembers(group string, people []string) (added []string, err error)
 	RemoveMembers(group string, people []string) (removed []string, err error)
 	KnownPeople(connection string, ids []string) (known []string, err error) // pushed people among ids
-	Park(group string, values []string) error                                // members who are not known yet
+	KnownGroups(connection string, ids []string) (known []string, err error)
+	Nest(group string, groups []string) (added []string, err error)
+	Unnest(group string, groups []string) (removed []string, err error)
+	PeopleIn(groups []string) (people []string, err error) // through other groups too
+	Park(group string, values []string) error              // members who are not known yet
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
 

@@ -57,7 +57,7 @@ func (s *site) providerConfig() map[string]any {
 	return map[string]any{
 		"schemas":        []string{configSchema},
 		"patch":          yes,
-		"bulk":           map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"bulk":           map[string]any{"supported": true, "maxOperations": maxOperations, "maxPayloadSize": maxBody},
 		"filter":         map[string]any{"supported": true, "maxResults": maxCount},
 		"changePassword": no,
 		"sort":           yes,

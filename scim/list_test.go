@@ -307,7 +307,7 @@ func TestDiscovery(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	config := r.want(r.send("GET", "/ServiceProviderConfig", nil), 200)
-	for feature, want := range map[string]bool{"patch": true, "filter": true, "etag": true, "bulk": false, "sort": true, "changePassword": false} {
+	for feature, want := range map[string]bool{"patch": true, "filter": true, "etag": true, "bulk": true, "sort": true, "changePassword": false} {
 		if got := config.at(feature, "supported"); got != want {
 			t.Errorf("%s.supported = %v, want %v", feature, got, want)
 		}

@@ -48,6 +48,11 @@ func (c *call) route(path string) error {
 			return errEndpoint()
 		}
 		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listAll) }})
+	case "Bulk":
+		if id != "" || c.doc != nil {
+			return errEndpoint()
+		}
+		return c.dispatch(methods{http.MethodPost: c.bulk})
 	case "Users":
 		return c.routeUsers(id)
 	case "Groups":
@@ -101,7 +106,12 @@ func (c *call) routeGroups(id string) error {
 func (c *call) ctx() context.Context { return c.r.Context() }
 
 // body reads the request's document.
-func (c *call) body() (map[string]any, error) { return readObject(c.w, c.r) }
+func (c *call) body() (map[string]any, error) {
+	if c.doc != nil {
+		return c.doc, nil
+	}
+	return readObject(c.w, c.r)
+}
 
 // answer answers with one resource.
 func (c *call) answer(status int, doc map[string]any, p projection) error {

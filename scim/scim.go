@@ -45,7 +45,7 @@ type Directory interface {
 	Provision(ctx context.Context, by audit.Actor, connection string, r directory.Record) (directory.Person, error)
 	Revise(ctx context.Context, by audit.Actor, connection, id string,
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Person, error)
-	Delete(ctx context.Context, by audit.Actor, connection, id string) error
+	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
 	Person(ctx context.Context, connection, id string) (directory.Person, error)
 	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
@@ -53,7 +53,7 @@ type Directory interface {
 	ProvisionGroup(ctx context.Context, by audit.Actor, connection, name, externalID string, members []string) (directory.Group, error)
 	ReviseGroup(ctx context.Context, by audit.Actor, connection, id string,
 		edit func(directory.Group) (directory.GroupEdit, error)) (directory.Group, error)
-	DeleteGroup(ctx context.Context, by audit.Actor, connection, id string) error
+	DeleteGroupIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Group) error) error
 	Group(ctx context.Context, connection, id string) (directory.Group, error)
 	Groups(ctx context.Context, q directory.Query) (directory.Page[directory.Group], error)
 	Members(ctx context.Context, groups ...string) (map[string][]directory.Member, error)
@@ -162,7 +162,8 @@ type call struct {
 	r        *http.Request
 	by       audit.Actor
 	query    url.Values
-	endpoint string // Users, Groups, …: what is asked for
+	endpoint string         // Users, Groups, …: what is asked for
+	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .

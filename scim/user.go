@@ -124,14 +124,8 @@ func (t *resourceType) patched(old directory.Record, change patch) (directory.Re
 }
 
 func (c *call) deleteUser(id string) error {
-	p, err := c.person(id)
+	err := c.directory.DeleteIf(c.ctx(), c.by, c.site.connection, id, func(p directory.Person) error { return c.ifMatch(p.Version) })
 	if err != nil {
-		return err
-	}
-	if err := c.ifMatch(p.Version); err != nil {
-		return err
-	}
-	if err := c.directory.Delete(c.ctx(), c.by, c.site.connection, id); err != nil {
 		return err
 	}
 	c.write(c.ctx(), c.w, http.StatusNoContent, nil)
