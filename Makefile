@@ -5,6 +5,7 @@ GOLANGCI := $(or $(shell command -v golangci-lint),$(shell go env GOPATH)/bin/go
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 10s
 BENCHTIME ?= 2s
+PKG ?= .
 
 export CGO_ENABLED ?= 0
 
@@ -34,8 +35,8 @@ $(GOLANGCI):
 race: ## needs a C compiler
 	CGO_ENABLED=1 go test -race ./...
 
-fuzz: ## every fuzz target for $(FUZZTIME)
-	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+fuzz: ## every fuzz target for $(FUZZTIME); PKG=mapping for those of one package
+	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(PKG)); do \
 	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$file); do \
 	    echo "== $$(dirname $$file) $$target"; \
 	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
@@ -45,6 +46,7 @@ bench: ## ratios against a floor in the same run
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 cover:
+	mkdir -p build
 	go test -coverprofile=build/cover.out -coverpkg=./... ./... && go tool cover -func=build/cover.out | tail -n 1
 
 e2e: ## the demo's story in a browser, and independent identity providers; needs Node and Chromium

@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"login":           {"fault", "audit", "directory", "session", "web"},
 	"scim":            {"fault", "audit", "directory", "web"},
 	"proxy":           {"fault", "mapping", "directory", "session", "web"},
-	"store":           {"fault", "audit", "directory", "session", "keys", "login", "scim"},
+	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim"},
 	"store/storetest": {"store"},
 	"config":          {},
 	"demo":            {},

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"portcullis/mapping"
 )
 
@@ -33,5 +35,25 @@ func TestMappingFilesInTheDocumentationLoad(t *testing.T) {
 		if found == 0 {
 			t.Errorf("%s: no mapping file found", file)
 		}
+	}
+}
+
+// The table that people read must be the one that is held against the code.
+func TestTheTableOfRoomsInTheDesignIsTheOneInForce(t *testing.T) {
+	text, err := os.ReadFile("docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{"store/storetest": "store"} // help for the tests of others, not a room
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|.*\\| ([a-z ]+|–) \\|$").FindAllStringSubmatch(string(text), -1) {
+		told[m[1]] = strings.Trim(m[2], "–")
+	}
+	want := make(map[string]string)
+	for room, others := range mayImport {
+		want[room] = strings.Join(others, " ")
+	}
+	want["cmd/portcullis"] = "all"
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("docs/design.md and mayImport differ (-mayImport +design.md):\n%s", diff)
 	}
 }

@@ -35,6 +35,9 @@ const (
 	TokenRevoked      Action = "token.revoked"
 	MappingApplied    Action = "mapping.applied"
 	MappingRefused    Action = "mapping.refused"
+	MappingProposed   Action = "mapping.proposed"
+	MappingApproved   Action = "mapping.approved"
+	MappingRolledBack Action = "mapping.rolled-back"
 	KeyCreated        Action = "key.created"
 )
 

@@ -75,9 +75,19 @@ type Keys struct {
 	File string
 }
 
-// Mapping names the mapping file.
+// Mapping says where the mapping is kept: in a file, or in the database.
 type Mapping struct {
-	File string // absolute; whether it is there and right is for package mapping to say
+	File     string   // absolute; whether it is there and right is for package mapping to say. Empty where Managed
+	Managed  bool     // the database holds it, edited by the tools
+	Approval Approval // only where Managed
+}
+
+// Approval says which changes of the mapping need a second person. The zero
+// value asks for none.
+type Approval struct {
+	Always     bool
+	Privileged bool     // those that reach for privileged roles or change a ceiling
+	PeopleOver *float64 // those that touch more than this many percent of the people, 0 to 100; nil: not asked
 }
 
 // Sessions bounds how long somebody stays signed in.

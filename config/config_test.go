@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,5 +173,25 @@ func TestFileThatCannotBeReadIsNoProblemOfItsText(t *testing.T) {
 	}
 	if _, ok := errors.AsType[config.Problems](err); ok {
 		t.Errorf("Load of a folder = %v, want another error than Problems", err)
+	}
+}
+
+func TestTheMappingMayBeManagedByTheDatabase(t *testing.T) {
+	five, half := 5.0, 0.5
+	for _, tc := range []struct {
+		text string
+		want config.Mapping
+	}{
+		{"{managed: database}", config.Mapping{Managed: true}},
+		{"{managed: database, approval: {when: [always]}}", config.Mapping{Managed: true, Approval: config.Approval{Always: true}}},
+		{"{managed: database, approval: {when: [privileged, \"people>5%\"]}}", config.Mapping{Managed: true, Approval: config.Approval{Privileged: true, PeopleOver: &five}}},
+		{"{managed: database, approval: {when: [people>5%, people>0.5%]}}", config.Mapping{Managed: true, Approval: config.Approval{PeopleOver: &half}}},
+	} {
+		got, err := config.Parse("portcullis.yaml", []byte(strings.Replace(minimal, "{file: mapping.yaml}", tc.text, 1)), env)
+		if err != nil {
+			t.Errorf("%s: %v", tc.text, err)
+		} else if diff := cmp.Diff(tc.want, got.Mapping); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.text, diff)
+		}
 	}
 }

@@ -92,7 +92,7 @@ func usable(t *testing.T, c *config.Config) {
 	t.Helper()
 	switch {
 	case c.PublicURL == nil, c.PublicURL.Host == "", c.Upstream.URL == nil, c.Upstream.Audience == "", c.Listen == "",
-		c.Database.URL.IsZero(), !filepath.IsAbs(c.Keys.File), !filepath.IsAbs(c.Mapping.File), c.Environment == "",
+		c.Database.URL.IsZero(), !filepath.IsAbs(c.Keys.File), filepath.IsAbs(c.Mapping.File) == c.Mapping.Managed, c.Environment == "",
 		len(c.Connections) == 0, c.Sessions.Idle <= 0, c.Sessions.Idle > c.Sessions.Absolute,
 		c.Limits.SCIM.PerSecond <= 0, c.Limits.SignIn.PerSecond <= 0:
 		t.Errorf("not filled in: %+v", c)

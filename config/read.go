@@ -38,7 +38,7 @@ func (r *reader) config(root *node) *Config {
 		PublicURL:      s.publicURL(),
 		Upstream:       s.upstream(),
 		Database:       s.database(),
-		Mapping:        s.mappingFile(),
+		Mapping:        s.mapping(),
 		Sessions:       s.sessions(),
 		Connections:    s.connections(),
 		Routes:         s.routes(),
@@ -185,18 +185,6 @@ func (s section) keys(db Database) Keys {
 		s.r.problem(ks.at.line, ks.at.col, "%s: want the path of a file: with PostgreSQL every replica needs the same key, got nothing", ks.key(k))
 	}
 	return Keys{File: s.r.resolve(defaultKeys)}
-}
-
-func (s section) mappingFile() Mapping {
-	const want = "the path of the mapping file"
-	s.missing("mapping", "a mapping such as {file: mapping.yaml}")
-	m := s.sub("mapping", shape{keys: []string{"file"}, later: []string{"managed", "approval"}})
-	m.missing("file", want)
-	file := m.text("file", want, "", fileName)
-	if file == "" {
-		return Mapping{}
-	}
-	return Mapping{File: s.r.resolve(file)}
 }
 
 func (s section) sessions() Sessions {

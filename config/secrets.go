@@ -82,7 +82,7 @@ func readSecret(path string) (value string, mode fs.FileMode, got string) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", 0, "a path where there is none"
+		return "", 0, "the path of one that does not exist"
 	case err != nil:
 		return "", 0, "one that cannot be reached"
 	case !info.Mode().IsRegular():

@@ -180,7 +180,9 @@ func New(c Config) *Directory {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{
-		store: c.Store, policy: c.Policy, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		store: c.Store, policy: c.Policy, log: c.Log,
+		// What is answered now is what the databases give back later.
+		now:         func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		connections: make(map[string]Connection), claimed: make(map[string]string),
 	}
 	for _, conn := range c.Connections {
@@ -206,10 +208,10 @@ type Store interface {
 // updates that clash with fault.Conflict.
 type Tx interface {
 	Organization(name string) (Organization, error)
-	PutOrganization(Organization) error
+	PutOrganization(o Organization, at time.Time) error
 	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
 	PutConnection(Connection) error
-	Rehome(connection, organization string) (moved int, err error) // its people, to another organization
+	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
 
 	Person(id string) (Person, error)
 	PersonBySubject(connection, issuer, subject string) (Person, error)
@@ -218,14 +220,14 @@ type Tx interface {
 	IdentitiesByLink(connection, link string) ([]Identity, error) // of people who were not pushed, the oldest first
 	People(Query) (Page[Person], error)
 	InsertPerson(p Person, link string) error
-	UpdatePerson(p Person, link string) error // by ID; the caller has raised Version
+	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new
 	DeletePerson(id string) error             // with identities, memberships, assertions and sessions
 
 	Identities(person string) ([]Identity, error)
 	InsertIdentity(Identity) error
-	Relink(Identity) error               // stores its Link, by connection, issuer and subject
-	ForgetLinks(connection string) error // of its identities: they were values of another attribute
-	MovePerson(from, to string) error    // identities, assertions and sessions
+	Relink(Identity) error                          // stores its Link, by connection, issuer and subject
+	ForgetLinks(connection string) error            // of its identities: they were values of another attribute
+	MovePerson(from, to string, at time.Time) error // identities, assertions, sessions and history
 	InsertAssertion(person string, a Assertion) (id string, err error)
 	LastAssertion(person string, complete bool) (Assertion, error) // complete: the last with all groups
 
@@ -233,12 +235,12 @@ type Tx interface {
 	Groups(Query) (Page[Group], error)
 	InsertGroup(Group) error
 	UpdateGroup(Group) error
-	DeleteGroup(id string) error
+	DeleteGroup(id string, at time.Time) error
 	GroupsOf(person string) ([]Group, error) // through other groups too
 	Members(group string) ([]Member, error)
 	MembersOf(groups []string) (map[string][]Member, error)
-	AddMembers(group string, people []string) (added []string, err error)
-	RemoveMembers(group string, people []string) (removed []string, err error)
+	AddMembers(group string, people []string, at time.Time) (added []string, err error)
+	RemoveMembers(group string, people []string, at time.Time) (removed []string, err error)
 	KnownPeople(connection string, ids []string) (known []string, err error) // pushed people among ids
 	KnownGroups(connection string, ids []string) (known []string, err error)
 	Nest(group string, groups []string) (added []string, err error)
@@ -251,6 +253,12 @@ type Tx interface {
 	Bury(connection string, hashes []string, at time.Time) error // one burial
 	Buried(connection string, hashes []string) (bool, error)
 	Unbury(connection string, hashes []string) error // every burial that one of them belongs to, whole
+
+	// StandingAt and Standings give what was known at a time, the zero time
+	// being now; people who were not there are left out. A page begins after a
+	// place in the order of creation; next is 0 after the last one.
+	StandingAt(person string, at time.Time) (Standing, error)
+	Standings(at time.Time, after int64, limit int) (page []Standing, next int64, err error)
 
 	EndSessions(person, reason string, at time.Time) (ended int, err error)
 	Change(Change) error

@@ -36,7 +36,7 @@ func (d *Directory) ProvisionGroup(ctx context.Context, by audit.Actor, connecti
 		if err := tx.InsertGroup(g); err != nil {
 			return err
 		}
-		m := moves{}
+		m := moves{at: now}
 		if err := m.join(tx, g, members); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (d *Directory) ReviseGroup(ctx context.Context, by audit.Actor, connection,
 		if err != nil {
 			return err
 		}
-		m := moves{}
+		m := moves{at: now}
 		if err := m.regroup(tx, g, e); err != nil {
 			return err
 		}
@@ -118,6 +118,7 @@ func rename(g *Group, e GroupEdit) (bool, error) {
 
 // moves are people who come to be in a group, or no longer are.
 type moves struct {
+	at     time.Time
 	any    bool     // a member came or went, be it a group with nobody in it
 	people []string // to whom that makes a difference
 	left   []string // members themselves, people alone
@@ -164,7 +165,7 @@ func (m *moves) regroup(tx Tx, g Group, e GroupEdit) error {
 
 // leave removes members, whichever of people and groups they are.
 func (m *moves) leave(tx Tx, g Group, ids []string) error {
-	people, err := tx.RemoveMembers(g.ID, ids)
+	people, err := tx.RemoveMembers(g.ID, ids, m.at)
 	if err != nil {
 		return err
 	}
@@ -235,7 +236,7 @@ func (m *moves) join(tx Tx, g Group, ids []string) error {
 			return err
 		}
 	}
-	if known, err = tx.AddMembers(g.ID, known); err != nil {
+	if known, err = tx.AddMembers(g.ID, known, m.at); err != nil {
 		return err
 	}
 	if groups, err = tx.Nest(g.ID, groups); err != nil {
@@ -277,7 +278,7 @@ func (d *Directory) DeleteGroupIf(ctx context.Context, by audit.Actor, connectio
 		if err != nil {
 			return err
 		}
-		if err := tx.DeleteGroup(id); err != nil {
+		if err := tx.DeleteGroup(id, now); err != nil {
 			return err
 		}
 		if err := tx.Audit(groupEvent(now, audit.GroupDeleted, by, g)); err != nil {

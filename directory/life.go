@@ -111,6 +111,11 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 		if err := tx.UpdatePerson(p, link); err != nil {
 			return err
 		}
+		if bar, lifted := liftedBy(action); lifted && p.Provisioned {
+			if err := forgetBar(tx, p, bar, link); err != nil {
+				return err
+			}
+		}
 		out := p.State() != Active
 		if out {
 			if ended, err = tx.EndSessions(id, string(p.State()), now); err != nil {
@@ -125,6 +130,18 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 		return tx.Change(Change{At: now, Person: id, Loss: out})
 	})
 	return ended, err
+}
+
+// liftedBy is the bar that an administrator's action takes back, if it does.
+func liftedBy(action audit.Action) (bar State, lifted bool) {
+	switch action {
+	case audit.PersonUnlocked:
+		return Locked, true
+	case audit.PersonReactivated:
+		return Deactivated, true
+	default:
+		return "", false
+	}
 }
 
 // storedLink is the link value of a person as stored: empty for whoever was

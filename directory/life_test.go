@@ -87,6 +87,78 @@ func TestOnlyTheIdentityProviderUndoesItsOwnDeactivation(t *testing.T) {
 	})
 }
 
+// TestAnIdentityProviderDoesNotUndoWhatTheGateDecided: a client's own
+// administrator can delete a person and push them again, but what the gate's
+// administrator decided about them stays.
+func TestAnIdentityProviderDoesNotUndoWhatTheGateDecided(t *testing.T) {
+	bars := map[string]struct {
+		bar   func(r *rig, id string) error
+		lift  func(r *rig, id string) error
+		words string
+	}{
+		"locked": {
+			func(r *rig, id string) error { return second(r.Lock(t.Context(), operator, id, "why")) },
+			func(r *rig, id string) error { return r.Unlock(t.Context(), operator, id, "") },
+			"your account is locked",
+		},
+		"deactivated": {
+			func(r *rig, id string) error { return second(r.Deactivate(t.Context(), operator, id, "why")) },
+			func(r *rig, id string) error { return r.Reactivate(t.Context(), operator, id, "") },
+			"your account is deactivated",
+		},
+	}
+	nameOnly := record("ada")
+	nameOnly.ExternalID = ""
+	later := record("later")
+	ways := map[string]struct {
+		first directory.Record
+		back  func(r *rig, id string) directory.Person
+	}{
+		"pushed again": {record("ada"), func(r *rig, id string) directory.Person {
+			r.must(r.Delete(t.Context(), scimActor, "alpha", id))
+			return r.push(record("ada"))
+		}},
+		"pushed again by name": {nameOnly, func(r *rig, id string) directory.Person {
+			r.must(r.Delete(t.Context(), scimActor, "alpha", id))
+			return r.push(record("ada"))
+		}},
+		"another record takes the identifier over": {record("ada"), func(r *rig, id string) directory.Person {
+			r.must(r.Delete(t.Context(), scimActor, "alpha", id))
+			p := r.push(later)
+			return r.revise(p.ID, func(rec *directory.Record) { rec.ExternalID = "x-ada" })
+		}},
+		"another record had the identifier all the time": {record("ada"), func(r *rig, id string) directory.Person {
+			twin := record("twin")
+			twin.ExternalID = "x-ada"
+			p := r.push(twin)
+			r.must(r.Delete(t.Context(), scimActor, "alpha", id))
+			again := r.push(record("ada"))
+			r.must(r.Delete(t.Context(), scimActor, "alpha", again.ID))
+			return p
+		}},
+	}
+	for what, b := range bars {
+		for how, way := range ways {
+			t.Run(what+", "+how, func(t *testing.T) {
+				each(t, func(t *testing.T, r *rig) {
+					p := r.push(way.first)
+					if way.first.ExternalID != "" {
+						r.enter(says("ada"))
+					}
+					r.must(b.bar(r, p.ID))
+					p = way.back(r, p.ID)
+					r.refused(says("ada"), fault.Forbidden, b.words)
+					r.must(b.lift(r, p.ID))
+					r.enter(says("ada"))
+					r.must(r.Delete(t.Context(), scimActor, "alpha", p.ID))
+					r.push(record("ada"))
+					r.enter(says("ada")) // what was taken back is not remembered
+				})
+			})
+		}
+	}
+}
+
 // model is what the life cycle comes to, told naively.
 type model struct {
 	exists, pushed, buried         bool
@@ -267,7 +339,7 @@ func (r *rig) step(rt *rapid.T, m *model, verb, subject string) (want wrote) {
 		ok(err)
 		act(audit.PersonDeleted)
 		lose()
-		*m = model{buried: true, dead: m.dead, id: m.id, version: m.version}
+		*m = model{buried: true, adminOff: m.adminOff, locked: m.locked, dead: m.dead, id: m.id, version: m.version}
 	}
 	return want
 }

@@ -54,7 +54,8 @@ func newID() string {
 }
 
 // Provision stores a person whom an identity provider pushes, and clears the
-// tombstone of an earlier deletion. Somebody who had signed in before and
+// tombstone of an earlier deletion, but for what the gate had decided about
+// them: who was locked comes back locked. Somebody who had signed in before and
 // whose link value is the same is the same person: their identity and
 // sessions move over. It fails with fault.Conflict if the userName is taken in
 // this connection. The link value need not be unique, as RFC 7643, section 3.1
@@ -82,7 +83,11 @@ func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection st
 		if err := tx.Audit(personEvent(now, audit.PersonCreated, by, p)); err != nil {
 			return err
 		}
-		if err := tx.Unbury(conn.ID, revivals(conn.ID, link, p.UserName)); err != nil {
+		revived := revivals(conn.ID, link, p.UserName)
+		if err := recallBars(tx, &p, link, revived, now); err != nil {
+			return err
+		}
+		if err := tx.Unbury(conn.ID, revived); err != nil {
 			return err
 		}
 		if err := d.absorb(tx, by, &p, link, now); err != nil {
@@ -166,10 +171,10 @@ func (d *Directory) absorb(tx Tx, by audit.Actor, p *Person, link string, now ti
 // merge moves the identity and the sessions of somebody who only signed in to
 // the pushed person p, who is the same.
 func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link string, now time.Time) error {
-	if err := carryBars(tx, from, p, link); err != nil {
+	if err := carryBars(tx, from, p, link, now); err != nil {
 		return err
 	}
-	if err := tx.MovePerson(from, p.ID); err != nil {
+	if err := tx.MovePerson(from, p.ID, now); err != nil {
 		return err
 	}
 	if err := tx.DeletePerson(from); err != nil {
@@ -198,7 +203,7 @@ func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link st
 
 // carryBars keeps what an administrator decided about the person that is
 // absorbed, and about the one that absorbs: meeting does not unlock anybody.
-func carryBars(tx Tx, from string, to *Person, link string) error {
+func carryBars(tx Tx, from string, to *Person, link string, now time.Time) error {
 	old, err := tx.Person(from)
 	if err != nil {
 		return err
@@ -213,6 +218,8 @@ func carryBars(tx Tx, from string, to *Person, link string) error {
 	if next.Locked == to.Locked && next.Deactivated == to.Deactivated {
 		return nil
 	}
+	next.Version++
+	next.Modified = now
 	*to = next
 	return tx.UpdatePerson(next, link)
 }
@@ -229,7 +236,7 @@ func (d *Directory) attachParked(tx Tx, p Person, now time.Time) error {
 		return err
 	}
 	for _, g := range groups {
-		if _, err := tx.AddMembers(g, []string{p.ID}); err != nil {
+		if _, err := tx.AddMembers(g, []string{p.ID}, now); err != nil {
 			return err
 		}
 	}
@@ -302,7 +309,11 @@ func (d *Directory) relinked(tx Tx, by audit.Actor, p *Person, link string, now 
 	}
 	// Whoever was deleted under that value is this person now; a name alone
 	// says so only when a person is made.
-	if err := tx.Unbury(p.Connection, tombstones(p.Connection, "", "", link)); err != nil {
+	revived := tombstones(p.Connection, "", "", link)
+	if err := recallBars(tx, p, link, revived, now); err != nil {
+		return err
+	}
+	if err := tx.Unbury(p.Connection, revived); err != nil {
 		return err
 	}
 	return d.absorb(tx, by, p, link, now)
@@ -362,15 +373,14 @@ func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id
 		if err != nil {
 			return err
 		}
-		hashes := burial(connection, linkOf(conn, r), p.UserName)
-		identities, err := tx.Identities(id)
+		hashes, err := graves(tx, p, linkOf(conn, r))
 		if err != nil {
 			return err
 		}
-		for _, i := range identities {
-			hashes = append(hashes, tombstones(connection, i.Issuer, i.Subject, i.Link)...)
-		}
 		if err := tx.Bury(connection, hashes, now); err != nil {
+			return err
+		}
+		if err := rememberBars(tx, p, hashes, now); err != nil {
 			return err
 		}
 		return d.erase(tx, by, p, now)

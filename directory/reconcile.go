@@ -28,7 +28,7 @@ func (d *Directory) Reconcile(ctx context.Context) error {
 func (d *Directory) reconcile(tx Tx, conn Connection) error {
 	_, err := tx.Organization(conn.Organization)
 	if fault.Is(err, fault.NotFound) {
-		err = tx.PutOrganization(Organization{Name: conn.Organization})
+		err = tx.PutOrganization(Organization{Name: conn.Organization}, d.now())
 	}
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (d *Directory) reconcile(tx Tx, conn Connection) error {
 	if err := tx.PutConnection(conn); err != nil {
 		return err
 	}
-	moved, err := tx.Rehome(conn.ID, conn.Organization)
+	moved, err := tx.Rehome(conn.ID, conn.Organization, d.now())
 	if err != nil || moved == 0 {
 		return err
 	}

@@ -116,15 +116,6 @@ func (d *Directory) ownDomain(conn Connection, email string) bool {
 	return ok && d.claimed[domain] == conn.Organization
 }
 
-// foreign reports whether an address lies in a domain that another
-// organization has claimed. E-mail links nothing here, but a portal may key
-// on it all the same.
-func (d *Directory) foreign(conn Connection, email string) bool {
-	domain, ok := emailDomain(email)
-	owner, taken := d.claimed[domain]
-	return ok && taken && owner != conn.Organization
-}
-
 // emailDomain gives the domain in lower case and without final dots, and
 // false for what is not one plain address.
 func emailDomain(email string) (string, bool) {
@@ -135,8 +126,6 @@ func emailDomain(email string) (string, bool) {
 	}
 	return domain, true
 }
-
-func canonicalDomain(domain string) string { return strings.ToLower(strings.TrimRight(domain, ".")) }
 
 var errForeign = fault.New(fault.Forbidden, "the e-mail address that your identity provider sent belongs to another organization")
 
@@ -270,6 +259,10 @@ func (d *Directory) meet(tx Tx, conn Connection, f found, identity Identity, now
 	}
 	if len(have) > 0 {
 		return p, fault.New(fault.Forbidden, "your account is linked to another sign-in of %s", p.Organization)
+	}
+	// The record may be another one than the one that was deleted with a bar.
+	if err := recallBars(tx, &p, identity.Link, tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {
+		return p, err
 	}
 	if f.subject != nil {
 		if err := tx.Relink(identity); err != nil {

@@ -147,6 +147,22 @@ func TestEMailIsDataAndNeverALink(t *testing.T) {
 			{email: "ada@BETA.example", refused: true},
 			{email: "ada@beta.example.", refused: true},
 			{email: "ada@beta.example..", refused: true},
+			// What somebody may read as an address over there.
+			{email: "ada@beta.example ", refused: true},
+			{email: "ada@beta.example\u00a0", refused: true},
+			{email: " ada@beta.example,bo@alpha.example", refused: true},
+			{email: "ada@beta.example;bo@alpha.example", refused: true},
+			{email: "ada@beta.example@alpha.example", refused: true},
+			{email: "ada@alpha.example@beta.example", refused: true},
+			{email: "Ada <ada@beta.example>", refused: true},
+			{email: "ada@ beta.example", refused: true},
+			{email: "ada@beta.example(x)", refused: true},
+			{email: "ada@\u200bbeta.example", refused: true},
+			{email: "ada@be\u00adta.example", refused: true},
+			{email: "ada＠beta.example", refused: true}, // full width
+			{email: "ada@ｂeta。example", refused: true}, // full width
+			{email: "ada@BETA.example:25", refused: true},
+			{email: "ada%beta.example@alpha.example", verified: true},
 		} {
 			a := says("bo")
 			a.Email = tc.email
@@ -204,10 +220,10 @@ func TestWhoIsBarredIsToldSo(t *testing.T) {
 		r.refused(says("ada"), fault.Forbidden, "your account is deactivated")
 		r.revise(p.ID, func(rec *directory.Record) { rec.Active = true })
 		r.update(func(tx directory.Tx) error {
-			return tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: true})
+			return tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: true}, r.now)
 		})
 		r.refused(says("ada"), fault.Forbidden, "access for Alpha is suspended")
-		r.update(func(tx directory.Tx) error { return tx.PutOrganization(directory.Organization{Name: "Alpha"}) })
+		r.update(func(tx directory.Tx) error { return tx.PutOrganization(directory.Organization{Name: "Alpha"}, r.now) })
 		r.policy = nil
 		r.refused(says("ada"), fault.Unavailable, "sign-in is closed until the mapping file is repaired")
 		r.policy = policy()

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strings"
+	"time"
 )
 
 // tombstones are the hashes under which a sign-in finds that somebody was
@@ -48,4 +49,71 @@ func tombstone(parts ...string) string {
 	text, _ := json.Marshal(parts) //nolint:errchkjson // a list of strings always marshals, and JSON keeps the parts apart
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
+}
+
+// graves are the hashes that the deletion of a pushed person leaves behind:
+// those of the record and those of the sign-ins that it met.
+func graves(tx Tx, p Person, link string) ([]string, error) {
+	hashes := burial(p.Connection, link, p.UserName)
+	identities, err := tx.Identities(p.ID)
+	for _, i := range identities {
+		hashes = append(hashes, tombstones(p.Connection, i.Issuer, i.Subject, i.Link)...)
+	}
+	return hashes, err
+}
+
+// barred are the hashes under which a bar of the gate outlives the person.
+// They lie apart from the graves: a push that undoes a deletion undoes no
+// decision of the gate.
+func barred(connection string, bar State, graves []string) []string {
+	hashes := make([]string, len(graves))
+	for i, g := range graves {
+		hashes[i] = tombstone(connection, string(bar), g)
+	}
+	return hashes
+}
+
+// rememberBars keeps the bars of somebody who is deleted.
+func rememberBars(tx Tx, p Person, graves []string, now time.Time) error {
+	for bar, set := range map[State]*Bar{Locked: p.Locked, Deactivated: p.Deactivated} {
+		if set == nil {
+			continue
+		}
+		if err := tx.Bury(p.Connection, barred(p.Connection, bar, graves), now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recallBars puts the bars that are remembered under some graves on the
+// person who comes in their place, and stores the person if there are any.
+func recallBars(tx Tx, p *Person, link string, graves []string, now time.Time) error {
+	next := *p
+	for bar, into := range map[State]**Bar{Locked: &next.Locked, Deactivated: &next.Deactivated} {
+		if *into != nil {
+			continue
+		}
+		found, err := tx.Buried(p.Connection, barred(p.Connection, bar, graves))
+		if err != nil {
+			return err
+		}
+		if found {
+			*into = &Bar{At: now, By: "portcullis", Reason: "decided about the account that was deleted"}
+		}
+	}
+	if next.Locked == p.Locked && next.Deactivated == p.Deactivated {
+		return nil
+	}
+	*p = next
+	return tx.UpdatePerson(next, link)
+}
+
+// forgetBar forgets a bar that an administrator takes back.
+func forgetBar(tx Tx, p Person, bar State, link string) error {
+	hashes, err := graves(tx, p, link)
+	if err != nil {
+		return err
+	}
+	return tx.Unbury(p.Connection, barred(p.Connection, bar, hashes))
 }

@@ -43,7 +43,7 @@ func classify(err error, what string) error {
 	}
 	err = fmt.Errorf("%s: %w", what, withoutURL(err))
 	if unreachable(err) {
-		return fault.Wrap(fault.Unavailable, err, "the identity provider cannot be reached; please try again in a moment")
+		return fault.Wrap(fault.Unavailable, err, "the identity provider cannot be reached")
 	}
 	return refuse(err, "it is not usable")
 }

@@ -121,7 +121,7 @@ func (p *provider) fetchMetadata(ctx context.Context) (*metadata, http.Header, e
 	data, header, err := get(ctx, p.client, target, nil)
 	if err != nil {
 		if status, ok := errors.AsType[statusError](err); ok && status >= http.StatusInternalServerError {
-			return nil, header, fault.Wrap(fault.Unavailable, err, "the identity provider does not work right now; please try again in a moment")
+			return nil, header, fault.Wrap(fault.Unavailable, err, "the identity provider does not work right now")
 		}
 		return nil, header, classify(err, "discovery")
 	}

@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,8 +110,9 @@ func BenchmarkEvaluate(b *testing.B) {
 	}
 	scan := time.Since(start) / scans
 	b.ReportAllocs()
+	var a mapping.Access
 	for b.Loop() {
-		p.Evaluate(&f, time.Time{})
+		p.EvaluateInto(&a, &f, time.Time{})
 	}
 	each := b.Elapsed() / time.Duration(b.N)
 	b.ReportMetric(float64(scan)/float64(each), "x_linear")
@@ -119,6 +121,47 @@ func BenchmarkEvaluate(b *testing.B) {
 // BenchmarkLoad reads 1,000 rules.
 func BenchmarkLoad(b *testing.B) {
 	text := []byte(benchSpec().yaml())
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := mapping.Load("bench.yaml", text, mapping.Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestEvaluateIntoAllocatesNothing, with all kinds of rules that an index
+// finds around.
+func TestEvaluateIntoAllocatesNothing(t *testing.T) {
+	p, f := load(t, strings.Replace(benchSpec().yaml(), "rules:\n", `rules:
+  - {id: x1, match: {connection: acme, appRoles: [Desk], userType: [Guest]}, grant: {roles: [role01]}}
+  - {id: x2, match: {connection: acme, emailDomain: [a.example]}, restrict: {permissionGroups: [group01]}}
+  - {id: x3, match: {connection: acme, groups: [{regex: "SG-.*-somewhere"}]}, deny: {roles: [role02]}}
+  - {id: x4, match: {connection: acme, userType: [Guest], claims: {level: 3}}, valid: {until: 2027-01-01T00:00:00Z}, grant: {roles: [role03]}}
+`, 1)), benchFacts()
+	f.AppRoles, f.UserType, f.Email, f.EmailVerified, f.Claims = []string{"Desk"}, "Guest", "eve@a.example", true, map[string]any{"level": 3.0}
+	var a mapping.Access
+	p.EvaluateInto(&a, &f, time.Time{})
+	for _, id := range []string{"x1", "x2", "x3", "x4"} {
+		if !slices.Contains(a.Rules, id) {
+			t.Fatalf("rules %v, want %s among them", a.Rules, id)
+		}
+	}
+	if got := testing.AllocsPerRun(50, func() { p.EvaluateInto(&a, &f, time.Time{}) }); got > 0 {
+		t.Errorf("EvaluateInto allocates %v times, want none", got)
+	}
+}
+
+// BenchmarkLoad10000 reads the most rules that a file may have.
+func BenchmarkLoad10000(b *testing.B) {
+	s := benchSpec()
+	rules := s.rules
+	s.rules = nil
+	for i := range 10_000 {
+		r := rules[i%len(rules)]
+		r.id = fmt.Sprint("r", i)
+		s.rules = append(s.rules, r)
+	}
+	text := []byte(s.yaml())
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		if _, err := mapping.Load("bench.yaml", text, mapping.Options{}); err != nil {

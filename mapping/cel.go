@@ -12,8 +12,10 @@ import (
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 )
 
@@ -234,11 +236,31 @@ func (d decoder) compileWhen(t name, path string) (p *program) {
 	for _, r := range checked.NativeRep().ReferenceMap() {
 		p.groups = p.groups || r.Name == "groups"
 	}
-	if p.cel, err = l.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(whenCost)); err != nil {
+	if p.cel, err = l.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(sizes{}), cel.CostLimit(whenCost)); err != nil {
 		d.fail(t.at, "%s: %s", path, clip(err.Error()))
 		return nil
 	}
 	return p
+}
+
+// sizes charges for putting texts and lists together. The library does so only
+// where it knows the types while it compiles, and those of claims it does not.
+type sizes struct{}
+
+// CallCost is the cost of one + in steps; nil leaves others to the library.
+func (sizes) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
+	if function != operators.Add {
+		return nil
+	}
+	steps := uint64(1)
+	for _, a := range args {
+		if s, ok := a.(traits.Sizer); ok {
+			if n, ok := s.Size().(types.Int); ok && n > 0 {
+				steps += uint64(n) / 10
+			}
+		}
+	}
+	return &steps
 }
 
 // inside is a place in an expression, when it stands in the file as it is.

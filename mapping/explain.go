@@ -13,6 +13,7 @@ type Explanation struct {
 	Connection       string
 	Person           string // subject, user name or e-mail, whichever is known
 	At               time.Time
+	Received         time.Time // when the identity provider asserted the facts; zero if unknown
 	Access           Access
 	Verdict          string      // in words: how it was decided whether they may come in
 	Rules            []RuleTrace // every rule, in alphabetical order
@@ -45,7 +46,7 @@ func (p *Policy) Explain(f *Facts, at time.Time) Explanation {
 	defer p.giveBack(s)
 	p.run(s, f, at)
 	e := Explanation{
-		File: p.file, Connection: f.Connection, At: at,
+		File: p.file, Connection: f.Connection, At: at, Received: f.Received,
 		Person: firstOf(f.UserName, f.Email, f.Subject, f.Name), Verdict: p.verdictInWords(s),
 	}
 	p.access(s, &e.Access)

@@ -65,6 +65,9 @@ func (e Explanation) verdictText(b *strings.Builder) {
 	if !e.At.IsZero() {
 		fmt.Fprintf(b, "at %s\n", e.At.Format(time.RFC3339))
 	}
+	if !e.Received.IsZero() {
+		fmt.Fprintf(b, "by what the identity provider said at %s\n", e.Received.Format(time.RFC3339))
+	}
 	if !e.Access.Until.IsZero() {
 		fmt.Fprintf(b, "to be looked at again at %s, when a rule begins or ends\n", e.Access.Until.Format(time.RFC3339))
 	}
@@ -89,6 +92,7 @@ type explanationJSON struct {
 	Connection       string        `json:"connection"`
 	Person           string        `json:"person"`
 	At               time.Time     `json:"at,omitzero"`
+	Received         time.Time     `json:"received,omitzero"`
 	Login            bool          `json:"login"`
 	Reason           string        `json:"reason,omitempty"`
 	Verdict          string        `json:"verdict"`
@@ -136,7 +140,7 @@ type missJSON struct {
 // MarshalJSON gives the explanation for scripts; arrays are never null.
 func (e Explanation) MarshalJSON() ([]byte, error) {
 	w := explanationJSON{
-		File: e.File, Connection: e.Connection, Person: e.Person, At: e.At,
+		File: e.File, Connection: e.Connection, Person: e.Person, At: e.At, Received: e.Received,
 		Login: e.Access.Login, Reason: e.Access.Reason, Verdict: e.Verdict, Permissions: e.Access.Permissions,
 		Roles: originsJSON(e.Roles), Tasks: originsJSON(e.Tasks), PermissionGroups: originsJSON(e.PermissionGroups),
 		Removed: make([]removalJSON, 0, len(e.Removed)), Rules: make([]ruleJSON, 0, len(e.Rules)),

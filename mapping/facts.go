@@ -15,7 +15,7 @@ const factsFile = "facts" // stands for the file name in problems with facts
 
 // LoadFacts reads the facts of a person as JSON, with the keys of a test's
 // "given": connection, subject, userName, email, emailVerified, name, groups,
-// groupsIncomplete, lastKnownGroups, appRoles, userType, claims, attributes and
+// groupsIncomplete, lastKnownGroups, appRoles, userType, claims, attributes, received and
 // pushed, a list of {name, externalId}.
 // The groups count as asserted and as pushed unless pushed is given; the
 // e-mail counts as verified unless emailVerified is false. An unknown key is

@@ -25,7 +25,7 @@ type fragment struct {
 // assemble puts the fragments and the base together.
 func (l *loader) assemble(clients []*record) (*Policy, error) {
 	p := newPolicy(l.base)
-	p.file = l.file
+	p.file, p.root = l.file, l.root
 	p.records = make(map[string]*record, len(l.records))
 	for _, rec := range l.records {
 		p.records[rec.name] = rec
@@ -35,7 +35,6 @@ func (l *loader) assemble(clients []*record) (*Policy, error) {
 		byConnection[rec.fragment.text] = append(byConnection[rec.fragment.text], rec)
 	}
 	all := &faults{}
-	inForce := slices.Clone(l.others)
 	for _, id := range slices.Sorted(maps.Keys(byConnection)) {
 		u, broken, mine := l.unit(id, byConnection[id])
 		if broken != nil && (l.strict || mine) {
@@ -43,15 +42,67 @@ func (l *loader) assemble(clients []*record) (*Policy, error) {
 			continue
 		}
 		p.attach(u)
-		if u.good != nil {
-			inForce = append(inForce, u.good.rec)
-		}
 	}
 	if err := all.err(); err != nil {
 		return nil, err
 	}
-	p.hash = hashOf(l.root, inForce)
+	p.hash = p.sum()
 	return p, nil
+}
+
+// sum is the hash of what is in force.
+func (p *Policy) sum() string {
+	var others []*record
+	for _, rec := range p.records {
+		if rec != p.root && rec.fragment.text == "" && !rec.broken {
+			others = append(others, rec)
+		}
+	}
+	for _, u := range p.fragments {
+		if u.good != nil {
+			others = append(others, u.good.rec)
+		}
+	}
+	return hashOf(p.root, others)
+}
+
+// Replace gives the policy with another text of one fragment, or with one
+// more, without reading any file: to check, preview, approve and roll back one
+// client alone. The name is that of the file, relative to the folder of the
+// root file. The error is [Problems]; p stays as it is.
+func (p *Policy) Replace(name string, text []byte) (*Policy, error) {
+	l := &loader{
+		reader: &reader{file: p.file, trees: make(map[*record]parsed)},
+		mode:   mode{strict: true, tests: true}, expressions: newExpressions(), base: p.base,
+	}
+	rec := l.lastGood(name, l.beside(name), text)
+	src := l.tree(rec).src
+	if len(src.found) == 0 && rec.fragment.text == "" {
+		src.fail(src.at(1, 1), "connection is missing: it makes a file the fragment of one")
+	}
+	for _, other := range p.records {
+		if other.fragment.text == rec.fragment.text && other.name != name && rec.fragment.text != "" {
+			src.fail(rec.fragment.at, "connection %q has a fragment already: %s; want one file for each", clip(rec.fragment.text), other.file)
+		}
+	}
+	if old := p.records[name]; old != nil && old.fragment.text != rec.fragment.text && len(src.found) == 0 {
+		src.fail(rec.fragment.at, "connection is %q; want %q, of which the file is a fragment", clip(rec.fragment.text), clip(old.fragment.text))
+	}
+	f, faults := l.fragment(rec)
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	q := newPolicy(p.base)
+	q.file, q.root, q.records = p.file, p.root, maps.Clone(p.records)
+	q.records[name] = rec
+	units := slices.DeleteFunc(slices.Clone(p.fragments), func(u *unit) bool { return u.connection == f.connection })
+	units = append(units, &unit{connection: f.connection, good: f})
+	slices.SortFunc(units, func(a, b *unit) int { return compare(a.connection, b.connection) })
+	for _, u := range units {
+		q.attach(u)
+	}
+	q.hash = q.sum()
+	return q, nil
 }
 
 // newPolicy is a policy of the base alone.
@@ -119,7 +170,7 @@ func (l *loader) unit(id string, recs []*record) (u *unit, broken *faults, mine 
 	}
 	if u.good == nil && l.options.LastGood != nil {
 		if file, text, ok := l.options.LastGood(id); ok {
-			u.good = l.again(l.lastGood(file, text))
+			u.good = l.again(l.lastGood(file, file, text))
 		}
 	}
 	return u, faults, false
@@ -134,8 +185,9 @@ func (l *loader) again(rec *record) *fragment {
 	return nil
 }
 
-func (l *loader) lastGood(file string, text []byte) *record {
-	rec := &record{name: file, file: file, content: string(text), hash: sha256.Sum256(text)}
+// lastGood is the record of a text that no file has.
+func (l *loader) lastGood(name, file string, text []byte) *record {
+	rec := &record{name: name, file: file, content: string(text), hash: sha256.Sum256(text)}
 	t := l.parse(rec)
 	l.trees[rec] = t
 	if rec.broken = t.root == nil; rec.broken || t.root.kind != kindMap {
@@ -143,7 +195,7 @@ func (l *loader) lastGood(file string, text []byte) *record {
 	}
 	for _, f := range t.root.fields {
 		if f.key.text == "connection" {
-			rec.fragment = name{text: f.value.text, at: f.value.at}
+			rec.fragment.text, rec.fragment.at = f.value.text, f.value.at
 		}
 	}
 	return rec
@@ -212,8 +264,13 @@ func compileFragment(b *base, rec *record, decl *file) *fragment {
 }
 
 func (f *fragment) test() Report {
+	return runTests(f.tests, f.base.testsIn, f.rec.name, f.testPolicies())
+}
+
+// testPolicies gives policies of the base and this fragment alone.
+func (f *fragment) testPolicies() inEnvironment {
 	policies := make(map[string]*Policy)
-	return runTests(f.tests, f.base.testsIn, f.rec.name, func(env string) (*Policy, []testDecl) {
+	return func(env string) (*Policy, []testDecl) {
 		there := f
 		if s := f.siblings[env]; s != nil {
 			there = s
@@ -223,5 +280,5 @@ func (f *fragment) test() Report {
 			policies[env].attach(&unit{connection: f.connection, good: there})
 		}
 		return policies[env], there.tests
-	})
+	}
 }

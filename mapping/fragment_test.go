@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"portcullis/mapping"
 )
@@ -121,7 +123,7 @@ func TestABrokenFragmentTouchesNobodyElse(t *testing.T) {
 		"include":               good + "include: [two.yaml]\n",
 		"a rule of the base":    strings.ReplaceAll(good, "readers", "leavers"),
 		"a group of the base":   strings.ReplaceAll(good, "own", "all"),
-		"slip in the first key": strings.Replace(good, "connection:", "conection:", 1),
+		"slip in the first key": strings.Replace(good, "connection:", "connecton:", 1),
 		"test of another":       strings.Replace(good, "given: {groups", "given: {connection: two, groups", 1),
 		"bad CEL":               strings.Replace(good, "groups: [{name: Readers}]}", "when: 'x ='}", 1),
 		"not there":             "",
@@ -161,13 +163,48 @@ func TestABrokenFragmentTouchesNobodyElse(t *testing.T) {
 			}
 			o := files.options()
 			o.LastGood = func(connection string) (string, []byte, bool) {
-				return "clients/one.yaml", []byte(good), connection == "one"
+				return f.File, []byte(f.Text), connection == "one"
 			}
 			kept, err := mapping.LoadWith(nil, "mapping.yaml", files["mapping.yaml"].Data, o)
 			if err != nil || !cmp.Equal(reader(before, "one"), reader(kept, "one")) {
 				t.Errorf("with the last good text: %v, want what it gave", err)
 			}
 		})
+	}
+}
+
+func TestReplaceOneFragment(t *testing.T) {
+	files := newTree(fragmentBase, map[string]string{"one": clientText("one", "A")})
+	p := files.load(t, nil)
+	q, err := p.Replace("clients/one.yaml", []byte(clientText("one", "C")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q, err = q.Replace("clients/two.yaml", []byte(clientText("two", "B"))); err != nil {
+		t.Fatal(err)
+	}
+	files.write("clients/one.yaml", clientText("one", "C"))
+	files.write("clients/two.yaml", clientText("two", "B"))
+	want := files.load(t, nil)
+	for _, connection := range []string{"one", "two", "staff"} {
+		if diff := cmp.Diff(reader(want, connection), reader(q, connection)); diff != "" {
+			t.Errorf("reader of %s (-loaded +replaced):\n%s", connection, diff)
+		}
+	}
+	if q.Hash() != want.Hash() || q.Hash() == p.Hash() || !reader(p, "one").Permissions.Allows(map[string]string{"account": "A"}) {
+		t.Errorf("Hash() = %s, want %s, and the first policy as it was", q.Hash(), want.Hash())
+	}
+	for name, text := range map[string]string{
+		"clients/one.yaml":   clientText("two", "A"),
+		"clients/other.yaml": clientText("one", "A"),
+		"clients/two.yaml":   "rules: []\n",
+		"clients/x.yaml":     "connection: unknown\n",
+		"clients/y.yaml":     "connection: [",
+	} {
+		_, err := q.Replace(name, []byte(text))
+		if ps := problems(t, err); ps[0].File != name {
+			t.Errorf("Replace(%s): %v, want a problem in it", name, err)
+		}
 	}
 }
 
@@ -181,6 +218,81 @@ func TestABaseThatBreaksAGoodFragmentIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `clients/one.yaml:4:96: unknown role "editor"`) {
 		t.Errorf("LoadWith = %v, want the line of the fragment", err)
 	}
+}
+
+// TestFragmentsMeanWhatOneFileMeans: where a rule stands changes nothing for
+// anybody, also after one fragment was loaded over another policy.
+func TestFragmentsMeanWhatOneFileMeans(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSpec(t)
+		one := s.load(t)
+		files := s.fragments()
+		many, err := mapping.Load("mapping.yaml", files["mapping.yaml"].Data, files.options())
+		if err != nil {
+			t.Fatalf("Load: %v\n%s", err, files["clients/client.yaml"].Data)
+		}
+		good := files["clients/client.yaml"].Data
+		files.write("clients/client.yaml", "connection: client\nrules: []\n")
+		other, err := mapping.LoadWith(many, "mapping.yaml", files["mapping.yaml"].Data, files.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		files.write("clients/client.yaml", string(good))
+		back, err := mapping.LoadWith(other, "mapping.yaml", files["mapping.yaml"].Data, files.options())
+		if err != nil || back.Hash() != many.Hash() {
+			t.Fatalf("LoadWith: %v, hash %s, want %s", err, back.Hash(), many.Hash())
+		}
+		for range 3 {
+			f := drawFacts(t)
+			at := drawTime(t)
+			want := one.Evaluate(&f, at)
+			for _, p := range []*mapping.Policy{many, back} {
+				if diff := cmp.Diff(want, p.Evaluate(&f, at)); diff != "" {
+					t.Fatalf("with fragments (-one file +fragments):\n%s\n%s", diff, s.yaml())
+				}
+			}
+			if f.Connection != "client" {
+				if diff := cmp.Diff(want, other.Evaluate(&f, at)); diff != "" {
+					t.Fatalf("the fragment of another changed access:\n%s", diff)
+				}
+			}
+			if diff := cmp.Diff(want, back.Explain(&f, at).Access); diff != "" {
+				t.Fatalf("Explain:\n%s", diff)
+			}
+		}
+	})
+}
+
+// FuzzInclude: no name of a file outside the folder is ever asked for.
+func FuzzInclude(f *testing.F) {
+	for _, name := range []string{"a.yaml", "../a", "a/../../b", "/etc/passwd", "..", "./..//x", "a/./b", "*/../../x", "C:x", "a\\\\..", "[a-", "%2e%2e/x"} {
+		f.Add(name, name)
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		asked := 0
+		file := func(include string) []byte {
+			text, err := json.Marshal([]string{include})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []byte("version: 1\ninclude: " + string(text) + "\nconnections: [acme]\nrules: []\n")
+		}
+		_, err := mapping.Load("mapping.yaml", file(first), mapping.Options{
+			Read: func(name string) ([]byte, error) {
+				if !fs.ValidPath(name) || name == "." {
+					t.Fatalf("include %q, then %q: Read(%q)", first, second, name)
+				}
+				if asked++; asked > 3 {
+					return nil, fs.ErrNotExist
+				}
+				return file(second), nil
+			},
+			Glob: func(pattern string) ([]string, error) { return []string{"../x", "/x", "sub/y", pattern}, nil },
+		})
+		if err == nil {
+			t.Fatal("two files declare one connection, and Load = nil")
+		}
+	})
 }
 
 func TestUnchangedPartsAreTakenOver(t *testing.T) {

@@ -151,6 +151,7 @@ func (d decoder) given(n *node, path string) (Facts, name) {
 			},
 			"appRoles":   func(n *node) { f.AppRoles = texts(d.strings(n, join(path, "appRoles"))) },
 			"userType":   text("userType", &f.UserType),
+			"received":   func(n *node) { f.Received = d.time(n, join(path, "received")) },
 			"claims":     func(n *node) { f.Claims = d.object(n, join(path, "claims")) },
 			"attributes": func(n *node) { f.Attributes = d.object(n, join(path, "attributes")) },
 			"pushed":     func(n *node) { pushed = true; f.Pushed = d.pushed(n, join(path, "pushed")) },

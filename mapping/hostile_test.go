@@ -85,3 +85,49 @@ func TestTooManyRulesAreRefused(t *testing.T) {
 	s.rules = s.rules[:10_000]
 	load(t, s.yaml())
 }
+
+// TestAnExpressionIsBounded: what takes too long counts as not evaluated.
+func TestAnExpressionIsBounded(t *testing.T) {
+	numbers := make([]any, 1000)
+	for i := range numbers {
+		numbers[i] = float64(i)
+	}
+	who := mapping.Facts{Connection: "acme", Claims: map[string]any{"n": numbers, "s": strings.Repeat("a", 100_000)}}
+	for _, when := range []string{
+		"claims.n.exists(a, claims.n.exists(b, a + b == -1.0))",
+		"claims.n.all(a, (claims.s + claims.s + claims.s + claims.s).size() > 0)",
+		"claims.n.all(a, claims.n == claims.n)",
+		"claims.n.all(a, claims.s.contains(claims.s))",
+		"claims.n.all(a, (claims.n + claims.n).size() > 0)",
+		"claims.n.all(a, claims.s.matches('(a|b|ab)*c') == false)",
+	} {
+		p := load(t, fmt.Sprintf(`version: 1
+connections: [acme]
+roles: {a: {tasks: [a]}, b: {tasks: [b]}}
+rules:
+  - {id: always, match: {connection: acme}, grant: {roles: [b]}}
+  - {id: grant, match: {connection: acme, when: "%s"}, grant: {roles: [a]}}
+  - {id: deny, match: {connection: acme, when: "%s"}, deny: {roles: [b]}}
+`, when, when))
+		start := time.Now()
+		a := p.Evaluate(&who, time.Time{})
+		if len(a.Roles) != 0 {
+			t.Errorf("when: %s: %v, want the grant left out and the deny applied", when, a.Roles)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("when: %s took %v", when, took)
+		}
+	}
+}
+
+func TestALongExpressionIsRefused(t *testing.T) {
+	text := func(n int) string {
+		return "version: 1\nconnections: [acme]\nroles: {a: {}}\nrules:\n  - {id: r, match: {connection: acme, when: \"true || 'é" +
+			strings.Repeat("é", n-len("true || 'x' == ''")) + "' == ''\"}, grant: {roles: [a]}}\n"
+	}
+	load(t, text(2000))
+	_, err := mapping.Load("m.yaml", []byte(text(2001)), mapping.Options{})
+	if err == nil || !strings.Contains(err.Error(), "2001 characters; want at most 2000") {
+		t.Errorf("Load with 2,001 characters = %v, want a problem", err)
+	}
+}

@@ -149,7 +149,7 @@ func (r *reader) follow(rec *record, open []string) {
 
 func (r *reader) included(from *record, include name, id string) *record {
 	content, err := r.options.Read(id)
-	file := path.Join(path.Dir(strings.ReplaceAll(r.file, `\`, "/")), id)
+	file := r.beside(id)
 	if err == nil {
 		return r.record(id, file, content)
 	}
@@ -165,6 +165,11 @@ func (r *reader) included(from *record, include name, id string) *record {
 	}
 	r.base.fail(include.at, "include: %s cannot be read: %v", clip(path.Join(path.Dir(from.name), include.text)), err)
 	return nil
+}
+
+// beside is the name of a file for messages: below the folder of the root file.
+func (r *reader) beside(id string) string {
+	return path.Join(path.Dir(strings.ReplaceAll(r.file, `\`, "/")), id)
 }
 
 func isPattern(include string) bool { return strings.ContainsAny(include, "*?[") }

@@ -62,27 +62,40 @@ func (p *Policy) Test() Report {
 	return r
 }
 
-func (p *base) test() Report {
+func (p *base) test() Report { return runTests(p.tests, p.testsIn, "", p.testPolicies()) }
+
+// inEnvironment gives the policy that tests of an environment are held
+// against, and the tests as they are there.
+type inEnvironment func(environment string) (*Policy, []testDecl)
+
+func (p *base) testPolicies() inEnvironment {
 	policies := make(map[string]*Policy)
-	return runTests(p.tests, p.testsIn, "", func(env string) (*Policy, []testDecl) {
+	return func(env string) (*Policy, []testDecl) {
 		b := p.in(env)
 		if policies[env] == nil {
 			policies[env] = newPolicy(b)
 		}
 		return policies[env], b.tests
-	})
+	}
 }
 
-// runTests runs tests, each against the policy of its environment, and with
-// what variables stand for there.
-func runTests(tests []testDecl, environment, of string, in func(string) (*Policy, []testDecl)) Report {
-	r := Report{Ran: len(tests)}
+// eachTest goes through tests, each with the policy of its environment, and
+// with what variables stand for there.
+func eachTest(tests []testDecl, environment string, in inEnvironment, f func(*Policy, *testDecl)) {
 	for i := range tests {
 		policy, there := in(cmp.Or(tests[i].env.text, environment))
-		c := trial{policy: policy, test: &there[i], path: of + strconv.Itoa(i)}
-		c.run()
-		r.Failures = append(r.Failures, c.failures...)
+		f(policy, &there[i])
 	}
+}
+
+func runTests(tests []testDecl, environment, of string, in inEnvironment) Report {
+	r := Report{}
+	eachTest(tests, environment, in, func(p *Policy, t *testDecl) {
+		c := trial{policy: p, test: t, path: of + strconv.Itoa(r.Ran)}
+		c.run()
+		r.Ran++
+		r.Failures = append(r.Failures, c.failures...)
+	})
 	return r
 }
 

@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -53,13 +54,27 @@ func TestEvaluateMeansWhatTheReferenceSays(t *testing.T) {
 		if got.Login == (got.Reason != "") {
 			t.Fatalf("Login = %v with reason %q", got.Login, got.Reason)
 		}
-		for range 5 {
-			row := drawRow(t)
+		for _, row := range everyRow() {
 			if sees := o.sees(row); got.Permissions.Allows(row) != sees {
 				t.Fatalf("Allows(%v) = %v, want %v: %+v\n%+v\n%s", row, !sees, sees, got, f, s.yaml())
 			}
 		}
 	})
+}
+
+// everyRow is each combination of values, and of attributes that are absent.
+func everyRow() []map[string]string {
+	rows := []map[string]string{{}}
+	for _, attribute := range []string{"account", "country", "product"} {
+		for _, row := range slices.Clone(rows) {
+			for _, v := range values {
+				more := maps.Clone(row)
+				more[attribute] = v
+				rows = append(rows, more)
+			}
+		}
+	}
+	return rows
 }
 
 // drawTime draws a time at, between and around the bounds of rules.

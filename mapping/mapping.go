@@ -12,6 +12,8 @@
 //   - Permission groups are ORs of ANDs and are never merged attribute by
 //     attribute.
 //   - Nobody's access exceeds the ceiling of their connection.
+//   - A fragment, the file of one connection, reaches nobody else, whether it
+//     is right or broken.
 //   - A Policy is immutable and safe for concurrent use.
 package mapping
 
@@ -35,6 +37,7 @@ type Facts struct {
 	UserType         string   // "Member" or "Guest" at Entra ID
 	Claims           map[string]any
 	Attributes       map[string]any // SCIM attributes that the connection declares
+	Received         time.Time      // when the identity provider asserted this; zero if unknown. It decides nothing
 }
 
 // Group is a group that an identity provider pushed over SCIM.

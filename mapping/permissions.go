@@ -97,8 +97,8 @@ func (p Permissions) Allows(row map[string]string) bool {
 	return true
 }
 
-// permissionsJSON is the form that portals read; ARCHITECTURE.md calls it
-// part of the contract.
+// permissionsJSON is the form that portals read: a contract, told in
+// docs/guides/portal.md.
 type permissionsJSON struct {
 	Unrestricted bool    `json:"unrestricted"`
 	AnyOf        []Where `json:"anyOf"`

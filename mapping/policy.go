@@ -33,6 +33,7 @@ type Options struct {
 type Policy struct {
 	*base
 	file, hash  string
+	root        *record
 	records     map[string]*record
 	connections map[string]*connection // with their fragments
 	fragments   []*unit                // in the order of their connections
@@ -80,6 +81,7 @@ type Fragment struct {
 	Connection string
 	File       string // that is in force; empty when Closed
 	Hash       string // of the text in force
+	Text       string // in force: what [Options.LastGood] gives back after a restart
 	// Problems says why the file as it is now is not in force. An older text
 	// of it is, or, when there is none, nobody gets in through the connection.
 	Problems Problems
@@ -137,7 +139,8 @@ func (p *Policy) Fragments() []Fragment {
 	for _, u := range p.fragments {
 		f := Fragment{Connection: u.connection, Problems: slices.Clone(u.problems), Closed: u.good == nil}
 		if u.good != nil {
-			f.File, f.Hash = u.good.rec.file, hex.EncodeToString(u.good.rec.hash[:])
+			rec := u.good.rec
+			f.File, f.Hash, f.Text = rec.file, hex.EncodeToString(rec.hash[:]), rec.content
 		}
 		out = append(out, f)
 	}

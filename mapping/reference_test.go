@@ -35,6 +35,53 @@ func (o outcome) sees(row map[string]string) bool {
 	return some
 }
 
+// sums is what the matched rules add up to.
+type sums struct {
+	named, denied, groups set
+	granting, refused     bool
+}
+
+// add looks at one rule.
+func (m *sums) add(s spec, o *outcome, r specRule, f *mapping.Facts, at time.Time) {
+	if !s.matches(r, f) {
+		return
+	}
+	inTime := (r.from == 0 || !at.Before(hour(r.from))) && (r.until == 0 || at.Before(hour(r.until)))
+	for _, h := range []int{r.from, r.until} {
+		if h > 0 && hour(h).After(at) && (o.until.IsZero() || hour(h).Before(o.until)) {
+			o.until = hour(h)
+		}
+	}
+	if !inTime {
+		return
+	}
+	o.rules = append(o.rules, r.id)
+	switch {
+	case r.deny == "login":
+		m.refused = true
+	case r.deny == "roles":
+		m.denied.add(r.roles...)
+	case r.restrict:
+		for _, g := range r.groups {
+			o.allOf = append(o.allOf, s.group(g).where)
+		}
+		if r.own != "" {
+			o.allOf = append(o.allOf, s.owns(r, f, true)...)
+		}
+	default:
+		m.granting = true
+		m.named.add(r.roles...)
+		m.groups.add(r.groups...)
+		if r.own != "" {
+			more := s.owns(r, f, false)
+			o.anyOf = append(o.anyOf, more...)
+			if len(more) > 0 {
+				m.groups.add("own")
+			}
+		}
+	}
+}
+
 // evaluate is the meaning of a mapping file, rule after rule, with sets and
 // no index.
 func (s spec) evaluate(f *mapping.Facts, at time.Time) outcome {
@@ -47,47 +94,11 @@ func (s spec) evaluate(f *mapping.Facts, at time.Time) outcome {
 	if f.GroupsIncomplete && (s.incomplete == "deny-login" || s.incomplete == "last-known" && f.LastKnownGroups == nil) {
 		return o
 	}
-	named, denied, groups := set{}, set{}, set{}
-	granting, refused := false, false
+	m := sums{named: set{}, denied: set{}, groups: set{}}
 	for _, r := range s.rules {
-		if !s.matches(r, f) {
-			continue
-		}
-		inTime := (r.from == 0 || !at.Before(hour(r.from))) && (r.until == 0 || at.Before(hour(r.until)))
-		for _, h := range []int{r.from, r.until} {
-			if h > 0 && hour(h).After(at) && (o.until.IsZero() || hour(h).Before(o.until)) {
-				o.until = hour(h)
-			}
-		}
-		if !inTime {
-			continue
-		}
-		o.rules = append(o.rules, r.id)
-		switch {
-		case r.deny == "login":
-			refused = true
-		case r.deny == "roles":
-			denied.add(r.roles...)
-		case r.restrict:
-			for _, g := range r.groups {
-				o.allOf = append(o.allOf, s.group(g).where)
-			}
-			if r.own != "" {
-				o.allOf = append(o.allOf, s.owns(r, f, true)...)
-			}
-		default:
-			granting = true
-			named.add(r.roles...)
-			groups.add(r.groups...)
-			if r.own != "" {
-				more := s.owns(r, f, false)
-				o.anyOf = append(o.anyOf, more...)
-				if len(more) > 0 {
-					groups.add("own")
-				}
-			}
-		}
+		m.add(s, &o, r, f, at)
 	}
+	named, denied, groups, granting, refused := m.named, m.denied, m.groups, m.granting, m.refused
 	slices.Sort(o.rules)
 	if s.keepApart(&o, named, denied) {
 		refused = true

@@ -167,3 +167,12 @@ func TestTheHashIsOfTheText(t *testing.T) {
 		t.Errorf("Hash() = %s, %s, %s: want equal for equal texts alone", a.Hash(), b.Hash(), c.Hash())
 	}
 }
+
+func TestProblemsAreJSON(t *testing.T) {
+	_, err := mapping.Load("a.yaml", []byte("version: 2\nconnections: [acme]\nrules: []\n"), mapping.Options{})
+	text, err := json.Marshal(problems(t, err))
+	want := `[{"file":"a.yaml","line":1,"column":10,"message":"version is a number, 2; want 1 (the format of the file, not a revision)","excerpt":"version: 2\n         ^"}]`
+	if err != nil || string(text) != want {
+		t.Errorf("Marshal = %s, %v, want %s", text, err, want)
+	}
+}

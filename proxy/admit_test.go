@@ -151,9 +151,11 @@ func TestRoutes(t *testing.T) {
 		"/assets": {200, 200}, "/assets/": {200, 200}, "/assets/x?y": {200, 200}, "/assetsx": {401, 200}, "/ASSETS/x": {401, 200},
 		"/%61ssets/x": {200, 200}, "/%2561ssets/x": {401, 200}, "/x/assets/": {401, 200}, "/x?/assets/": {401, 200},
 		"/assets/private": {401, 200}, "/assets/private/x": {401, 200}, "/assets/privatex": {200, 200},
+		"/assets/PRIVATE": {401, 200}, "/assets/Private/x": {401, 200}, "/assets/%2550rivate": {401, 200}, "/assets/privateX/y": {200, 200},
 		"/admin": {401, 403}, "/admin/": {401, 403}, "/Admin/x": {401, 403}, "/%61dmin": {401, 403}, "/%2561dmin": {401, 403}, "/administer": {401, 200},
 		"/admin?x=/assets/": {401, 403}, "/admin/help": {200, 200}, "/ADMIN/help": {401, 403}, "/admin/HELP": {401, 403},
 		"/reports/x": {401, 200}, "/reports": {401, 200}, "/reports/all": {401, 403}, "/REPORTS/ALL/x": {401, 403},
+		"/report%C5%BF/all": {401, 403}, "/report\u017f/all/x": {401, 403}, // ſ, which many take for an s
 		"/a%20b/c": {200, 200},
 	} {
 		for i, who := range []string{"X-Nobody: x", "ann"} {

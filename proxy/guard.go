@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"portcullis/fault"
 	"portcullis/session"
@@ -36,6 +37,7 @@ func passageOf(ctx context.Context) *passage {
 // takes away what only the gate may say.
 func (p *Proxy) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.hurry(w, r)
 		g, err := p.judge(r)
 		if err != nil {
 			w.Header().Set("Connection", "close") // what follows on it is not worth reading
@@ -45,6 +47,21 @@ func (p *Proxy) guard(next http.Handler) http.Handler {
 		cleanRequest(r)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, g)))
 	})
+}
+
+// hurry bounds how long a body may take that nobody was admitted with. An
+// answer waits for it, too: net/http reads the rest of a body first.
+func (p *Proxy) hurry(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(p.now().Add(p.patience))
+	}
+}
+
+// unhurry lets the body of an admitted request take as long as it likes.
+func unhurry(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
 }
 
 // judge reads the request target (RFC 9112, section 3.2): origin-form, or

@@ -32,11 +32,14 @@ func opensWebSocket(r *http.Request) bool {
 }
 
 // identityHeader reports whether a header could tell a portal who somebody
-// is. Names with "_" are among them all: many servers read "_" as "-".
+// is. Names with "_" are among them all: many servers read "_" as "-". Some
+// read every other sign that may stand in a name like that, too (RFC 3875,
+// section 4.1.18, names the letters of a variable only).
 func identityHeader(name string) bool {
 	if strings.IndexByte(name, '_') >= 0 {
 		return true
 	}
+	name = dashed(name)
 	switch name[0] | 0x20 { // a header name is not empty; most begin with another letter
 	case 'r':
 		return hasPrefix(name, "Remote-")
@@ -46,6 +49,22 @@ func identityHeader(name string) bool {
 	default:
 		return false
 	}
+}
+
+// dashed is name with "-" for every sign: name itself for almost all.
+func dashed(name string) string {
+	odd := func(r rune) bool {
+		return (r|0x20 < 'a' || 'z' < r|0x20) && (r < '0' || '9' < r) && r != '-'
+	}
+	if strings.IndexFunc(name, odd) < 0 {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		if odd(r) {
+			return '-'
+		}
+		return r
+	}, name)
 }
 
 func forwardedIdentity(rest string) bool {
@@ -60,6 +79,7 @@ func forwardedIdentity(rest string) bool {
 // forwardingHeader reports whether a header is a proxy's word on the original
 // request.
 func forwardingHeader(name string) bool {
+	name = dashed(name)
 	switch name[0] | 0x20 {
 	case 'f':
 		return strings.EqualFold(name, "Forwarded")

@@ -22,7 +22,8 @@ func spoofs() []string {
 		"X-Auth-Request-User", "X-Auth-Request-Email", "X-Remote-User", "X-Remote-Group", "Remote-User", "Remote-Groups", "Remote-Email", "X-WebAuth-User", "X-WEBAUTH-ROLE",
 	} {
 		out = append(out, name, strings.ToUpper(name), strings.ToLower(name), strings.ReplaceAll(name, "-", "_"),
-			strings.Replace(name, "-", "_", 1), strings.ToLower(strings.ReplaceAll(name, "-", "_")))
+			strings.Replace(name, "-", "_", 1), strings.ToLower(strings.ReplaceAll(name, "-", "_")),
+			strings.ReplaceAll(name, "-", "."), strings.Replace(name, "-", "!", 1), strings.ReplaceAll(name, "-", "~"))
 	}
 	return append(out, "a_b", "_")
 }
@@ -31,6 +32,7 @@ func spoofs() []string {
 var proxied = []string{
 	"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Method",
 	"Forwarded", "X-Real-IP", "X-Original-URL", "X-Original-Host", "X-Rewrite-URL", "x-forwarded-for", "FORWARDED", "x-real-ip",
+	"X.Forwarded.For", "X-Forwarded+Host", "x*real*ip", "X-Original.URL",
 }
 
 func TestLookAlikesNeverArrive(t *testing.T) {

@@ -66,6 +66,7 @@ type Config struct {
 	Mount          []func(*gin.RouterGroup) // registers further routes below web.Prefix, by their whole paths: sign-in, the console
 	SCIM           http.Handler             // serves everything below SCIMPrefix; nothing does if nil
 	AnswerWithin   time.Duration            // how long the portal may take to begin its answer; defaults to 2m
+	BodyWithin     time.Duration            // how long a body may take that is not for the portal; defaults to 2m
 	Now            func() time.Time         // defaults to time.Now
 	Log            *slog.Logger             // defaults to discarding
 }
@@ -82,6 +83,7 @@ type Proxy struct {
 	upstream  http.Handler
 	transport *http.Transport
 	handler   http.Handler
+	patience  time.Duration // with a body that is not for the portal
 	now       func() time.Time
 	log       *slog.Logger
 }
@@ -97,6 +99,9 @@ func New(c Config) *Proxy {
 	if c.AnswerWithin == 0 {
 		c.AnswerWithin = 2 * time.Minute
 	}
+	if c.BodyWithin == 0 {
+		c.BodyWithin = 2 * time.Minute
+	}
 	if c.Audience == "" {
 		c.Audience = c.Upstream.Scheme + "://" + c.Upstream.Host
 	}
@@ -105,7 +110,7 @@ func New(c Config) *Proxy {
 	}
 	p := &Proxy{
 		public: c.PublicURL, origin: originOf(c.PublicURL), issuer: strings.TrimSuffix(c.PublicURL.String(), "/"), audience: c.Audience,
-		sessions: c.Sessions, keys: c.Keys, rules: compile(c.Routes), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		sessions: c.Sessions, keys: c.Keys, rules: compile(c.Routes), patience: c.BodyWithin, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	p.transport = newTransport(c.AnswerWithin)
 	p.upstream = p.reverse(c.Upstream, c.UpstreamHost)

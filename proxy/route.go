@@ -3,6 +3,7 @@ package proxy
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"portcullis/fault"
 	"portcullis/mapping"
@@ -48,11 +49,24 @@ func compile(routes []Route) []rule {
 }
 
 func (r *rule) matches(path string) bool {
-	if len(path) < len(r.prefix) || len(path) > len(r.prefix) && path[len(r.prefix)] != '/' {
-		return false
+	if r.exact {
+		rest, ok := strings.CutPrefix(path, r.prefix)
+		return ok && (rest == "" || rest[0] == '/')
 	}
-	head := path[:len(r.prefix)]
-	return head == r.prefix || !r.exact && strings.EqualFold(head, r.prefix)
+	return r.matchesFolded(path)
+}
+
+// matchesFolded is matches in any case: rune by rune, since some letters have
+// a longer form of the other case.
+func (r *rule) matchesFolded(path string) bool {
+	for _, want := range r.prefix {
+		got, size := utf8.DecodeRuneInString(path)
+		if size == 0 || got != want && !strings.EqualFold(string(got), string(want)) {
+			return false
+		}
+		path = path[size:]
+	}
+	return path == "" || path[0] == '/'
 }
 
 // access is what a path asks for.
@@ -72,25 +86,39 @@ func (p *Proxy) accessTo(once, fully string) access {
 	return combine(first, p.match(fully))
 }
 
-func (p *Proxy) match(path string) *rule {
-	for i := range p.rules {
-		if r := &p.rules[i]; r.matches(path) {
-			return r
-		}
-	}
-	return nil
+// match is the rule of a path; none is nil.
+type match struct {
+	*rule
+
+	closed bool // a rule with a longer path that is not public has this one in another case
 }
 
-func combine(a, b *rule) access {
+func (p *Proxy) match(path string) (m match) {
+	for i := range p.rules {
+		r := &p.rules[i]
+		if r.matches(path) {
+			m.rule = r
+			return m
+		}
+		// What only asks for a session lifts a requirement as it is written
+		// alone, but nothing shorter makes public what it closes.
+		m.closed = m.closed || !r.Public && r.matchesFolded(path)
+	}
+	return m
+}
+
+func combine(a, b match) access {
 	var out access
-	out.public = a != nil && b != nil && a.Public && b.Public
-	for _, r := range []*rule{a, b} {
-		if r != nil && !r.exact && !slices.Contains(out.needs, r) {
-			out.needs = append(out.needs, r)
+	out.public = a.opens() && b.opens()
+	for _, m := range []match{a, b} {
+		if m.rule != nil && !m.exact && !slices.Contains(out.needs, m.rule) {
+			out.needs = append(out.needs, m.rule)
 		}
 	}
 	return out
 }
+
+func (m match) opens() bool { return m.rule != nil && m.Public && !m.closed }
 
 // refuse says what of the access is missing, as a fault.Forbidden; it gives
 // nil when nothing is.

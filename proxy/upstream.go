@@ -45,6 +45,7 @@ func newTransport(answerWithin time.Duration) *http.Transport {
 func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
 	r, ctx := c.Request, c.Request.Context()
 	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx)}
+	unhurry(w, r)
 	if who != nil {
 		g := passageOf(ctx)
 		var err error
@@ -58,7 +59,8 @@ func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
 		r = r.WithContext(watched)
 	}
 	p.upstream.ServeHTTP(w, r)
-	cleanResponse(w.Header()) // the trailer, which is written after this
+	w.unlessCut(func() { p.hurry(w, r) }) // what of the body the portal did not want
+	cleanResponse(w.Header())             // the trailer, which is written after this
 	return nil
 }
 

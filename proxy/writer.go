@@ -86,6 +86,15 @@ func (w *writer) began() bool {
 	return w.begun
 }
 
+// unlessCut calls f, which moves a deadline, unless the response was cut.
+func (w *writer) unlessCut(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.cut && w.hijack == nil {
+		f()
+	}
+}
+
 // cutWhenDone cuts the response when ctx ends. The handler defers what it
 // gives: it calls that off, or waits until the cut is made, because nothing
 // may touch the connection after the handler has returned.

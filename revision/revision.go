@@ -1,207 +1,202 @@
-// Package revision holds the mapping that is in force: it loads the mapping
-// file, notices every change of it within a second, and keeps the last good
-// revision when a new one is broken.
+// Package revision holds the mapping that is in force and its history.
+//
+// A [Revision] is an immutable mapping: its texts, their hash, who brought it
+// and why. The [Keeper] of each running gate puts one in force: the mapping
+// file as it stands, noticed within a second of every change, or the revision
+// that the database names. When the newer one is broken the last good one
+// stays, over a restart too. The [Ledger] is where operators propose, approve,
+// apply and roll back; it keeps who did it, and two people where the
+// configuration asks for two.
+//
+// Invariants:
+//   - What was applied is never changed or deleted, so that "what was in force
+//     then?" always has an answer ([Ledger.At]).
+//   - Whatever comes into force has its audit event in the same transaction.
+//   - An approval is for one hash over one revision in force, and is used once.
 //
 // Package mapping is pure and knows no file system; this package is its only
 // one. It decides nothing about access.
 package revision
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"log/slog"
-	"os"
-	"sync"
-	"sync/atomic"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"portcullis/audit"
-	"portcullis/fault"
-	"portcullis/mapping"
 )
 
-// checkEvery is how often the file is read. A change counts when two reads in
-// a row agree, so that a file that is still being written is not taken for a
-// shorter one; it is in force within three of these.
-const checkEvery = 200 * time.Millisecond
-
-// maxSize bounds what is read of a file; [mapping.Load] refuses less than this.
-const maxSize = 8 << 20
-
-// Recorder keeps audit events that belong to no other transaction.
-type Recorder interface {
-	Record(ctx context.Context, e audit.Event) error
+// Text is one named text of a revision.
+type Text struct {
+	Name string // what messages call it; unique within the revision
+	Body []byte
 }
 
-// Config is what a Keeper needs.
-type Config struct {
-	File        string                // required
-	Connections []string              // ids that the configuration knows
-	Recorder    Recorder              // required
-	Changed     func(context.Context) // called after another revision is in force; may be nil
-	Now         func() time.Time      // defaults to time.Now
-	Log         *slog.Logger          // defaults to discarding
+// Revision is an immutable mapping.
+type Revision struct {
+	Number  int64  // 1, 2, 3 … in the order in which they were first seen
+	Hash    string // of Texts, as [Hash] gives it; unique
+	Texts   []Text // the base first; nil in lists
+	Author  audit.Actor
+	Reason  string    // why it was brought, first
+	Created time.Time // when it was first seen
+	Tests   Tests
 }
 
-// Status is the state of the mapping for people and metrics.
-type Status struct {
-	Hash    string    // of the revision in force; empty if there is none
-	Since   time.Time // when it came into force
-	Problem error     // why the file as it is now is not in force; nil if it is
+// Tests is what came of the tests in the texts.
+type Tests struct{ Ran, Failed int }
+
+// Counts says for how many people a revision makes a difference, against the
+// one that was in force before.
+type Counts struct {
+	People  int // in the directory
+	Changed int // whose access differs
+	Gained  int // of them, who got something
+	Lost    int // of them, who lost something
+	LetIn   int // of them, who may sign in and could not
+	ShutOut int // of them, who could sign in and may not
 }
 
-// Keeper is safe for concurrent use.
-type Keeper struct {
-	file        string
-	connections []string
-	recorder    Recorder
-	changed     func(context.Context)
-	now         func() time.Time
-	log         *slog.Logger
+// Way is how a revision came into force.
+type Way string
 
-	policy atomic.Pointer[mapping.Policy]
-	mu     sync.Mutex
-	status Status
-	last   []byte // the text that was judged last
-	next   []byte // another text, seen once
-	broken string // the read error that was reported last
+// The ways into force.
+const (
+	ByFile     Way = "file"     // the mapping file changed
+	ByApply    Way = "apply"    // an operator applied it
+	ByRollback Way = "rollback" // an operator went back to it
+)
+
+// Application is one coming into force.
+type Application struct {
+	Seq      int64 // 1, 2, 3 …; 0 is no application
+	At       time.Time
+	Revision int64
+	Hash     string // of the revision
+	Way      Way
+	Base     int64 // Seq of the application before
+	By       audit.Actor
+	Reason   string
+	Counts   *Counts // nil where they were not taken
+	Proposal int64   // Seq of the proposal that it carried out; 0 for none
 }
 
-// New makes a Keeper. Nothing is in force before [Keeper.Load].
-func New(c Config) *Keeper {
-	if c.Now == nil {
-		c.Now = time.Now
+// Signer is somebody who proposes or approves.
+type Signer struct {
+	audit.Actor
+
+	// Login is the account that their login session began with, where the
+	// operating system knows it: whoever became somebody else on the way is
+	// still one pair of eyes.
+	Login string
+}
+
+// Same reports whether two signers may be one person. It errs on the side of
+// yes: one thing in common is enough.
+func (s Signer) Same(o Signer) bool {
+	return s.ID == o.ID || s.Name == o.Name || s.Login != "" && (s.Login == o.Login || s.Login == o.ID) ||
+		o.Login != "" && o.Login == s.ID
+}
+
+// Proposal is a revision that somebody wants in force.
+type Proposal struct {
+	Seq      int64
+	At       time.Time
+	Revision int64
+	Hash     string // of the revision
+	Base     int64  // Seq of the application that it was compared with
+	Author   Signer
+	Reason   string
+	Needs    []string // why it needs an approval, in words; empty if it does not
+	Counts   *Counts
+	Approved time.Time // zero while it is not
+	Approver Signer
+	Applied  int64 // Seq of the application; 0 while it is open
+}
+
+// Replica is what one running gate reports.
+type Replica struct {
+	ID      string
+	Hash    string    // of the revision that it runs; empty for none
+	Since   time.Time // when that came into force there
+	Problem string    // why it does not run what it should; empty if it does
+	Seen    time.Time
+}
+
+// Store keeps revisions. Update runs f in one transaction, one at a time over
+// all replicas; f may be called again, so it does nothing but with its Tx.
+type Store interface {
+	// Head is the application in force, zero if there is none. It is cheap:
+	// each replica asks five times a second.
+	Head(ctx context.Context) (Application, error)
+
+	Update(ctx context.Context, f func(Tx) error) error
+	View(ctx context.Context, f func(Tx) error) error
+
+	// PutReplica keeps a report in place of the one before and forgets gates
+	// that were last seen a day before it.
+	PutReplica(ctx context.Context, r Replica) error
+	DeleteReplica(ctx context.Context, id string) error
+	Replicas(ctx context.Context) ([]Replica, error) // by id
+}
+
+// Tx is one transaction. Look-ups fail with fault.NotFound.
+type Tx interface {
+	Head() (Application, error)
+
+	Revision(number int64) (Revision, error)                   // with its texts
+	RevisionsByHash(prefix string) ([]Revision, error)         // at most two, without texts
+	InsertRevision(Revision) (Revision, error)                 // with its Number; one that has the hash already is given instead
+	InsertApplication(Application) (Application, error)        // with its Seq; it is the head then
+	Applications(revision int64, n int) ([]Application, error) // the newest n, newest first; of all revisions for 0
+	ApplicationAt(time.Time) (Application, error)              // what was in force then; zero for nothing
+
+	InsertProposal(Proposal) (Proposal, error)        // with its Seq
+	OpenProposal(revision int64) (Proposal, error)    // the newest one that was not applied
+	OpenProposals(n int) ([]Proposal, error)          // the newest n, newest first, one for each revision
+	Approve(seq int64, by Signer, at time.Time) error // fault.Conflict if it is approved or applied already
+	CloseProposals(revision, application int64) error // all open ones of the revision
+
+	Audit(audit.Event) error
+}
+
+// Hash names texts by what they are: the SHA-256, in hexadecimal, of one text
+// alone (so that sha256sum of the file gives the same), or of all of them with
+// their lengths and their names below the folder of the base.
+func Hash(texts []Text) string {
+	h := sha256.New()
+	if len(texts) == 1 {
+		h.Write(texts[0].Body)
+		return hex.EncodeToString(h.Sum(nil))
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.Changed == nil {
-		c.Changed = func(context.Context) {}
-	}
-	return &Keeper{
-		file: c.File, connections: c.Connections, recorder: c.Recorder, changed: c.Changed,
-		now: func() time.Time { return c.Now().UTC() }, log: c.Log,
-	}
-}
-
-// Policy gives the mapping in force, nil while there is none.
-func (k *Keeper) Policy() *mapping.Policy { return k.policy.Load() }
-
-// Status says what is in force and whether the file is.
-func (k *Keeper) Status() Status {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.status
-}
-
-// Load reads the file now and puts it in force. The error says why it is not;
-// it holds a [mapping.Problems] when the text is at fault.
-func (k *Keeper) Load(ctx context.Context) error {
-	text, err := read(k.file)
-	if err != nil {
-		k.unreadable(ctx, err)
-		return err
-	}
-	return k.judge(ctx, text)
-}
-
-// Run looks after the file until ctx ends.
-func (k *Keeper) Run(ctx context.Context) error {
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			k.Check(ctx)
+	// No mapping file begins with this: YAML allows no NUL.
+	_, _ = io.WriteString(h, "\x00portcullis revision\n")
+	for i, t := range texts {
+		if i == 0 {
+			t.Name = filepath.Base(t.Name) // wherever the base lies
+		}
+		for _, part := range [][]byte{[]byte(t.Name), t.Body} {
+			_, _ = io.WriteString(h, strconv.Itoa(len(part))+":")
+			h.Write(part)
 		}
 	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Check reads the file and acts on a change that the read before saw, too.
-func (k *Keeper) Check(ctx context.Context) {
-	text, err := read(k.file)
-	if err != nil {
-		k.unreadable(ctx, err)
-		return
-	}
-	k.mu.Lock()
-	same := k.last != nil && bytes.Equal(text, k.last) && k.broken == ""
-	settled := k.next != nil && bytes.Equal(text, k.next)
-	k.next = text
-	k.mu.Unlock()
-	if same || !settled {
-		return
-	}
-	_ = k.judge(ctx, text) // reported inside
-}
+func byName(a, b Text) int { return strings.Compare(a.Name, b.Name) }
 
-// judge loads a text and puts it in force if it is good.
-func (k *Keeper) judge(ctx context.Context, text []byte) error {
-	p, err := mapping.Load(k.file, text, mapping.Options{Connections: k.connections})
-	now := k.now()
-	k.mu.Lock()
-	k.last, k.next, k.broken = text, nil, ""
-	k.status.Problem = err
-	if err == nil {
-		k.status.Hash, k.status.Since = p.Hash(), now
-		k.policy.Store(p)
+// portable gives texts as they are stored: the base is known by the name of
+// its file, wherever that was; the others by theirs below its folder.
+func portable(texts []Text) []Text {
+	out := slices.Clone(texts)
+	if len(out) > 0 {
+		out[0].Name = filepath.Base(out[0].Name)
 	}
-	k.mu.Unlock()
-	if err != nil {
-		k.log.ErrorContext(ctx, "mapping file is broken; the last good revision stays in force", "file", k.file, "error", err)
-		k.record(ctx, audit.Event{At: now, Action: audit.MappingRefused, Actor: audit.Gate(), Subject: k.file, Reason: firstLine(err)})
-		return err
-	}
-	k.log.InfoContext(ctx, "mapping in force", "file", k.file, "revision", p.Hash())
-	k.record(ctx, audit.Event{At: now, Action: audit.MappingApplied, Actor: audit.Gate(), Subject: k.file, Detail: map[string]string{"revision": p.Hash()}})
-	k.changed(ctx)
-	return nil
-}
-
-// unreadable reports a file that cannot be read, once for each reason.
-func (k *Keeper) unreadable(ctx context.Context, err error) {
-	k.mu.Lock()
-	known := k.broken == err.Error()
-	k.broken = err.Error()
-	k.next = nil
-	k.status.Problem = err
-	k.mu.Unlock()
-	if !known {
-		k.log.ErrorContext(ctx, "mapping file cannot be read; the last good revision stays in force", "file", k.file, "error", err)
-	}
-}
-
-func (k *Keeper) record(ctx context.Context, e audit.Event) {
-	if err := k.recorder.Record(ctx, e); err != nil {
-		k.log.ErrorContext(ctx, "change of the mapping is not in the audit trail", "action", string(e.Action), "error", err)
-	}
-}
-
-func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err == nil && info.Size() > maxSize {
-		return nil, fault.New(fault.TooLarge, "%s: the file is larger than %d MiB", file, maxSize>>20)
-	}
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the mapping file cannot be read")
-	}
-	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the mapping file cannot be read")
-	}
-	if text == nil {
-		text = []byte{}
-	}
-	return text, nil
-}
-
-// firstLine bounds a reason for the audit trail.
-func firstLine(err error) string {
-	if problems, ok := errors.AsType[mapping.Problems](err); ok && len(problems) > 0 {
-		return problems[0].String()
-	}
-	return fault.Message(err)
+	return out
 }

@@ -5,13 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"portcullis/audit"
 	"portcullis/mapping"
 	"portcullis/revision"
+	"portcullis/store"
+	"portcullis/store/storetest"
 )
 
 const good = `version: 1
@@ -23,41 +24,39 @@ rules:
     grant: {roles: [viewer]}
 `
 
-// trail is an audit trail in memory.
-type trail struct {
-	mu     sync.Mutex
-	events []audit.Event
-}
-
-func (r *trail) Record(_ context.Context, e audit.Event) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, e)
-	return nil
-}
-
-func (r *trail) actions() (out []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.events {
+// trail gives the actions of the audit trail, oldest first.
+func trail(t *testing.T, db *store.DB) (out []string) {
+	t.Helper()
+	err := db.Audit().Walk(t.Context(), func(e audit.Event, _ audit.Seal) error {
 		out = append(out, string(e.Action))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
 
 // keeper gives a Keeper over a file with a text, and a counter of changes.
-func keeper(t *testing.T, text string) (*revision.Keeper, string, *trail, *int) {
+func keeper(t *testing.T, text string) (k *revision.Keeper, file string, db *store.DB, changes *int) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "mapping.yaml")
+	file = filepath.Join(t.TempDir(), "mapping.yaml")
 	write(t, file, text)
-	var changes int
-	r := &trail{}
-	k := revision.New(revision.Config{
-		File: file, Connections: []string{"alpha"}, Recorder: r, Changed: func(context.Context) { changes++ },
-		Now: func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
-	})
-	return k, file, r, &changes
+	db, changes = storetest.SQLite(t), new(int)
+	return fileKeeper(db, file, changes), file, db, changes
 }
+
+func fileKeeper(db *store.DB, file string, changes *int) *revision.Keeper {
+	return revision.New(revision.Config{
+		Store: db.Revisions(), File: file, Options: alpha, Changed: func(context.Context) { *changes++ },
+		Now: func() time.Time { return noon },
+	})
+}
+
+// alpha is a configuration with one connection.
+var alpha = mapping.Options{Connections: []string{"alpha"}}
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 func write(t *testing.T, file, text string) {
 	t.Helper()
@@ -71,8 +70,10 @@ func admits(k *revision.Keeper) bool {
 	return p != nil && p.Evaluate(&mapping.Facts{Connection: "alpha"}, time.Time{}).Login
 }
 
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
 func TestABrokenFileLeavesTheLastGoodRevisionInForce(t *testing.T) {
-	k, file, trail, changes := keeper(t, good)
+	k, file, db, changes := keeper(t, good)
 	if err := k.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +91,8 @@ func TestABrokenFileLeavesTheLastGoodRevisionInForce(t *testing.T) {
 	if got.Hash != before.Hash {
 		t.Errorf("Hash = %s, want %s", got.Hash, before.Hash)
 	}
-	if want := "mapping.applied mapping.refused"; strings.Join(trail.actions(), " ") != want {
-		t.Errorf("audit = %v, want %s", trail.actions(), want)
+	if want := "mapping.applied mapping.refused"; strings.Join(trail(t, db), " ") != want {
+		t.Errorf("audit = %v, want %s", trail(t, db), want)
 	}
 	if *changes != 1 {
 		t.Errorf("changes = %d, want 1", *changes)
@@ -131,7 +132,7 @@ func TestAChangeCountsWhenTwoReadsAgree(t *testing.T) {
 }
 
 func TestAFileThatIsReplacedOrMissing(t *testing.T) {
-	k, file, trail, _ := keeper(t, good)
+	k, file, db, _ := keeper(t, good)
 	if err := k.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +154,8 @@ func TestAFileThatIsReplacedOrMissing(t *testing.T) {
 	if got := k.Status(); got.Problem != nil {
 		t.Errorf("Problem = %v after the file came back, want none", got.Problem)
 	}
-	if n := len(trail.actions()); n != 2 {
-		t.Errorf("%d audit events, want 2", n)
+	if got := trail(t, db); len(got) != 1 {
+		t.Errorf("audit = %v, want mapping.applied once: the same text came back", got)
 	}
 }
 
@@ -178,19 +179,27 @@ func TestRunSeesAChange(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- k.Run(ctx) }()
 	write(t, file, good+"# more\n")
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for k.Status().Hash == before {
-		select {
-		case <-deadline.C:
-			t.Fatal("the change is not in force")
-		case <-tick.C:
-		}
-	}
+	await(t, "the change is in force", func() bool { return k.Status().Hash != before })
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// await polls until something holds, and says how long that took.
+func await(t *testing.T, what string, holds func() bool) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline.C:
+			t.Fatal("after 20 s it does not hold that " + what)
+		case <-tick.C:
+		}
+	}
+	return time.Since(begin)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -176,4 +177,17 @@ func TestMembersAreReadOnlyWhereTheyAreShown(t *testing.T) {
 	r.want(r.send("GET", "/Groups/"+group+"?excludedAttributes=members", nil), 200)
 	r.want(r.send("GET", "/Groups?attributes=displayName", nil), 200)
 	r.want(r.send("GET", "/Groups"+find(`id eq "`+group+`" and members eq "`+id+`"`)+"&attributes=id", nil), 200)
+}
+
+func TestTimesAreAnsweredAsTheyAreStored(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.clock.turn(1234567 * time.Nanosecond)
+	for path, doc := range map[string]map[string]any{"/Users": user("ada@example.com"), "/Groups": {"displayName": "traders"}} {
+		made := r.want(r.send("POST", path, doc), 201)
+		read := r.want(r.send("GET", path+"/"+made.text("id"), nil), 200)
+		if diff := cmp.Diff(made.at("meta"), read.at("meta")); diff != "" {
+			t.Errorf("%s: meta of POST and of GET differ (-POST +GET):\n%s", path, diff)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package scim_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestJournal(t *testing.T) {
 		if refused.Status != 401 || refused.Token != "" || refused.Cause == "" {
 			t.Errorf("entry of a stranger = %+v", refused)
 		}
-		if list.Method != "GET" || !strings.HasPrefix(list.Path, "/Users?filter=userName") || list.Status != 200 || list.Cause != "" || list.Body != "" {
+		if list.Method != http.MethodGet || !strings.HasPrefix(list.Path, "/Users?filter=userName") || list.Status != 200 || list.Cause != "" || list.Body != "" {
 			t.Errorf("entry of a list = %+v", list)
 		}
 		if conflict.Status != 409 || conflict.Cause != "userName is taken" {

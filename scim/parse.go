@@ -275,3 +275,11 @@ func attrName(s string) bool {
 	}
 	return s != ""
 }
+
+// plainCondition reports whether a filter has the form value eq "…": clients
+// name each member by one.
+func plainCondition(text string) bool {
+	expr, err := parseFilter(text)
+	e, ok := expr.(*filter.AttributeExpression)
+	return err == nil && ok && e.Operator == filter.EQ && strings.EqualFold(e.AttributePath.String(), "value")
+}

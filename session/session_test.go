@@ -246,7 +246,7 @@ func TestARightThatEndsEndsEverywhere(t *testing.T) {
 	}
 	organization := func(r *replica, disabled bool) error {
 		return r.db.Directory().Update(r.t.Context(), func(tx directory.Tx) error {
-			if err := tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: disabled}); err != nil {
+			if err := tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: disabled}, time.Now()); err != nil {
 				return err
 			}
 			return tx.Change(directory.Change{At: time.Now(), Loss: disabled})

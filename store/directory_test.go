@@ -21,7 +21,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 func seed(t *testing.T, db *store.DB) {
 	t.Helper()
 	update(t, db, func(tx directory.Tx) error {
-		return errors.Join(tx.PutOrganization(directory.Organization{Name: "Alpha"}),
+		return errors.Join(tx.PutOrganization(directory.Organization{Name: "Alpha"}, start),
 			tx.PutConnection(directory.Connection{ID: "alpha", Organization: "Alpha", Link: "externalId"}))
 	})
 }
@@ -83,7 +83,7 @@ func TestMissingRowsAreNotFound(t *testing.T) {
 			"UpdatePerson":    func(tx directory.Tx) error { return tx.UpdatePerson(person("nobody", "x"), "") },
 			"DeletePerson":    func(tx directory.Tx) error { return tx.DeletePerson("nobody") },
 			"Group":           func(tx directory.Tx) error { _, err := tx.Group("alpha", "none"); return err },
-			"DeleteGroup":     func(tx directory.Tx) error { return tx.DeleteGroup("none") },
+			"DeleteGroup":     func(tx directory.Tx) error { return tx.DeleteGroup("none", start) },
 			"LastAssertion":   func(tx directory.Tx) error { _, err := tx.LastAssertion("p1", false); return err },
 			"Organization":    func(tx directory.Tx) error { _, err := tx.Organization("none"); return err },
 			"ConnectionLink":  func(tx directory.Tx) error { _, err := tx.ConnectionLink("none"); return err },
@@ -235,14 +235,14 @@ func TestMembershipIsASetOfRows(t *testing.T) {
 			return errors.Join(tx.InsertPerson(person("p1", "ada"), ""), tx.InsertPerson(person("p2", "ben"), ""), tx.InsertGroup(g))
 		})
 		update(t, db, func(tx directory.Tx) error {
-			added, err := tx.AddMembers("g1", []string{"p1", "p2", "p1"})
+			added, err := tx.AddMembers("g1", []string{"p1", "p2", "p1"}, start)
 			if diff := cmp.Diff([]string{"p1", "p2"}, added); diff != "" {
 				t.Errorf("added (-want +got):\n%s", diff)
 			}
 			return err
 		})
 		update(t, db, func(tx directory.Tx) error {
-			removed, err := tx.RemoveMembers("g1", []string{"p2", "p3"})
+			removed, err := tx.RemoveMembers("g1", []string{"p2", "p3"}, start)
 			if diff := cmp.Diff([]string{"p2"}, removed); diff != "" {
 				t.Errorf("removed (-want +got):\n%s", diff)
 			}

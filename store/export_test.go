@@ -18,3 +18,15 @@ func Fill(t *testing.T, db *DB, statements []string) {
 		}
 	}
 }
+
+// PastQueries are the statements that read the past, with values filled in.
+func PastQueries(db *DB) map[string]string {
+	t := tx{dialect: db.dialect}
+	fill := func(query string) string {
+		query = strings.NewReplacer("?::jsonb", `'["p1","p2"]'::jsonb`, "json_each(?)", `json_each('["p1","p2"]')`).Replace(query)
+		return strings.ReplaceAll(query, "?", "5")
+	}
+	return map[string]string{
+		"groups then": fill(t.pastGroups()), "assertions then": fill(t.lastAssertions("")), "complete assertions then": fill(t.lastAssertions("AND b.complete")),
+	}
+}

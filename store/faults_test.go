@@ -177,7 +177,7 @@ func calls(ctx context.Context, db *store.DB) map[string]error {
 	_, _, changes := db.Sessions().Changes(ctx, 0)
 	return map[string]error{
 		"Ping":     db.Ping(ctx),
-		"Update":   db.Directory().Update(ctx, func(tx directory.Tx) error { return tx.PutOrganization(directory.Organization{Name: "B"}) }),
+		"Update":   db.Directory().Update(ctx, func(tx directory.Tx) error { return tx.PutOrganization(directory.Organization{Name: "B"}, start) }),
 		"View":     db.Directory().View(ctx, func(tx directory.Tx) error { return second(tx.Organization("Alpha")) }),
 		"Find":     find,
 		"Changes":  changes,

@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"portcullis/directory"
 )
@@ -17,6 +18,7 @@ type group struct {
 	Version    int64  `gorm:"column:version"`
 	Created    int64  `gorm:"column:created"`
 	Modified   int64  `gorm:"column:modified"`
+	Since      int64  `gorm:"column:since"`
 }
 
 func (group) TableName() string { return "pushed_groups" }
@@ -53,6 +55,7 @@ func (t tx) InsertGroup(g directory.Group) error {
 	row := group{
 		ID: g.ID, Connection: g.Connection, Name: g.Name, NameKey: strings.ToLower(g.Name), ExternalID: g.ExternalID,
 		Version: g.Version, Created: micros(g.Created), Modified: micros(g.Modified),
+		Since: micros(g.Modified),
 	}
 	if err := storable(g.Name, g.ExternalID); err != nil {
 		return err
@@ -61,11 +64,22 @@ func (t tx) InsertGroup(g directory.Group) error {
 }
 
 func (t tx) UpdateGroup(g directory.Group) error {
-	return t.one("group", "UPDATE pushed_groups SET name = ?, name_key = ?, external_id = ?, version = ?, modified = ? WHERE id = ?",
-		g.Name, strings.ToLower(g.Name), g.ExternalID, g.Version, micros(g.Modified), g.ID)
+	renamed, err := t.keepGroup(g.ID, g.Modified, "(name <> ? OR external_id <> ?)", g.Name, g.ExternalID)
+	if err != nil {
+		return err
+	}
+	return t.one("group", `UPDATE pushed_groups SET name = ?, name_key = ?, external_id = ?, version = ?, modified = ?,
+		since = CASE WHEN ? THEN ? ELSE since END WHERE id = ?`,
+		g.Name, strings.ToLower(g.Name), g.ExternalID, g.Version, micros(g.Modified), renamed, micros(g.Modified), g.ID)
 }
 
-func (t tx) DeleteGroup(id string) error {
+func (t tx) DeleteGroup(id string, at time.Time) error {
+	if _, err := t.keepGroup(id, at, "TRUE"); err != nil {
+		return err
+	}
+	if err := t.keepMembers(id, at, "TRUE"); err != nil {
+		return err
+	}
 	return t.one("group", "DELETE FROM pushed_groups WHERE id = ?", id)
 }
 
@@ -128,7 +142,7 @@ func (t tx) elements() string {
 	return "json_each(?) AS v"
 }
 
-func (t tx) AddMembers(groupID string, people []string) (added []string, err error) {
+func (t tx) AddMembers(groupID string, people []string, at time.Time) (added []string, err error) {
 	if len(people) == 0 {
 		return nil, nil
 	}
@@ -137,17 +151,20 @@ func (t tx) AddMembers(groupID string, people []string) (added []string, err err
 		return nil, err
 	}
 	// WHERE TRUE keeps SQLite's parser from reading ON CONFLICT as a join.
-	err = t.rows(&added, "INSERT INTO memberships (group_id, person_id) SELECT ?, v.value FROM "+t.elements()+
-		" WHERE TRUE ON CONFLICT DO NOTHING RETURNING person_id", groupID, ids)
+	err = t.rows(&added, "INSERT INTO memberships (group_id, person_id, since) SELECT ?, v.value, CAST(? AS BIGINT) FROM "+t.elements()+
+		" WHERE TRUE ON CONFLICT DO NOTHING RETURNING person_id", groupID, micros(at), ids)
 	return added, err
 }
 
-func (t tx) RemoveMembers(groupID string, people []string) (removed []string, err error) {
+func (t tx) RemoveMembers(groupID string, people []string, at time.Time) (removed []string, err error) {
 	if len(people) == 0 {
 		return nil, nil
 	}
 	ids, err := list(people)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.keepMembers(groupID, at, t.inList("person_id"), ids); err != nil {
 		return nil, err
 	}
 	err = t.rows(&removed, "DELETE FROM memberships WHERE group_id = ? AND "+t.inList("person_id")+" RETURNING person_id", groupID, ids)

@@ -39,6 +39,7 @@ type person struct {
 	Created           int64  `gorm:"column:created"`
 	Modified          int64  `gorm:"column:modified"`
 	LastActive        int64  `gorm:"column:last_active"`
+	Since             int64  `gorm:"column:since"`
 }
 
 func (person) TableName() string { return "people" }
@@ -54,6 +55,7 @@ func personRow(p directory.Person, link string) person {
 		EmailVerified: p.EmailVerified, Provisioned: p.Provisioned, IDPActive: p.IDPActive,
 		Attributes: string(p.Attributes), AttributesKey: strings.ToLower(string(p.Attributes)), Version: p.Version,
 		Created: micros(p.Created), Modified: micros(p.Modified), LastActive: micros(p.LastActive),
+		Since: micros(p.Modified),
 	}
 	if b := p.Deactivated; b != nil {
 		row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason = micros(b.At), b.By, b.Reason
@@ -93,8 +95,15 @@ func (t tx) Organization(name string) (directory.Organization, error) {
 	return o, err
 }
 
-func (t tx) PutOrganization(o directory.Organization) error {
-	_, err := t.exec("INSERT INTO organizations (name, disabled) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET disabled = excluded.disabled", o.Name, o.Disabled)
+func (t tx) PutOrganization(o directory.Organization, at time.Time) error {
+	_, err := t.exec(`INSERT INTO organizations_history (name, disabled, since, until)
+		SELECT name, disabled, since, CAST(? AS BIGINT) FROM organizations WHERE name = ? AND disabled <> ? AND since < ?`,
+		micros(at), o.Name, o.Disabled, micros(at))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO organizations (name, disabled, since) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE
+		SET disabled = excluded.disabled, since = excluded.since WHERE organizations.disabled <> excluded.disabled`, o.Name, o.Disabled, micros(at))
 	return err
 }
 
@@ -176,17 +185,22 @@ func (t tx) UpdatePerson(p directory.Person, link string) error {
 	if err := row.storable(); err != nil {
 		return err
 	}
-	// last_active is the sessions' to write.
+	kept, err := t.keepPeople(nil, p.Modified, "id = ? AND version <> ?", p.ID, p.Version)
+	if err != nil {
+		return err
+	}
 	more := row.otherEmails()
 	var had bool
-	err := t.row(&had, "user", `UPDATE people SET connection = ?, organization = ?, user_name = ?, user_name_key = ?, external_id = ?, link = ?,
+	// last_active is the sessions' to write.
+	err = t.row(&had, "user", `UPDATE people SET connection = ?, organization = ?, user_name = ?, user_name_key = ?, external_id = ?, link = ?,
 		name = ?, name_key = ?, email = ?, email_key = ?, email_verified = ?, provisioned = ?, idp_active = ?,
 		deactivated_at = ?, deactivated_by = ?, deactivated_reason = ?, locked_at = ?, locked_by = ?, locked_reason = ?,
-		attributes = ?, attributes_key = ?, version = ?, modified = ?, more_emails = (more_emails OR ?) WHERE id = ? RETURNING more_emails`,
+		attributes = ?, attributes_key = ?, version = ?, modified = ?, since = CASE WHEN ? THEN ? ELSE since END,
+		more_emails = (more_emails OR ?) WHERE id = ? RETURNING more_emails`,
 		row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link,
 		row.Name, row.NameKey, row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive,
 		row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason, row.LockedAt, row.LockedBy, row.LockedReason,
-		row.Attributes, row.AttributesKey, row.Version, row.Modified, len(more) > 0, row.ID)
+		row.Attributes, row.AttributesKey, row.Version, row.Modified, kept, row.Modified, len(more) > 0, row.ID)
 	if err != nil || !had {
 		return err
 	}
@@ -321,12 +335,19 @@ func (t tx) ForgetLinks(connection string) error {
 	return err
 }
 
-func (t tx) Rehome(connection, organization string) (int, error) {
-	n, err := t.exec("UPDATE people SET organization = ? WHERE connection = ? AND organization <> ?", organization, connection, organization)
+func (t tx) Rehome(connection, organization string, at time.Time) (int, error) {
+	if _, err := t.keepPeople(nil, at, "connection = ? AND organization <> ?", connection, organization); err != nil {
+		return 0, err
+	}
+	n, err := t.exec("UPDATE people SET organization = ?, since = CASE WHEN since < ? THEN ? ELSE since END WHERE connection = ? AND organization <> ?",
+		organization, micros(at), micros(at), connection, organization)
 	return int(n), err
 }
 
-func (t tx) MovePerson(from, to string) error {
+func (t tx) MovePerson(from, to string, at time.Time) error {
+	if err := t.inherit(from, to, at); err != nil {
+		return err
+	}
 	for _, table := range []string{"identities", "assertions", "sessions"} {
 		if _, err := t.exec("UPDATE "+table+" SET person_id = ? WHERE person_id = ?", to, from); err != nil {
 			return err

@@ -43,6 +43,11 @@ var hot = map[string]string{
 	"unbury":               "DELETE FROM tombstones WHERE burial = 'b'",
 	"unsealed":             "SELECT * FROM audit_events e WHERE NOT sealed AND (SELECT s.position FROM audit_seals s WHERE s.event = e.seq) IS NULL ORDER BY seq LIMIT 500",
 	"last seal":            "SELECT position, event, hash FROM audit_seals ORDER BY position DESC LIMIT 1",
+	"keep a person":        "SELECT id, since FROM people WHERE since < 5 AND id = 'p' AND version <> 1",
+	"keep a group":         "SELECT id, since FROM pushed_groups WHERE id = 'g' AND since < 5 AND (name <> 'n' OR external_id <> 'e')",
+	"keep members":         "SELECT person_id, since FROM memberships WHERE group_id = 'g' AND since < 5 AND person_id IN ('p1', 'p2')",
+	"people at":            "SELECT person_id AS id, since FROM people_history WHERE since <= 5 AND until > 5 AND person_id IN ('p1', 'p2') ORDER BY since",
+	"page of people":       "SELECT * FROM people WHERE seq > 5 ORDER BY seq LIMIT 50",
 	"old changes":          "DELETE FROM changes WHERE at < 1",
 }
 
@@ -61,6 +66,7 @@ func TestNothingHotReadsAWholeTable(t *testing.T) {
 			statements["changes"] = "SELECT * FROM changes WHERE xact >= 9000000000 ORDER BY seq"
 		}
 		maps.Copy(statements, hot)
+		maps.Copy(statements, store.PastQueries(db))
 		fill(t, db)
 		if _, err := raw.ExecContext(t.Context(), "ANALYZE"); err != nil {
 			t.Fatal(err)
@@ -85,6 +91,7 @@ func TestNothingHotReadsAWholeTable(t *testing.T) {
 				scans := strings.Contains(line, "Seq Scan")
 				if !postgres {
 					scans = strings.Contains(line, "SCAN") && !strings.Contains(line, "USING") && !strings.Contains(line, "json_each") &&
+						!strings.Contains(line, "VIRTUAL TABLE") && // a list among the arguments
 						!strings.Contains(line, "audit_seals") // the end of its primary key
 				}
 				if scans {
@@ -145,7 +152,7 @@ func fill(t *testing.T, db *store.DB) {
 				func() error {
 					return tx.InsertGroup(directory.Group{ID: g, Connection: "alpha", Name: g, ExternalID: g, Version: 1, Created: start, Modified: start})
 				},
-				func() error { _, err := tx.AddMembers(g, []string{p.ID}); return err },
+				func() error { _, err := tx.AddMembers(g, []string{p.ID}, start); return err },
 				func() error { return tx.Park(g, []string{p.ID}) },
 				func() error { return tx.Bury("alpha", []string{p.ID, g}, start) },
 				func() error { return tx.Change(directory.Change{At: start, Person: p.ID}) },
@@ -159,6 +166,12 @@ func fill(t *testing.T, db *store.DB) {
 		return nil
 	})
 	raw := []string{
+		`INSERT INTO people_history (person_id, since, until, connection, organization, user_name, external_id, name, email, email_verified,
+			provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason, locked_at, locked_by, locked_reason, attributes,
+			version, created, modified) SELECT id, 1, seq, '', '', '', '', '', '', TRUE, TRUE, TRUE, 0, '', '', 0, '', '', '', 1, 1, 1 FROM people`,
+		"INSERT INTO memberships_history (group_id, person_id, since, until) SELECT group_id, person_id, 1, seq FROM memberships",
+		`INSERT INTO pushed_groups_history (group_id, since, until, connection, name, external_id, created)
+			SELECT id, 1, seq, '', '', '', 1 FROM pushed_groups`,
 		`INSERT INTO sessions (id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token)
 			SELECT 's' || id, CAST(id AS BYTES), id, 'a', 'alpha', 1, 1, 2, '', '', CAST('' AS BYTES) FROM people`,
 		`INSERT INTO sign_in_attempts (state_hash, browser_hash, connection, nonce, verifier, return_to, reference, created, expires)

@@ -14,20 +14,15 @@ const maxPath = 8 << 10
 // five times without wanting to hide something.
 const maxDecodings = 5
 
-// CheckPath judges the path of a request target, as it came: percent-encoded
+// DecodePath judges the path of a request target, as it came: percent-encoded
 // and without its query. It refuses, with [fault.Invalid], every path that two
 // programs might read differently: "." and ".." segments, empty segments, ";",
 // "#", "\", control characters and invalid UTF-8, each also when percent-encoded
 // once or more, "/" when percent-encoded, and malformed percent-encoding.
 //
 // What it accepts means the same however often anybody decodes and cleans it.
-func CheckPath(path string) error {
-	_, err := DecodePath(path)
-	return err
-}
-
-// DecodePath is [CheckPath], and gives the path that the bytes stand for,
-// decoded until nothing is left to decode: what rules are matched against.
+// It gives the path that the bytes stand for, decoded until nothing is left
+// to decode: what rules are matched against.
 func DecodePath(path string) (string, error) {
 	switch {
 	case path == "" || path[0] != '/':

@@ -9,6 +9,7 @@ import (
 
 	"portcullis/config"
 	"portcullis/mapping"
+	"portcullis/revision"
 )
 
 type problemJSON struct {
@@ -39,7 +40,10 @@ func (c *cli) checkCommand() *cobra.Command {
 			for _, p := range cfg.Warnings {
 				found = append(found, problemJSON{p.File, p.Line, p.Column, "warning", p.Message})
 			}
-			more, _, err := checkMapping(cfg.Mapping.File, connectionIDs(cfg))
+			if cfg.Mapping.Managed {
+				return c.report(found) // what the database holds was checked when it was applied; doctor looks at it
+			}
+			more, _, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg))
 			if err != nil {
 				return err
 			}
@@ -50,12 +54,12 @@ func (c *cli) checkCommand() *cobra.Command {
 
 // checkMapping loads a mapping file and gives what is wrong with it. The
 // error is for a file that cannot be read.
-func checkMapping(file string, connections []string) ([]problemJSON, *mapping.Policy, error) {
+func checkMapping(file string, o mapping.Options) ([]problemJSON, *mapping.Policy, error) {
 	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, nil, err
 	}
-	policy, err := mapping.Load(file, text, mapping.Options{Connections: connections})
+	policy, err := mapping.Load(file, text, revision.Disk(file, o))
 	var found []problemJSON
 	problems, ok := errors.AsType[mapping.Problems](err)
 	if err != nil && !ok {

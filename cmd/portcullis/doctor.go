@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/login"
+	"portcullis/revision"
 	"portcullis/store"
 )
 
@@ -69,7 +72,10 @@ func (c *cli) diagnose(found []diagnosis) error {
 }
 
 func examineMapping(cfg *config.Config) []diagnosis {
-	problems, policy, err := checkMapping(cfg.Mapping.File, connectionIDs(cfg))
+	if cfg.Mapping.Managed {
+		return nil // it is in the database
+	}
+	problems, policy, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg))
 	if err != nil {
 		return []diagnosis{{"mapping", "broken", err.Error()}}
 	}
@@ -82,12 +88,21 @@ func examineMapping(cfg *config.Config) []diagnosis {
 		found = append(found, diagnosis{"mapping", status, fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)})
 	}
 	if policy != nil {
-		found = append(found, diagnosis{"mapping", "fine", fmt.Sprintf("%s, %d tests, revision %.12s", cfg.Mapping.File, policy.Test().Ran, policy.Hash())})
+		texts, err := revision.ReadFile(cfg.Mapping.File)
+		if err != nil {
+			return append(found, diagnosis{"mapping", "broken", err.Error()})
+		}
+		found = append(found, diagnosis{"mapping", "fine", fmt.Sprintf("%s, %d tests, revision %.12s", cfg.Mapping.File, policy.Test().Ran, revision.Hash(texts))})
 	}
 	return found
 }
 
 func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diagnosis {
+	if path, ok := cfg.Database.SQLite(); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return []diagnosis{{"database", "warning", path + " is not there yet: portcullis serve makes it"}}
+		}
+	}
 	db, err := openStore(ctx, cfg)
 	if err != nil {
 		return []diagnosis{{"database", "broken", fault.Message(err)}}
@@ -99,6 +114,7 @@ func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diag
 	} else {
 		found = append(found, diagnosis{"keys", "fine", cfg.Keys.File})
 	}
+	found = append(found, examineRevisions(ctx, cfg, db, now)...)
 	return append(found, examineTokens(ctx, cfg, db, now)...)
 }
 

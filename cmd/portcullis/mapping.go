@@ -13,11 +13,13 @@ import (
 	"portcullis/config"
 	"portcullis/directory"
 	"portcullis/mapping"
+	"portcullis/revision"
 	"portcullis/store"
 )
 
 func (c *cli) mappingCommand() *cobra.Command {
-	return group("mapping", "The mapping file: check, test, explain", c.mappingCheck(), c.mappingTest(), c.mappingExplain())
+	return group("mapping", "The mapping: check, test, explain, and its revisions", c.mappingCheck(), c.mappingTest(), c.mappingExplain(),
+		c.mappingPropose(), c.mappingApprove(), c.mappingApply(), c.mappingRollback(), c.mappingHistory(), c.mappingShow())
 }
 
 func (c *cli) mappingCheck() *cobra.Command {
@@ -25,7 +27,7 @@ func (c *cli) mappingCheck() *cobra.Command {
 		Use: "check FILE", Short: "Check a mapping file and run the tests in it", Args: cobra.ExactArgs(1),
 		Long: "Check a mapping file and run the tests in it. It needs no configuration and no database.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			found, _, err := checkMapping(args[0], nil)
+			found, _, err := checkMapping(args[0], mapping.Options{})
 			if err != nil {
 				return err
 			}
@@ -51,7 +53,7 @@ func (c *cli) mappingTest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			policy, err := mapping.Compile(args[0], text, mapping.Options{})
+			policy, err := mapping.Compile(args[0], text, revision.Disk(args[0], mapping.Options{}))
 			if err != nil {
 				return err
 			}
@@ -85,7 +87,7 @@ func (c *cli) mappingExplain() *cobra.Command {
 --facts reads them as JSON, with the keys of "given" in a mapping file's tests;
 --user takes them from the directory that the configuration names.`,
 		Example: `  echo '{"connection": "entra", "groups": ["SG-Readers"]}' | portcullis mapping explain mapping.yaml --facts -
-  portcullis mapping explain mapping.yaml --user ada@acme.com`,
+  portcullis mapping explain mapping.yaml --user ada@acme.example`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (facts == "") == (person == "") {
 				return usagef("want one of --facts and --user")
@@ -94,7 +96,7 @@ func (c *cli) mappingExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			policy, err := mapping.Load(args[0], text, mapping.Options{})
+			policy, err := mapping.Load(args[0], text, revision.Disk(args[0], mapping.Options{}))
 			if err != nil {
 				return err
 			}

@@ -42,12 +42,27 @@ func newOps(db *store.DB, keeper *revision.Keeper) *ops {
 	o.registry.MustRegister(o.requests, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "portcullis_mapping_broken", Help: "1 while the mapping file is not what is in force.",
+			Name: "portcullis_mapping_broken", Help: "1 while what is in force is not what should be: the file, or what was applied, is broken.",
 		}, func() float64 { return flag(keeper.Status().Problem != nil) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "portcullis_mapping_in_force", Help: "1 while there is a mapping in force; without one nobody gets in.",
-		}, func() float64 { return flag(keeper.Policy() != nil) }))
+		}, func() float64 { return flag(keeper.Policy() != nil) }),
+		&mappingInfo{keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
 	return o
+}
+
+// mappingInfo says which revision runs here.
+type mappingInfo struct {
+	keeper *revision.Keeper
+	desc   *prometheus.Desc
+}
+
+func (m *mappingInfo) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc }
+
+func (m *mappingInfo) Collect(ch chan<- prometheus.Metric) {
+	if hash := m.keeper.Status().Hash; hash != "" {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, 1, hash)
+	}
 }
 
 func flag(on bool) float64 {
@@ -104,6 +119,12 @@ func (o *ops) ready(w http.ResponseWriter, r *http.Request) {
 		refuse("mapping", "no good revision; sign-ins are refused")
 	case status.Problem != nil:
 		state["mapping"] = "the file is broken; the last good revision is in force"
+		switch {
+		case status.Partly:
+			state["mapping"] = "a fragment is broken; its connection stays on the last good one"
+		case status.Managed:
+			state["mapping"] = "what was applied is broken here, or cannot be read; the last good revision is in force"
+		}
 	}
 	if o.draining.Load() {
 		refuse("shutdown", "in progress")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -17,13 +18,13 @@ func (c *cli) printJSON(v any) error {
 }
 
 // printTable writes rows for people. Cells are foreign text: what could move
-// the cursor or break the line is shown as a question mark.
+// the cursor or break the line is shown as a question mark, nothing as a dash.
 func (c *cli) printTable(header string, rows [][]string) error {
 	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
 	for _, row := range rows {
 		for i := range row {
-			row[i] = printable(row[i])
+			row[i] = cmp.Or(printable(row[i]), "-")
 		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}

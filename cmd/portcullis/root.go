@@ -17,6 +17,7 @@ import (
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/mapping"
+	"portcullis/revision"
 	"portcullis/store"
 )
 
@@ -47,19 +48,24 @@ type cli struct {
 	configFile string
 	json       bool
 	now        func() time.Time
+	signer     func() revision.Signer // whoever runs it, for what needs two people
 }
 
 // run is the whole program, for main and for tests.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	c := &cli{
-		in: in, out: out, err: errs,
+		in: in, out: out, err: errs, signer: systemSigner,
 		now: time.Now,
 	}
+	return c.execute(ctx, args)
+}
+
+func (c *cli) execute(ctx context.Context, args []string) int {
 	root := c.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errs)
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
 	err := root.ExecuteContext(ctx)
 	return c.exit(err)
 }
@@ -203,6 +209,11 @@ func connectionIDs(cfg *config.Config) []string {
 		ids[i] = conn.ID
 	}
 	return ids
+}
+
+// mappingOptions is what a mapping is checked against.
+func mappingOptions(cfg *config.Config) mapping.Options {
+	return mapping.Options{Connections: connectionIDs(cfg), Environment: cfg.Environment}
 }
 
 // operator is whoever runs the command line, for the audit trail.

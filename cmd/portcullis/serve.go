@@ -64,8 +64,8 @@ type gate struct {
 }
 
 // openGate wires the rooms, from the database up. A broken mapping file does
-// not keep the gate from starting: it refuses sign-ins until the file is
-// mended.
+// not keep the gate from starting: what was in force last is in force again,
+// and without that sign-ins are refused until the file is mended.
 func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gate, err error) {
 	db, err := store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
 	if err != nil {
@@ -86,7 +86,8 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
 	})
 	g.keeper = revision.New(revision.Config{
-		File: cfg.Mapping.File, Connections: connectionIDs(cfg), Recorder: g.db.Audit(), Changed: g.sessions.PolicyChanged, Log: log,
+		Store: g.db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Replica: replica(cfg),
+		Changed: g.sessions.PolicyChanged, Log: log,
 	})
 	_ = g.keeper.Load(ctx) // reported by the keeper, and by /readyz
 	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})

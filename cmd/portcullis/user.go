@@ -217,8 +217,7 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 	if err != nil {
 		return err
 	}
-	keeper := revision.New(revision.Config{File: cfg.Mapping.File, Connections: connectionIDs(cfg), Recorder: unrecorded{}})
-	mappingErr := keeper.Load(ctx)
+	policy, mappingErr := revision.Peek(ctx, revision.Config{Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg)})
 	groups := make([]string, len(s.Pushed))
 	for i, g := range s.Pushed {
 		groups[i] = g.Name
@@ -230,8 +229,8 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 		out := map[string]any{
 			"user": wire, "asserted": slices.Concat([]string{}, s.Assertion.Groups), "pushed": groups, "sessions": sessionsWire(sessions),
 		}
-		if p := keeper.Policy(); p != nil {
-			explanation, err := json.Marshal(p.Explain(&facts, c.now()))
+		if policy != nil {
+			explanation, err := json.Marshal(policy.Explain(&facts, c.now()))
 			if err != nil {
 				return err
 			}
@@ -259,11 +258,14 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 	if err := c.printTable("WHAT IS", rows); err != nil {
 		return err
 	}
-	if mappingErr != nil {
-		fmt.Fprintln(c.err, "the mapping file is broken, so access cannot be shown:")
+	switch {
+	case policy == nil:
+		fmt.Fprintln(c.err, "the mapping is broken, so access cannot be shown:")
 		return mappingErr
+	case mappingErr != nil:
+		fmt.Fprintf(c.err, "warning: the mapping file is broken; this is by the revision that was in force last:\n%v\n", mappingErr)
 	}
-	_, err = fmt.Fprintf(c.out, "\n%s", explainStanding(&s, keeper.Policy(), c.now()))
+	_, err = fmt.Fprintf(c.out, "\n%s", explainStanding(&s, policy, c.now()))
 	return err
 }
 
@@ -300,8 +302,3 @@ func sessionsWire(rows []session.Row) []sessionJSON {
 	}
 	return out
 }
-
-// unrecorded is for commands that only look: they put nothing in force.
-type unrecorded struct{}
-
-func (unrecorded) Record(context.Context, audit.Event) error { return nil }

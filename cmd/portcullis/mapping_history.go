@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/config"
+	"portcullis/fault"
+	"portcullis/revision"
+	"portcullis/store"
+)
+
+type countsJSON struct {
+	People  int `json:"people"`
+	Changed int `json:"changed"`
+	Gained  int `json:"gained"`
+	Lost    int `json:"lost"`
+	LetIn   int `json:"letIn"`
+	ShutOut int `json:"shutOut"`
+}
+
+func countsWire(c *revision.Counts) *countsJSON {
+	if c == nil {
+		return nil
+	}
+	w := countsJSON(*c)
+	return &w
+}
+
+func countsInWords(c *revision.Counts) string {
+	return fmt.Sprintf("of %d people %d change: %d gain, %d lose, %d may come in now, %d no more",
+		c.People, c.Changed, c.Gained, c.Lost, c.LetIn, c.ShutOut)
+}
+
+// historyJSON is one thing that happened, or waits to.
+type historyJSON struct {
+	At         time.Time   `json:"at"`
+	What       string      `json:"what"`  // "file", "apply", "rollback", "proposal"
+	State      string      `json:"state"` // "in force", "past"; of a proposal "open", "approved", "overtaken"
+	Revision   int64       `json:"revision"`
+	Hash       string      `json:"hash"`
+	By         string      `json:"by"`
+	Reason     string      `json:"reason"`
+	TestsRan   int         `json:"testsRan"`
+	Needs      []string    `json:"needsApproval,omitempty"`
+	Counts     *countsJSON `json:"counts"`
+	ApprovedBy string      `json:"approvedBy,omitempty"`
+}
+
+func applicationWire(a revision.Application, r revision.Revision, head int64) historyJSON {
+	w := historyJSON{
+		At: a.At, What: string(a.Way), State: "past", Revision: a.Revision, Hash: a.Hash, By: a.By.Name, Reason: a.Reason,
+		TestsRan: r.Tests.Ran, Counts: countsWire(a.Counts),
+	}
+	if a.Seq == head {
+		w.State = "in force"
+	}
+	return w
+}
+
+func waitingWire(p revision.Proposal, r revision.Revision, head int64) historyJSON {
+	w := historyJSON{
+		At: p.At, What: "proposal", State: "open", Revision: p.Revision, Hash: p.Hash, By: p.Author.Name, Reason: p.Reason,
+		TestsRan: r.Tests.Ran, Needs: p.Needs, Counts: countsWire(p.Counts), ApprovedBy: p.Approver.Name,
+	}
+	switch {
+	case p.Base != head:
+		w.State = "overtaken"
+	case !p.Approved.IsZero():
+		w.State = "approved"
+	}
+	return w
+}
+
+func (c *cli) mappingHistory() *cobra.Command {
+	var replicas bool
+	var limit int
+	cmd := &cobra.Command{
+		Use: "history", Short: "List what was in force when, and what waits", Args: cobra.NoArgs,
+		Long: "List what was in force when, newest first, after the proposals that wait.\n\n--replicas lists the gates that run on the database, and the revision of each.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 {
+				return usagef("--limit: want a number above 0")
+			}
+			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
+				h, err := l.History(cmd.Context(), limit)
+				if err != nil {
+					return err
+				}
+				if replicas {
+					return c.listReplicas(cmd.Context(), l, h.Head)
+				}
+				list := []historyJSON{}
+				for _, p := range h.Proposals {
+					list = append(list, waitingWire(p, h.Revisions[p.Revision], h.Head.Seq))
+				}
+				for _, a := range h.Applications {
+					list = append(list, applicationWire(a, h.Revisions[a.Revision], h.Head.Seq))
+				}
+				if c.json {
+					return c.printJSON(list)
+				}
+				rows := make([][]string, len(list))
+				for i, w := range list {
+					people := "-"
+					if w.Counts != nil {
+						people = fmt.Sprintf("%d/%d", w.Counts.Changed, w.Counts.People)
+					}
+					rows[i] = []string{
+						stamp(w.At), w.What, w.State, strconv.FormatInt(w.Revision, 10), fmt.Sprintf("%.12s", w.Hash), w.By,
+						strconv.Itoa(w.TestsRan), people, w.Reason,
+					}
+				}
+				return c.printTable("AT WHAT STATE REVISION HASH BY TESTS PEOPLE REASON", rows)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&replicas, "replicas", false, "list the gates and the revision that each runs")
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	return cmd
+}
+
+type replicaJSON struct {
+	ID      string     `json:"id"`
+	State   string     `json:"state"` // "current", "behind" or "gone"
+	Hash    string     `json:"hash"`
+	Since   *time.Time `json:"since"`
+	Seen    time.Time  `json:"seen"`
+	Problem string     `json:"problem,omitempty"`
+}
+
+func replicaWire(r revision.Replica, head revision.Application, now time.Time) replicaJSON {
+	w := replicaJSON{ID: r.ID, State: "current", Hash: r.Hash, Since: optional(r.Since), Seen: r.Seen, Problem: r.Problem}
+	switch {
+	case now.Sub(r.Seen) > revision.GoneAfter:
+		w.State = "gone"
+	case r.Hash != head.Hash || r.Problem != "":
+		w.State = "behind"
+	}
+	return w
+}
+
+func (c *cli) listReplicas(ctx context.Context, l *revision.Ledger, head revision.Application) error {
+	list, err := l.Replicas(ctx)
+	if err != nil {
+		return err
+	}
+	wire := make([]replicaJSON, len(list))
+	rows := make([][]string, len(list))
+	for i, r := range list {
+		w := replicaWire(r, head, c.now())
+		wire[i] = w
+		hash := "-"
+		if w.Hash != "" {
+			hash = fmt.Sprintf("%.12s", w.Hash)
+		}
+		rows[i] = []string{w.ID, w.State, hash, stamp(r.Since), stamp(r.Seen), w.Problem}
+	}
+	if c.json {
+		return c.printJSON(wire)
+	}
+	return c.printTable("REPLICA STATE HASH SINCE SEEN PROBLEM", rows)
+}
+
+type textJSON struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+func (c *cli) mappingShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show HASH|NUMBER", Short: "Print the text of a revision", Args: cobra.ExactArgs(1),
+		Long: "Print the text of a revision, as it was applied, on standard output; who brought\nit and when it was in force, beside it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
+				r, applied, err := l.Show(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				if c.json {
+					texts := make([]textJSON, len(r.Texts))
+					for i, t := range r.Texts {
+						texts[i] = textJSON{t.Name, string(t.Body)}
+					}
+					wire := make([]historyJSON, len(applied))
+					for i, a := range applied {
+						wire[i] = applicationWire(a, r, 0)
+					}
+					return c.printJSON(map[string]any{
+						"revision": r.Number, "hash": r.Hash, "by": r.Author.Name, "reason": r.Reason, "created": r.Created,
+						"testsRan": r.Tests.Ran, "texts": texts, "applications": wire,
+					})
+				}
+				fmt.Fprintf(c.err, "revision %d, %s\nby %s, %s: %s\n", r.Number, r.Hash, printable(r.Author.Name), stamp(r.Created), printable(r.Reason))
+				for _, a := range applied {
+					fmt.Fprintf(c.err, "%s by %s, %s: %s\n", a.Way, printable(a.By.Name), stamp(a.At), printable(a.Reason))
+				}
+				for _, t := range r.Texts {
+					if len(r.Texts) > 1 {
+						fmt.Fprintf(c.out, "-- %s --\n", printable(t.Name))
+					}
+					if _, err := c.out.Write(t.Body); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// examineRevisions looks at the mapping in the database and at the gates that
+// run it.
+func examineRevisions(ctx context.Context, cfg *config.Config, db *store.DB, now time.Time) (found []diagnosis) {
+	l := revision.NewLedger(revision.LedgerConfig{Store: db.Revisions()})
+	h, err := l.History(ctx, 1)
+	if err != nil {
+		return []diagnosis{{"mapping", "broken", fault.Message(err)}}
+	}
+	if cfg.Mapping.Managed {
+		policy, err := revision.Peek(ctx, revision.Config{Store: db.Revisions(), Options: mappingOptions(cfg)})
+		if err != nil {
+			found = append(found, diagnosis{"mapping", "broken", err.Error()})
+		} else {
+			found = append(found, diagnosis{
+				"mapping", "fine",
+				fmt.Sprintf("in the database, %d tests, revision %.12s, number %d", policy.Test().Ran, h.Head.Hash, h.Head.Revision),
+			})
+		}
+	}
+	replicas, err := l.Replicas(ctx)
+	if err != nil {
+		return append(found, diagnosis{"mapping", "broken", fault.Message(err)})
+	}
+	for _, r := range replicas {
+		w := replicaWire(r, h.Head, now)
+		if w.State == "behind" {
+			found = append(found, diagnosis{"gate " + w.ID, "broken", fmt.Sprintf("runs revision %.12s: %s", w.Hash, w.Problem)})
+		}
+	}
+	return found
+}
