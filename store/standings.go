@@ -166,8 +166,10 @@ func (t tx) groupsAt(people string, at int64) (map[string][]directory.Group, err
 	var rows []held
 	var err error
 	if at == asIs {
-		err = t.rows(&rows, `SELECT m.person_id, g.* FROM memberships m JOIN pushed_groups g ON g.id = m.group_id
-			WHERE `+t.inList("m.person_id")+" ORDER BY g.seq", people)
+		err = t.rows(&rows, `WITH RECURSIVE held (person_id, group_id) AS (
+			SELECT m.person_id, m.group_id FROM memberships m WHERE `+t.inList("m.person_id")+`
+			UNION SELECT h.person_id, n.group_id FROM nested_groups n JOIN held h ON n.member_id = h.group_id)
+			SELECT h.person_id, g.* FROM held h JOIN pushed_groups g ON g.id = h.group_id ORDER BY g.seq`, people)
 	} else {
 		err = t.rows(&rows, t.pastGroups(), at, at, at, at, people, at, at, at, at, at, people)
 	}

@@ -32,12 +32,12 @@ func facts(ctx context.Context, d *directory.Directory, failed *error) iter.Seq2
 	return func(yield func(string, *mapping.Facts) bool) {
 		const page = 1000
 		for offset := 0; ; offset += page {
-			people, _, err := d.People(ctx, directory.Query{Offset: offset, Limit: page})
+			found, err := d.People(ctx, directory.Query{Offset: offset, Limit: page})
 			if err != nil {
 				*failed = err
 				return
 			}
-			for _, p := range people {
+			for _, p := range found.Items {
 				s, err := d.Look(ctx, p.ID)
 				if fault.Is(err, fault.NotFound) {
 					continue // deleted meanwhile
@@ -51,7 +51,7 @@ func facts(ctx context.Context, d *directory.Directory, failed *error) iter.Seq2
 					return
 				}
 			}
-			if len(people) < page {
+			if found.Next == nil {
 				return
 			}
 		}
