@@ -241,9 +241,8 @@ func (c *call) listOne(l lister) error {
 func (l lister) read(q directory.Query) (directory.Page[map[string]any], []any, error) {
 	found, err := l.find(q)
 	for err == nil {
-		room := 0
-		room, err = l.fill(found.Items, l.show)
-		if err != nil || room == len(found.Items) {
+		var room int
+		if room, err = l.fill(found.Items, l.show); err != nil || room == len(found.Items) {
 			break
 		}
 		q.Limit = room // so that the next page begins behind what is shown
