@@ -15,7 +15,8 @@ const (
 
 	defaultCount  = 100
 	maxCount      = 1000
-	maxCandidates = 1000 // that a filter may find before the rest of it is judged
+	maxCandidates = 1000   // that a filter may find before the rest of it is judged
+	maxTies       = 50_000 // memberships in one list; the resources beyond come with the next page
 )
 
 // searchPath is where a list is asked for with a POST, so that no name of a
@@ -93,9 +94,9 @@ type lookup struct {
 	page
 
 	// find reads a page of documents from the store; fill adds what is read for
-	// those alone that are shown.
+	// those alone that are shown, and gives how many of them there is room for.
 	find func(directory.Query) ([]map[string]any, int, error)
-	fill func(docs []map[string]any) error
+	fill func(docs []map[string]any) (int, error)
 }
 
 func (c *call) list(t *resourceType, l lookup) error {
@@ -129,9 +130,12 @@ func (c *call) list(t *resourceType, l lookup) error {
 		from := min(l.start-1, total)
 		docs = kept[from:min(from+l.count, total)]
 	}
-	if err := l.fill(docs); err != nil {
+	// A page may be shorter than was asked for (RFC 7644, section 3.4.2.4).
+	room, err := l.fill(docs)
+	if err != nil {
 		return err
 	}
+	docs = docs[:room]
 	resources := make([]any, len(docs)) // never null
 	for i, doc := range docs {
 		resources[i] = l.show.apply(doc)
@@ -167,22 +171,23 @@ func (c *call) listUsers() error {
 		}
 		return docs, total, nil
 	}
-	fill := func(docs []map[string]any) error {
-		if !p.show.asksFor("groups") || len(docs) == 0 {
-			return nil
+	fill := func(docs []map[string]any) (int, error) {
+		if !p.show.asksFor("groups") {
+			return len(docs), nil
 		}
-		ids := make([]string, len(docs))
+		ties := 0
 		for i, doc := range docs {
-			ids[i], _ = doc["id"].(string)
+			id, _ := doc["id"].(string)
+			of, err := c.directory.GroupsOf(c.ctx(), id)
+			if err != nil {
+				return 0, err
+			}
+			if ties += len(of[id]); ties > maxTies && i > 0 {
+				return i, nil
+			}
+			setList(doc, "groups", c.site.groupsValue(of[id]))
 		}
-		of, err := c.directory.GroupsOf(c.ctx(), ids...)
-		if err != nil {
-			return err
-		}
-		for i, doc := range docs {
-			setList(doc, "groups", c.site.groupsValue(of[ids[i]]))
-		}
-		return nil
+		return len(docs), nil
 	}
 	return c.list(c.site.user, lookup{page: p, find: find, fill: fill})
 }
@@ -205,19 +210,23 @@ func (c *call) listGroups() error {
 		}
 		return docs, total, nil
 	}
-	fill := func(docs []map[string]any) error {
+	fill := func(docs []map[string]any) (int, error) {
 		if !p.show.wants("members") {
-			return nil
+			return len(docs), nil
 		}
-		for _, doc := range docs {
+		ties := 0
+		for i, doc := range docs {
 			id, _ := doc["id"].(string)
 			members, err := c.directory.Members(c.ctx(), id)
 			if err != nil {
-				return err
+				return 0, err
+			}
+			if ties += len(members); ties > maxTies && i > 0 {
+				return i, nil
 			}
 			setList(doc, "members", c.site.membersValue(members))
 		}
-		return nil
+		return len(docs), nil
 	}
 	return c.list(c.site.group, lookup{page: p, find: find, fill: fill})
 }
