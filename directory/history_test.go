@@ -414,3 +414,22 @@ func TestDeletionTakesThePastAlong(t *testing.T) {
 
 // stamp is another text at each moment.
 func (h *historian) stamp() string { return strconv.FormatInt(h.r.now.UnixMicro(), 10) }
+
+func TestAnotherLinkAttributeIsNoPast(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, databaseURL string) {
+		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		r := newRig(t, db)
+		p := r.push(record("ada"))
+		r.now = r.now.Add(time.Hour)
+		newRig(t, db, directory.Connection{ID: "alpha", Organization: "Alpha", Link: directory.LinkUserName})
+		var n int
+		r.must(storetest.Raw(t, databaseURL).QueryRowContext(t.Context(), "SELECT count(*) FROM people_history").Scan(&n))
+		if s, err := r.LookAt(t.Context(), p.ID, p.Created); n != 0 || err != nil || s.Person.Name != p.Name {
+			t.Errorf("after another link attribute: %d rows of history, LookAt = %+v, %v", n, s, err)
+		}
+	})
+}

@@ -33,6 +33,7 @@ func (s *Standing) Facts() mapping.Facts {
 		AppRoles:         a.AppRoles,
 		UserType:         a.UserType,
 		Claims:           a.Claims,
+		Received:         a.Received,
 		Attributes:       portalAttributes(s.Person.Attributes),
 	}
 	if a.GroupsIncomplete && s.LastComplete != nil {

@@ -1,24 +1,27 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
 	"portcullis/directory"
+	"portcullis/fault"
 	"portcullis/mapping"
 	"portcullis/revision"
 	"portcullis/store"
 )
 
 func (c *cli) mappingCommand() *cobra.Command {
-	return group("mapping", "The mapping: check, test, explain, and its revisions", c.mappingCheck(), c.mappingTest(), c.mappingExplain(),
+	return group("mapping", "The mapping: check, test, explain, and its revisions", c.mappingCheck(), c.mappingTest(), c.mappingExplain(), c.mappingWho(),
+		c.mappingDiff(), c.mappingCoverage(), c.mappingSchema(),
 		c.mappingPropose(), c.mappingApprove(), c.mappingApply(), c.mappingRollback(), c.mappingHistory(), c.mappingShow())
 }
 
@@ -78,64 +81,109 @@ func (c *cli) mappingTest() *cobra.Command {
 	}
 }
 
+// question is what explain is asked.
+type question struct {
+	facts, person, connection string
+	at                        moment
+}
+
 func (c *cli) mappingExplain() *cobra.Command {
-	var facts, person, connection string
+	var q question
 	cmd := &cobra.Command{
-		Use: "explain FILE (--facts FILE|- | --user USER)", Short: "Say what somebody may do under a mapping file, and why", Args: cobra.ExactArgs(1),
-		Long: `Say what somebody may do under a mapping file, and why.
+		Use: "explain [FILE] (--facts FILE|- | --user USER) [--at TIME]", Short: "Say what somebody may do, and why", Args: cobra.MaximumNArgs(1),
+		Long: `Say what somebody may do, and why.
 
 --facts reads them as JSON, with the keys of "given" in a mapping file's tests;
---user takes them from the directory that the configuration names.`,
+--user takes them from the directory that the configuration names, with --at as
+it was then: groups, state and the newest sign-in until then. A person who was
+deleted since has no past any more.
+
+The answer is by FILE; without one by the mapping in force, or with --at by the
+revision that was in force then.`,
 		Example: `  echo '{"connection": "entra", "groups": ["SG-Readers"]}' | portcullis mapping explain mapping.yaml --facts -
-  portcullis mapping explain mapping.yaml --user ada@acme.example`,
+  portcullis mapping explain mapping.yaml --user ada@acme.example
+  portcullis mapping explain --user ada@acme.example --at 2026-03-31T17:00:00+02:00`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (facts == "") == (person == "") {
+			if (q.facts == "") == (q.person == "") {
 				return usagef("want one of --facts and --user")
 			}
-			text, err := os.ReadFile(args[0])
-			if err != nil {
-				return err
-			}
-			policy, err := mapping.Load(args[0], text, revision.Disk(args[0], mapping.Options{}))
-			if err != nil {
-				return err
-			}
-			f, err := c.facts(cmd.Context(), facts, connection, person)
-			if err != nil {
-				return err
-			}
-			explanation := policy.Explain(&f, c.now())
-			if c.json {
-				text, err := json.Marshal(explanation)
+			if q.facts != "" && len(args) == 1 { // needs neither configuration nor database
+				src, err := mappingFile(args[0], mapping.Options{})
 				if err != nil {
 					return err
 				}
-				return c.printJSON(json.RawMessage(text))
+				f, err := c.readFacts(q.facts)
+				if err != nil {
+					return err
+				}
+				return c.explain(&f, nil, src, q.at.or(c.now()))
 			}
-			_, err = fmt.Fprint(c.out, explanation)
-			return err
+			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
+				src, err := c.mappingOf(cmd.Context(), cfg, db, args, q.at.Time)
+				if err != nil {
+					return err
+				}
+				if q.facts != "" {
+					f, err := c.readFacts(q.facts)
+					if err != nil {
+						return err
+					}
+					return c.explain(&f, nil, src, q.at.or(c.now()))
+				}
+				p, err := find(cmd.Context(), d, q.connection, q.person)
+				if err != nil {
+					return err
+				}
+				s, err := d.LookAt(cmd.Context(), p.ID, q.at.Time)
+				if fault.Is(err, fault.NotFound) {
+					return fault.New(fault.NotFound, "%s was not here yet at %s", printable(p.UserName), stamp(q.at.Time))
+				}
+				if err != nil {
+					return err
+				}
+				f := s.Facts()
+				return c.explain(&f, &s, src, q.at.or(c.now()))
+			})
 		},
 	}
-	cmd.Flags().StringVar(&facts, "facts", "", "JSON file with the facts, - for standard input")
-	cmd.Flags().StringVar(&person, "user", "", "somebody in the directory: id, userName, e-mail or subject")
-	cmd.Flags().StringVar(&connection, "connection", "", "connection that --user belongs to")
+	cmd.Flags().StringVar(&q.facts, "facts", "", "JSON file with the facts, - for standard input")
+	cmd.Flags().StringVar(&q.person, "user", "", "somebody in the directory: id, userName, e-mail or subject")
+	cmd.Flags().StringVar(&q.connection, "connection", "", "connection that --user belongs to")
+	cmd.Flags().Var(&q.at, "at", "answer as of then: a time like 2026-01-31T15:04:05Z, or a day, which begins at 00:00 UTC")
 	return cmd
 }
 
-// facts reads the facts of a call of explain.
-func (c *cli) facts(ctx context.Context, file, connection, person string) (f mapping.Facts, err error) {
-	if person != "" {
-		err = c.withDirectory(ctx, func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
-			p, err := find(ctx, d, connection, person)
-			if err != nil {
-				return err
-			}
-			s, err := d.Look(ctx, p.ID)
-			f = s.Facts()
-			return err
-		})
-		return f, err
+// explain prints why; s is nil where the facts are nobody's.
+func (c *cli) explain(f *mapping.Facts, s *directory.Standing, src *source, at time.Time) error {
+	explanation := src.policy.Explain(f, at)
+	if !c.json {
+		text := explanation.String()
+		if s != nil {
+			text = explainStanding(s, src.policy, at)
+		}
+		_, err := fmt.Fprintf(c.out, "%s\nby %s\n", strings.TrimRight(text, "\n"), src)
+		return err
 	}
+	text, err := json.Marshal(explanation)
+	if err != nil {
+		return err
+	}
+	var out map[string]any
+	if err := json.Unmarshal(text, &out); err != nil {
+		return err
+	}
+	out["mapping"] = src.wire()
+	if s != nil {
+		out["id"], out["state"] = s.Person.ID, s.Person.State()
+		if bar := s.Bar(); bar != nil {
+			out["barred"] = fault.Message(bar)
+		}
+	}
+	return c.printJSON(out)
+}
+
+// readFacts reads the facts of a call of explain.
+func (c *cli) readFacts(file string) (f mapping.Facts, err error) {
 	var text []byte
 	if file == "-" {
 		text, err = io.ReadAll(io.LimitReader(c.in, maxFacts+1))

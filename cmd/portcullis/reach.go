@@ -2,22 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
 	"portcullis/directory"
-	"portcullis/fault"
 	"portcullis/mapping"
 	"portcullis/revision"
 )
 
-// reach counts what a mapping changes for the people of a directory, read one
-// by one, so that memory does not grow with them. Everybody counts, also who
-// is locked: a lock ends.
+// reach counts what a mapping changes for the people of a directory, read in
+// pages, so that memory does not grow with them. Everybody counts, also who is locked: a lock
+// ends.
 func reach(d *directory.Directory, now func() time.Time) revision.Reach {
 	return func(ctx context.Context, before, after *mapping.Policy) (*revision.Counts, error) {
 		var failed error
-		diff := mapping.Diff(before, after, now(), facts(ctx, d, &failed))
+		diff := mapping.Diff(before, after, now(), facts(ctx, d, time.Time{}, &failed))
 		if failed != nil {
 			return nil, failed
 		}
@@ -27,33 +27,26 @@ func reach(d *directory.Directory, now func() time.Time) revision.Reach {
 	}
 }
 
-// facts reads everybody's facts. What went wrong ends it and stands in failed.
-func facts(ctx context.Context, d *directory.Directory, failed *error) iter.Seq2[string, *mapping.Facts] {
+// errEnough ends a walk whose caller has seen enough.
+var errEnough = errors.New("enough")
+
+// facts reads everybody's facts of a time, the zero time being now, with what
+// people are called. What went wrong ends it and stands in failed.
+func facts(ctx context.Context, d *directory.Directory, at time.Time, failed *error) iter.Seq2[string, *mapping.Facts] {
 	return func(yield func(string, *mapping.Facts) bool) {
-		const page = 1000
-		for offset := 0; ; offset += page {
-			found, err := d.People(ctx, directory.Query{Offset: offset, Limit: page})
-			if err != nil {
-				*failed = err
-				return
+		err := d.Standings(ctx, at, func(s directory.Standing) error {
+			f := s.Facts()
+			name := s.Person.UserName
+			if name == "" {
+				name = s.Person.ID
 			}
-			for _, p := range found.Items {
-				s, err := d.Look(ctx, p.ID)
-				if fault.Is(err, fault.NotFound) {
-					continue // deleted meanwhile
-				}
-				if err != nil {
-					*failed = err
-					return
-				}
-				f := s.Facts()
-				if !yield(p.ID, &f) {
-					return
-				}
+			if !yield(name, &f) {
+				return errEnough
 			}
-			if found.Next == nil {
-				return
-			}
+			return nil
+		})
+		if !errors.Is(err, errEnough) {
+			*failed = err
 		}
 	}
 }
