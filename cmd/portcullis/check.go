@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,7 +44,7 @@ func (c *cli) checkCommand() *cobra.Command {
 			if cfg.Mapping.Managed {
 				return c.report(found) // what the database holds was checked when it was applied; doctor looks at it
 			}
-			more, _, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg))
+			more, _, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg), c.now())
 			if err != nil {
 				return err
 			}
@@ -52,9 +53,9 @@ func (c *cli) checkCommand() *cobra.Command {
 	}
 }
 
-// checkMapping loads a mapping file and gives what is wrong with it. The
-// error is for a file that cannot be read.
-func checkMapping(file string, o mapping.Options) ([]problemJSON, *mapping.Policy, error) {
+// checkMapping loads a mapping file and gives what is wrong with it, and what
+// will be soon. The error is for a file that cannot be read.
+func checkMapping(file string, o mapping.Options, now time.Time) ([]problemJSON, *mapping.Policy, error) {
 	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, nil, err
@@ -69,7 +70,7 @@ func checkMapping(file string, o mapping.Options) ([]problemJSON, *mapping.Polic
 		found = append(found, problemJSON{p.File, p.Line, p.Column, "error", p.Message})
 	}
 	if policy != nil {
-		for _, p := range policy.Warnings() {
+		for _, p := range policy.WarningsAt(now) {
 			found = append(found, problemJSON{p.File, p.Line, p.Column, "warning", p.Message})
 		}
 	}

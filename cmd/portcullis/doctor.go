@@ -43,7 +43,7 @@ mapping file, keys, clocks and tokens. Exit code 1 when something is broken.`,
 			for _, w := range cfg.Warnings {
 				found = append(found, diagnosis{"configuration", "warning", w.String()})
 			}
-			found = append(found, examineMapping(cfg)...)
+			found = append(found, examineMapping(cfg, c.now())...)
 			found = append(found, examineStore(ctx, cfg, c.now())...)
 			found = append(found, examineLogin(ctx, cfg)...)
 			found = append(found, examineUpstream(ctx, cfg.Upstream.URL))
@@ -71,11 +71,11 @@ func (c *cli) diagnose(found []diagnosis) error {
 	return err
 }
 
-func examineMapping(cfg *config.Config) []diagnosis {
+func examineMapping(cfg *config.Config, now time.Time) []diagnosis {
 	if cfg.Mapping.Managed {
 		return nil // it is in the database
 	}
-	problems, policy, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg))
+	problems, policy, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg), now)
 	if err != nil {
 		return []diagnosis{{"mapping", "broken", err.Error()}}
 	}

@@ -30,7 +30,7 @@ func (c *cli) mappingCheck() *cobra.Command {
 		Use: "check FILE", Short: "Check a mapping file and run the tests in it", Args: cobra.ExactArgs(1),
 		Long: "Check a mapping file and run the tests in it. It needs no configuration and no database.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			found, _, err := checkMapping(args[0], mapping.Options{})
+			found, _, err := checkMapping(args[0], mapping.Options{}, c.now())
 			if err != nil {
 				return err
 			}

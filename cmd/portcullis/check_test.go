@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCheckWarnsOfAGrantThatEndsSoon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mapping.yaml")
+	text := `version: 1
+connections: {alpha: {ceiling: unrestricted}}
+roles: {viewer: {tasks: [view]}}
+rules: [{id: helpers, match: {connection: alpha, groups: [{name: Helpers}]}, valid: {until: 2026-02-10T00:00:00Z}, grant: {roles: [viewer]}}]
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for day, want := range map[int]bool{1: true, -30: false} {
+		var out bytes.Buffer
+		c := &cli{out: &out, err: &out, now: func() time.Time { return time.Date(2026, 2, day, 0, 0, 0, 0, time.UTC) }}
+		root := c.root()
+		root.SetArgs([]string{"mapping", "check", file})
+		if err := root.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(out.String(), "warning"); got != want {
+			t.Errorf("day %d: warned = %t, want %t:\n%s", day, got, want, out.String())
+		}
+	}
+}
