@@ -129,12 +129,15 @@ type Group struct {
 	Version    int64
 	Created    time.Time
 	Modified   time.Time
+	Indirect   bool // of one person's groups: they are in it through another
 }
 
-// Member is somebody in a group.
+// Member is somebody in a group, or a group in a group: whoever is in the
+// inner one is in the outer one.
 type Member struct {
-	ID   string // person id
-	Name string
+	ID    string // of the person, or of the group
+	Name  string
+	Group bool
 }
 
 // Change is a record that every replica reads: forget what you know of this
@@ -215,7 +218,7 @@ type Tx interface {
 	PersonByLink(connection, link string) (Person, error)         // pushed people only; fault.Conflict if it is several
 	PeopleBySubject(connection, subject string) ([]Person, error) // at any issuer; of all connections if it is empty
 	IdentitiesByLink(connection, link string) ([]Identity, error) // of people who were not pushed, the oldest first
-	People(Query) (page []Person, total int, err error)
+	People(Query) (Page[Person], error)
 	InsertPerson(p Person, link string) error
 	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new
 	DeletePerson(id string) error             // with identities, memberships, assertions and sessions
@@ -229,16 +232,21 @@ type Tx interface {
 	LastAssertion(person string, complete bool) (Assertion, error) // complete: the last with all groups
 
 	Group(connection, id string) (Group, error)
-	Groups(Query) (page []Group, total int, err error)
+	Groups(Query) (Page[Group], error)
 	InsertGroup(Group) error
 	UpdateGroup(Group) error
 	DeleteGroup(id string, at time.Time) error
-	GroupsOf(person string) ([]Group, error)
+	GroupsOf(person string) ([]Group, error) // through other groups too
 	Members(group string) ([]Member, error)
+	MembersOf(groups []string) (map[string][]Member, error)
 	AddMembers(group string, people []string, at time.Time) (added []string, err error)
 	RemoveMembers(group string, people []string, at time.Time) (removed []string, err error)
 	KnownPeople(connection string, ids []string) (known []string, err error) // pushed people among ids
-	Park(group string, values []string) error                                // members who are not known yet
+	KnownGroups(connection string, ids []string) (known []string, err error)
+	Nest(group string, groups []string, at time.Time) (added []string, err error)
+	Unnest(group string, groups []string, at time.Time) (removed []string, err error)
+	PeopleIn(groups []string) (people []string, err error) // through other groups too
+	Park(group string, values []string) error              // members who are not known yet
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
 
@@ -273,32 +281,3 @@ const (
 	LinkExternalID = "externalId"
 	LinkUserName   = "userName"
 )
-
-// Query asks for a page of people or groups of one connection, in the order
-// of creation.
-type Query struct {
-	Connection string  // required, except for the command line's list of everybody
-	Pushed     bool    // only those who came over SCIM
-	Filter     *Filter // nil: all
-	Offset     int
-	Limit      int // 0: none, count only
-}
-
-// Op is an operator of a [Filter].
-type Op string
-
-// The operators that the store understands.
-const (
-	And Op = "and"
-	Eq  Op = "eq"
-)
-
-// Filter is a condition on stored resources. Attr is one of id, userName,
-// externalId, displayName, email, member (person id, groups only); comparison
-// is without case except for id, externalId and member.
-type Filter struct {
-	Op    Op
-	Attr  string   // Eq
-	Value string   // Eq
-	All   []Filter // And
-}

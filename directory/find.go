@@ -18,12 +18,12 @@ func (d *Directory) Find(ctx context.Context, connection, word string) (people [
 				}
 			}
 		}
-		for _, attr := range []string{"id", "userName", "email", "externalId"} {
-			page, _, err := tx.People(Query{Connection: connection, Filter: &Filter{Op: Eq, Attr: attr, Value: word}, Limit: 100})
+		for _, attr := range []Attr{{Name: "id", Kind: Exact}, {Name: "userName"}, {Name: "email"}, {Name: "externalId", Kind: Exact}} {
+			page, err := tx.People(Query{Connection: connection, Filter: &Filter{Op: Eq, Attr: attr, Value: word}, Limit: 100})
 			if err != nil {
 				return err
 			}
-			add(page)
+			add(page.Items)
 		}
 		named, err := tx.PeopleBySubject(connection, word)
 		add(named)

@@ -11,8 +11,8 @@ import (
 )
 
 // GroupEdit is a change of a group. Nil and empty mean: leave it alone.
-// Members are named by person id; whoever is not known yet is parked and
-// joins on arrival.
+// Members are named by the id of a person or of another group; whoever is not
+// known yet is parked and joins on arrival.
 type GroupEdit struct {
 	Name       *string
 	ExternalID *string
@@ -36,14 +36,14 @@ func (d *Directory) ProvisionGroup(ctx context.Context, by audit.Actor, connecti
 		if err := tx.InsertGroup(g); err != nil {
 			return err
 		}
-		joined, err := d.join(tx, g, members, now)
-		if err != nil {
+		m := moves{at: now}
+		if err := m.join(tx, g, members); err != nil {
 			return err
 		}
 		if err := tx.Audit(groupEvent(now, audit.GroupCreated, by, g)); err != nil {
 			return err
 		}
-		return changed(tx, now, joined)
+		return changed(tx, now, m.people)
 	})
 	if err != nil {
 		return Group{}, err
@@ -71,11 +71,11 @@ func (d *Directory) ReviseGroup(ctx context.Context, by audit.Actor, connection,
 		if err != nil {
 			return err
 		}
-		joined, left, err := d.regroup(tx, g, e, now)
-		if err != nil {
+		m := moves{at: now}
+		if err := m.regroup(tx, g, e); err != nil {
 			return err
 		}
-		if !renamed && len(joined) == 0 && len(left) == 0 {
+		if !renamed && !m.any {
 			return nil
 		}
 		g.Version++
@@ -87,15 +87,13 @@ func (d *Directory) ReviseGroup(ctx context.Context, by audit.Actor, connection,
 			return err
 		}
 		if renamed { // the mapping knows groups by name: it touches every member
-			members, err := tx.Members(id)
+			members, err := tx.PeopleIn([]string{id})
 			if err != nil {
 				return err
 			}
-			for _, m := range members {
-				left = append(left, m.ID)
-			}
+			m.people = append(m.people, members...)
 		}
-		return changed(tx, now, append(left, joined...))
+		return changed(tx, now, m.people)
 	})
 	if err != nil {
 		return Group{}, err
@@ -118,91 +116,165 @@ func rename(g *Group, e GroupEdit) (bool, error) {
 	return *g != before, nil
 }
 
-// regroup changes the membership and says who joined and who left.
-func (d *Directory) regroup(tx Tx, g Group, e GroupEdit, now time.Time) (joined, left []string, err error) {
+// moves are people who come to be in a group, or no longer are.
+type moves struct {
+	at     time.Time
+	any    bool     // a member came or went, be it a group with nobody in it
+	people []string // to whom that makes a difference
+	left   []string // members themselves, people alone
+}
+
+// came and went note who did, people and groups.
+func (m *moves) came(tx Tx, people, groups []string) error {
+	return m.note(tx, people, groups)
+}
+
+func (m *moves) went(tx Tx, people, groups []string) error {
+	m.left = append(m.left, people...)
+	return m.note(tx, people, groups)
+}
+
+func (m *moves) note(tx Tx, people, groups []string) error {
+	m.any = m.any || len(people)+len(groups) > 0
+	m.people = append(m.people, people...)
+	within, err := tx.PeopleIn(groups)
+	m.people = append(m.people, within...)
+	return err
+}
+
+// regroup changes the membership.
+func (m *moves) regroup(tx Tx, g Group, e GroupEdit) error {
 	if e.Replace != nil {
-		if left, err = d.clear(tx, g, *e.Replace, now); err != nil {
-			return nil, nil, err
+		if err := m.clear(tx, g, *e.Replace); err != nil {
+			return err
 		}
-		if joined, err = d.join(tx, g, *e.Replace, now); err != nil {
-			return nil, nil, err
+		if err := m.join(tx, g, *e.Replace); err != nil {
+			return err
 		}
 	}
 	if len(e.Remove) > 0 {
-		gone, err := tx.RemoveMembers(g.ID, e.Remove, now)
-		if err != nil {
-			return nil, nil, err
+		if err := m.leave(tx, g, e.Remove); err != nil {
+			return err
 		}
-		left = append(left, gone...)
 		if err := tx.Unpark(g.ID, e.Remove); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	more, err := d.join(tx, g, e.Add, now)
-	return append(joined, more...), left, err
+	return m.join(tx, g, e.Add)
+}
+
+// leave removes members, whichever of people and groups they are.
+func (m *moves) leave(tx Tx, g Group, ids []string) error {
+	people, err := tx.RemoveMembers(g.ID, ids, m.at)
+	if err != nil {
+		return err
+	}
+	var groups []string
+	if len(people) < len(ids) {
+		if groups, err = tx.Unnest(g.ID, ids, m.at); err != nil {
+			return err
+		}
+	}
+	return m.went(tx, people, groups)
 }
 
 // clear removes the members who are not among keep.
-func (d *Directory) clear(tx Tx, g Group, keep []string, now time.Time) (left []string, err error) {
+func (m *moves) clear(tx Tx, g Group, keep []string) error {
 	members, err := tx.Members(g.ID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	known, err := tx.KnownPeople(g.Connection, keep)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if len(known) < len(keep) {
+		groups, err := tx.KnownGroups(g.Connection, keep)
+		if err != nil {
+			return err
+		}
+		known = append(known, groups...)
 	}
 	if len(keep) > 0 && len(known) == 0 && len(members) > 0 {
-		return nil, fault.New(fault.Invalid, "none of the members exists; the group was left as it was")
+		return fault.New(fault.Invalid, "none of the members exists; the group was left as it was")
 	}
 	stays := make(map[string]bool, len(known))
 	for _, id := range known {
 		stays[id] = true
 	}
 	var gone []string
-	for _, m := range members {
-		if !stays[m.ID] {
-			gone = append(gone, m.ID)
+	for _, member := range members {
+		if !stays[member.ID] {
+			gone = append(gone, member.ID)
 		}
 	}
 	if err := tx.Unpark(g.ID, nil); err != nil {
-		return nil, err
+		return err
 	}
-	return tx.RemoveMembers(g.ID, gone, now)
+	return m.leave(tx, g, gone)
 }
 
-// join adds the people who are known and parks the others.
-func (d *Directory) join(tx Tx, g Group, ids []string, now time.Time) (joined []string, err error) {
+// join adds the people and groups that are known and parks the others.
+func (m *moves) join(tx Tx, g Group, ids []string) error {
 	if len(ids) == 0 {
-		return nil, nil
+		return nil
+	}
+	if slices.Contains(ids, g.ID) {
+		return fault.New(fault.Invalid, "a group cannot be a member of itself")
 	}
 	known, err := tx.KnownPeople(g.Connection, ids)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	here := make(map[string]bool, len(known))
-	for _, id := range known {
-		here[id] = true
+	unknown := without(ids, known)
+	groups, err := tx.KnownGroups(g.Connection, unknown)
+	if err != nil {
+		return err
 	}
-	unknown := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return here[id] })
-	if len(unknown) > 0 {
+	if unknown = without(unknown, groups); len(unknown) > 0 {
 		if err := tx.Park(g.ID, unknown); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return tx.AddMembers(g.ID, known, now)
+	if known, err = tx.AddMembers(g.ID, known, m.at); err != nil {
+		return err
+	}
+	if groups, err = tx.Nest(g.ID, groups, m.at); err != nil {
+		return err
+	}
+	return m.came(tx, known, groups)
 }
 
-// DeleteGroup removes a group; its members lose what it gave at once. It
-// fails with fault.NotFound.
+// without are the ids that are not among those.
+func without(ids, those []string) []string {
+	if len(those) == 0 {
+		return ids
+	}
+	drop := make(map[string]bool, len(those))
+	for _, id := range those {
+		drop[id] = true
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return drop[id] })
+}
+
+// DeleteGroup removes a group; its members lose what it gave at once. It fails
+// with fault.NotFound.
 func (d *Directory) DeleteGroup(ctx context.Context, by audit.Actor, connection, id string) error {
+	return d.DeleteGroupIf(ctx, by, connection, id, func(Group) error { return nil })
+}
+
+// DeleteGroupIf is DeleteGroup, unless check refuses the group as it is.
+func (d *Directory) DeleteGroupIf(ctx context.Context, by audit.Actor, connection, id string, check func(Group) error) error {
 	now := d.now()
 	return d.store.Update(ctx, func(tx Tx) error {
 		g, err := tx.Group(connection, id)
 		if err != nil {
 			return err
 		}
-		members, err := tx.Members(id)
+		if err := check(g); err != nil {
+			return err
+		}
+		people, err := tx.PeopleIn([]string{id})
 		if err != nil {
 			return err
 		}
@@ -212,11 +284,7 @@ func (d *Directory) DeleteGroup(ctx context.Context, by audit.Actor, connection,
 		if err := tx.Audit(groupEvent(now, audit.GroupDeleted, by, g)); err != nil {
 			return err
 		}
-		ids := make([]string, len(members))
-		for i, m := range members {
-			ids[i] = m.ID
-		}
-		return changed(tx, now, ids)
+		return changed(tx, now, people)
 	})
 }
 
@@ -229,13 +297,13 @@ func (d *Directory) Group(ctx context.Context, connection, id string) (g Group, 
 	return g, err
 }
 
-// Groups gives a page of groups and how many there are in all.
-func (d *Directory) Groups(ctx context.Context, q Query) (page []Group, total int, err error) {
+// Groups gives a page of groups.
+func (d *Directory) Groups(ctx context.Context, q Query) (page Page[Group], err error) {
 	err = d.store.View(ctx, func(tx Tx) error {
-		page, total, err = tx.Groups(q)
+		page, err = tx.Groups(q)
 		return err
 	})
-	return page, total, err
+	return page, err
 }
 
 // GroupsOf gives the pushed groups of some people, by person id.
@@ -254,10 +322,11 @@ func (d *Directory) GroupsOf(ctx context.Context, people ...string) (map[string]
 	return out, err
 }
 
-// Members gives everybody in a group, in the order of joining.
-func (d *Directory) Members(ctx context.Context, group string) (members []Member, err error) {
+// Members gives everybody in some groups, by group id, in the order of
+// joining.
+func (d *Directory) Members(ctx context.Context, groups ...string) (members map[string][]Member, err error) {
 	err = d.store.View(ctx, func(tx Tx) error {
-		members, err = tx.Members(group)
+		members, err = tx.MembersOf(groups)
 		return err
 	})
 	return members, err

@@ -32,7 +32,7 @@ func (r *rig) members(group string, want ...string) {
 	got, err := r.Members(r.t.Context(), group)
 	r.must(err)
 	var ids []string
-	for _, m := range got {
+	for _, m := range got[group] {
 		ids = append(ids, m.ID)
 	}
 	slices.Sort(ids)

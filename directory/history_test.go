@@ -115,6 +115,12 @@ var verbs = map[string]func(h *historian, s string) error{
 	"replace": func(h *historian, s string) error {
 		return h.regroup(directory.GroupEdit{Replace: &[]string{h.pushed[s]}})
 	},
+	"nest": func(h *historian, _ string) error {
+		return h.regroup(directory.GroupEdit{Add: []string{h.group()}})
+	},
+	"unnest": func(h *historian, _ string) error {
+		return h.regroup(directory.GroupEdit{Remove: []string{h.group(), h.group()}})
+	},
 	"rename group": func(h *historian, s string) error {
 		name := h.prefix + "renamed " + s + h.stamp()
 		return h.regroup(directory.GroupEdit{Name: &name})

@@ -170,13 +170,13 @@ func (d *Directory) Person(ctx context.Context, connection, id string) (p Person
 	return p, err
 }
 
-// People gives a page of people and how many there are in all.
-func (d *Directory) People(ctx context.Context, q Query) (page []Person, total int, err error) {
+// People gives a page of people.
+func (d *Directory) People(ctx context.Context, q Query) (page Page[Person], err error) {
 	err = d.store.View(ctx, func(tx Tx) error {
-		page, total, err = tx.People(q)
+		page, err = tx.People(q)
 		return err
 	})
-	return page, total, err
+	return page, err
 }
 
 // Look gives anybody by id with all that is known of them: what the last

@@ -349,8 +349,13 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 
 // Delete erases a pushed person and leaves a tombstone: their data are gone,
 // the audit trail stays, the userName is free again, sign-in does not bring
-// them back. Every session ends at once.
+// them back. Every session ends at once. It fails with fault.NotFound.
 func (d *Directory) Delete(ctx context.Context, by audit.Actor, connection, id string) error {
+	return d.DeleteIf(ctx, by, connection, id, func(Person) error { return nil })
+}
+
+// DeleteIf is Delete, unless check refuses the person as they are.
+func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(Person) error) error {
 	conn, ok := d.connections[connection]
 	if !ok {
 		return fault.New(fault.NotFound, "no connection %q", connection)
@@ -359,6 +364,9 @@ func (d *Directory) Delete(ctx context.Context, by audit.Actor, connection, id s
 	return d.store.Update(ctx, func(tx Tx) error {
 		p, err := pushedPerson(tx, connection, id)
 		if err != nil {
+			return err
+		}
+		if err := check(p); err != nil {
 			return err
 		}
 		r, err := recordOf(p)

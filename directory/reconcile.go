@@ -70,11 +70,11 @@ func (d *Directory) relink(tx Tx, conn Connection) error {
 func eachPushed(tx Tx, conn Connection, link func(Record) string) error {
 	const page = 1000
 	for offset := 0; ; offset += page {
-		people, _, err := tx.People(Query{Connection: conn.ID, Pushed: true, Offset: offset, Limit: page})
+		found, err := tx.People(Query{Connection: conn.ID, Pushed: true, Offset: offset, Limit: page})
 		if err != nil {
 			return err
 		}
-		for _, p := range people {
+		for _, p := range found.Items {
 			r, err := recordOf(p)
 			if err != nil {
 				return err
@@ -83,7 +83,7 @@ func eachPushed(tx Tx, conn Connection, link func(Record) string) error {
 				return err
 			}
 		}
-		if len(people) < page {
+		if len(found.Items) < page {
 			return nil
 		}
 	}

@@ -266,9 +266,9 @@ type actors struct {
 	by audit.Actor
 }
 
-func (a *actors) Delete(ctx context.Context, by audit.Actor, connection, id string) error {
+func (a *actors) DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error {
 	a.by = by
-	return a.Directory.Delete(ctx, by, connection, id)
+	return a.Directory.DeleteIf(ctx, by, connection, id, check)
 }
 
 func TestRequestsActAsTheirToken(t *testing.T) {

@@ -57,11 +57,14 @@ func (s *site) providerConfig() map[string]any {
 	return map[string]any{
 		"schemas":        []string{configSchema},
 		"patch":          yes,
-		"bulk":           map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"bulk":           map[string]any{"supported": true, "maxOperations": maxOperations, "maxPayloadSize": maxBody},
 		"filter":         map[string]any{"supported": true, "maxResults": maxCount},
 		"changePassword": no,
-		"sort":           no,
+		"sort":           yes,
 		"etag":           yes,
+		"pagination": map[string]any{ // RFC 9865, section 4
+			"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": defaultCount, "maxPageSize": maxCount,
+		},
 		"authenticationSchemes": []any{map[string]any{
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 			"description": "A token of this connection in the Authorization header",

@@ -106,16 +106,8 @@ func (c *call) patchGroup(id string) error {
 }
 
 func (c *call) deleteGroup(id string) error {
-	if len(c.r.Header.Values("If-Match")) > 0 {
-		g, err := c.directory.Group(c.ctx(), c.site.connection, id)
-		if err != nil {
-			return err
-		}
-		if err := c.ifMatch(g.Version); err != nil {
-			return err
-		}
-	}
-	if err := c.directory.DeleteGroup(c.ctx(), c.by, c.site.connection, id); err != nil {
+	err := c.directory.DeleteGroupIf(c.ctx(), c.by, c.site.connection, id, func(g directory.Group) error { return c.ifMatch(g.Version) })
+	if err != nil {
 		return err
 	}
 	c.write(c.ctx(), c.w, http.StatusNoContent, nil)
@@ -125,11 +117,11 @@ func (c *call) deleteGroup(id string) error {
 func (c *call) answerGroup(status int, g directory.Group, show projection) error {
 	doc := c.site.groupDoc(g)
 	if show.wants("members") {
-		members, err := c.directory.Members(c.ctx(), g.ID)
+		of, err := c.directory.Members(c.ctx(), g.ID)
 		if err != nil {
 			return err
 		}
-		setList(doc, "members", c.site.membersValue(members))
+		setList(doc, "members", c.site.membersValue(of[g.ID]))
 	}
 	return c.answer(status, doc, show)
 }
@@ -149,7 +141,7 @@ func (c *call) groupBody() (projection, groupBody, error) {
 		return show, body, err
 	}
 	if raw, _ := member(doc, "members"); raw != nil {
-		ids, err := memberIDs(raw, true)
+		ids, err := memberIDs(raw)
 		if err != nil {
 			return show, body, err
 		}
@@ -192,7 +184,7 @@ func groupName(name string) (string, error) {
 
 // memberIDs reads members in the shapes that clients write: a list of objects,
 // one object, ids as they are.
-func memberIDs(v any, adding bool) ([]string, error) {
+func memberIDs(v any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
 		list = []any{v}
@@ -204,13 +196,9 @@ func memberIDs(v any, adding bool) ([]string, error) {
 		if m, isMap := e.(map[string]any); isMap {
 			raw, _ := member(m, "value")
 			id, ok = raw.(string)
-			kind, _ := member(m, "type")
-			if s, _ := kind.(string); adding && strings.EqualFold(s, "Group") {
-				return nil, invalid(typeValue, "groups inside of groups are not supported: push the people as members")
-			}
 		}
 		if !ok || !plausibleID(id) {
-			return nil, invalid(typeValue, "a member is an object with the id of a user as its value")
+			return nil, invalid(typeValue, "a member is an object with the id of a user or a group as its value")
 		}
 		if !seen[id] {
 			seen[id] = true
@@ -322,7 +310,7 @@ func (o op) editMembers(m *membership) error {
 		// Null would empty the group, which no client means by a replace.
 		return invalid(typeValue, "members has no value: name the members, or [] for none")
 	}
-	ids, err := memberIDs(o.value, o.verb != opRemove)
+	ids, err := memberIDs(o.value)
 	if err != nil {
 		return err
 	}

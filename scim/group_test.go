@@ -162,7 +162,7 @@ type frugal struct {
 	t testing.TB
 }
 
-func (f frugal) Members(context.Context, string) ([]directory.Member, error) {
+func (f frugal) Members(context.Context, ...string) (map[string][]directory.Member, error) {
 	f.t.Error("members were read")
 	return nil, nil
 }

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +22,7 @@ import (
 	"portcullis/mapping"
 	"portcullis/scim"
 	"portcullis/store"
+	"portcullis/store/storetest"
 )
 
 const (
@@ -82,19 +83,18 @@ type rig struct {
 	other     string // of beta
 }
 
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
 func newRig(tb testing.TB, change ...func(*scim.Config)) *rig {
+	tb.Helper()
+	return newRigOn(tb, storetest.SQLite(tb), change...)
+}
+
+// newRigOn is a rig over a database that is open.
+func newRigOn(tb testing.TB, db *store.DB, change ...func(*scim.Config)) *rig {
 	tb.Helper()
 	r := &rig{t: tb, clock: &clock{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, log: &logs{}}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	db, err := store.Open(tb.Context(), store.Config{URL: "sqlite:" + filepath.Join(tb.TempDir(), "scim.db"), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Errorf("Close = %v", err)
-		}
-	})
 	r.db = db
 	r.directory = directory.New(directory.Config{
 		Store: db.Directory(), Policy: func() *mapping.Policy { return nil }, Now: r.clock.Now,
@@ -112,7 +112,7 @@ func newRig(tb testing.TB, change ...func(*scim.Config)) *rig {
 	c := scim.Config{
 		PublicURL: public, Directory: r.directory, Tokens: db.Tokens(), Now: r.clock.Now, Log: log,
 		Connections: []scim.Connection{
-			{ID: "acme", Attributes: map[string]string{"tag": "string", "vip": "boolean", "rank": "integer"}},
+			{ID: "acme", Attributes: map[string]string{"tag": "string", "vip": "boolean", "rank": "integer", "since": "dateTime"}},
 			{ID: "beta"},
 		},
 	}

@@ -13,10 +13,9 @@ import (
 const (
 	listSchema = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
-	defaultCount  = 100
-	maxCount      = 1000
-	maxCandidates = 1000   // that a filter may find before the rest of it is judged
-	maxTies       = 50_000 // memberships in one list; the resources beyond come with the next page
+	defaultCount = 100
+	maxCount     = 1000
+	maxTies      = 50_000 // memberships in one list; the resources beyond come with the next page
 )
 
 // searchPath is where a list is asked for with a POST, so that no name of a
@@ -30,7 +29,7 @@ func (c *call) search(list func() error) error {
 		return err
 	}
 	c.query = url.Values{}
-	for _, name := range []string{"filter", "startIndex", "count", "attributes", "excludedAttributes"} {
+	for _, name := range []string{"filter", "startIndex", "count", "cursor", "sortBy", "sortOrder", "attributes", "excludedAttributes"} {
 		raw, _ := member(body, name)
 		for _, v := range listOf(raw) {
 			switch v := v.(type) {
@@ -46,20 +45,19 @@ func (c *call) search(list func() error) error {
 	return list()
 }
 
-// page is what a client asks of a list (RFC 7644, section 3.4.2.4).
+// page is what a client asks of a list (RFC 7644, section 3.4.2; RFC 9865).
 type page struct {
-	filter string
-	start  int // from 1
-	count  int
-	show   projection
+	filter     string
+	start      int // from 1
+	count      int
+	sortBy     string
+	descending bool
+	cursor     *cursor // nil: pages by index
 }
 
-func (c *call) page(t *resourceType) (page, error) {
+func (c *call) page() (page, error) {
 	p := page{}
 	var err error
-	if p.show, err = t.project(c.query); err != nil {
-		return p, err
-	}
 	if p.start, err = c.number("startIndex", 1); err != nil {
 		return p, err
 	}
@@ -67,14 +65,36 @@ func (c *call) page(t *resourceType) (page, error) {
 		return p, err
 	}
 	p.start, p.count = max(p.start, 1), min(max(p.count, 0), maxCount)
-	filters := c.query["filter"]
-	if len(filters) > 1 {
-		return p, invalid(typeFilter, "filter stands more than once in the query")
+	if p.filter, err = c.once("filter", typeFilter); err != nil {
+		return p, err
 	}
-	if len(filters) == 1 {
-		p.filter = filters[0]
+	if p.sortBy, err = c.once("sortBy", typeValue); err != nil {
+		return p, err
 	}
-	return p, nil
+	order, err := c.once("sortOrder", typeValue)
+	if err != nil {
+		return p, err
+	}
+	switch strings.ToLower(order) {
+	case "", "ascending":
+	case "descending":
+		p.descending = true
+	default:
+		return p, invalid(typeValue, "sortOrder is ascending or descending")
+	}
+	return p, c.pageCursor(&p)
+}
+
+// once gives a parameter that may stand once in a query.
+func (c *call) once(name, scimType string) (string, error) {
+	values := c.query[name]
+	if len(values) > 1 {
+		return "", invalid(scimType, "%s stands more than once in the query", name)
+	}
+	if len(values) == 0 {
+		return "", nil
+	}
+	return strings.TrimSpace(values[0]), nil
 }
 
 func (c *call) number(name string, otherwise int) (int, error) {
@@ -89,58 +109,187 @@ func (c *call) number(name string, otherwise int) (int, error) {
 	return int(n), nil
 }
 
-// lookup is one list: where to look, and what of it to show.
-type lookup struct {
-	page
-
-	// find reads a page of documents from the store; fill adds what is read for
-	// those alone that are shown, and gives how many of them there is room for.
-	find func(directory.Query) ([]map[string]any, int, error)
-	fill func(docs []map[string]any) (int, error)
+// lister is one list: find reads a page of documents; fill adds what is read
+// for those alone that are shown, and gives how many of them there is room for.
+type lister struct {
+	t    *resourceType
+	show projection
+	find func(directory.Query) (directory.Page[map[string]any], error)
+	fill func(docs []map[string]any, show projection) (int, error)
 }
 
-func (c *call) list(t *resourceType, l lookup) error {
-	q := directory.Query{Connection: c.site.connection, Pushed: true, Offset: l.start - 1, Limit: l.count}
-	var rest predicate
-	if strings.TrimSpace(l.filter) != "" {
-		s, err := t.search(l.filter)
+func (c *call) listUsers() error  { return c.listOne(c.users()) }
+func (c *call) listGroups() error { return c.listOne(c.groups()) }
+
+// users shows the groups of people only where they are asked for by name.
+func (c *call) users() lister {
+	return lister{t: c.site.user, find: func(q directory.Query) (directory.Page[map[string]any], error) {
+		page, err := c.directory.People(c.ctx(), q)
+		if err != nil {
+			return directory.Page[map[string]any]{}, err
+		}
+		docs := make([]map[string]any, len(page.Items))
+		for i, person := range page.Items {
+			if docs[i], err = c.site.userDoc(person); err != nil {
+				return directory.Page[map[string]any]{}, err
+			}
+		}
+		return directory.Page[map[string]any]{Items: docs, Total: page.Total, Next: page.Next}, nil
+	}, fill: func(docs []map[string]any, show projection) (int, error) {
+		if !show.asksFor("groups") {
+			return len(docs), nil
+		}
+		ties := 0
+		for i, id := range idsOf(docs) {
+			of, err := c.directory.GroupsOf(c.ctx(), id)
+			if err != nil {
+				return 0, err
+			}
+			if ties += len(of[id]); ties > maxTies && i > 0 {
+				return i, nil
+			}
+			setList(docs[i], "groups", c.site.groupsValue(of[id]))
+		}
+		return len(docs), nil
+	}}
+}
+
+// groups reads members unless they are left out: excludedAttributes=members
+// is what clients with large groups send.
+func (c *call) groups() lister {
+	return lister{t: c.site.group, find: func(q directory.Query) (directory.Page[map[string]any], error) {
+		page, err := c.directory.Groups(c.ctx(), q)
+		if err != nil {
+			return directory.Page[map[string]any]{}, err
+		}
+		docs := make([]map[string]any, len(page.Items))
+		for i, g := range page.Items {
+			docs[i] = c.site.groupDoc(g)
+		}
+		return directory.Page[map[string]any]{Items: docs, Total: page.Total, Next: page.Next}, nil
+	}, fill: func(docs []map[string]any, show projection) (int, error) {
+		if !show.wants("members") {
+			return len(docs), nil
+		}
+		ties := 0
+		for i, id := range idsOf(docs) {
+			of, err := c.directory.Members(c.ctx(), id)
+			if err != nil {
+				return 0, err
+			}
+			if ties += len(of[id]); ties > maxTies && i > 0 {
+				return i, nil
+			}
+			setList(docs[i], "members", c.site.membersValue(of[id]))
+		}
+		return len(docs), nil
+	}}
+}
+
+func idsOf(docs []map[string]any) []string {
+	ids := make([]string, len(docs))
+	for i, doc := range docs {
+		ids[i], _ = doc["id"].(string)
+	}
+	return ids
+}
+
+// pageQuery is what to ask the directory for a page of one resource type.
+func (c *call) pageQuery(l lister, p page, other *resourceType) (directory.Query, error) {
+	q := directory.Query{Connection: c.site.connection, Pushed: true, Offset: p.start - 1, Limit: p.count}
+	tr := translator{site: c.site, t: l.t, other: other}
+	var err error
+	if p.filter != "" {
+		if q.Filter, err = tr.search(p.filter); err != nil {
+			return q, err
+		}
+	}
+	if p.sortBy != "" {
+		q.Sort, err = tr.sort(p.sortBy, p.descending)
+	}
+	return q, err
+}
+
+// listOne lists the resources of one type.
+func (c *call) listOne(l lister) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	if l.show, err = l.t.project(c.query); err != nil {
+		return err
+	}
+	q, err := c.pageQuery(l, p, nil)
+	if err != nil {
+		return err
+	}
+	if p.cursor != nil {
+		q.Offset, q.After = 0, p.cursor.after
+	}
+	found, resources, err := l.read(q)
+	if err != nil {
+		return err
+	}
+	if p.cursor == nil {
+		return c.answerList(resources, found.Total, p.start)
+	}
+	return c.answerCursor(p, resources, found.Total, found.Next)
+}
+
+// read gives a page as it is shown. It may be shorter than was asked for (RFC
+// 7644, section 3.4.2.4).
+func (l lister) read(q directory.Query) (directory.Page[map[string]any], []any, error) {
+	found, err := l.find(q)
+	for err == nil {
+		room := 0
+		room, err = l.fill(found.Items, l.show)
+		if err != nil || room == len(found.Items) {
+			break
+		}
+		q.Limit = room // so that the next page begins behind what is shown
+		found, err = l.find(q)
+	}
+	if err != nil {
+		return found, nil, err
+	}
+	resources := make([]any, len(found.Items)) // never null
+	for i, doc := range found.Items {
+		resources[i] = l.show.apply(doc)
+	}
+	return found, resources, nil
+}
+
+// listAll lists resources of all types, users first (RFC 7644, section
+// 3.4.2.1). It pages by index alone.
+func (c *call) listAll() error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	if p.cursor != nil {
+		return invalid(typeValue, "a search at the root pages by startIndex: search Users or Groups by cursor")
+	}
+	total, resources := 0, []any{}
+	for _, l := range []lister{c.users(), c.groups()} {
+		other := c.site.group
+		if l.t == other {
+			other = c.site.user
+		}
+		if l.show, err = l.t.project(c.query); err != nil {
+			return err
+		}
+		q, err := c.pageQuery(l, p, other)
 		if err != nil {
 			return err
 		}
-		q.Filter, rest = s.where, s.rest
-	}
-	if rest != nil {
-		q.Offset, q.Limit = 0, maxCandidates
-	}
-	docs, total, err := l.find(q)
-	if err != nil {
-		return err
-	}
-	if rest != nil {
-		if total > maxCandidates {
-			return invalid(typeTooMany, "the filter finds more than %d resources before it is judged", maxCandidates)
+		q.Offset, q.Limit = max(0, p.start-1-total), p.count-len(resources)
+		found, some, err := l.read(q)
+		if err != nil {
+			return err
 		}
-		var kept []map[string]any
-		for _, doc := range docs {
-			if rest(doc) {
-				kept = append(kept, doc)
-			}
-		}
-		total = len(kept)
-		from := min(l.start-1, total)
-		docs = kept[from:min(from+l.count, total)]
+		resources, total = append(resources, some...), total+found.Total
 	}
-	// A page may be shorter than was asked for (RFC 7644, section 3.4.2.4).
-	room, err := l.fill(docs)
-	if err != nil {
-		return err
-	}
-	docs = docs[:room]
-	resources := make([]any, len(docs)) // never null
-	for i, doc := range docs {
-		resources[i] = l.show.apply(doc)
-	}
-	return c.answerList(resources, total, l.start)
+	return c.answerList(resources, total, p.start)
 }
 
 // answerList answers with resources as they are.
@@ -150,83 +299,4 @@ func (c *call) answerList(resources []any, total, start int) error {
 		"itemsPerPage": len(resources), "Resources": resources,
 	})
 	return nil
-}
-
-// listUsers shows the groups of people only where they are asked for by name.
-func (c *call) listUsers() error {
-	p, err := c.page(c.site.user)
-	if err != nil {
-		return err
-	}
-	find := func(q directory.Query) ([]map[string]any, int, error) {
-		people, total, err := c.directory.People(c.ctx(), q)
-		if err != nil {
-			return nil, 0, err
-		}
-		docs := make([]map[string]any, len(people))
-		for i, person := range people {
-			if docs[i], err = c.site.userDoc(person); err != nil {
-				return nil, 0, err
-			}
-		}
-		return docs, total, nil
-	}
-	fill := func(docs []map[string]any) (int, error) {
-		if !p.show.asksFor("groups") {
-			return len(docs), nil
-		}
-		ties := 0
-		for i, doc := range docs {
-			id, _ := doc["id"].(string)
-			of, err := c.directory.GroupsOf(c.ctx(), id)
-			if err != nil {
-				return 0, err
-			}
-			if ties += len(of[id]); ties > maxTies && i > 0 {
-				return i, nil
-			}
-			setList(doc, "groups", c.site.groupsValue(of[id]))
-		}
-		return len(docs), nil
-	}
-	return c.list(c.site.user, lookup{page: p, find: find, fill: fill})
-}
-
-// listGroups reads members unless they are left out: excludedAttributes=members
-// is what clients with large groups send.
-func (c *call) listGroups() error {
-	p, err := c.page(c.site.group)
-	if err != nil {
-		return err
-	}
-	find := func(q directory.Query) ([]map[string]any, int, error) {
-		groups, total, err := c.directory.Groups(c.ctx(), q)
-		if err != nil {
-			return nil, 0, err
-		}
-		docs := make([]map[string]any, len(groups))
-		for i, g := range groups {
-			docs[i] = c.site.groupDoc(g)
-		}
-		return docs, total, nil
-	}
-	fill := func(docs []map[string]any) (int, error) {
-		if !p.show.wants("members") {
-			return len(docs), nil
-		}
-		ties := 0
-		for i, doc := range docs {
-			id, _ := doc["id"].(string)
-			members, err := c.directory.Members(c.ctx(), id)
-			if err != nil {
-				return 0, err
-			}
-			if ties += len(members); ties > maxTies && i > 0 {
-				return i, nil
-			}
-			setList(doc, "members", c.site.membersValue(members))
-		}
-		return len(docs), nil
-	}
-	return c.list(c.site.group, lookup{page: p, find: find, fill: fill})
 }

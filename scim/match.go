@@ -22,28 +22,6 @@ type operand struct {
 // resolver finds the attribute that a path names.
 type resolver func(filter.AttributePath) (operand, error)
 
-// compile makes a predicate over whole documents.
-func (t *resourceType) compile(expr filter.Expression) (predicate, error) {
-	return compile(expr, t.resolve, func(e *filter.ValuePath) (predicate, error) {
-		f, ok := t.field(e.AttributePath.URI(), e.AttributePath.AttributeName)
-		if !ok || e.AttributePath.SubAttribute != nil || !f.attr.MultiValued() || t.elsewhere(f) {
-			return nil, errCondition(e.AttributePath.String())
-		}
-		inner, err := compileElement(e.ValueFilter, f.attr)
-		if err != nil {
-			return nil, err
-		}
-		return func(doc map[string]any) bool {
-			for _, v := range listOf(f.container(doc, false)[f.attr.Name()]) {
-				if m, ok := v.(map[string]any); ok && inner(m) {
-					return true
-				}
-			}
-			return false
-		}, nil
-	})
-}
-
 // compileElement makes a predicate over the elements of a multi-valued
 // attribute: what stands between the brackets.
 func compileElement(expr filter.Expression, a schema.CoreAttribute) (predicate, error) {
@@ -95,49 +73,6 @@ func compile(expr filter.Expression, resolve resolver, path func(*filter.ValuePa
 
 func errCondition(path string) error {
 	return invalid(typeFilter, "the filter is not supported: %s cannot be compared", clip(path))
-}
-
-// elsewhere are attributes whose values are rows of their own and not part of
-// the document.
-func (t *resourceType) elsewhere(f field) bool {
-	return f.urn == "" && (f.attr.Name() == "members" || f.attr.Name() == "groups" || f.attr.Name() == "password")
-}
-
-// resolve finds an attribute of the document. A complex attribute without a
-// sub-attribute stands for its value (RFC 7644, section 3.4.2.2).
-func (t *resourceType) resolve(p filter.AttributePath) (operand, error) {
-	f, ok := t.field(p.URI(), p.AttributeName)
-	if !ok || t.elsewhere(f) {
-		return operand{}, errCondition(p.String())
-	}
-	name := f.attr.Name()
-	whole := func(doc map[string]any) []any { return listOf(f.container(doc, false)[name]) }
-	if !f.attr.HasSubAttributes() {
-		if p.SubAttribute != nil {
-			return operand{}, errCondition(p.String())
-		}
-		return operand{values: whole, attr: f.attr}, nil
-	}
-	subName := p.SubAttributeName()
-	if subName == "" {
-		subName = "value"
-	}
-	sub, ok := f.attr.SubAttributes().ContainsAttribute(subName)
-	switch {
-	case !ok && p.SubAttribute == nil:
-		return operand{values: whole, attr: f.attr}, nil // pr alone
-	case !ok:
-		return operand{}, errCondition(p.String())
-	}
-	return operand{attr: sub, values: func(doc map[string]any) []any {
-		var out []any
-		for _, v := range whole(doc) {
-			if m, ok := v.(map[string]any); ok && m[sub.Name()] != nil {
-				out = append(out, m[sub.Name()])
-			}
-		}
-		return out
-	}}, nil
 }
 
 func listOf(v any) []any {

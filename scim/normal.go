@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/elimity-com/scim/schema"
 )
@@ -240,7 +241,14 @@ func coerceScalar(a schema.CoreAttribute, v any) (any, error) {
 				return n, nil
 			}
 		}
-	default: // string, reference, binary, dateTime
+	case "dateTime": // kept in UTC, where the order of texts is that of times
+		s, _ := v.(string)
+		for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05"} {
+			if at, err := time.Parse(layout, s); err == nil {
+				return at.UTC().Format(time.RFC3339Nano), nil
+			}
+		}
+	default: // string, reference, binary
 		if s, ok := v.(string); ok {
 			return s, nil
 		}

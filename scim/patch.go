@@ -146,11 +146,7 @@ func (t *resourceType) parsePathOp(p *patch, v verb, path string, value any, has
 // members[value eq "id"].
 func plainPath(path string) bool {
 	_, condition, _, err := cutPath(path)
-	if err != nil {
-		return false
-	}
-	_, ok := plainCondition(condition)
-	return ok
+	return err == nil && plainCondition(condition)
 }
 
 // parseKey takes one member of a path-less value. A key may be a path of its
@@ -262,20 +258,8 @@ func splitAttrPath(path string) (attr, sub string, foreign, ok bool) {
 		return "", "", true, !strings.ContainsFunc(path, bad)
 	}
 	attr, sub, dotted := strings.Cut(path, ".")
-	return attr, sub, false, attrName(attr) && (!dotted || attrName(sub))
-}
-
-// attrName reports whether s is an attribute name (RFC 7643, section 2.1), or
-// $ref.
-func attrName(s string) bool {
-	s = strings.TrimPrefix(s, "$")
-	for i := range len(s) {
-		c := s[i]
-		if letter := 'a' <= c|0x20 && c|0x20 <= 'z'; !letter && (i == 0 || (c < '0' || c > '9') && c != '-' && c != '_') {
-			return false
-		}
-	}
-	return s != ""
+	name := func(s string) bool { return attrName(strings.TrimPrefix(s, "$")) }
+	return attr, sub, false, name(attr) && (!dotted || name(sub))
 }
 
 func errPath(path string) error {

@@ -265,7 +265,11 @@ func decodeStored(raw []byte) (map[string]any, error) {
 func (s *site) groupsValue(groups []directory.Group) []any {
 	out := make([]any, len(groups))
 	for i, g := range groups {
-		out[i] = map[string]any{"value": g.ID, "$ref": s.location(s.group, g.ID), "display": g.Name, "type": "direct"}
+		kind := "direct"
+		if g.Indirect {
+			kind = "indirect"
+		}
+		out[i] = map[string]any{"value": g.ID, "$ref": s.location(s.group, g.ID), "display": g.Name, "type": kind}
 	}
 	return out
 }
@@ -284,7 +288,11 @@ func (s *site) groupDoc(g directory.Group) map[string]any {
 func (s *site) membersValue(members []directory.Member) []any {
 	out := make([]any, len(members))
 	for i, m := range members {
-		e := map[string]any{"value": m.ID, "$ref": s.location(s.user, m.ID), "type": "User"}
+		t := s.user
+		if m.Group {
+			t = s.group
+		}
+		e := map[string]any{"value": m.ID, "$ref": s.location(t, m.ID), "type": t.name}
 		if m.Name != "" {
 			e["display"] = m.Name
 		}

@@ -41,7 +41,18 @@ func (c *call) route(path string) error {
 			return fault.New(fault.NotFound, "no such resource")
 		}
 	}
+	c.endpoint = parts[0]
 	switch parts[0] {
+	case searchPath:
+		if id != "" {
+			return errEndpoint()
+		}
+		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listAll) }})
+	case "Bulk":
+		if id != "" || c.doc != nil {
+			return errEndpoint()
+		}
+		return c.dispatch(methods{http.MethodPost: c.bulk})
 	case "Users":
 		return c.routeUsers(id)
 	case "Groups":
@@ -95,7 +106,16 @@ func (c *call) routeGroups(id string) error {
 func (c *call) ctx() context.Context { return c.r.Context() }
 
 // body reads the request's document.
-func (c *call) body() (map[string]any, error) { return readObject(c.w, c.r) }
+func (c *call) body() (map[string]any, error) {
+	if c.doc != nil {
+		return c.doc, nil
+	}
+	doc, err := readObject(c.w, c.r)
+	if err == nil && c.entry != nil && c.journal.store != nil {
+		c.entry.Body = redact(doc)
+	}
+	return doc, err
+}
 
 // answer answers with one resource.
 func (c *call) answer(status int, doc map[string]any, p projection) error {

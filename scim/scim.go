@@ -14,7 +14,8 @@
 //   - A filter that is not understood is refused, never answered with an empty
 //     list: the client would create its people a second time.
 //   - A PATCH is applied whole or not at all.
-//   - No password is stored, logged or echoed, and no body is logged.
+//   - No password is stored, logged or echoed. The provisioning log holds bodies
+//     with identifiers alone; the operators' log holds none.
 //   - Foreign input is bounded before it is parsed: size, depth and length.
 //
 // The package does not decide who may enter: that is what package directory
@@ -45,18 +46,18 @@ type Directory interface {
 	Provision(ctx context.Context, by audit.Actor, connection string, r directory.Record) (directory.Person, error)
 	Revise(ctx context.Context, by audit.Actor, connection, id string,
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Person, error)
-	Delete(ctx context.Context, by audit.Actor, connection, id string) error
+	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
 	Person(ctx context.Context, connection, id string) (directory.Person, error)
-	People(ctx context.Context, q directory.Query) ([]directory.Person, int, error)
+	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 
 	ProvisionGroup(ctx context.Context, by audit.Actor, connection, name, externalID string, members []string) (directory.Group, error)
 	ReviseGroup(ctx context.Context, by audit.Actor, connection, id string,
 		edit func(directory.Group) (directory.GroupEdit, error)) (directory.Group, error)
-	DeleteGroup(ctx context.Context, by audit.Actor, connection, id string) error
+	DeleteGroupIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Group) error) error
 	Group(ctx context.Context, connection, id string) (directory.Group, error)
-	Groups(ctx context.Context, q directory.Query) ([]directory.Group, int, error)
-	Members(ctx context.Context, group string) ([]directory.Member, error)
+	Groups(ctx context.Context, q directory.Query) (directory.Page[directory.Group], error)
+	Members(ctx context.Context, groups ...string) (map[string][]directory.Member, error)
 }
 
 // Connection is an identity provider that may push. Whoever is not in
@@ -73,6 +74,7 @@ type Config struct {
 	PublicURL   *url.URL                   // required; where locations point to
 	Directory   Directory                  // required
 	Tokens      TokenStore                 // required
+	Journal     JournalStore               // the provisioning log; defaults to none
 	Connections []Connection               // those that may push
 	Limit       Limit                      // of each connection
 	Address     func(*http.Request) string // the client's network address; defaults to that of the peer
@@ -85,6 +87,7 @@ type Config struct {
 type Endpoint struct {
 	directory Directory
 	tokens    *Tokens
+	journal   *journal
 	sites     map[string]*site
 	address   func(*http.Request) string
 	now       func() time.Time
@@ -119,7 +122,8 @@ func New(c Config) *Endpoint {
 	}
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
-		sites: make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		journal: &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		sites:   make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	for _, conn := range c.Connections {
 		e.sites[conn.ID] = &site{
@@ -157,23 +161,31 @@ func peer(r *http.Request) string {
 type call struct {
 	*Endpoint
 
-	site  *site
-	w     http.ResponseWriter
-	r     *http.Request
-	by    audit.Actor
-	query url.Values
+	site     *site
+	w        http.ResponseWriter
+	r        *http.Request
+	by       audit.Actor
+	query    url.Values
+	endpoint string         // Users, Groups, …: what is asked for
+	entry    *Entry         // in the provisioning log; nil within a Bulk request
+	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := e.serve(w, r); err != nil {
-		e.fail(r.Context(), w, err)
+	entry := Entry{At: e.now()}
+	seen := &observed{ResponseWriter: w}
+	err := e.serve(seen, r, &entry)
+	if err != nil {
+		e.fail(r.Context(), seen, err)
 	}
+	e.record(entry, r, seen.status, err)
 }
 
-func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) error {
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) error {
 	below, ok := strings.CutPrefix(r.URL.Path, Prefix)
 	connection, rest, _ := strings.Cut(below, "/")
+	entry.Connection = connection
 	if !ok {
 		return fault.New(fault.NotFound, "no such endpoint")
 	}
@@ -182,6 +194,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	entry.Token = token.ID
 	s, ok := e.sites[connection]
 	if !ok {
 		return errToken()
@@ -198,7 +211,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) error {
 		return invalid(typeValue, "the query string cannot be read")
 	}
 	c := &call{
-		Endpoint: e, site: s, w: w, r: r, query: query,
+		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
 	}
 	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context

@@ -124,14 +124,8 @@ func (t *resourceType) patched(old directory.Record, change patch) (directory.Re
 }
 
 func (c *call) deleteUser(id string) error {
-	p, err := c.person(id)
+	err := c.directory.DeleteIf(c.ctx(), c.by, c.site.connection, id, func(p directory.Person) error { return c.ifMatch(p.Version) })
 	if err != nil {
-		return err
-	}
-	if err := c.ifMatch(p.Version); err != nil {
-		return err
-	}
-	if err := c.directory.Delete(c.ctx(), c.by, c.site.connection, id); err != nil {
 		return err
 	}
 	c.write(c.ctx(), c.w, http.StatusNoContent, nil)
@@ -206,7 +200,9 @@ func (t *resourceType) record(doc map[string]any, active bool) (directory.Record
 	delete(doc, "password")
 	r = directory.Record{Active: active, Attributes: doc, Name: displayName(doc), Email: mainEmail(doc)}
 	r.UserName, _ = doc["userName"].(string)
-	r.ExternalID, _ = doc["externalId"].(string)
+	if r.ExternalID, _ = doc["externalId"].(string); r.ExternalID == "" {
+		delete(doc, "externalId") // an empty one ties to nobody
+	}
 	for name, value := range map[string]string{
 		"userName": r.UserName, "externalId": r.ExternalID, "displayName": r.Name, "emails": r.Email,
 	} {

@@ -159,11 +159,11 @@ func TestPagesKeepTheOrderOfCreation(t *testing.T) {
 		var got []string
 		for offset := 0; offset < 30; offset += 10 {
 			err := db.Directory().View(t.Context(), func(tx directory.Tx) error {
-				page, total, err := tx.People(directory.Query{Connection: "alpha", Pushed: true, Offset: offset, Limit: 10})
-				if total != 25 {
-					t.Errorf("total = %d, want 25", total)
+				page, err := tx.People(directory.Query{Connection: "alpha", Pushed: true, Offset: offset, Limit: 10})
+				if page.Total != 25 {
+					t.Errorf("total = %d, want 25", page.Total)
 				}
-				for _, p := range page {
+				for _, p := range page.Items {
 					got = append(got, p.UserName)
 				}
 				return err
@@ -191,24 +191,24 @@ func TestFiltersFindExactlyTheirRows(t *testing.T) {
 		})
 		for _, tc := range []struct {
 			attr, value string
+			kind        directory.Kind
 			want        int
 		}{
-			{"userName", "ADA", 1},
-			{"userName", "", 0},
-			{"id", "p1", 1},
-			{"id", "P1", 0},
-			{"externalId", "x-p2", 1},
-			{"externalId", "X-p2", 0},
-			{"displayName", "name OF p1", 1},
-			{"email", "BEN@alpha.example", 1},
-			{"userName", `a" or 1=1 --`, 0},
-			{"userName", "a'b", 0},
+			{"userName", "ADA", directory.Folded, 1},
+			{"userName", "", directory.Folded, 0},
+			{"id", "p1", directory.Exact, 1},
+			{"id", "P1", directory.Exact, 0},
+			{"externalId", "x-p2", directory.Exact, 1},
+			{"externalId", "X-p2", directory.Exact, 0},
+			{"email", "BEN@alpha.example", directory.Folded, 1},
+			{"userName", `a" or 1=1 --`, directory.Folded, 0},
+			{"userName", "a'b", directory.Folded, 0},
 		} {
-			f := &directory.Filter{Op: directory.And, All: []directory.Filter{{Op: directory.Eq, Attr: tc.attr, Value: tc.value}}}
+			f := &directory.Filter{Op: directory.And, All: []directory.Filter{{Op: directory.Eq, Attr: directory.Attr{Name: tc.attr, Kind: tc.kind}, Value: tc.value}}}
 			err := db.Directory().View(t.Context(), func(tx directory.Tx) error {
-				_, total, err := tx.People(directory.Query{Connection: "alpha", Filter: f})
-				if total != tc.want {
-					t.Errorf("%s eq %q: %d people, want %d", tc.attr, tc.value, total, tc.want)
+				page, err := tx.People(directory.Query{Connection: "alpha", Filter: f})
+				if page.Total != tc.want {
+					t.Errorf("%s eq %q: %d people, want %d", tc.attr, tc.value, page.Total, tc.want)
 				}
 				return err
 			})
@@ -217,7 +217,7 @@ func TestFiltersFindExactlyTheirRows(t *testing.T) {
 			}
 		}
 		err := db.Directory().View(t.Context(), func(tx directory.Tx) error {
-			_, _, err := tx.People(directory.Query{Connection: "alpha", Filter: &directory.Filter{Op: directory.Eq, Attr: "nickName", Value: "x"}})
+			_, err := tx.Groups(directory.Query{Connection: "alpha", Filter: &directory.Filter{Op: directory.Eq, Attr: directory.Attr{Name: "nickName"}, Value: "x"}})
 			return err
 		})
 		if !fault.Is(err, fault.Invalid) {

@@ -203,7 +203,7 @@ func TestTextsThatCannotBeStoredAreInvalidOnBoth(t *testing.T) {
 				"KnownPeople": func(tx directory.Tx) error { _, err := tx.KnownPeople("alpha", []string{"p", bad}); return err },
 				"Park":        func(tx directory.Tx) error { return tx.Park("g", []string{bad}) },
 				"People": func(tx directory.Tx) error {
-					_, _, err := tx.People(directory.Query{Connection: "alpha", Filter: &directory.Filter{Op: directory.Eq, Attr: "userName", Value: bad}})
+					_, err := tx.People(directory.Query{Connection: "alpha", Filter: &directory.Filter{Op: directory.Eq, Attr: directory.Attr{Name: "userName"}, Value: bad}})
 					return err
 				},
 			} {

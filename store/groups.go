@@ -30,35 +30,25 @@ func (r group) domain() directory.Group {
 	}
 }
 
-func groupDomains(rows []group) []directory.Group {
-	out := make([]directory.Group, len(rows))
-	for i, r := range rows {
-		out[i] = r.domain()
-	}
-	return out
-}
-
 func (t tx) Group(connection, id string) (directory.Group, error) {
 	var r group
 	err := t.row(&r, "group", t.forUpdate("SELECT * FROM pushed_groups g WHERE connection = ? AND id = ?", "g"), connection, id)
 	return r.domain(), err
 }
 
-var groupColumns = map[string]column{
-	"id":          {name: "id"},
-	"externalId":  {name: "external_id"},
-	"displayName": {name: "name_key", fold: true},
-	"member":      {sub: "id IN (SELECT group_id FROM memberships WHERE person_id = ?)"},
-}
-
-func (t tx) Groups(q directory.Query) ([]directory.Group, int, error) {
-	w, err := condition(q, groupColumns)
+func (t tx) Groups(q directory.Query) (directory.Page[directory.Group], error) {
+	rows, total, next, err := page[group](t, "pushed_groups", groupTable{t}, q, "")
 	if err != nil {
-		return nil, 0, err
+		return directory.Page[directory.Group]{}, err
 	}
-	var rows []group
-	total, err := t.page(&rows, "pushed_groups", w, q)
-	return groupDomains(rows), total, err
+	groups := make([]directory.Group, len(rows))
+	for i := range rows {
+		groups[i] = rows[i].Row.domain()
+	}
+	if n := len(rows); n > 0 {
+		place(next, rows[n-1].Row.Seq, rows[n-1].SortValue)
+	}
+	return directory.Page[directory.Group]{Items: groups, Total: total, Next: next}, nil
 }
 
 func (t tx) InsertGroup(g directory.Group) error {
@@ -90,21 +80,61 @@ func (t tx) DeleteGroup(id string, at time.Time) error {
 	if err := t.keepMembers(id, at, "TRUE"); err != nil {
 		return err
 	}
+	if err := t.keepNested(at, "(group_id = ? OR member_id = ?)", id, id); err != nil {
+		return err
+	}
 	return t.one("group", "DELETE FROM pushed_groups WHERE id = ?", id)
 }
 
+// personGroup is a group of a person, and whether it is one through others.
+type personGroup struct {
+	Group    group `gorm:"embedded"`
+	Indirect bool  `gorm:"column:indirect"`
+}
+
 func (t tx) GroupsOf(personID string) ([]directory.Group, error) {
-	var rows []group
-	err := t.rows(&rows, `SELECT g.* FROM memberships m JOIN pushed_groups g ON g.id = m.group_id
-		WHERE m.person_id = ? ORDER BY g.seq`, personID)
-	return groupDomains(rows), err
+	var rows []personGroup
+	err := t.rows(&rows, `SELECT g.*, NOT EXISTS (SELECT 1 FROM memberships m WHERE m.group_id = g.id AND m.person_id = ?) AS indirect
+		FROM pushed_groups g WHERE g.id IN (`+groupsAbove("?")+`) ORDER BY g.seq`, personID, personID)
+	out := make([]directory.Group, len(rows))
+	for i, r := range rows {
+		out[i] = r.Group.domain()
+		out[i].Indirect = r.Indirect
+	}
+	return out, err
 }
 
 func (t tx) Members(groupID string) ([]directory.Member, error) {
-	var members []directory.Member
-	err := t.rows(&members, `SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person_id
-		WHERE m.group_id = ? ORDER BY m.seq`, groupID)
-	return members, err
+	of, err := t.MembersOf([]string{groupID})
+	return of[groupID], err
+}
+
+type member struct {
+	GroupID string `gorm:"column:group_id"`
+	ID      string `gorm:"column:id"`
+	Name    string `gorm:"column:name"`
+	Nested  bool   `gorm:"column:nested"`
+}
+
+func (t tx) MembersOf(groups []string) (map[string][]directory.Member, error) {
+	wanted, err := list(groups)
+	if err != nil {
+		return nil, err
+	}
+	var rows []member
+	err = t.rows(&rows, `SELECT * FROM (
+		SELECT m.seq, m.group_id, p.id, p.name, FALSE AS nested FROM memberships m JOIN people p ON p.id = m.person_id WHERE `+t.inList("m.group_id")+`
+		UNION ALL
+		SELECT n.seq, n.group_id, c.id, c.name, TRUE FROM nested_groups n JOIN pushed_groups c ON c.id = n.member_id WHERE `+t.inList("n.group_id")+`
+		) AS all_members ORDER BY nested, seq`, wanted, wanted)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string][]directory.Member, len(groups))
+	for _, r := range rows {
+		of[r.GroupID] = append(of[r.GroupID], directory.Member{ID: r.ID, Name: r.Name, Group: r.Nested})
+	}
+	return of, nil
 }
 
 // elements names the rows of a JSON list, one column called value.
@@ -194,4 +224,60 @@ func (t tx) ClaimParked(connection string, values []string) (groups []string, er
 	err = t.rows(&groups, "DELETE FROM parked_members WHERE connection = ? AND "+t.inList("value")+" RETURNING group_id", connection, arrived)
 	slices.Sort(groups)
 	return slices.Compact(groups), err
+}
+
+func (t tx) KnownGroups(connection string, ids []string) (known []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	wanted, err := list(ids)
+	if err != nil {
+		return nil, err
+	}
+	query := "SELECT id FROM pushed_groups WHERE connection = ? AND " + t.inList("id")
+	if t.write && t.dialect == "postgres" {
+		query += " ORDER BY id FOR KEY SHARE" // they stay until they are members
+	}
+	err = t.rows(&known, query, connection, wanted)
+	return known, err
+}
+
+func (t tx) Nest(groupID string, groups []string, at time.Time) (added []string, err error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	ids, err := list(groups)
+	if err != nil {
+		return nil, err
+	}
+	err = t.rows(&added, "INSERT INTO nested_groups (group_id, member_id, since) SELECT ?, v.value, CAST(? AS BIGINT) FROM "+t.elements()+
+		" WHERE TRUE ON CONFLICT DO NOTHING RETURNING member_id", groupID, micros(at), ids)
+	return added, err
+}
+
+func (t tx) Unnest(groupID string, groups []string, at time.Time) (removed []string, err error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	ids, err := list(groups)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.keepNested(at, "group_id = ? AND "+t.inList("member_id"), groupID, ids); err != nil {
+		return nil, err
+	}
+	err = t.rows(&removed, "DELETE FROM nested_groups WHERE group_id = ? AND "+t.inList("member_id")+" RETURNING member_id", groupID, ids)
+	return removed, err
+}
+
+func (t tx) PeopleIn(groups []string) (people []string, err error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	ids, err := list(groups)
+	if err != nil {
+		return nil, err
+	}
+	err = t.rows(&people, peopleBelow("SELECT v.value FROM "+t.elements()), ids)
+	return people, err
 }

@@ -33,6 +33,8 @@ type person struct {
 	LockedBy          string `gorm:"column:locked_by"`
 	LockedReason      string `gorm:"column:locked_reason"`
 	Attributes        string `gorm:"column:attributes"`
+	AttributesKey     string `gorm:"column:attributes_key"`
+	MoreEmails        bool   `gorm:"column:more_emails"` // was there ever an address beside the main one
 	Version           int64  `gorm:"column:version"`
 	Created           int64  `gorm:"column:created"`
 	Modified          int64  `gorm:"column:modified"`
@@ -42,13 +44,16 @@ type person struct {
 
 func (person) TableName() string { return "people" }
 
+// maxIndexed bounds a text that an index holds: PostgreSQL refuses longer ones.
+const maxIndexed = 2000
+
 func personRow(p directory.Person, link string) person {
 	row := person{
 		ID: p.ID, Connection: p.Connection, Organization: p.Organization,
 		UserName: p.UserName, UserNameKey: strings.ToLower(p.UserName), ExternalID: p.ExternalID, Link: link,
 		Name: p.Name, NameKey: strings.ToLower(p.Name), Email: p.Email, EmailKey: strings.ToLower(p.Email),
 		EmailVerified: p.EmailVerified, Provisioned: p.Provisioned, IDPActive: p.IDPActive,
-		Attributes: string(p.Attributes), Version: p.Version,
+		Attributes: string(p.Attributes), AttributesKey: strings.ToLower(string(p.Attributes)), Version: p.Version,
 		Created: micros(p.Created), Modified: micros(p.Modified), LastActive: micros(p.LastActive),
 		Since: micros(p.Modified),
 	}
@@ -167,7 +172,12 @@ func (t tx) InsertPerson(p directory.Person, link string) error {
 	if err := row.storable(); err != nil {
 		return err
 	}
-	return classify(t.g.Omit("seq").Create(&row).Error)
+	more := row.otherEmails()
+	row.MoreEmails = len(more) > 0
+	if err := classify(t.g.Omit("seq").Create(&row).Error); err != nil {
+		return err
+	}
+	return t.insertEmails(&row, more)
 }
 
 func (t tx) UpdatePerson(p directory.Person, link string) error {
@@ -179,53 +189,83 @@ func (t tx) UpdatePerson(p directory.Person, link string) error {
 	if err != nil {
 		return err
 	}
-	// last_active is the sessions' to write. Select names every column, for
-	// gorm leaves zero values out otherwise.
-	omit := []string{"seq", "id", "created", "last_active"}
-	if !kept {
-		omit = append(omit, "since")
+	more := row.otherEmails()
+	var had bool
+	// last_active is the sessions' to write.
+	err = t.row(&had, "user", `UPDATE people SET connection = ?, organization = ?, user_name = ?, user_name_key = ?, external_id = ?, link = ?,
+		name = ?, name_key = ?, email = ?, email_key = ?, email_verified = ?, provisioned = ?, idp_active = ?,
+		deactivated_at = ?, deactivated_by = ?, deactivated_reason = ?, locked_at = ?, locked_by = ?, locked_reason = ?,
+		attributes = ?, attributes_key = ?, version = ?, modified = ?, since = CASE WHEN ? THEN ? ELSE since END,
+		more_emails = (more_emails OR ?) WHERE id = ? RETURNING more_emails`,
+		row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link,
+		row.Name, row.NameKey, row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive,
+		row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason, row.LockedAt, row.LockedBy, row.LockedReason,
+		row.Attributes, row.AttributesKey, row.Version, row.Modified, kept, row.Modified, len(more) > 0, row.ID)
+	if err != nil || !had {
+		return err
 	}
-	res := t.g.Model(&person{}).Where("id = ?", p.ID).Select("*").Omit(omit...).Updates(&row)
-	if res.Error != nil {
-		return classify(res.Error)
+	if _, err := t.exec("DELETE FROM person_emails WHERE person_id = ?", row.ID); err != nil {
+		return err
 	}
-	if res.RowsAffected == 0 {
-		return fault.New(fault.NotFound, "no such user")
+	return t.insertEmails(&row, more)
+}
+
+// insertEmails stores the addresses beside the main one, which has a column.
+// Most people have none.
+func (t tx) insertEmails(row *person, more []string) error {
+	for _, key := range more {
+		_, err := t.exec("INSERT INTO person_emails (person_id, connection, value_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row.ID, row.Connection, key)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// otherEmails are the addresses of a resource beside the main one, in lower
+// case.
+func (r *person) otherEmails() []string {
+	if r.Attributes == "" {
+		return nil
+	}
+	var doc struct {
+		Emails []struct {
+			Value string `json:"value"`
+		} `json:"emails"`
+	}
+	if json.Unmarshal([]byte(r.Attributes), &doc) != nil {
+		return nil // not a resource of ours; it is found by its columns
+	}
+	var more []string
+	for _, e := range doc.Emails {
+		if key := strings.ToLower(e.Value); key != "" && key != r.EmailKey && len(key) <= maxIndexed {
+			more = append(more, key)
+		}
+	}
+	return more
 }
 
 func (t tx) DeletePerson(id string) error {
 	return t.one("user", "DELETE FROM people WHERE id = ?", id)
 }
 
-// columns of people that a filter may name.
-var peopleColumns = map[string]column{
-	"id":          {name: "id"},
-	"userName":    {name: "user_name_key", fold: true},
-	"externalId":  {name: "external_id"},
-	"displayName": {name: "name_key", fold: true},
-	"email":       {name: "email_key", fold: true},
-}
-
-func (t tx) People(q directory.Query) ([]directory.Person, int, error) {
-	where, err := condition(q, peopleColumns)
-	if err != nil {
-		return nil, 0, err
-	}
+func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) {
+	more := ""
 	if q.Pushed {
-		where.add("provisioned")
+		more = " AND people.provisioned"
 	}
-	var rows []person
-	total, err := t.page(&rows, "people", where, q)
+	rows, total, next, err := page[person](t, "people", peopleTable{tx: t, connection: q.Connection}, q, more)
 	if err != nil {
-		return nil, 0, err
+		return directory.Page[directory.Person]{}, err
 	}
 	people := make([]directory.Person, len(rows))
 	for i := range rows {
-		people[i] = rows[i].domain()
+		people[i] = rows[i].Row.domain()
 	}
-	return people, total, nil
+	if n := len(rows); n > 0 {
+		place(next, rows[n-1].Row.Seq, rows[n-1].SortValue)
+	}
+	return directory.Page[directory.Person]{Items: people, Total: total, Next: next}, nil
 }
 
 type identity struct {

@@ -11,79 +11,165 @@ import (
 // newID gives 130 random bits as text, for rows whose id is the store's.
 func newID() string { return strings.ToLower(rand.Text()) }
 
-// column is where an attribute of a filter is stored.
-type column struct {
-	name string
-	fold bool   // stored in lower case
-	sub  string // instead of name: a condition with one placeholder
+// sorting is the order of a list: by the value of an attribute, and by
+// creation where that is the same.
+type sorting struct {
+	value fragment // empty: by creation alone
+	kind  directory.Kind
+	as    string // the type of the value in SQL
+	desc  bool
 }
 
-// where is a condition with its arguments.
-type where struct {
-	text []string
-	args []any
-}
+// text is the value in the words of a [directory.Cursor].
+func (s sorting) text() fragment { return join("CAST(", s.value, " AS text)") }
 
-func (w *where) add(text string, args ...any) {
-	w.text = append(w.text, text)
-	w.args = append(w.args, args...)
-}
-
-func (w *where) String() string {
-	if len(w.text) == 0 {
-		return ""
+// order is the ORDER BY clause. Whoever has no value comes last, and first if
+// the order descends.
+func (s sorting) order() fragment {
+	switch {
+	case s.value.text == "":
+		return sqlf(" ORDER BY seq")
+	case s.desc:
+		return join(" ORDER BY (", s.value, " IS NULL) DESC, ", s.value, " DESC, seq")
+	default:
+		return join(" ORDER BY (", s.value, " IS NULL), ", s.value, ", seq")
 	}
-	return " WHERE " + strings.Join(w.text, " AND ")
 }
 
-// condition translates a query. An attribute that it does not know is
-// fault.Invalid: an empty answer would make a client create duplicates.
-func condition(q directory.Query, columns map[string]column) (*where, error) {
-	w := &where{}
-	if q.Connection != "" {
-		w.add("connection = ?", q.Connection)
+// behind is the condition for what follows a place in that order.
+func (s sorting) behind(c directory.Cursor) fragment {
+	later := sqlf("seq > ?", c.Seq)
+	if s.value.text == "" {
+		return later
 	}
-	if q.Filter == nil {
-		return w, nil
+	none := join("(", s.value, " IS NULL)")
+	wanted := sqlf("CAST(? AS "+s.as+")", c.Value)
+	switch {
+	case c.None && s.desc:
+		return join("((", none, " AND ", later, ") OR NOT ", none, ")")
+	case c.None:
+		return join("(", none, " AND ", later, ")")
 	}
-	return w, w.filter(*q.Filter, columns)
+	sign, rest := " > ", none
+	if s.desc {
+		sign, rest = " < ", sqlf(never)
+	}
+	return join("(coalesce(", s.value, sign, wanted, " OR (", s.value, " = ", wanted, " AND ", later, "), FALSE) OR ", rest, ")")
 }
 
-func (w *where) filter(f directory.Filter, columns map[string]column) error {
-	if f.Op == directory.And {
-		for _, each := range f.All {
-			if err := w.filter(each, columns); err != nil {
-				return err
-			}
+// sorting finds what a list is sorted by. Of several values it is the primary
+// one, or else the first (RFC 7644, section 3.4.2.3).
+func (t tx) sorting(s *directory.Sort, in table) (sorting, error) {
+	if s == nil {
+		return sorting{}, nil
+	}
+	o, ok := in.operand(s.Attr)
+	if !ok || o.kind == directory.Complex {
+		return sorting{}, fault.New(fault.Invalid, "cannot sort by %q", s.Attr.Name)
+	}
+	out := sorting{value: o.value, kind: o.kind, as: "text", desc: s.Descending}
+	switch {
+	case o.from.text != "" && s.Attr.Name != "members" && s.Attr.Name != "groups":
+		out.value = t.first(o)
+	case o.from.text != "":
+		return sorting{}, fault.New(fault.Invalid, "cannot sort by %q", s.Attr.Name)
+	}
+	switch {
+	case o.kind == directory.Time && o.micros:
+		out.as = "bigint"
+	case o.kind == directory.Number:
+		out.as = "numeric"
+	case o.kind == directory.Boolean:
+		out.as = "integer"
+		if t.dialect == "postgres" {
+			out.value = join("CAST(", out.value, " AS integer)")
 		}
-		return nil
+	case o.kind == directory.Folded || o.kind == directory.Exact:
+		out.value = t.bytewise(join("nullif(", out.value, ", '')"))
 	}
-	c, ok := columns[f.Attr]
-	if !ok || f.Op != directory.Eq {
-		return fault.New(fault.Invalid, "cannot filter by %q", f.Attr)
-	}
-	if err := storable(f.Value); err != nil {
-		return err // before lower case hides it
-	}
-	value := f.Value
-	if c.fold {
-		value = strings.ToLower(value)
-	}
-	if c.sub != "" {
-		w.add(c.sub, value)
-		return nil
-	}
-	w.add(c.name+" = ?", value)
-	return nil
+	return out, nil
 }
 
-// page reads one page of a table and counts all that meets the condition.
-func (t tx) page(out any, table string, w *where, q directory.Query) (total int, err error) {
-	if err := t.rows(&total, "SELECT count(*) FROM "+table+w.String(), w.args...); err != nil {
-		return 0, err
+// first is the value of a multi-valued attribute that stands for all of them.
+func (t tx) first(o operand) fragment {
+	if t.dialect == "postgres" {
+		return join("(SELECT ", o.value, " FROM ", o.from, ` ORDER BY ((e.value -> 'primary') = 'true'::jsonb) IS TRUE DESC, e.position LIMIT 1)`)
 	}
-	if q.Limit <= 0 || total <= q.Offset {
-		return total, nil
+	return join("(SELECT ", o.value, " FROM ", o.from, ` ORDER BY (json_type(e.value, '$.primary') IS 'true') DESC, e.key LIMIT 1)`)
+}
+
+// found is a row of a list with its place in it.
+type found[R any] struct {
+	Row       R       `gorm:"embedded"`
+	SortValue *string `gorm:"column:sort_value"`
+}
+
+// page reads one page of a table.
+func page[R any](t tx, name string, in table, q directory.Query, more string) (rows []found[R], total int, next *directory.Cursor, err error) {
+	where := sqlf(" WHERE " + always)
+	if q.Connection != "" {
+		where = join(where, sqlf(" AND "+name+".connection = ?", q.Connection))
 	}
-	return total, t.rows(out, "SELECT * FROM "+table+w.String()+" ORDER BY seq LIMIT ? OFFSET ?", append(w.args, q.Limit, q.Offset)...)
+	where = join(where, more)
+	if q.Filter != nil {
+		c, err := t.condition(*q.Filter, in)
+		if err != nil {
+			return nil, 0, nil, err
+		}
+		where = join(where, " AND ", c)
+	}
+	if q.Sort != nil || q.Filter != nil && q.Filter.Op != directory.Eq {
+		t = t.once()
+	}
+	by, err := t.sorting(q.Sort, in)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	if q.Limit > 0 {
+		if rows, err = pageRows[R](t, name, where, by, q); err != nil {
+			return nil, 0, nil, err
+		}
+	}
+	if len(rows) > q.Limit {
+		rows = rows[:q.Limit]
+		next = &directory.Cursor{}
+	}
+	switch {
+	case q.After != nil:
+	case q.Limit > 0 && next == nil && (len(rows) > 0 || q.Offset == 0):
+		total = q.Offset + len(rows) // this is the last page
+	default:
+		count := join("SELECT count(*) FROM "+name, where)
+		err = t.rows(&total, count.text, count.args...)
+	}
+	return rows, total, next, err
+}
+
+// pageRows reads the rows of a page and one more, if there is one.
+func pageRows[R any](t tx, name string, where fragment, by sorting, q directory.Query) (rows []found[R], err error) {
+	read := join("SELECT " + name + ".*")
+	if by.value.text != "" {
+		read = join(read, ", ", by.text(), " AS sort_value")
+	}
+	read = join(read, " FROM "+name, where)
+	if q.After != nil {
+		read = join(read, " AND ", by.behind(*q.After))
+	}
+	read = join(read, by.order(), sqlf(" LIMIT ?", q.Limit+1))
+	if q.After == nil && q.Offset > 0 {
+		read = join(read, sqlf(" OFFSET ?", q.Offset))
+	}
+	err = t.rows(&rows, read.text, read.args...)
+	return rows, err
+}
+
+// place fills the cursor behind a row.
+func place(next *directory.Cursor, seq int64, value *string) {
+	if next == nil {
+		return
+	}
+	next.Seq, next.None = seq, value == nil
+	if value != nil {
+		next.Value = *value
+	}
 }

@@ -273,6 +273,20 @@ func (t tx) rows(out any, query string, args ...any) error {
 	return classify(t.g.Raw(query, args...).Scan(out).Error)
 }
 
+// once gives the transaction without its cache of prepared statements, for
+// statements that come in any number of shapes: the cache has no bound.
+func (t tx) once() tx {
+	g := t.g.Session(&gorm.Session{Context: t.g.Statement.Context})
+	switch pool := g.Statement.ConnPool.(type) {
+	case *gorm.PreparedStmtTX:
+		g.Statement.ConnPool = pool.Tx
+	case *gorm.PreparedStmtDB:
+		g.Statement.ConnPool = pool.ConnPool
+	}
+	t.g = g
+	return t
+}
+
 // row reads one row into out; a missing one is fault.NotFound.
 func (t tx) row(out any, what, query string, args ...any) error {
 	args, err := arguments(args)

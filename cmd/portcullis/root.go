@@ -114,7 +114,7 @@ do and which data they may see.`,
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON instead of a table")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(c.serveCommand(), c.demoCommand(), c.checkCommand(), c.mappingCommand(), c.tokenCommand(),
+	root.AddCommand(c.serveCommand(), c.demoCommand(), c.checkCommand(), c.mappingCommand(), c.tokenCommand(), c.scimCommand(),
 		c.userCommand(), c.auditCommand(), c.doctorCommand(), c.versionCommand())
 	usageErrors(root)
 	return root

@@ -58,6 +58,7 @@ type gate struct {
 	dir      *directory.Directory
 	sessions *session.Manager
 	login    *login.Login
+	scim     *scim.Endpoint
 	proxy    *proxy.Proxy
 	ops      *ops
 }
@@ -97,13 +98,13 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Connections: loginConnections(cfg), Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
-	endpoint := scim.New(scim.Config{
-		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Connections: scimConnections(cfg),
+	g.scim = scim.New(scim.Config{
+		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Journal: g.db.Journal(), Connections: scimConnections(cfg),
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
 	g.proxy = proxy.New(proxy.Config{
 		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
-		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: endpoint,
+		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
 	})
 	g.ops = newOps(g.db, g.keeper)
@@ -217,6 +218,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"sessions": g.sessions.Run,
 		"mapping":  g.keeper.Run,
 		"sign-in":  g.login.Run,
+		"scim":     g.scim.Run,
 		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
 	} {
 		wg.Go(func() {

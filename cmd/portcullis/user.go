@@ -156,12 +156,12 @@ func (c *cli) userList() *cobra.Command {
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, _ *store.DB, d *directory.Directory) error {
 				var people []directory.Person
 				for {
-					page, _, err := d.People(cmd.Context(), directory.Query{Connection: connection, Offset: len(people), Limit: 1000})
+					page, err := d.People(cmd.Context(), directory.Query{Connection: connection, Offset: len(people), Limit: 1000})
 					if err != nil {
 						return err
 					}
-					people = append(people, page...)
-					if len(page) < 1000 {
+					people = append(people, page.Items...)
+					if page.Next == nil {
 						break
 					}
 				}

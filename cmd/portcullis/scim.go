@@ -1,0 +1,72 @@
+package main
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/config"
+	"portcullis/scim"
+	"portcullis/store"
+)
+
+func (c *cli) scimCommand() *cobra.Command {
+	return group("scim", "What identity providers pushed", c.scimLog())
+}
+
+type entryJSON struct {
+	Seq        int64     `json:"seq"`
+	At         time.Time `json:"at"`
+	Connection string    `json:"connection"`
+	Token      string    `json:"token"`
+	Address    string    `json:"address"`
+	Method     string    `json:"method"`
+	Path       string    `json:"path"`
+	Status     int       `json:"status"`
+	Cause      string    `json:"cause"`
+	Body       string    `json:"body"`
+	Micros     int64     `json:"microseconds"`
+}
+
+func (c *cli) scimLog() *cobra.Command {
+	q := scim.JournalQuery{}
+	cmd := &cobra.Command{
+		Use: "log", Short: "Show what identity providers asked and were told in the last 30 days, the newest first", Args: cobra.NoArgs,
+		Example: "  portcullis scim log --connection acme-entra --refused",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
+				if q.Connection != "" {
+					if err := scimConnection(cfg, q.Connection); err != nil {
+						return err
+					}
+				}
+				if q.Limit < 1 {
+					return usagef("--limit: want 1 or more, got %d", q.Limit)
+				}
+				entries, err := db.Journal().Journal(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				wire := make([]entryJSON, len(entries))
+				rows := make([][]string, len(entries))
+				for i, e := range entries {
+					wire[i] = entryJSON{
+						Seq: e.Seq, At: e.At, Connection: e.Connection, Token: e.Token, Address: e.Address, Method: e.Method,
+						Path: e.Path, Status: e.Status, Cause: e.Cause, Body: e.Body, Micros: e.Took.Microseconds(),
+					}
+					rows[i] = []string{stamp(e.At), e.Connection, strconv.Itoa(e.Status), e.Method, e.Path, e.Cause}
+				}
+				if c.json {
+					return c.printJSON(wire)
+				}
+				return c.printTable("AT CONNECTION STATUS METHOD PATH CAUSE", rows)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&q.Connection, "connection", "", "only this connection's requests")
+	cmd.Flags().BoolVar(&q.Refused, "refused", false, "only what was refused")
+	cmd.Flags().Int64Var(&q.Before, "before", 0, "only requests older than the one with this number (seq of --json)")
+	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many")
+	return cmd
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"portcullis/scim"
+)
+
+var _ scim.JournalStore = journalStore{}
+
+type journalStore struct{ db *DB }
+
+// Journal gives the store of the provisioning log.
+func (db *DB) Journal() scim.JournalStore { return journalStore{db} }
+
+// logEntry is a row of scim_log.
+type logEntry struct {
+	Seq        int64  `gorm:"column:seq;->"`
+	At         int64  `gorm:"column:at"`
+	Connection string `gorm:"column:connection"`
+	Token      string `gorm:"column:token"`
+	Address    string `gorm:"column:address"`
+	Method     string `gorm:"column:method"`
+	Path       string `gorm:"column:path"`
+	Status     int    `gorm:"column:status"`
+	Cause      string `gorm:"column:cause"`
+	Body       string `gorm:"column:body"`
+	Took       int64  `gorm:"column:took"`
+}
+
+func (logEntry) TableName() string { return "scim_log" }
+
+func (s journalStore) AppendJournal(ctx context.Context, entries []scim.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	rows := make([]logEntry, len(entries))
+	for i, e := range entries {
+		rows[i] = logEntry{
+			At: micros(e.At), Connection: e.Connection, Token: e.Token, Address: e.Address, Method: e.Method, Path: e.Path,
+			Status: e.Status, Cause: e.Cause, Body: e.Body, Took: e.Took.Microseconds(),
+		}
+	}
+	return s.db.update(ctx, func(t tx) error {
+		return classify(t.once().g.Omit("seq").CreateInBatches(rows, 500).Error)
+	})
+}
+
+func (s journalStore) Journal(ctx context.Context, q scim.JournalQuery) ([]scim.Entry, error) {
+	query := sqlf("SELECT * FROM scim_log WHERE " + always)
+	if q.Connection != "" {
+		query = join(query, sqlf(" AND connection = ?", q.Connection))
+	}
+	if q.Refused {
+		query = join(query, " AND status >= 400")
+	}
+	if q.Before > 0 {
+		query = join(query, sqlf(" AND seq < ?", q.Before))
+	}
+	query = join(query, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit))
+	var rows []logEntry
+	err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, query.text, query.args...) })
+	out := make([]scim.Entry, len(rows))
+	for i, r := range rows {
+		out[i] = scim.Entry{
+			Seq: r.Seq, At: moment(r.At), Connection: r.Connection, Token: r.Token, Address: r.Address, Method: r.Method, Path: r.Path,
+			Status: r.Status, Cause: r.Cause, Body: r.Body, Took: time.Duration(r.Took) * time.Microsecond,
+		}
+	}
+	return out, err
+}
+
+func (s journalStore) DeleteJournal(ctx context.Context, before time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		_, err := t.exec("DELETE FROM scim_log WHERE at < ?", micros(before))
+		return err
+	})
+}
