@@ -243,8 +243,8 @@ type Tx interface {
 	RemoveMembers(group string, people []string, at time.Time) (removed []string, err error)
 	KnownPeople(connection string, ids []string) (known []string, err error) // pushed people among ids
 	KnownGroups(connection string, ids []string) (known []string, err error)
-	Nest(group string, groups []string) (added []string, err error)
-	Unnest(group string, groups []string) (removed []string, err error)
+	Nest(group string, groups []string, at time.Time) (added []string, err error)
+	Unnest(group string, groups []string, at time.Time) (removed []string, err error)
 	PeopleIn(groups []string) (people []string, err error) // through other groups too
 	Park(group string, values []string) error              // members who are not known yet
 	Unpark(group string, values []string) error

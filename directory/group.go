@@ -171,7 +171,7 @@ func (m *moves) leave(tx Tx, g Group, ids []string) error {
 	}
 	var groups []string
 	if len(people) < len(ids) {
-		if groups, err = tx.Unnest(g.ID, ids); err != nil {
+		if groups, err = tx.Unnest(g.ID, ids, m.at); err != nil {
 			return err
 		}
 	}
@@ -239,7 +239,7 @@ func (m *moves) join(tx Tx, g Group, ids []string) error {
 	if known, err = tx.AddMembers(g.ID, known, m.at); err != nil {
 		return err
 	}
-	if groups, err = tx.Nest(g.ID, groups); err != nil {
+	if groups, err = tx.Nest(g.ID, groups, m.at); err != nil {
 		return err
 	}
 	return m.came(tx, known, groups)

@@ -115,6 +115,12 @@ var verbs = map[string]func(h *historian, s string) error{
 	"replace": func(h *historian, s string) error {
 		return h.regroup(directory.GroupEdit{Replace: &[]string{h.pushed[s]}})
 	},
+	"nest": func(h *historian, _ string) error {
+		return h.regroup(directory.GroupEdit{Add: []string{h.group()}})
+	},
+	"unnest": func(h *historian, _ string) error {
+		return h.regroup(directory.GroupEdit{Remove: []string{h.group(), h.group()}})
+	},
 	"rename group": func(h *historian, s string) error {
 		name := h.prefix + "renamed " + s + h.stamp()
 		return h.regroup(directory.GroupEdit{Name: &name})
@@ -430,6 +436,50 @@ func TestAnotherLinkAttributeIsNoPast(t *testing.T) {
 		r.must(storetest.Raw(t, databaseURL).QueryRowContext(t.Context(), "SELECT count(*) FROM people_history").Scan(&n))
 		if s, err := r.LookAt(t.Context(), p.ID, p.Created); n != 0 || err != nil || s.Person.Name != p.Name {
 			t.Errorf("after another link attribute: %d rows of history, LookAt = %+v, %v", n, s, err)
+		}
+	})
+}
+
+func TestGroupsInsideOfGroupsHaveAPast(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		p := r.push(record("ada"))
+		group := func(name string, members ...string) string {
+			g, err := r.ProvisionGroup(t.Context(), scimActor, "alpha", name, "", members)
+			r.must(err)
+			r.now = r.now.Add(time.Minute)
+			return g.ID
+		}
+		inner := group("inner", p.ID)
+		outer := group("outer", inner)
+		group("outermost", outer)
+		seen := make(map[time.Time][]directory.Group)
+		see := func() {
+			s, err := r.Look(t.Context(), p.ID)
+			r.must(err)
+			seen[r.now] = lasting(s).Pushed
+			r.now = r.now.Add(time.Minute)
+		}
+		see()
+		if len(seen[r.now.Add(-time.Minute)]) != 3 {
+			t.Fatalf("groups = %v, want three", seen)
+		}
+		_, err := r.ReviseGroup(t.Context(), scimActor, "alpha", outer, func(directory.Group) (directory.GroupEdit, error) {
+			return directory.GroupEdit{Remove: []string{inner}}, nil
+		})
+		r.must(err)
+		see()
+		_, err = r.ReviseGroup(t.Context(), scimActor, "alpha", outer, func(directory.Group) (directory.GroupEdit, error) {
+			return directory.GroupEdit{Add: []string{inner}}, nil
+		})
+		r.must(err)
+		see()
+		r.must(r.DeleteGroup(t.Context(), scimActor, "alpha", outer))
+		see()
+		for at, want := range seen {
+			s, err := r.LookAt(t.Context(), p.ID, at)
+			if diff := cmp.Diff(want, byID(s.Pushed)); err != nil || diff != "" {
+				t.Errorf("groups at %v: %v (-want +got):\n%s", at, err, diff)
+			}
 		}
 	})
 }

@@ -27,6 +27,6 @@ func PastQueries(db *DB) map[string]string {
 		return strings.ReplaceAll(query, "?", "5")
 	}
 	return map[string]string{
-		"groups then": fill(t.pastGroups()), "assertions then": fill(t.lastAssertions("")), "complete assertions then": fill(t.lastAssertions("AND b.complete")),
+		"assertions then": fill(t.lastAssertions("")), "complete assertions then": fill(t.lastAssertions("AND b.complete")),
 	}
 }

@@ -80,6 +80,9 @@ func (t tx) DeleteGroup(id string, at time.Time) error {
 	if err := t.keepMembers(id, at, "TRUE"); err != nil {
 		return err
 	}
+	if err := t.keepNested(at, "(group_id = ? OR member_id = ?)", id, id); err != nil {
+		return err
+	}
 	return t.one("group", "DELETE FROM pushed_groups WHERE id = ?", id)
 }
 
@@ -239,7 +242,7 @@ func (t tx) KnownGroups(connection string, ids []string) (known []string, err er
 	return known, err
 }
 
-func (t tx) Nest(groupID string, groups []string) (added []string, err error) {
+func (t tx) Nest(groupID string, groups []string, at time.Time) (added []string, err error) {
 	if len(groups) == 0 {
 		return nil, nil
 	}
@@ -247,17 +250,20 @@ func (t tx) Nest(groupID string, groups []string) (added []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = t.rows(&added, "INSERT INTO nested_groups (group_id, member_id) SELECT ?, v.value FROM "+t.elements()+
-		" WHERE TRUE ON CONFLICT DO NOTHING RETURNING member_id", groupID, ids)
+	err = t.rows(&added, "INSERT INTO nested_groups (group_id, member_id, since) SELECT ?, v.value, CAST(? AS BIGINT) FROM "+t.elements()+
+		" WHERE TRUE ON CONFLICT DO NOTHING RETURNING member_id", groupID, micros(at), ids)
 	return added, err
 }
 
-func (t tx) Unnest(groupID string, groups []string) (removed []string, err error) {
+func (t tx) Unnest(groupID string, groups []string, at time.Time) (removed []string, err error) {
 	if len(groups) == 0 {
 		return nil, nil
 	}
 	ids, err := list(groups)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.keepNested(at, "group_id = ? AND "+t.inList("member_id"), groupID, ids); err != nil {
 		return nil, err
 	}
 	err = t.rows(&removed, "DELETE FROM nested_groups WHERE group_id = ? AND "+t.inList("member_id")+" RETURNING member_id", groupID, ids)

@@ -40,6 +40,14 @@ func (t tx) keepMembers(groupID string, at time.Time, condition string, args ...
 	return err
 }
 
+// keepNested writes down which groups were in which until now.
+func (t tx) keepNested(at time.Time, condition string, args ...any) error {
+	_, err := t.exec(`INSERT INTO nested_groups_history (group_id, member_id, since, until)
+		SELECT group_id, member_id, since, CAST(? AS BIGINT) FROM nested_groups WHERE since < ? AND `+condition,
+		append([]any{micros(at), micros(at)}, args...)...)
+	return err
+}
+
 // inherit makes the history of a person, and what they are until now, part of
 // another's.
 func (t tx) inherit(from, to string, at time.Time) error {

@@ -47,6 +47,10 @@ var hot = map[string]string{
 	"keep a group":         "SELECT id, since FROM pushed_groups WHERE id = 'g' AND since < 5 AND (name <> 'n' OR external_id <> 'e')",
 	"keep members":         "SELECT person_id, since FROM memberships WHERE group_id = 'g' AND since < 5 AND person_id IN ('p1', 'p2')",
 	"people at":            "SELECT person_id AS id, since FROM people_history WHERE since <= 5 AND until > 5 AND person_id IN ('p1', 'p2') ORDER BY since",
+	"members then":         "SELECT group_id FROM memberships_history WHERE since <= 5 AND until > 5 AND person_id IN ('p1', 'p2')",
+	"groups then":          "SELECT name FROM pushed_groups_history WHERE since <= 5 AND until > 5 AND group_id IN ('g1', 'g2')",
+	"nested then":          "SELECT group_id FROM nested_groups_history WHERE since <= 5 AND until > 5 AND member_id IN ('g1', 'g2')",
+	"keep nested":          "SELECT since FROM nested_groups WHERE since < 5 AND (group_id = 'g1' OR member_id = 'g1')",
 	"page of people":       "SELECT * FROM people WHERE seq > 5 ORDER BY seq LIMIT 50",
 	"old changes":          "DELETE FROM changes WHERE at < 1",
 }
@@ -170,6 +174,7 @@ func fill(t *testing.T, db *store.DB) {
 			provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason, locked_at, locked_by, locked_reason, attributes,
 			version, created, modified) SELECT id, 1, seq, '', '', '', '', '', '', TRUE, TRUE, TRUE, 0, '', '', 0, '', '', '', 1, 1, 1 FROM people`,
 		"INSERT INTO memberships_history (group_id, person_id, since, until) SELECT group_id, person_id, 1, seq FROM memberships",
+		"INSERT INTO nested_groups_history (group_id, member_id, since, until) SELECT group_id, person_id, 1, seq FROM memberships",
 		`INSERT INTO pushed_groups_history (group_id, since, until, connection, name, external_id, created)
 			SELECT id, 1, seq, '', '', '', 1 FROM pushed_groups`,
 		`INSERT INTO sessions (id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token)

@@ -1,8 +1,10 @@
 package store
 
 import (
-	"fmt"
+	"cmp"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"portcullis/directory"
@@ -67,7 +69,7 @@ func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := t.groupsAt(people, at)
+	groups, err := t.groupsAt(ids, at)
 	if err != nil {
 		return nil, err
 	}
@@ -155,40 +157,133 @@ func (t tx) organizationsAt(names []string, at int64) (map[string]directory.Orga
 	return out, nil
 }
 
-// held is a group that somebody is or was in.
-type held struct {
-	PersonID string `gorm:"column:person_id"`
-	Group    group  `gorm:"embedded"`
+// link is somebody in a group, or a group in a group.
+type link struct {
+	Inner string `gorm:"column:inner_id"`
+	Outer string `gorm:"column:outer_id"`
 }
 
-// groupsAt gives the groups of the people in a JSON list.
-func (t tx) groupsAt(people string, at int64) (map[string][]directory.Group, error) {
-	var rows []held
-	var err error
-	if at == asIs {
-		err = t.rows(&rows, `WITH RECURSIVE held (person_id, group_id) AS (
-			SELECT m.person_id, m.group_id FROM memberships m WHERE `+t.inList("m.person_id")+`
-			UNION SELECT h.person_id, n.group_id FROM nested_groups n JOIN held h ON n.member_id = h.group_id)
-			SELECT h.person_id, g.* FROM held h JOIN pushed_groups g ON g.id = h.group_id ORDER BY g.seq`, people)
-	} else {
-		err = t.rows(&rows, t.pastGroups(), at, at, at, at, people, at, at, at, at, at, people)
+// linksAt gives the rows of a table of links, and of its history, whose inner
+// end is in a list.
+func (t tx) linksAt(table, inner string, ids []string, at int64) (rows []link, err error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	out := make(map[string][]directory.Group, len(rows))
+	wanted, err := list(ids)
+	if err != nil {
+		return nil, err
+	}
+	query := "SELECT " + inner + " AS inner_id, group_id AS outer_id FROM "
+	err = t.rows(&rows, query+table+" WHERE since <= ? AND "+t.inList(inner), at, wanted)
+	if err != nil || at == asIs {
+		return rows, err
+	}
+	var past []link
+	err = t.rows(&past, query+table+"_history WHERE since <= ? AND until > ? AND "+t.inList(inner), at, at, wanted)
+	return append(rows, past...), err
+}
+
+// groupsAt gives the groups of people, through other groups too, in the order
+// in which they were made.
+func (t tx) groupsAt(people []string, at int64) (map[string][]directory.Group, error) {
+	direct, err := t.linksAt("memberships", "person_id", people, at)
+	if err != nil {
+		return nil, err
+	}
+	above := make(map[string][]string) // a group and those it is in
+	for level := outers(direct, above); len(level) > 0; {
+		nested, err := t.linksAt("nested_groups", "member_id", level, at)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range nested {
+			above[l.Inner] = append(above[l.Inner], l.Outer)
+		}
+		level = outers(nested, above)
+	}
+	named, err := t.namesAt(slices.Sorted(maps.Keys(above)), at)
+	if err != nil {
+		return nil, err
+	}
+	in := make(map[string]map[string]bool, len(people)) // person → group → directly
+	for _, l := range direct {
+		if in[l.Inner] == nil {
+			in[l.Inner] = make(map[string]bool)
+		}
+		in[l.Inner][l.Outer] = true
+	}
+	out := make(map[string][]directory.Group, len(in))
+	for id, groups := range in {
+		climb(groups, above)
+		for g, directly := range groups {
+			if found, ok := named[g]; ok {
+				found.Indirect = !directly
+				out[id] = append(out[id], found)
+			}
+		}
+		slices.SortFunc(out[id], func(a, b directory.Group) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
+	}
+	return out, nil
+}
+
+// outers gives the outer ends of links that are not known yet, and notes them.
+func outers(links []link, known map[string][]string) (fresh []string) {
+	for _, l := range links {
+		if _, ok := known[l.Outer]; !ok {
+			known[l.Outer] = nil
+			fresh = append(fresh, l.Outer)
+		}
+	}
+	return fresh
+}
+
+// climb adds the groups that the groups are in.
+func climb(groups map[string]bool, above map[string][]string) {
+	for level := slices.Collect(maps.Keys(groups)); len(level) > 0; {
+		var next []string
+		for _, g := range level {
+			for _, outer := range above[g] {
+				if _, ok := groups[outer]; !ok {
+					groups[outer] = false
+					next = append(next, outer)
+				}
+			}
+		}
+		level = next
+	}
+}
+
+// namesAt gives groups by id as they were called at a time; what was not
+// there is not in the answer.
+func (t tx) namesAt(ids []string, at int64) (map[string]directory.Group, error) {
+	if len(ids) == 0 {
+		return map[string]directory.Group{}, nil
+	}
+	wanted, err := list(ids)
+	if err != nil {
+		return nil, err
+	}
+	var rows []group
+	if err := t.rows(&rows, "SELECT * FROM pushed_groups WHERE since <= ? AND "+t.inList("id"), at, wanted); err != nil {
+		return nil, err
+	}
+	if at != asIs {
+		for i := range rows {
+			rows[i].Version, rows[i].Modified = 0, 0
+		}
+		var past []group
+		err := t.rows(&past, `SELECT group_id AS id, connection, name, external_id, created FROM pushed_groups_history
+			WHERE since <= ? AND until > ? AND `+t.inList("group_id"), at, at, wanted)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, past...)
+	}
+	out := make(map[string]directory.Group, len(rows))
 	for _, r := range rows {
-		out[r.PersonID] = append(out[r.PersonID], r.Group.domain())
+		out[r.ID] = r.domain()
 	}
-	return out, err
-}
-
-// pastGroups is the query for the groups of then. A group that is gone, or
-// was called otherwise, is found by its history.
-func (t tx) pastGroups() string {
-	query := `SELECT m.person_id, m.group_id AS id, coalesce(h.connection, g.connection) AS connection, coalesce(h.name, g.name) AS name,
-		coalesce(h.external_id, g.external_id) AS external_id, coalesce(h.created, g.created) AS created
-		FROM %s m LEFT JOIN pushed_groups g ON g.id = m.group_id AND g.since <= ?
-		LEFT JOIN pushed_groups_history h ON h.group_id = m.group_id AND h.since <= ? AND h.until > ?
-		WHERE m.since <= ? %s AND ` + t.inList("m.person_id") + " AND (g.id IS NOT NULL OR h.group_id IS NOT NULL)"
-	return fmt.Sprintf(query, "memberships", "") + " UNION " + fmt.Sprintf(query, "memberships_history", "AND m.until > ?") + " ORDER BY created, id"
+	return out, nil
 }
 
 // lastAssertions is the query for the newest assertion of each person in a
