@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ var verbs = map[string]func(h *historian, s string) error{
 		return h.revise(s, func(r *directory.Record) { r.Active = !r.Active })
 	},
 	"attributes": func(h *historian, s string) error {
-		return h.revise(s, func(r *directory.Record) { r.Attributes = map[string]any{"title": fmt.Sprint(h.r.now.UnixMicro())} })
+		return h.revise(s, func(r *directory.Record) { r.Attributes = map[string]any{"title": h.stamp()} })
 	},
 	"lock": func(h *historian, s string) error {
 		_, err := h.r.Lock(h.r.t.Context(), operator, h.someone(s), "why")
@@ -99,7 +100,7 @@ var verbs = map[string]func(h *historian, s string) error{
 		return h.r.Delete(h.r.t.Context(), scimActor, "alpha", h.pushed[s])
 	},
 	"new group": func(h *historian, s string) error {
-		g, err := h.r.ProvisionGroup(h.r.t.Context(), scimActor, "alpha", h.prefix+s+fmt.Sprint(h.r.now.UnixMicro()), "g-"+s, h.everybody())
+		g, err := h.r.ProvisionGroup(h.r.t.Context(), scimActor, "alpha", h.prefix+s+h.stamp(), "g-"+s, h.everybody())
 		if err == nil {
 			h.groups = append(h.groups, g.ID)
 		}
@@ -115,7 +116,7 @@ var verbs = map[string]func(h *historian, s string) error{
 		return h.regroup(directory.GroupEdit{Replace: &[]string{h.pushed[s]}})
 	},
 	"rename group": func(h *historian, s string) error {
-		name := h.prefix + "renamed " + s + fmt.Sprint(h.r.now.UnixMicro())
+		name := h.prefix + "renamed " + s + h.stamp()
 		return h.regroup(directory.GroupEdit{Name: &name})
 	},
 	"delete group": func(h *historian, _ string) error {
@@ -410,3 +411,6 @@ func TestDeletionTakesThePastAlong(t *testing.T) {
 		}
 	})
 }
+
+// stamp is another text at each moment.
+func (h *historian) stamp() string { return strconv.FormatInt(h.r.now.UnixMicro(), 10) }

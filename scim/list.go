@@ -15,6 +15,7 @@ const (
 
 	defaultCount = 100
 	maxCount     = 1000
+	maxTies      = 50_000 // memberships in one list; the resources beyond come with the next page
 )
 
 // searchPath is where a list is asked for with a POST, so that no name of a
@@ -108,13 +109,13 @@ func (c *call) number(name string, otherwise int) (int, error) {
 	return int(n), nil
 }
 
-// lister is one list: find reads a page of documents; fill adds what is read for those alone that
-// are shown.
+// lister is one list: find reads a page of documents; fill adds what is read
+// for those alone that are shown, and gives how many of them there is room for.
 type lister struct {
 	t    *resourceType
 	show projection
 	find func(directory.Query) (directory.Page[map[string]any], error)
-	fill func(docs []map[string]any, show projection) error
+	fill func(docs []map[string]any, show projection) (int, error)
 	raw  func(directory.Query) (directory.Page[json.RawMessage], error) // find, whole and encoded; nil: there is none
 }
 
@@ -135,18 +136,22 @@ func (c *call) users() lister {
 			}
 		}
 		return directory.Page[map[string]any]{Items: docs, Total: page.Total, Next: page.Next}, nil
-	}, fill: func(docs []map[string]any, show projection) error {
-		if !show.asksFor("groups") || len(docs) == 0 {
-			return nil
+	}, fill: func(docs []map[string]any, show projection) (int, error) {
+		if !show.asksFor("groups") {
+			return len(docs), nil
 		}
-		of, err := c.directory.GroupsOf(c.ctx(), idsOf(docs)...)
-		if err != nil {
-			return err
-		}
+		ties := 0
 		for i, id := range idsOf(docs) {
+			of, err := c.directory.GroupsOf(c.ctx(), id)
+			if err != nil {
+				return 0, err
+			}
+			if ties += len(of[id]); ties > maxTies && i > 0 {
+				return i, nil
+			}
 			setList(docs[i], "groups", c.site.groupsValue(of[id]))
 		}
-		return nil
+		return len(docs), nil
 	}}
 }
 
@@ -174,18 +179,22 @@ func (c *call) groups() lister {
 			docs[i] = c.site.groupDoc(g)
 		}
 		return directory.Page[map[string]any]{Items: docs, Total: page.Total, Next: page.Next}, nil
-	}, fill: func(docs []map[string]any, show projection) error {
-		if !show.wants("members") || len(docs) == 0 {
-			return nil
+	}, fill: func(docs []map[string]any, show projection) (int, error) {
+		if !show.wants("members") {
+			return len(docs), nil
 		}
-		of, err := c.directory.Members(c.ctx(), idsOf(docs)...)
-		if err != nil {
-			return err
-		}
+		ties := 0
 		for i, id := range idsOf(docs) {
+			of, err := c.directory.Members(c.ctx(), id)
+			if err != nil {
+				return 0, err
+			}
+			if ties += len(of[id]); ties > maxTies && i > 0 {
+				return i, nil
+			}
 			setList(docs[i], "members", c.site.membersValue(of[id]))
 		}
-		return nil
+		return len(docs), nil
 	}}
 }
 
@@ -247,13 +256,20 @@ func (c *call) listOne(l lister) error {
 	return c.answerCursor(p, resources, found.Total, found.Next)
 }
 
-// read gives a page as it is shown.
+// read gives a page as it is shown. It may be shorter than was asked for (RFC
+// 7644, section 3.4.2.4).
 func (l lister) read(q directory.Query) (directory.Page[map[string]any], []any, error) {
 	found, err := l.find(q)
-	if err != nil {
-		return found, nil, err
+	for err == nil {
+		room := 0
+		room, err = l.fill(found.Items, l.show)
+		if err != nil || room == len(found.Items) {
+			break
+		}
+		q.Limit = room // so that the next page begins behind what is shown
+		found, err = l.find(q)
 	}
-	if err := l.fill(found.Items, l.show); err != nil {
+	if err != nil {
 		return found, nil, err
 	}
 	resources := make([]any, len(found.Items)) // never null
@@ -292,6 +308,9 @@ func (c *call) listAll() error {
 			return err
 		}
 		resources, total = append(resources, some...), total+found.Total
+		if len(some) < min(q.Limit, found.Total-q.Offset) {
+			p.count = len(resources) // the page was cut short: what follows comes with the next one
+		}
 	}
 	return c.answerList(resources, total, p.start)
 }

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
 )
 
 // ops joins operations into the list of a PATCH.
@@ -73,4 +76,49 @@ func cased(word string, n int) string {
 		}
 	}
 	return string(b)
+}
+
+// TestAListOfGroupsIsBoundedByItsMembers: a thousand large groups on one page
+// would take the memory of the gate. What has no room comes with the next page.
+func TestAListOfGroupsIsBoundedByItsMembers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const people, groups = 600, 100
+	ids := make([]string, people)
+	for i := range ids {
+		p, err := r.directory.Provision(t.Context(), audit.Actor{Kind: "scim"}, "acme", directory.Record{UserName: fmt.Sprintf("u%d", i), Active: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = p.ID
+	}
+	for i := range groups {
+		if _, err := r.directory.ProvisionGroup(t.Context(), audit.Actor{Kind: "scim"}, "acme", fmt.Sprintf("g%d", i), "", ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := make(map[string]int)
+	for pages, start := 0, 1; start <= groups; pages++ {
+		a := r.want(r.send("GET", fmt.Sprintf("/Groups?count=1000&startIndex=%d", start), nil), 200)
+		list := a.list("Resources")
+		if total := a.at("totalResults"); total != float64(groups) || len(list) == 0 || len(list) > 90 || pages > 2 {
+			t.Fatalf("page %d from %d has %d groups of %v in all", pages, start, len(list), total)
+		}
+		for _, g := range list {
+			members, _ := g["members"].([]any)
+			seen[fmt.Sprint(g["displayName"])] += len(members)
+		}
+		start += len(list)
+	}
+	for name, n := range seen {
+		if n != people {
+			t.Errorf("%s has %d members, want %d", name, n, people)
+		}
+	}
+	if len(seen) != groups {
+		t.Errorf("%d groups, want %d", len(seen), groups)
+	}
+	if all := r.want(r.send("GET", "/Groups?count=1000&excludedAttributes=members", nil), 200).list("Resources"); len(all) != groups {
+		t.Errorf("%d groups without their members, want %d", len(all), groups)
+	}
 }
