@@ -261,7 +261,7 @@ func (c *call) listOne(l lister) error {
 func (l lister) read(q directory.Query) (directory.Page[map[string]any], []any, error) {
 	found, err := l.find(q)
 	for err == nil {
-		room := 0
+		var room int
 		room, err = l.fill(found.Items, l.show)
 		if err != nil || room == len(found.Items) {
 			break
