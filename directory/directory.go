@@ -202,6 +202,8 @@ func New(c Config) *Directory {
 type Store interface {
 	Update(ctx context.Context, f func(Tx) error) error
 	View(ctx context.Context, f func(Tx) error) error
+	// Glance reads without a transaction: each look-up sees a state of its own.
+	Glance(ctx context.Context, f func(Tx) error) error
 }
 
 // Tx is one transaction. Look-ups fail with fault.NotFound, inserts and

@@ -290,7 +290,7 @@ func (d *Directory) DeleteGroupIf(ctx context.Context, by audit.Actor, connectio
 
 // Group gives one group of a connection. It fails with fault.NotFound.
 func (d *Directory) Group(ctx context.Context, connection, id string) (g Group, err error) {
-	err = d.store.View(ctx, func(tx Tx) error {
+	err = d.store.Glance(ctx, func(tx Tx) error {
 		g, err = tx.Group(connection, id)
 		return err
 	})
@@ -299,7 +299,7 @@ func (d *Directory) Group(ctx context.Context, connection, id string) (g Group, 
 
 // Groups gives a page of groups.
 func (d *Directory) Groups(ctx context.Context, q Query) (page Page[Group], err error) {
-	err = d.store.View(ctx, func(tx Tx) error {
+	err = d.store.Glance(ctx, func(tx Tx) error {
 		page, err = tx.Groups(q)
 		return err
 	})
@@ -309,7 +309,7 @@ func (d *Directory) Groups(ctx context.Context, q Query) (page Page[Group], err 
 // GroupsOf gives the pushed groups of some people, by person id.
 func (d *Directory) GroupsOf(ctx context.Context, people ...string) (map[string][]Group, error) {
 	out := make(map[string][]Group, len(people))
-	err := d.store.View(ctx, func(tx Tx) error {
+	err := d.store.Glance(ctx, func(tx Tx) error {
 		for _, id := range people {
 			groups, err := tx.GroupsOf(id)
 			if err != nil {
@@ -325,7 +325,7 @@ func (d *Directory) GroupsOf(ctx context.Context, people ...string) (map[string]
 // Members gives everybody in some groups, by group id, in the order of
 // joining.
 func (d *Directory) Members(ctx context.Context, groups ...string) (members map[string][]Member, err error) {
-	err = d.store.View(ctx, func(tx Tx) error {
+	err = d.store.Glance(ctx, func(tx Tx) error {
 		members, err = tx.MembersOf(groups)
 		return err
 	})

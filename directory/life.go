@@ -163,7 +163,7 @@ func storedLink(tx Tx, p Person) (string, error) {
 // Person gives a pushed person of a connection. It fails with fault.NotFound
 // for anybody else.
 func (d *Directory) Person(ctx context.Context, connection, id string) (p Person, err error) {
-	err = d.store.View(ctx, func(tx Tx) error {
+	err = d.store.Glance(ctx, func(tx Tx) error {
 		p, err = pushedPerson(tx, connection, id)
 		return err
 	})
@@ -172,7 +172,7 @@ func (d *Directory) Person(ctx context.Context, connection, id string) (p Person
 
 // People gives a page of people.
 func (d *Directory) People(ctx context.Context, q Query) (page Page[Person], err error) {
-	err = d.store.View(ctx, func(tx Tx) error {
+	err = d.store.Glance(ctx, func(tx Tx) error {
 		page, err = tx.People(q)
 		return err
 	})

@@ -136,7 +136,7 @@ func (e *Endpoint) write(ctx context.Context, w http.ResponseWriter, status int,
 		w.WriteHeader(status)
 		return
 	}
-	body, err := json.Marshal(doc)
+	body, err := encode(doc)
 	if err != nil { // every document here is made of maps, lists and scalars
 		e.log.ErrorContext(ctx, "scim answer cannot be encoded", slog.Any("error", fmt.Errorf("marshal: %w", err)))
 		w.WriteHeader(http.StatusInternalServerError)
@@ -145,7 +145,19 @@ func (e *Endpoint) write(ctx context.Context, w http.ResponseWriter, status int,
 	h.Set("Content-Type", "application/scim+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil {
+	if _, err := w.Write(body); err != nil { //nolint:gosec // JSON that browsers are told not to sniff
 		e.log.DebugContext(ctx, "scim answer was not taken", slog.Any("error", err))
+	}
+}
+
+// encode writes a document; JSON that was put together here stays as it is.
+func encode(doc any) ([]byte, error) {
+	switch d := doc.(type) {
+	case json.RawMessage:
+		return d, nil
+	case rawList:
+		return d.encode()
+	default:
+		return json.Marshal(doc)
 	}
 }

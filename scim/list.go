@@ -116,6 +116,7 @@ type lister struct {
 	show projection
 	find func(directory.Query) (directory.Page[map[string]any], error)
 	fill func(docs []map[string]any, show projection) (int, error)
+	raw  func(directory.Query) (directory.Page[json.RawMessage], error) // find, whole and encoded; nil: there is none
 }
 
 func (c *call) listUsers() error  { return c.listOne(c.users()) }
@@ -123,7 +124,7 @@ func (c *call) listGroups() error { return c.listOne(c.groups()) }
 
 // users shows the groups of people only where they are asked for by name.
 func (c *call) users() lister {
-	return lister{t: c.site.user, find: func(q directory.Query) (directory.Page[map[string]any], error) {
+	return lister{t: c.site.user, raw: c.usersRaw, find: func(q directory.Query) (directory.Page[map[string]any], error) {
 		page, err := c.directory.People(c.ctx(), q)
 		if err != nil {
 			return directory.Page[map[string]any]{}, err
@@ -152,6 +153,17 @@ func (c *call) users() lister {
 		}
 		return len(docs), nil
 	}}
+}
+
+func (c *call) usersRaw(q directory.Query) (directory.Page[json.RawMessage], error) {
+	page, err := c.directory.People(c.ctx(), q)
+	out := directory.Page[json.RawMessage]{Total: page.Total, Next: page.Next, Items: make([]json.RawMessage, len(page.Items))}
+	for i, person := range page.Items {
+		if out.Items[i], err = c.site.userRaw(person, nil); err != nil {
+			break
+		}
+	}
+	return out, err
 }
 
 // groups reads members unless they are left out: excludedAttributes=members
@@ -226,6 +238,14 @@ func (c *call) listOne(l lister) error {
 	if p.cursor != nil {
 		q.Offset, q.After = 0, p.cursor.after
 	}
+	if l.raw != nil && l.show.whole() && p.cursor == nil {
+		found, err := l.raw(q)
+		if err != nil {
+			return err
+		}
+		c.write(c.ctx(), c.w, http.StatusOK, rawList{total: found.Total, start: p.start, resources: found.Items})
+		return nil
+	}
 	found, resources, err := l.read(q)
 	if err != nil {
 		return err
@@ -287,6 +307,9 @@ func (c *call) listAll() error {
 			return err
 		}
 		resources, total = append(resources, some...), total+found.Total
+		if len(some) < min(q.Limit, found.Total-q.Offset) {
+			p.count = len(resources) // the page was cut short: what follows comes with the next one
+		}
 	}
 	return c.answerList(resources, total, p.start)
 }
@@ -298,4 +321,27 @@ func (c *call) answerList(resources []any, total, start int) error {
 		"itemsPerPage": len(resources), "Resources": resources,
 	})
 	return nil
+}
+
+// rawList is a list of resources that are JSON already.
+type rawList struct {
+	total, start int
+	resources    []json.RawMessage
+}
+
+func (l rawList) encode() ([]byte, error) {
+	head, err := json.Marshal(map[string]any{
+		"schemas": []string{listSchema}, "totalResults": l.total, "startIndex": l.start, "itemsPerPage": len(l.resources),
+	})
+	if err != nil {
+		return nil, err
+	}
+	body := append(head[:len(head)-1], `,"Resources":[`...)
+	for i, r := range l.resources {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, r...)
+	}
+	return append(body, "]}"...), nil
 }

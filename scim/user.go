@@ -158,17 +158,29 @@ func (c *call) userBody() (projection, map[string]any, error) {
 }
 
 func (c *call) answerUser(status int, p directory.Person, show projection, mayHaveGroups bool) error {
-	doc, err := c.site.userDoc(p)
-	if err != nil {
-		return err
-	}
+	var groups []directory.Group
 	if mayHaveGroups && show.wants("groups") {
 		of, err := c.directory.GroupsOf(c.ctx(), p.ID)
 		if err != nil {
 			return err
 		}
-		setList(doc, "groups", c.site.groupsValue(of[p.ID]))
+		groups = of[p.ID]
 	}
+	if show.whole() {
+		raw, err := c.site.userRaw(p, groups)
+		if err != nil {
+			return err
+		}
+		c.w.Header().Set("Location", c.site.location(c.site.user, p.ID))
+		c.w.Header().Set("ETag", etag(p.Version))
+		c.write(c.ctx(), c.w, status, raw)
+		return nil
+	}
+	doc, err := c.site.userDoc(p)
+	if err != nil {
+		return err
+	}
+	setList(doc, "groups", c.site.groupsValue(groups))
 	return c.answer(status, doc, show)
 }
 

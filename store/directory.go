@@ -28,6 +28,10 @@ func (s directoryStore) View(ctx context.Context, f func(directory.Tx) error) er
 	return s.db.view(ctx, func(t tx) error { return f(t) })
 }
 
+func (s directoryStore) Glance(ctx context.Context, f func(directory.Tx) error) error {
+	return s.db.glance(ctx, func(t tx) error { return f(t) })
+}
+
 func (t tx) EndSessions(person, reason string, at time.Time) (int, error) {
 	n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0", micros(at), reason, person)
 	return int(n), err

@@ -37,7 +37,7 @@ func (t tx) Group(connection, id string) (directory.Group, error) {
 }
 
 func (t tx) Groups(q directory.Query) (directory.Page[directory.Group], error) {
-	rows, total, next, err := page[group](t, "pushed_groups", groupTable{t}, q, "")
+	rows, total, next, err := page(t, "pushed_groups", "pushed_groups.*", tx.scanGroups, groupTable{t}, q, "")
 	if err != nil {
 		return directory.Page[directory.Group]{}, err
 	}
@@ -49,6 +49,11 @@ func (t tx) Groups(q directory.Query) (directory.Page[directory.Group], error) {
 		place(next, rows[n-1].Row.Seq, rows[n-1].SortValue)
 	}
 	return directory.Page[directory.Group]{Items: groups, Total: total, Next: next}, nil
+}
+
+func (t tx) scanGroups(_ bool, query string, args ...any) (groups []found[group], err error) {
+	err = t.rows(&groups, query, args...)
+	return groups, err
 }
 
 func (t tx) InsertGroup(g directory.Group) error {

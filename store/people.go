@@ -119,21 +119,61 @@ func (t tx) PutConnection(c directory.Connection) error {
 	return err
 }
 
-func (t tx) onePerson(query string, args ...any) (directory.Person, error) {
-	var r person
-	if err := t.row(&r, "user", query, args...); err != nil {
-		return directory.Person{}, err
+// personColumns are what is read of people: not what is there for look-ups.
+const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
+	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
+	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active`
+
+// scanPeople reads rows of personColumns, and of sort_value if the list is
+// sorted: by hand, for gorm takes longer over a page than the database.
+func (t tx) scanPeople(sorted bool, query string, args ...any) (people []found[person], err error) {
+	if args, err = arguments(args); err != nil {
+		return nil, err
 	}
-	return r.domain(), nil
+	rows, err := t.g.Raw(query, args...).Rows()
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer func() {
+		if e := rows.Close(); err == nil {
+			err = classify(e)
+		}
+	}()
+	for rows.Next() {
+		var f found[person]
+		r := &f.Row
+		to := []any{
+			&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
+			&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
+			&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
+		}
+		if sorted {
+			to = append(to, &f.SortValue)
+		}
+		if err := rows.Scan(to...); err != nil {
+			return nil, classify(err)
+		}
+		people = append(people, f)
+	}
+	return people, classify(rows.Err())
 }
 
 func (t tx) Person(id string) (directory.Person, error) {
-	return t.onePerson(t.forUpdate("SELECT * FROM people p WHERE id = ?", "p"), id)
+	found, err := t.scanPeople(false, t.forUpdate("SELECT "+personColumns+" FROM people WHERE id = ?", "people"), id)
+	if err != nil {
+		return directory.Person{}, err
+	}
+	if len(found) == 0 {
+		return directory.Person{}, fault.New(fault.NotFound, "no such user")
+	}
+	return found[0].Row.domain(), nil
 }
 
 func (t tx) PersonBySubject(connection, issuer, subject string) (directory.Person, error) {
-	return t.onePerson(t.forUpdate(`SELECT p.* FROM identities i JOIN people p ON p.id = i.person_id
+	var r person
+	err := t.row(&r, "user", t.forUpdate(`SELECT p.* FROM identities i JOIN people p ON p.id = i.person_id
 		WHERE i.connection = ? AND i.issuer = ? AND i.subject = ?`, "p"), connection, issuer, subject)
+	return r.domain(), err
 }
 
 func (t tx) PeopleBySubject(connection, subject string) ([]directory.Person, error) {
@@ -254,7 +294,7 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 	if q.Pushed {
 		more = " AND people.provisioned"
 	}
-	rows, total, next, err := page[person](t, "people", peopleTable{tx: t, connection: q.Connection}, q, more)
+	rows, total, next, err := page(t, "people", personColumns, tx.scanPeople, peopleTable{tx: t, connection: q.Connection}, q, more)
 	if err != nil {
 		return directory.Page[directory.Person]{}, err
 	}

@@ -104,8 +104,11 @@ type found[R any] struct {
 	SortValue *string `gorm:"column:sort_value"`
 }
 
+// reader reads the rows of a list.
+type reader[R any] func(t tx, sorted bool, query string, args ...any) ([]found[R], error)
+
 // page reads one page of a table.
-func page[R any](t tx, name string, in table, q directory.Query, more string) (rows []found[R], total int, next *directory.Cursor, err error) {
+func page[R any](t tx, name, columns string, read reader[R], in table, q directory.Query, more string) (rows []found[R], total int, next *directory.Cursor, err error) {
 	where := sqlf(" WHERE " + always)
 	if q.Connection != "" {
 		where = join(where, sqlf(" AND "+name+".connection = ?", q.Connection))
@@ -126,7 +129,7 @@ func page[R any](t tx, name string, in table, q directory.Query, more string) (r
 		return nil, 0, nil, err
 	}
 	if q.Limit > 0 {
-		if rows, err = pageRows[R](t, name, where, by, q); err != nil {
+		if rows, err = pageRows(t, name, columns, read, where, by, q); err != nil {
 			return nil, 0, nil, err
 		}
 	}
@@ -146,21 +149,20 @@ func page[R any](t tx, name string, in table, q directory.Query, more string) (r
 }
 
 // pageRows reads the rows of a page and one more, if there is one.
-func pageRows[R any](t tx, name string, where fragment, by sorting, q directory.Query) (rows []found[R], err error) {
-	read := join("SELECT " + name + ".*")
-	if by.value.text != "" {
-		read = join(read, ", ", by.text(), " AS sort_value")
+func pageRows[R any](t tx, name, columns string, read reader[R], where fragment, by sorting, q directory.Query) ([]found[R], error) {
+	query, sorted := sqlf("SELECT "+columns), by.value.text != ""
+	if sorted {
+		query = join(query, ", ", by.text(), " AS sort_value")
 	}
-	read = join(read, " FROM "+name, where)
+	query = join(query, " FROM "+name, where)
 	if q.After != nil {
-		read = join(read, " AND ", by.behind(*q.After))
+		query = join(query, " AND ", by.behind(*q.After))
 	}
-	read = join(read, by.order(), sqlf(" LIMIT ?", q.Limit+1))
+	query = join(query, by.order(), sqlf(" LIMIT ?", q.Limit+1))
 	if q.After == nil && q.Offset > 0 {
-		read = join(read, sqlf(" OFFSET ?", q.Offset))
+		query = join(query, sqlf(" OFFSET ?", q.Offset))
 	}
-	err = t.rows(&rows, read.text, read.args...)
-	return rows, err
+	return read(t, sorted, query.text, query.args...)
 }
 
 // place fills the cursor behind a row.
