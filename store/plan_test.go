@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -53,6 +54,36 @@ var hot = map[string]string{
 	"keep nested":          "SELECT since FROM nested_groups WHERE since < 5 AND (group_id = 'g1' OR member_id = 'g1')",
 	"page of people":       "SELECT * FROM people WHERE seq > 5 ORDER BY seq LIMIT 50",
 	"old changes":          "DELETE FROM changes WHERE at < 1",
+}
+
+// A list that looks somebody up by a value that has an index does not walk
+// through everybody of the connection. The conditions are those that
+// store/filter.go and store/resource.go write for SQLite, which plans by rules
+// and not by what is in the tables.
+func TestLookUpsDoNotWalkThroughTheConnection(t *testing.T) {
+	t.Parallel()
+	databaseURL := "sqlite:" + filepath.Join(t.TempDir(), "plan.db")
+	db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	conn, err := storetest.Raw(t, databaseURL).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	for name, condition := range map[string]string{
+		"e-mail": `people.id IN (SELECT id FROM people WHERE connection = 'c' AND email_key = 'x'
+			UNION ALL SELECT person_id FROM person_emails WHERE connection = 'c' AND value_key = 'x')`,
+		"id": "people.id = 'x'", "userName": "people.user_name_key = 'x'", "start of userName": "(people.user_name_key >= 'a' AND people.user_name_key < 'b')",
+		"externalId": "(people.external_id = 'x' AND people.external_id <> '')", "name": "people.name_key = 'x'",
+	} {
+		query := "SELECT people.id FROM people WHERE likelihood(people.connection = 'c', 0.9) AND people.provisioned AND " + condition + " ORDER BY seq LIMIT 101"
+		if plan := explained(t, conn, "EXPLAIN QUERY PLAN "+query); strings.Contains(plan, "SCAN people") || strings.Contains(plan, "people_pushed") {
+			t.Errorf("%s walks through the connection:\n%s", name, plan)
+		}
+	}
 }
 
 func TestNothingHotReadsAWholeTable(t *testing.T) {

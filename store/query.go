@@ -111,7 +111,13 @@ type reader[R any] func(t tx, sorted bool, query string, args ...any) ([]found[R
 func page[R any](t tx, name, columns string, read reader[R], in table, q directory.Query, more string) (rows []found[R], total int, next *directory.Cursor, err error) {
 	where := sqlf(" WHERE " + always)
 	if q.Connection != "" {
-		where = join(where, sqlf(" AND "+name+".connection = ?", q.Connection))
+		// SQLite takes an equality for rare, but one connection may have nearly
+		// everybody: told so, it begins with whatever else the filter looks up.
+		own := sqlf(name+".connection = ?", q.Connection)
+		if t.dialect == "sqlite" {
+			own = join("likelihood(", own, ", 0.9)")
+		}
+		where = join(where, " AND ", own)
 	}
 	where = join(where, more)
 	if q.Filter != nil {
