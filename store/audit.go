@@ -112,17 +112,44 @@ func (s auditStore) Walk(ctx context.Context, f func(audit.Event, audit.Seal) er
 		coalesce(e.connection, '') AS connection, coalesce(e.reason, '') AS reason, coalesce(e.reference, '') AS reference,
 		coalesce(e.detail, '') AS detail, s.position, s.event AS seal_event, s.hash
 		FROM audit_seals s LEFT JOIN audit_events e ON e.seq = s.event WHERE s.position > ? ORDER BY s.position LIMIT ?`
-	err := s.walk(ctx, sealed, f, func(r *event) int64 { return r.Position })
-	if err != nil {
+	position := int64(0)
+	chain := func(f func(audit.Event, audit.Seal) error) error {
+		return s.walk(ctx, sealed, position, f, func(r *event) int64 {
+			position = r.Position
+			return r.Position
+		})
+	}
+	if err := chain(f); err != nil {
 		return err
 	}
 	unsealed := `SELECT e.* FROM audit_events e WHERE e.seq > ?
 		AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event = e.seq) ORDER BY e.seq LIMIT ?`
-	return s.walk(ctx, unsealed, f, func(r *event) int64 { return r.Seq })
+	var loose []audit.Event
+	var marks []audit.Seal
+	err := s.walk(ctx, unsealed, 0, func(e audit.Event, mark audit.Seal) error {
+		loose, marks = append(loose, e), append(marks, mark)
+		return nil
+	}, func(r *event) int64 { return r.Seq })
+	if err != nil {
+		return err
+	}
+	// The sealer does not wait: what it chained since the first walk was in
+	// neither, or is loose no more.
+	chained := make(map[int64]bool)
+	err = chain(func(e audit.Event, seal audit.Seal) error {
+		chained[seal.Event] = true
+		return f(e, seal)
+	})
+	for i := 0; err == nil && i < len(loose); i++ {
+		if !chained[loose[i].Seq] {
+			err = f(loose[i], marks[i])
+		}
+	}
+	return err
 }
 
-func (s auditStore) walk(ctx context.Context, query string, f func(audit.Event, audit.Seal) error, key func(*event) int64) error {
-	for after := int64(0); ; {
+func (s auditStore) walk(ctx context.Context, query string, after int64, f func(audit.Event, audit.Seal) error, key func(*event) int64) error {
+	for {
 		var rows []event
 		err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, query, after, walkPage) })
 		if err != nil {
