@@ -24,8 +24,9 @@ func TestBodiesPassBothWays(t *testing.T) {
 	upstream := portal(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Length", strconv.FormatInt(r.ContentLength, 10))
 		w.Header().Set("X-Encoding", r.Header.Get("Accept-Encoding"))
+		body, _ := io.ReadAll(r.Body) // before the answer: an HTTP/1 server may drop the rest of a body once it answers
 		w.WriteHeader(http.StatusTeapot)
-		_, _ = io.Copy(w, r.Body)
+		_, _ = w.Write(body)
 	})
 	g := open(t, upstream)
 	body := strings.Repeat("0123456789abcdef", 100_000)
