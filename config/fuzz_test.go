@@ -28,7 +28,7 @@ func FuzzParse(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, secretValue) {
-			t.Skip("the secret stands in the file")
+			return // the law is about a secret that the file does not hold
 		}
 		judge(t, filepath.Join(dir, "portcullis.yaml"), text)
 	})

@@ -2,7 +2,6 @@ package login_test
 
 import (
 	"context"
-	"crypto/tls"
 	"net/http"
 	"runtime"
 	"strings"
@@ -194,7 +193,7 @@ func TestProviderOverTLSIsVerified(t *testing.T) {
 	}
 	trusted := newGate(t, func(c *login.Config) { c.HTTP = p.server.Client() }, p)
 	b := newBrowser(t)
-	b.http.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	b.http.Transport = p.server.Client().Transport
 	if answer := b.signIn(trusted, "/.portcullis/sign-in"); answer.StatusCode != http.StatusSeeOther {
 		t.Errorf("a trusted certificate: %d\n%s", answer.StatusCode, answer.body)
 	}
