@@ -69,6 +69,10 @@ func (s *site) providerConfig() map[string]any {
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 			"description": "A token of this connection in the Authorization header",
 			"specUri":     "https://www.rfc-editor.org/rfc/rfc6750",
+		}, map[string]any{
+			"type": "oauth2", "name": "OAuth 2.0 client credentials", "primary": false,
+			"description": "An access token from " + s.audiences[0] + " with the scope " + scopeSCIM,
+			"specUri":     "https://www.rfc-editor.org/rfc/rfc6749",
 		}},
 		"meta": map[string]any{"resourceType": "ServiceProviderConfig", "location": s.base + "/ServiceProviderConfig"},
 	}
