@@ -63,6 +63,7 @@ func basic(id, secret string) string {
 func TestClientCredentialsGiveATokenForAnHour(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.clock.turn(time.Second) // the list is in the order of creation
 	id, secret := r.client(nil)
 	for name, a := range map[string]answer{
 		"post":        r.grant("acme", credentials(id, secret, "scope", "scim")),
