@@ -192,7 +192,7 @@ func (c *call) groups() lister {
 			if ties += len(of[id]); ties > maxTies && i > 0 {
 				return i, nil
 			}
-			setList(docs[i], "members", c.site.membersValue(of[id]))
+			setList(docs[i], "members", c.site.membersValue(of[id], show))
 		}
 		return len(docs), nil
 	}}

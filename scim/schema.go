@@ -62,7 +62,7 @@ func memberSchema() schema.CoreAttribute {
 				Description: optional.NewString("A label indicating the type of resource, e.g., 'User' or 'Group'."),
 			}),
 			schema.SimpleStringParams(schema.StringParams{
-				Name: "display", Mutability: schema.AttributeMutabilityReadOnly(),
+				Name: "display", Mutability: schema.AttributeMutabilityReadOnly(), Returned: schema.AttributeReturnedRequest(),
 				Description: optional.NewString("A human-readable name for the group member, primarily used for display purposes."),
 			}),
 		},
