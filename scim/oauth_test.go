@@ -2,6 +2,7 @@ package scim_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -39,7 +40,7 @@ func (r *rig) grant(connection string, form url.Values, headers ...string) answe
 // client makes an OAuth client of acme.
 func (r *rig) client(key []byte) (id, secret string) {
 	r.t.Helper()
-	secret, token, err := r.tokens.CreateClient(r.t.Context(), audit.Gate(), "acme", "test", 0, key)
+	secret, token, err := r.tokens.CreateClient(context.Background(), audit.Gate(), "acme", "test", 0, key)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 
 func (s tokenStore) TokenByID(ctx context.Context, id string) (scim.Token, error) {
 	var r token
-	t := tx{g: s.db.g.WithContext(ctx), dialect: s.db.dialect}
-	if err := t.row(&r, "token", "SELECT * FROM scim_tokens WHERE id = ?", id); err != nil {
+	err := s.db.view(ctx, func(t tx) error { return t.row(&r, "token", "SELECT * FROM scim_tokens WHERE id = ?", id) })
+	if err != nil {
 		return scim.Token{}, err
 	}
 	return r.domain(), nil
@@ -25,9 +25,10 @@ func (s tokenStore) TokenByAccess(ctx context.Context, hash []byte) (scim.Token,
 		Access []byte
 		Until  int64
 	}
-	t := tx{g: s.db.g.WithContext(ctx), dialect: s.db.dialect}
-	err := t.row(&r, "token", `SELECT k.*, a.hash AS access, a.expires AS until
-		FROM scim_access_tokens a JOIN scim_tokens k ON k.id = a.client WHERE a.hash = ?`, hash)
+	err := s.db.view(ctx, func(t tx) error {
+		return t.row(&r, "token", `SELECT k.*, a.hash AS access, a.expires AS until
+			FROM scim_access_tokens a JOIN scim_tokens k ON k.id = a.client WHERE a.hash = ?`, hash)
+	})
 	if err != nil {
 		return scim.Token{}, err
 	}
