@@ -84,12 +84,12 @@ func pickEntity(root *etree.Element, want string) (*etree.Element, error) {
 	var collect func(*etree.Element)
 	collect = func(el *etree.Element) {
 		switch {
-		case isElement(el, nsMetadata, "EntitiesDescriptor"):
+		case isTag(el, nsMetadata, "EntitiesDescriptor"):
 			for _, child := range el.ChildElements() {
 				collect(child)
 			}
-		case isElement(el, nsMetadata, "EntityDescriptor"):
-			id := attr(el, "entityID")
+		case isTag(el, nsMetadata, "EntityDescriptor"):
+			id := attribute(el, "entityID")
 			if len(idpRoles(el)) > 0 && (want == "" || id == want) {
 				found = append(found, el)
 			}
@@ -100,15 +100,15 @@ func pickEntity(root *etree.Element, want string) (*etree.Element, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0 && want != "":
-		return nil, fault.New(fault.Invalid, "the metadata has no SAML 2.0 identity provider %q", clip(want))
+		return nil, fault.New(fault.Invalid, "the metadata has no SAML 2.0 identity provider %q", clean(want))
 	case len(found) == 0:
 		return nil, fault.New(fault.Invalid, "the metadata has no SAML 2.0 identity provider (an EntityDescriptor with an IDPSSODescriptor)")
 	case want != "":
-		return nil, fault.New(fault.Invalid, "the metadata has the identity provider %q more than once", clip(want))
+		return nil, fault.New(fault.Invalid, "the metadata has the identity provider %q more than once", clean(want))
 	}
 	var names []string
 	for _, el := range found[:min(len(found), maxNamed)] {
-		names = append(names, clip(attr(el, "entityID")))
+		names = append(names, clean(attribute(el, "entityID")))
 	}
 	return nil, fault.New(fault.Invalid, "the metadata has %d identity providers; say which is meant, for example %s", len(found), strings.Join(names, ", "))
 }
@@ -117,7 +117,7 @@ func pickEntity(root *etree.Element, want string) (*etree.Element, error) {
 // provider.
 func idpRoles(entity *etree.Element) []*etree.Element {
 	return slices.DeleteFunc(children(entity, nsMetadata, "IDPSSODescriptor"), func(role *etree.Element) bool {
-		return !slices.Contains(strings.Fields(attr(role, "protocolSupportEnumeration")), nsProtocol)
+		return !slices.Contains(strings.Fields(attribute(role, "protocolSupportEnumeration")), nsProtocol)
 	})
 }
 
@@ -127,7 +127,7 @@ func readEntity(entity *etree.Element) (*Metadata, error) {
 		return nil, fault.New(fault.Invalid, "the metadata describes the identity provider %d times in one EntityDescriptor", len(roles))
 	}
 	role := roles[0]
-	m := &Metadata{IDP: IdentityProvider{EntityID: attr(entity, "entityID")}}
+	m := &Metadata{IDP: IdentityProvider{EntityID: attribute(entity, "entityID")}}
 	idp := &m.IDP
 	if idp.EntityID == "" || len(idp.EntityID) > maxEntityID {
 		return nil, fault.New(fault.Invalid, "entityID: want 1 to %d bytes, got %d", maxEntityID, len(idp.EntityID))
@@ -166,7 +166,7 @@ func readEntity(entity *etree.Element) (*Metadata, error) {
 func readCertificates(role *etree.Element) ([]*x509.Certificate, error) {
 	var found []*x509.Certificate
 	for _, descriptor := range children(role, nsMetadata, "KeyDescriptor") {
-		if use := attr(descriptor, "use"); use != "" && use != "signing" {
+		if use := attribute(descriptor, "use"); use != "" && use != "signing" {
 			continue
 		}
 		for _, info := range children(descriptor, nsDSig, "KeyInfo") {
@@ -227,19 +227,19 @@ func readEndpoints(role *etree.Element, name string) ([]Endpoint, error) {
 	var found []Endpoint
 	for _, el := range children(role, nsMetadata, name) {
 		e := Endpoint{
-			Binding:          attr(el, "Binding"),
-			Location:         attr(el, "Location"),
-			ResponseLocation: attr(el, "ResponseLocation"),
+			Binding:          attribute(el, "Binding"),
+			Location:         attribute(el, "Location"),
+			ResponseLocation: attribute(el, "ResponseLocation"),
 		}
 		if e.Binding != BindingRedirect && e.Binding != BindingPOST {
 			continue
 		}
 		if err := checkLocation(e.Location); err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "%s: Location %q: %s", name, clip(e.Location), fault.Message(err))
+			return nil, fault.Wrap(fault.Invalid, err, "%s: Location %q: %s", name, clean(e.Location), fault.Message(err))
 		}
 		if e.ResponseLocation != "" {
 			if err := checkLocation(e.ResponseLocation); err != nil {
-				return nil, fault.Wrap(fault.Invalid, err, "%s: ResponseLocation %q: %s", name, clip(e.ResponseLocation), fault.Message(err))
+				return nil, fault.Wrap(fault.Invalid, err, "%s: ResponseLocation %q: %s", name, clean(e.ResponseLocation), fault.Message(err))
 			}
 		}
 		if found = append(found, e); len(found) > maxEndpoints {

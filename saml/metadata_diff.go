@@ -2,9 +2,7 @@ package saml
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,12 +97,6 @@ func hasKey(certificates []*x509.Certificate, c *x509.Certificate) bool {
 
 func sortedJoin(values []string) string {
 	return strings.Join(slices.Sorted(slices.Values(values)), " ")
-}
-
-// Fingerprint is the SHA-256 of a certificate in hex, as the login trace names it.
-func Fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return hex.EncodeToString(sum[:])
 }
 
 // CertificateState is what doctor says of a certificate.

@@ -20,16 +20,16 @@ func readValidity(role *etree.Element) (time.Time, time.Duration, error) {
 	var until time.Time
 	var cache time.Duration
 	for el := role; el != nil; el = el.Parent() {
-		if value := attr(el, "validUntil"); value != "" {
-			t, err := time.Parse(time.RFC3339Nano, value)
+		if value := attribute(el, "validUntil"); value != "" {
+			t, err := instant(value)
 			if err != nil {
-				return until, cache, fault.Wrap(fault.Invalid, err, "validUntil %q is not a time", clip(value))
+				return until, cache, fault.Wrap(fault.Invalid, err, "validUntil %q is not a time", clean(value))
 			}
 			if until.IsZero() || t.Before(until) {
-				until = t.UTC()
+				until = t
 			}
 		}
-		if value := attr(el, "cacheDuration"); value != "" {
+		if value := attribute(el, "cacheDuration"); value != "" {
 			d, err := parseDuration(value)
 			if err != nil {
 				return until, cache, err
@@ -49,7 +49,7 @@ func parseDuration(s string) (time.Duration, error) {
 	form := regexp.MustCompile(`^P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})D)?(T(?:(\d{1,7})H)?(?:(\d{1,8})M)?(?:(\d{1,9})(?:\.\d{1,9})?S)?)?$`)
 	m := form.FindStringSubmatch(s)
 	if m == nil || s == "P" || m[4] == "T" {
-		return 0, fault.New(fault.Invalid, "cacheDuration %q is not a duration", clip(s))
+		return 0, fault.New(fault.Invalid, "cacheDuration %q is not a duration", clean(s))
 	}
 	const day = 24 * time.Hour
 	var total time.Duration
@@ -62,7 +62,7 @@ func parseDuration(s string) (time.Duration, error) {
 		}
 		n, err := strconv.ParseInt(part.digits, 10, 64)
 		if err != nil {
-			return 0, fault.Wrap(fault.Invalid, err, "cacheDuration %q is not a duration", clip(s))
+			return 0, fault.Wrap(fault.Invalid, err, "cacheDuration %q is not a duration", clean(s))
 		}
 		if n > int64(maxCacheDuration/part.unit) {
 			return maxCacheDuration, nil

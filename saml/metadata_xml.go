@@ -2,6 +2,7 @@ package saml
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/xml"
@@ -109,11 +110,11 @@ func (g *metadataGuard) start(t xml.StartElement) error {
 	}
 	for i, a := range t.Attr {
 		if slices.ContainsFunc(t.Attr[:i], func(b xml.Attr) bool { return a.Name == b.Name }) {
-			return fault.New(fault.Invalid, "an element of the metadata has the attribute %q twice", clip(a.Name.Local))
+			return fault.New(fault.Invalid, "an element of the metadata has the attribute %q twice", clean(a.Name.Local))
 		}
 		if a.Name.Space == "" && a.Name.Local == "ID" {
 			if g.ids[a.Value] {
-				return fault.New(fault.Invalid, "the metadata has the ID %q twice", clip(a.Value))
+				return fault.New(fault.Invalid, "the metadata has the ID %q twice", clean(a.Value))
 			}
 			g.ids[a.Value] = true
 		}
@@ -150,31 +151,34 @@ func verifyMetadata(root *etree.Element, signers []*x509.Certificate) (*etree.El
 // metadata has (SAML metadata, section 3.1).
 func checkMetadataSignature(root *etree.Element) error {
 	first := root.ChildElements()
-	if len(first) == 0 || !isElement(first[0], nsDSig, "Signature") || len(children(root, nsDSig, "Signature")) != 1 {
+	if len(first) == 0 || !isTag(first[0], nsDSig, "Signature") || len(children(root, nsDSig, "Signature")) != 1 {
 		return fault.New(fault.Unauthenticated, "the metadata is not signed, and its signer was pinned")
 	}
 	info, ok := only(first[0], "SignedInfo")
 	if !ok {
 		return fault.New(fault.Unauthenticated, "the signature of the metadata has no SignedInfo")
 	}
-	canonical, ok1 := only(info, "CanonicalizationMethod")
+	form, ok1 := only(info, "CanonicalizationMethod")
 	method, ok2 := only(info, "SignatureMethod")
 	reference, ok3 := only(info, "Reference")
 	if !ok1 || !ok2 || !ok3 {
 		return fault.New(fault.Unauthenticated, "the signature of the metadata wants one method and one reference")
 	}
-	id := attr(root, "ID")
-	if id == "" || attr(reference, "URI") != "#"+id {
+	id := attribute(root, "ID")
+	if id == "" || attribute(reference, "URI") != "#"+id {
 		return fault.New(fault.Unauthenticated, "the signature of the metadata does not cover the root")
 	}
-	if _, err := queryAlgorithm(algorithm(method), false); err != nil {
-		return fault.New(fault.Unauthenticated, "the metadata is signed with %q, which is not supported", clip(algorithm(method)))
+	if m, ok := methodOf(algorithmOf(method)); !ok || m.hash == crypto.SHA1 {
+		return fault.New(fault.Unauthenticated, "the metadata is signed with %q, which is not supported", clean(algorithmOf(method)))
 	}
 	digest, ok := only(reference, "DigestMethod")
-	if !ok || !slices.Contains([]string{digestSHA256, digestSHA384, digestSHA512}, algorithm(digest)) {
+	if !ok {
+		return fault.New(fault.Unauthenticated, "the signature of the metadata has no digest method")
+	}
+	if hash, ok := digestOf(algorithmOf(digest)); !ok || hash == crypto.SHA1 {
 		return fault.New(fault.Unauthenticated, "the digest of the metadata is not SHA-256 or better")
 	}
-	if algorithm(canonical) != canonicalExclusive {
+	if algorithmOf(form) != algExclusive {
 		return fault.New(fault.Unauthenticated, "the signature of the metadata is not in exclusive canonical form")
 	}
 	transforms, ok := only(reference, "Transforms")
@@ -183,24 +187,15 @@ func checkMetadataSignature(root *etree.Element) error {
 	}
 	var names []string
 	for _, t := range transforms.ChildElements() {
-		names = append(names, algorithm(t))
+		names = append(names, algorithmOf(t))
 	}
-	if !slices.Equal(names, []string{transformEnveloped, canonicalExclusive}) {
+	if !slices.Equal(names, []string{algEnveloped, algExclusive}) {
 		return fault.New(fault.Unauthenticated, "the signature of the metadata has transforms that are not supported")
 	}
 	return nil
 }
 
-// Algorithms of a signature of metadata.
-const (
-	canonicalExclusive = "http://www.w3.org/2001/10/xml-exc-c14n#"
-	transformEnveloped = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
-	digestSHA256       = "http://www.w3.org/2001/04/xmlenc#sha256"
-	digestSHA384       = "http://www.w3.org/2001/04/xmldsig-more#sha384"
-	digestSHA512       = "http://www.w3.org/2001/04/xmlenc#sha512"
-)
-
-func algorithm(el *etree.Element) string { return attr(el, "Algorithm") }
+func algorithmOf(el *etree.Element) string { return attribute(el, "Algorithm") }
 
 // only gives the one child of that name in the signature namespace.
 func only(el *etree.Element, tag string) (*etree.Element, bool) {
@@ -212,7 +207,7 @@ func only(el *etree.Element, tag string) (*etree.Element, bool) {
 }
 
 // attr gives an attribute that has no namespace, and nothing where there is none.
-func attr(el *etree.Element, name string) string {
+func attribute(el *etree.Element, name string) string {
 	for _, a := range el.Attr {
 		if a.Space == "" && a.Key == name {
 			return a.Value
@@ -221,12 +216,12 @@ func attr(el *etree.Element, name string) string {
 	return ""
 }
 
-func isElement(el *etree.Element, namespace, tag string) bool {
+func isTag(el *etree.Element, namespace, tag string) bool {
 	return el.Tag == tag && el.NamespaceURI() == namespace
 }
 
 func children(el *etree.Element, namespace, tag string) []*etree.Element {
-	return slices.DeleteFunc(el.ChildElements(), func(child *etree.Element) bool { return !isElement(child, namespace, tag) })
+	return slices.DeleteFunc(el.ChildElements(), func(child *etree.Element) bool { return !isTag(child, namespace, tag) })
 }
 
 // text gives the whole text of an element that has nothing else in it. A
@@ -245,13 +240,13 @@ func text(el *etree.Element) (string, error) {
 
 // readBool reads an xs:boolean attribute.
 func readBool(el *etree.Element, name string) (bool, error) {
-	switch value := attr(el, name); value {
+	switch value := attribute(el, name); value {
 	case "true", "1":
 		return true, nil
 	case "", "false", "0":
 		return false, nil
 	default:
-		return false, fault.New(fault.Invalid, "%s: want true or false, got %q", name, clip(value))
+		return false, fault.New(fault.Invalid, "%s: want true or false, got %q", name, clean(value))
 	}
 }
 

@@ -5,14 +5,12 @@ import (
 	"compress/flate"
 	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"io"
 	"net/url"
 	"strings"
+	"time"
 
 	dsig "github.com/russellhaering/goxmldsig"
 
@@ -107,7 +105,7 @@ type signedQuery struct {
 	relayState string
 	algorithm  string
 	signature  []byte
-	octets     [][]byte // what may have been signed; more than one only for an empty RelayState
+	octets     []string // what may have been signed; more than one only for an empty RelayState
 }
 
 // readQuery takes a raw query apart. A name that stands there twice, in
@@ -127,7 +125,7 @@ func readQuery(raw string) (*signedQuery, error) {
 		q.param = paramResponse
 	}
 	if encoding, ok := values[paramEncoding]; ok && encoding.decoded != encodingDeflate {
-		return nil, fault.New(fault.Invalid, "%s %q is not supported", paramEncoding, clip(encoding.decoded))
+		return nil, fault.New(fault.Invalid, "%s %q is not supported", paramEncoding, clean(encoding.decoded))
 	}
 	packed, err := base64.StdEncoding.DecodeString(values[q.param].decoded)
 	if err != nil {
@@ -155,16 +153,16 @@ func readQuery(raw string) (*signedQuery, error) {
 // the order that the binding fixes, whichever order they came in (SAML
 // bindings, section 3.4.4.1). An empty RelayState is no RelayState there, yet
 // some sign its name all the same; both texts say the same thing.
-func signedOctets(param string, values map[string]queryValue) [][]byte {
+func signedOctets(param string, values map[string]queryValue) []string {
 	head := param + "=" + values[param].raw
 	tail := "&" + paramSigAlg + "=" + values[paramSigAlg].raw
 	relay, ok := values[paramRelayState]
 	if !ok {
-		return [][]byte{[]byte(head + tail)}
+		return []string{head + tail}
 	}
-	octets := [][]byte{[]byte(head + "&" + paramRelayState + "=" + relay.raw + tail)}
+	octets := []string{head + "&" + paramRelayState + "=" + relay.raw + tail}
 	if relay.raw == "" {
-		octets = append(octets, []byte(head+tail))
+		octets = append(octets, head+tail)
 	}
 	return octets
 }
@@ -208,49 +206,23 @@ func splitQuery(raw string) (map[string]queryValue, error) {
 	return values, nil
 }
 
-// verify gives the certificate whose key signed the query. The certificates
-// are tried one by one, so that a provider may change its key at any time.
-func (q *signedQuery) verify(certificates []*x509.Certificate, allowSHA1 bool) (*x509.Certificate, error) {
-	algorithm, err := queryAlgorithm(q.algorithm, allowSHA1)
-	if err != nil {
-		return nil, err
+// verifyQuery gives the fingerprint of the certificate whose key signed the
+// query, and whether SHA-1 was in it.
+func (sp *ServiceProvider) verifyQuery(q *signedQuery, now time.Time) (string, bool, error) {
+	m, ok := methodOf(q.algorithm)
+	if !ok {
+		return "", false, fault.New(fault.Unauthenticated, "signature algorithm %q is not supported", clean(q.algorithm))
 	}
-	for _, c := range certificates {
-		if key, ok := c.PublicKey.(*rsa.PublicKey); !ok || key.N.BitLen() < minRSA {
-			continue
+	sha1 := m.hash == crypto.SHA1
+	if sha1 && !sp.c.IDP.AllowSHA1 {
+		return "", false, fault.New(fault.Unauthenticated, "the query is signed with SHA-1, which this connection does not allow")
+	}
+	var err error
+	for _, octets := range q.octets {
+		var certificate string
+		if certificate, err = sp.signer(m, octets, q.signature, now); err == nil {
+			return certificate, sha1, nil
 		}
-		for _, octets := range q.octets {
-			if c.CheckSignature(algorithm, octets, q.signature) == nil {
-				return c, nil
-			}
-		}
 	}
-	return nil, fault.Wrap(fault.Unauthenticated, errors.New("no certificate of the identity provider matches"), "the signature of the query is not good")
-}
-
-func queryAlgorithm(name string, allowSHA1 bool) (x509.SignatureAlgorithm, error) {
-	switch name {
-	case dsig.RSASHA256SignatureMethod:
-		return x509.SHA256WithRSA, nil
-	case dsig.RSASHA384SignatureMethod:
-		return x509.SHA384WithRSA, nil
-	case dsig.RSASHA512SignatureMethod:
-		return x509.SHA512WithRSA, nil
-	case dsig.RSASHA1SignatureMethod:
-		if allowSHA1 {
-			return x509.SHA1WithRSA, nil
-		}
-		return 0, fault.New(fault.Unauthenticated, "the query is signed with SHA-1, which this connection does not allow")
-	default:
-		return 0, fault.New(fault.Unauthenticated, "signature algorithm %q is not supported", clip(name))
-	}
-}
-
-// clip keeps foreign text short enough for a message and a log.
-func clip(s string) string {
-	const limit = 100
-	if len(s) <= limit {
-		return s
-	}
-	return s[:limit] + "…"
+	return "", false, fault.Wrap(fault.Unauthenticated, err, "the signature of the query is not good")
 }

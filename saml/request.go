@@ -138,7 +138,7 @@ func send(el *etree.Element, binding, destination, param, relayState string, key
 	if len(relayState) > limit {
 		return nil, fault.New(fault.Invalid, "%s is longer than %d bytes", paramRelayState, limit)
 	}
-	out := &Outgoing{ID: el.SelectAttrValue("ID", ""), URL: destination}
+	out := &Outgoing{ID: attribute(el, "ID"), URL: destination}
 	if binding == BindingRedirect {
 		message, err := serialize(el)
 		if err != nil {

@@ -4,7 +4,9 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	_ "crypto/sha1" // for the connections that allow it
 	"crypto/sha256"
+	_ "crypto/sha512"
 	"crypto/subtle"
 	"crypto/x509"
 	"encoding/base64"
@@ -14,9 +16,6 @@ import (
 	"math/big"
 	"strings"
 	"time"
-
-	_ "crypto/sha1" // for the connections that allow it
-	_ "crypto/sha512"
 )
 
 const (
