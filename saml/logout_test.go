@@ -1,6 +1,7 @@
 package saml_test
 
 import (
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/url"
@@ -161,6 +162,7 @@ func TestSignedLogoutMessagesThatAreNotForNow(t *testing.T) {
 		kind    fault.Kind
 	}{
 		{"another issuer", logoutRequest(theirEntity, "https://evil.example/"), fault.Unauthenticated},
+		{"issuer of another format", logoutRequest("<saml:Issuer>", `<saml:Issuer Format="urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress">`), fault.Unauthenticated},
 		{"issuer with a slash more", logoutRequest(theirEntity, theirEntity+"/"), fault.Unauthenticated},
 		{"another destination", logoutRequest(ownSLO, "https://other.example/slo"), fault.Unauthenticated},
 		{"our other endpoint", logoutRequest(ownSLO, ownACS), fault.Unauthenticated},
@@ -247,6 +249,10 @@ func TestRedirectQueriesThatAreAmbiguousOrNotSigned(t *testing.T) {
 		{"message twice, escaped name", good + "&" + strings.Replace(message(other), "SAMLRequest", "SAML%52equest", 1)},
 		{"name escaped", strings.Replace(good, "SAMLRequest", "SAML%52equest", 1)},
 		{"request and response", good + "&SAMLResponse=x"},
+		{"response and request", packQuery(t, "SAMLResponse", logoutAnswer(), "", rsaSHA256, theirKey().Private, url.QueryEscape) + "&SAMLRequest=x"},
+		{"relay state added", packQuery(t, "SAMLRequest", logoutRequest(), "", rsaSHA256, theirKey().Private, url.QueryEscape) + "&RelayState=s"},
+		{"signed semicolon", packQuery(t, "SAMLRequest", logoutRequest(), "r;s", rsaSHA256, theirKey().Private, bareSemicolon)},
+		{"bytes after the message", signedTail(t, good)},
 		{"request as response", strings.Replace(good, "SAMLRequest", "SAMLResponse", 1)},
 		{"relay state twice", good + "&RelayState=s"},
 		{"algorithm twice", good + "&SigAlg=" + algorithm},
@@ -269,6 +275,23 @@ func TestRedirectQueriesThatAreAmbiguousOrNotSigned(t *testing.T) {
 			}
 		})
 	}
+}
+
+func bareSemicolon(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "%3B", ";") }
+
+// signedTail puts bytes behind the deflated message and signs it so.
+func signedTail(t *testing.T, query string) string {
+	t.Helper()
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := base64.StdEncoding.DecodeString(values.Get("SAMLRequest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "SAMLRequest=" + url.QueryEscape(encode(string(packed)+"tail")) + "&SigAlg=" + url.QueryEscape(rsaSHA256)
+	return text + "&Signature=" + url.QueryEscape(encode(string(signText(t, text, rsaSHA256, theirKey().Private))))
 }
 
 // Where the message does not inflate to one message of bounded size, a good

@@ -14,6 +14,7 @@ import (
 	"github.com/beevik/etree"
 	crewjam "github.com/crewjam/saml"
 	"github.com/google/go-cmp/cmp"
+	dsig "github.com/russellhaering/goxmldsig"
 
 	"portcullis/fault"
 	"portcullis/saml"
@@ -240,6 +241,8 @@ func TestSignedMetadata(t *testing.T) {
 		"two signatures":     strings.Replace(good, sig, sig+sig, 1),
 		"of an inner entity": federation(` ID="_f1"`, entity, evil),
 		"inner, moved up":    federation(` ID="_f1"`, between(entity, "<ds:Signature", "</ds:Signature>"), strings.Replace(entity, between(entity, "<ds:Signature", "</ds:Signature>"), "", 1), evil),
+		"inclusive form":     signWith(t, aggregate, strangeKey(), rsaSHA256, dsig.MakeC14N11Canonicalizer()),
+		"with comments":      signWith(t, aggregate, strangeKey(), rsaSHA256, dsig.MakeC14N10ExclusiveWithCommentsCanonicalizerWithPrefixList("")),
 		"whole document":     strings.Replace(good, `URI="#_f1"`, `URI=""`, 1),
 		"no ID":              strings.Replace(good, ` ID="_f1"`, "", 1),
 	} {
@@ -247,6 +250,28 @@ func TestSignedMetadata(t *testing.T) {
 		if !fault.Is(err, fault.Unauthenticated) {
 			t.Errorf("%s: %+v, %v, want an unauthenticated fault", name, got, err)
 		}
+	}
+}
+
+// The key is what was pinned: neither the dates of its certificate nor what
+// the document says of it count.
+func TestPinnedSignerCountsByItsKey(t *testing.T) {
+	key := strangeKey()
+	expired := makePair(key.Private, moment.AddDate(-20, 0, 0), moment.AddDate(-19, 0, 0)).cert
+	data := signXML(t, idpMetadata(), key, rsaSHA256)
+	options := saml.MetadataOptions{Signers: []*x509.Certificate{expired}}
+	if _, err := saml.ReadMetadata([]byte(data), options); err != nil {
+		t.Errorf("an expired certificate of the pinned key: %v", err)
+	}
+	named := between(data, "<ds:KeyInfo>", "</ds:KeyInfo>")
+	for _, info := range []string{"", strings.Replace(named, between(named, "<ds:X509Certificate>", "</ds:X509Certificate>"), "<ds:KeyName>x</ds:KeyName>", 1)} {
+		if _, err := saml.ReadMetadata([]byte(strings.Replace(data, named, info, 1)), options); err != nil {
+			t.Errorf("KeyInfo %q: %v", info, err)
+		}
+	}
+	weak := signXML(t, idpMetadata(), keyPair(small()), rsaSHA256)
+	if _, err := saml.ReadMetadata([]byte(weak), saml.MetadataOptions{Signers: []*x509.Certificate{small().cert}}); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("a pinned key of 1536 bits: %v", err)
 	}
 }
 

@@ -150,6 +150,11 @@ func unpackQuery(t *testing.T, target, param string, key *rsa.PublicKey) (messag
 // signXML puts the library's enveloped signature behind the first child.
 func signXML(tb testing.TB, message string, key saml.KeyPair, method string) string {
 	tb.Helper()
+	return signWith(tb, message, key, method, dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList(""))
+}
+
+func signWith(tb testing.TB, message string, key saml.KeyPair, method string, form dsig.Canonicalizer) string {
+	tb.Helper()
 	doc := etree.NewDocument()
 	if err := doc.ReadFromString(message); err != nil {
 		tb.Fatal(err)
@@ -158,7 +163,7 @@ func signXML(tb testing.TB, message string, key saml.KeyPair, method string) str
 	if err != nil {
 		tb.Fatal(err)
 	}
-	context.Canonicalizer = dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList("")
+	context.Canonicalizer = form
 	if err := context.SetSignatureMethod(method); err != nil {
 		tb.Fatal(err)
 	}
