@@ -143,7 +143,7 @@ func (r *reader) resolve(n *node) error {
 			}
 		}
 		for _, b := range n.attrs[:i] {
-			if a.name == b.name {
+			if a.local == b.local && a.space == b.space {
 				return fmt.Errorf("attribute %s is there twice", a.local)
 			}
 		}

@@ -143,7 +143,12 @@ var shapes = map[name]shape{
 	{nsDSig, "DigestMethod"}:              {required: []string{"Algorithm"}},
 	{nsDSig, "DigestValue"}:               {text: true},
 	{nsDSig, "SignatureValue"}:            {text: true, optional: []string{"Id"}},
-	{nsDSig, "KeyInfo"}:                   {open: true, optional: []string{"Id"}},
+	{nsDSig, "KeyInfo"}: {optional: []string{"Id"}, children: []rule{
+		some(nsDSig, "KeyName", "KeyValue", "X509Data"),
+	}},
+	{nsDSig, "KeyName"}:  {text: true},
+	{nsDSig, "KeyValue"}: {open: true},
+	{nsDSig, "X509Data"}: {open: true},
 }
 
 var nameIDAttributes = []string{"Format", "NameQualifier", "SPNameQualifier", "SPProvidedID"}
