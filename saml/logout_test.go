@@ -107,7 +107,7 @@ func TestEmptyRelayStateIsNone(t *testing.T) {
 	}
 	unsigned, _, _ := strings.Cut(raw, "&SigAlg")
 	signed := unsigned + "&RelayState=&SigAlg=" + url.QueryEscape(rsaSHA256)
-	signed += "&Signature=" + url.QueryEscape(encode(string(signText(t, signed, rsaSHA256, theirKey().Private))))
+	signed += "&Signature=" + url.QueryEscape(encode64(string(signText(t, signed, rsaSHA256, theirKey().Private))))
 	if _, err := sp.ReadLogoutRedirect(signed); err != nil {
 		t.Errorf("signed empty RelayState: %v", err)
 	}
@@ -115,7 +115,7 @@ func TestEmptyRelayStateIsNone(t *testing.T) {
 
 func TestReadLogoutRequestByPOST(t *testing.T) {
 	sp := gateWith(t, nil)
-	form := url.Values{"SAMLRequest": {encode(signXML(t, logoutRequest(), theirKey(), rsaSHA256))}, "RelayState": {"r"}}
+	form := url.Values{"SAMLRequest": {encode64(signXML(t, logoutRequest(), theirKey(), rsaSHA256))}, "RelayState": {"r"}}
 	got, err := sp.ReadLogoutPOST(form)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestReadLogoutAnswer(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("redirect: %v (-want +got)\n%s", err, diff)
 	}
-	form := url.Values{"SAMLResponse": {encode(signXML(t, logoutAnswer(), theirKey(), rsaSHA256))}, "RelayState": {"r"}}
+	form := url.Values{"SAMLResponse": {encode64(signXML(t, logoutAnswer(), theirKey(), rsaSHA256))}, "RelayState": {"r"}}
 	got, err = sp.ReadLogoutPOST(form)
 	want.Answer.Binding = saml.BindingPOST
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -200,7 +200,7 @@ func TestSignedLogoutMessagesThatAreNotForNow(t *testing.T) {
 			if strings.Contains(tc.message, "<!--") { // the signature would be over other text
 				return
 			}
-			form := url.Values{"SAMLRequest": {encode(signXML(t, tc.message, theirKey(), rsaSHA256))}}
+			form := url.Values{"SAMLRequest": {encode64(signXML(t, tc.message, theirKey(), rsaSHA256))}}
 			if got, err := sp.ReadLogoutPOST(form); err == nil {
 				t.Errorf("post = %+v, want a fault", got)
 			}
@@ -290,8 +290,8 @@ func signedTail(t *testing.T, query string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := "SAMLRequest=" + url.QueryEscape(encode(string(packed)+"tail")) + "&SigAlg=" + url.QueryEscape(rsaSHA256)
-	return text + "&Signature=" + url.QueryEscape(encode(string(signText(t, text, rsaSHA256, theirKey().Private))))
+	text := "SAMLRequest=" + url.QueryEscape(encode64(string(packed)+"tail")) + "&SigAlg=" + url.QueryEscape(rsaSHA256)
+	return text + "&Signature=" + url.QueryEscape(encode64(string(signText(t, text, rsaSHA256, theirKey().Private))))
 }
 
 // Where the message does not inflate to one message of bounded size, a good
@@ -316,7 +316,7 @@ func TestInflatingIsBounded(t *testing.T) {
 
 func TestSHA1OnlyWhereAllowed(t *testing.T) {
 	raw := packQuery(t, "SAMLRequest", logoutRequest(), "", rsaSHA1, theirKey().Private, url.QueryEscape)
-	form := url.Values{"SAMLRequest": {encode(signXML(t, logoutRequest(), theirKey(), rsaSHA1))}}
+	form := url.Values{"SAMLRequest": {encode64(signXML(t, logoutRequest(), theirKey(), rsaSHA1))}}
 	strict := gateWith(t, nil)
 	if _, err := strict.ReadLogoutRedirect(raw); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("redirect with SHA-1: %v", err)
@@ -337,7 +337,7 @@ func TestPOSTedLogoutAttacks(t *testing.T) {
 	good := signXML(t, logoutRequest(), theirKey(), rsaSHA256)
 	body := good[:len(good)-len("</samlp:LogoutRequest>")]
 	inner := signXML(t, logoutRequest("_r1", "_r2"), theirKey(), rsaSHA256)
-	sig := between(good, "<ds:Signature", "</ds:Signature>")
+	sig := fragment(good, "<ds:Signature", "</ds:Signature>")
 	wrapped := logoutRequest("ann@acme", "bob@acme", `"_r1"`, `"_x"`)
 	evil := strings.Replace(wrapped, "</saml:Issuer>", "</saml:Issuer>"+sig, 1)
 	for _, tc := range []struct{ name, message string }{
@@ -363,7 +363,7 @@ func TestPOSTedLogoutAttacks(t *testing.T) {
 		{"large", strings.Repeat(" ", 257<<10) + good},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := gateWith(t, nil).ReadLogoutPOST(url.Values{"SAMLRequest": {encode(tc.message)}})
+			got, err := gateWith(t, nil).ReadLogoutPOST(url.Values{"SAMLRequest": {encode64(tc.message)}})
 			if err == nil || fault.KindOf(err) == fault.Internal {
 				t.Errorf("ReadLogoutPOST = %+v, %v, want a fault", got, err)
 			}
@@ -371,12 +371,12 @@ func TestPOSTedLogoutAttacks(t *testing.T) {
 	}
 	for name, form := range map[string]url.Values{
 		"empty":                {},
-		"message twice":        {"SAMLRequest": {encode(good), encode(good)}},
-		"relay state twice":    {"SAMLRequest": {encode(good)}, "RelayState": {"a", "b"}},
-		"request and response": {"SAMLRequest": {encode(good)}, "SAMLResponse": {encode(good)}},
-		"as a response":        {"SAMLResponse": {encode(good)}},
+		"message twice":        {"SAMLRequest": {encode64(good), encode64(good)}},
+		"relay state twice":    {"SAMLRequest": {encode64(good)}, "RelayState": {"a", "b"}},
+		"request and response": {"SAMLRequest": {encode64(good)}, "SAMLResponse": {encode64(good)}},
+		"as a response":        {"SAMLResponse": {encode64(good)}},
 		"not base64":           {"SAMLRequest": {good}},
-		"long relay state":     {"SAMLRequest": {encode(good)}, "RelayState": {strings.Repeat("r", 1025)}},
+		"long relay state":     {"SAMLRequest": {encode64(good)}, "RelayState": {strings.Repeat("r", 1025)}},
 		"huge":                 {"SAMLRequest": {strings.Repeat("A", 1<<20)}},
 	} {
 		if got, err := gateWith(t, nil).ReadLogoutPOST(form); err == nil || fault.KindOf(err) == fault.Internal {
@@ -385,7 +385,7 @@ func TestPOSTedLogoutAttacks(t *testing.T) {
 	}
 }
 
-func between(s, from, to string) string {
+func fragment(s, from, to string) string {
 	i := strings.Index(s, from)
 	return s[i : i+strings.Index(s[i:], to)+len(to)]
 }
@@ -427,7 +427,7 @@ func TestLogoutWithTheLibraryOnTheOtherSide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := sp.ReadLogoutPOST(url.Values{"SAMLRequest": {encode(elementString(t, theirs.Element()))}})
+	got, err := sp.ReadLogoutPOST(url.Values{"SAMLRequest": {encode64(elementString(t, theirs.Element()))}})
 	if err != nil {
 		t.Fatalf("the library's logout request: %v", err)
 	}
@@ -453,7 +453,7 @@ func TestLogoutWithTheLibraryOnTheOtherSide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err = sp.ReadLogoutPOST(url.Values{"SAMLResponse": {encode(elementString(t, reply.Element()))}})
+	got, err = sp.ReadLogoutPOST(url.Values{"SAMLResponse": {encode64(elementString(t, reply.Element()))}})
 	if err != nil || got.Answer.InResponseTo != ours.ID || got.Answer.Status != saml.StatusSuccess {
 		t.Errorf("the library's answer: %+v, %v", got, err)
 	}
@@ -525,7 +525,7 @@ func receive(t *testing.T, sp *saml.ServiceProvider, out *saml.Outgoing) *saml.L
 func TestEncryptedNameOfALogoutRequest(t *testing.T) {
 	const id = `<saml:NameID xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Format="urn:f" NameQualifier="nq" SPNameQualifier="spnq">ann@acme.example</saml:NameID>`
 	in := func(sealed string) string {
-		plain := between(logoutRequest(), "<saml:NameID", "</saml:NameID>")
+		plain := fragment(logoutRequest(), "<saml:NameID", "</saml:NameID>")
 		return logoutRequest(plain, "<saml:EncryptedID>"+sealed+"</saml:EncryptedID>")
 	}
 	next := encrypted()
@@ -540,7 +540,7 @@ func TestEncryptedNameOfALogoutRequest(t *testing.T) {
 		if diff := cmp.Diff(wantRequest(saml.BindingRedirect, ""), got.Request); diff != "" {
 			t.Errorf("%s, redirect: (-want +got)\n%s", name, diff)
 		}
-		got, err = gateWith(t, nil).ReadLogoutPOST(url.Values{"SAMLRequest": {encode(signXML(t, message, theirKey(), rsaSHA256))}})
+		got, err = gateWith(t, nil).ReadLogoutPOST(url.Values{"SAMLRequest": {encode64(signXML(t, message, theirKey(), rsaSHA256))}})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

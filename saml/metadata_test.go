@@ -229,7 +229,7 @@ func TestSignedMetadata(t *testing.T) {
 		}
 	}
 	good := signXML(t, aggregate, strangeKey(), rsaSHA256)
-	sig := between(good, "<ds:Signature", "</ds:Signature>")
+	sig := fragment(good, "<ds:Signature", "</ds:Signature>")
 	entity := signXML(t, idpMetadata(), strangeKey(), rsaSHA256)
 	evil := idpMetadata(theirSSO, "https://evil.example/", "_m1", "_e1")
 	for name, data := range map[string]string{
@@ -240,7 +240,7 @@ func TestSignedMetadata(t *testing.T) {
 		"signature last":     strings.Replace(strings.Replace(good, sig, "", 1), "</EntitiesDescriptor>", sig+"</EntitiesDescriptor>", 1),
 		"two signatures":     strings.Replace(good, sig, sig+sig, 1),
 		"of an inner entity": federation(` ID="_f1"`, entity, evil),
-		"inner, moved up":    federation(` ID="_f1"`, between(entity, "<ds:Signature", "</ds:Signature>"), strings.Replace(entity, between(entity, "<ds:Signature", "</ds:Signature>"), "", 1), evil),
+		"inner, moved up":    federation(` ID="_f1"`, fragment(entity, "<ds:Signature", "</ds:Signature>"), strings.Replace(entity, fragment(entity, "<ds:Signature", "</ds:Signature>"), "", 1), evil),
 		"inclusive form":     signWith(t, aggregate, strangeKey(), rsaSHA256, dsig.MakeC14N11Canonicalizer()),
 		"with comments":      signWith(t, aggregate, strangeKey(), rsaSHA256, dsig.MakeC14N10ExclusiveWithCommentsCanonicalizerWithPrefixList("")),
 		"whole document":     strings.Replace(good, `URI="#_f1"`, `URI=""`, 1),
@@ -263,8 +263,8 @@ func TestPinnedSignerCountsByItsKey(t *testing.T) {
 	if _, err := saml.ReadMetadata([]byte(data), options); err != nil {
 		t.Errorf("an expired certificate of the pinned key: %v", err)
 	}
-	named := between(data, "<ds:KeyInfo>", "</ds:KeyInfo>")
-	for _, info := range []string{"", strings.Replace(named, between(named, "<ds:X509Certificate>", "</ds:X509Certificate>"), "<ds:KeyName>x</ds:KeyName>", 1)} {
+	named := fragment(data, "<ds:KeyInfo>", "</ds:KeyInfo>")
+	for _, info := range []string{"", strings.Replace(named, fragment(named, "<ds:X509Certificate>", "</ds:X509Certificate>"), "<ds:KeyName>x</ds:KeyName>", 1)} {
 		if _, err := saml.ReadMetadata([]byte(strings.Replace(data, named, info, 1)), options); err != nil {
 			t.Errorf("KeyInfo %q: %v", info, err)
 		}

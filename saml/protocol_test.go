@@ -183,4 +183,4 @@ func signWith(tb testing.TB, message string, key saml.KeyPair, method string, fo
 	return signed
 }
 
-func encode(message string) string { return base64.StdEncoding.EncodeToString([]byte(message)) }
+func encode64(message string) string { return base64.StdEncoding.EncodeToString([]byte(message)) }
