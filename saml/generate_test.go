@@ -13,7 +13,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"math/big"
 	mathrand "math/rand/v2"
 	"slices"
@@ -480,15 +479,15 @@ func canonicalOf(doc, id, prefixes string) string {
 
 // An encryption is how an assertion is encrypted for us.
 type encryption struct {
-	to              pair
-	data, key       string // algorithms
-	digest, mgf     string // of the key transport; "" writes none
-	hash, mask      crypto.Hash
-	sibling         bool // the key beside the data
-	retrieval       bool // and a RetrievalMethod in its place
-	dataType, label string
-	tamper          func(wrapped, sealed []byte) ([]byte, []byte)
-	wrong           func(string) string // the whole text
+	to          pair
+	data, key   string // algorithms
+	digest, mgf string // of the key transport; "" writes none
+	hash, mask  crypto.Hash
+	sibling     bool // the key beside the data
+	retrieval   bool // and a RetrievalMethod in its place
+	dataType    string
+	tamper      func(wrapped, sealed []byte) ([]byte, []byte)
+	wrong       func(string) string // the whole text
 }
 
 const (
@@ -604,7 +603,7 @@ func mask1(out []byte, hash crypto.Hash, seed []byte) {
 	for i, counter := 0, byte(0); i < len(out); counter++ {
 		h := hash.New()
 		h.Write(seed)
-		_, _ = io.WriteString(h, string([]byte{0, 0, 0, counter}))
+		h.Write([]byte{0, 0, 0, counter})
 		for _, c := range h.Sum(nil) {
 			if i < len(out) {
 				out[i] ^= c

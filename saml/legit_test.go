@@ -150,24 +150,38 @@ func spellings() []good {
 		{name: "a class that is good enough", o: legit(), expect: &saml.Expect{RequestID: requestID, AuthnContexts: []string{
 			"urn:other", "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport",
 		}}},
-		{name: "xsi:type", o: values(`<saml:Attribute Name="n"` + xsi + `><saml:AttributeValue xsi:type="xs:string">v</saml:AttributeValue></saml:Attribute>`),
-			want: map[string][]string{"n": {"v"}}},
-		{name: "empty value", o: values(`<saml:Attribute Name="n"><saml:AttributeValue/><saml:AttributeValue></saml:AttributeValue></saml:Attribute>`),
-			want: map[string][]string{"n": {"", ""}}},
+		{
+			name: "xsi:type", o: values(`<saml:Attribute Name="n"` + xsi + `><saml:AttributeValue xsi:type="xs:string">v</saml:AttributeValue></saml:Attribute>`),
+			want: map[string][]string{"n": {"v"}},
+		},
+		{
+			name: "empty value", o: values(`<saml:Attribute Name="n"><saml:AttributeValue/><saml:AttributeValue></saml:AttributeValue></saml:Attribute>`),
+			want: map[string][]string{"n": {"", ""}},
+		},
 		{name: "nil value", o: values(`<saml:Attribute Name="n"` + xsi + `><saml:AttributeValue xsi:nil="true"/></saml:Attribute>`), want: map[string][]string{"n": nil}},
 		{name: "no value", o: values(`<saml:Attribute Name="n"/>`), want: map[string][]string{"n": nil}},
-		{name: "structured value has no text", o: values(`<saml:Attribute Name="n"><saml:AttributeValue><x xmlns="urn:x">v</x></saml:AttributeValue></saml:Attribute>`),
-			want: map[string][]string{"n": nil}},
-		{name: "escapes and other scripts", o: values(`<saml:Attribute Name="n&amp;m"><saml:AttributeValue>a&lt;b&gt;&amp;"c" é 漢 🙂&#xD;&#x9;</saml:AttributeValue></saml:Attribute>`),
-			want: map[string][]string{"n&m": {"a<b>&\"c\" é 漢 🙂\r\t"}}},
-		{name: "escapes in an attribute", o: values("<saml:Attribute Name='a&quot;&#10;&#9;&#xD;&lt;b c'><saml:AttributeValue>v</saml:AttributeValue></saml:Attribute>"),
-			want: map[string][]string{"a\"\n\t\r<b c": {"v"}}},
-		{name: "FriendlyName counts for nothing", o: values(`<saml:Attribute Name="n" FriendlyName="groups"><saml:AttributeValue>v</saml:AttributeValue></saml:Attribute>`),
-			want: map[string][]string{"n": {"v"}}},
+		{
+			name: "structured value has no text", o: values(`<saml:Attribute Name="n"><saml:AttributeValue><x xmlns="urn:x">v</x></saml:AttributeValue></saml:Attribute>`),
+			want: map[string][]string{"n": nil},
+		},
+		{
+			name: "escapes and other scripts", o: values(`<saml:Attribute Name="n&amp;m"><saml:AttributeValue>a&lt;b&gt;&amp;"c" é 漢 🙂&#xD;&#x9;</saml:AttributeValue></saml:Attribute>`),
+			want: map[string][]string{"n&m": {"a<b>&\"c\" é 漢 🙂\r\t"}},
+		},
+		{
+			name: "escapes in an attribute", o: values("<saml:Attribute Name='a&quot;&#10;&#9;&#xD;&lt;b c'><saml:AttributeValue>v</saml:AttributeValue></saml:Attribute>"),
+			want: map[string][]string{"a\"\n\t\r<b c": {"v"}},
+		},
+		{
+			name: "FriendlyName counts for nothing", o: values(`<saml:Attribute Name="n" FriendlyName="groups"><saml:AttributeValue>v</saml:AttributeValue></saml:Attribute>`),
+			want: map[string][]string{"n": {"v"}},
+		},
 		{name: "no attributes at all", o: with(func(o *response) { o.groups = nil }), want: map[string][]string{}},
 		{name: "a namespace declared twice over", o: wrong(`<saml:Conditions`, `<saml:Conditions xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:unused="urn:unused"`)},
-		{name: "a default namespace taken back", o: values(`<saml:Attribute Name="n" xmlns="urn:x"><saml:AttributeValue><y><z xmlns=""><y xmlns="urn:x"/></z></y></saml:AttributeValue></saml:Attribute>`),
-			want: map[string][]string{"n": nil}},
+		{
+			name: "a default namespace taken back", o: values(`<saml:Attribute Name="n" xmlns="urn:x"><saml:AttributeValue><y><z xmlns=""><y xmlns="urn:x"/></z></y></saml:AttributeValue></saml:Attribute>`),
+			want: map[string][]string{"n": nil},
+		},
 	}
 }
 
