@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -151,9 +152,11 @@ func namespaces(doc string) []bad {
 	} {
 		add(name, change(doc, edit[0], edit[1]))
 	}
-	for name, root := range map[string]string{"assertion alone": between(doc, "<saml:Assertion", "</saml:Assertion>"), "logout response": strings.ReplaceAll(doc, "samlp:Response", "samlp:LogoutResponse"),
+	for name, root := range map[string]string{
+		"assertion alone": between(doc, "<saml:Assertion", "</saml:Assertion>"), "logout response": strings.ReplaceAll(doc, "samlp:Response", "samlp:LogoutResponse"),
 		"request": strings.ReplaceAll(doc, "samlp:Response", "samlp:AuthnRequest"), "artifact response": `<samlp:ArtifactResponse xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" ID="_x" Version="2.0">` + doc + `</samlp:ArtifactResponse>`,
-		"soap": `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>` + doc + `</s:Body></s:Envelope>`, "lower case": strings.ReplaceAll(doc, "samlp:Response", "samlp:response")} {
+		"soap": `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>` + doc + `</s:Body></s:Envelope>`, "lower case": strings.ReplaceAll(doc, "samlp:Response", "samlp:response"),
+	} {
 		add("root: "+name, root)
 	}
 	return cases
@@ -231,7 +234,7 @@ func amplified() string {
 	long := "urn:" + strings.Repeat("x", 240)
 	var decl, use strings.Builder
 	for i := range 50 {
-		fmt.Fprintf(&decl, ` xmlns:p%d=%q`, i, long+fmt.Sprint(i))
+		fmt.Fprintf(&decl, ` xmlns:p%d=%q`, i, long+strconv.Itoa(i))
 		fmt.Fprintf(&use, ` p%d:a=""`, i)
 	}
 	return "<a xmlns=\"urn:a\"" + decl.String() + ">" + strings.Repeat("<b"+use.String()+"/>", 300) + "</a>"

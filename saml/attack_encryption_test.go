@@ -51,7 +51,7 @@ func encryptionAttacks() []bad {
 		add(name, func(o *response) { o.encrypt.tamper = tamper })
 	}
 	for _, data := range []string{fmt.Sprintf(cbc, 128), fmt.Sprintf(gcm, 256)} {
-		for n := range 50 {
+		for n := 0; n < 50; n += 3 {
 			add(fmt.Sprintf("ciphertext of %d octets, %s", n, data), func(o *response) {
 				o.encrypt.data = data
 				o.encrypt.tamper = func(w, s []byte) ([]byte, []byte) { return w, s[:n] }

@@ -27,6 +27,7 @@ const most = 250 * time.Millisecond
 
 func TestAttacksAreRefused(t *testing.T) {
 	counts, slowest, slow := make(map[string]int), time.Duration(0), ""
+	oracles := make(map[string]string)
 	for _, tc := range badCases() {
 		expect := expected
 		if tc.expect != nil {
@@ -52,10 +53,18 @@ func TestAttacksAreRefused(t *testing.T) {
 		switch {
 		case err != nil:
 			refused(t, name, st, checks, err)
+			if tc.class == oracle {
+				oracles[fmt.Sprint(err, checks[len(checks)-1])] = tc.name
+			}
 		case !tc.harmless:
 			t.Errorf("%s: accepted as %q", name, st.NameID)
 		case st.NameID == victim:
 			t.Errorf("%s: signed in the victim", name)
+		}
+	}
+	if len(oracles) != 1 { // what an attacker does to a ciphertext must all look alike
+		for e, name := range oracles {
+			t.Errorf("%s gives %s", name, e)
 		}
 	}
 	total := 0
@@ -106,27 +115,6 @@ func expectations(err error) bool {
 	return strings.Contains(err.Error(), "no request is open") || strings.Contains(err.Error(), "unasked") || strings.Contains(err.Error(), "forced authentication needs")
 }
 
-// TestDecryptionTellsNothing has one error for whatever an attacker does to
-// the ciphertext of an assertion that is signed inside.
-func TestDecryptionTellsNothing(t *testing.T) {
-	seen := make(map[string]string)
-	for _, tc := range encryptionAttacks() {
-		if tc.class != oracle {
-			continue
-		}
-		_, checks, err := provider(t, nil).Response(tc.form, expected)
-		if err == nil {
-			t.Fatalf("%s: accepted", tc.name)
-		}
-		seen[fmt.Sprint(err, checks[len(checks)-1])] = tc.name
-	}
-	if len(seen) != 1 {
-		for e, name := range seen {
-			t.Errorf("%s gives %s", name, e)
-		}
-	}
-}
-
 // TestEveryOctetCounts flips octets of a good answer one by one: what is
 // still accepted says exactly what was signed.
 func TestEveryOctetCounts(t *testing.T) {
@@ -144,7 +132,7 @@ func TestEveryOctetCounts(t *testing.T) {
 		}
 		accepted := 0
 		for i := range len(doc) {
-			if mode != "assertion" && i%7 != 0 {
+			if i%3 != 0 || mode != "assertion" && i%29 != 0 {
 				continue
 			}
 			b := []byte(doc)

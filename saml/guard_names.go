@@ -3,6 +3,7 @@ package saml
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -120,9 +121,9 @@ func (r *reader) lookup(prefix string) (string, bool) {
 	if prefix == "xml" {
 		return nsXML, true
 	}
-	for i := len(r.bindings) - 1; i >= 0; i-- {
-		if r.bindings[i].prefix == prefix {
-			return r.bindings[i].space, true
+	for _, b := range slices.Backward(r.bindings) {
+		if b.prefix == prefix {
+			return b.space, true
 		}
 	}
 	return "", prefix == "" // no default namespace declared: no namespace

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	methodBearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+	methodBearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer" //nolint:gosec // a name of the specification, no credential
 	formatEntity = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"
 	maxNameID    = 1024 // octets; the specification stops at 256 characters
 	maxInstant   = 40
@@ -222,7 +223,7 @@ func (m *meaning) conditions(st *Statement) error {
 			return err
 		}
 	}
-	return m.t.want("audience restrictions", "one or more", fmt.Sprint(restrictions), restrictions > 0)
+	return m.t.want("audience restrictions", "one or more", strconv.Itoa(restrictions), restrictions > 0)
 }
 
 // authentication reads the one AuthnStatement.
@@ -233,7 +234,7 @@ func (m *meaning) authentication(st *Statement) error {
 			found = append(found, el)
 		}
 	}
-	if err := m.t.want("authentication", "one statement", fmt.Sprint(len(found)), len(found) == 1); err != nil {
+	if err := m.t.want("authentication", "one statement", strconv.Itoa(len(found)), len(found) == 1); err != nil {
 		return err
 	}
 	n, c := found[0], &m.sp.c

@@ -106,9 +106,9 @@ func (w *canonicalizer) namespaces(n *node, apex bool) {
 // where a default namespace is to be taken back.
 func (w *canonicalizer) render(b binding) {
 	before := binding{prefix: b.prefix}
-	for i := len(w.rendered) - 1; i >= 0; i-- {
-		if w.rendered[i].prefix == b.prefix {
-			before = w.rendered[i]
+	for _, r := range slices.Backward(w.rendered) {
+		if r.prefix == b.prefix {
+			before = r
 			break
 		}
 	}
