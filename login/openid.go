@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"portcullis/oidc"
+	"portcullis/session"
 	"portcullis/web"
 )
 
@@ -19,6 +21,9 @@ type openID struct {
 	issuer   string
 	client   *oidc.Provider
 	callback string
+	jwks     []byte // of our own key; nil if there is none
+
+	refreshEvery time.Duration
 }
 
 func newOpenID(conn Connection, c *Config) *openID {
@@ -26,9 +31,12 @@ func newOpenID(conn Connection, c *Config) *openID {
 	settings.HTTP, settings.Now, settings.Log = c.HTTP, c.Now, c.Log.With("connection", conn.ID)
 	return &openID{
 		conn: conn, claims: conn.OIDC.Claims.withDefaults(), issuer: settings.Issuer, client: oidc.New(settings),
+		jwks: conn.OIDC.JWKS, refreshEvery: cmp.Or(conn.OIDC.RefreshEvery, defaultRefresh),
 		callback: origin(c.PublicURL) + web.Prefix + "/oidc/" + conn.ID + "/callback",
 	}
 }
+
+const defaultRefresh = 10 * time.Minute
 
 func origin(public *url.URL) string { return public.Scheme + "://" + public.Host }
 
@@ -37,8 +45,8 @@ func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (str
 	return o.client.AuthURL(ctx, oidc.Request{Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint})
 }
 
-func (o *openID) signOut(idToken, back, state string) string {
-	return o.client.SignOutURL(oidc.SignOut{Redirect: back, IDToken: idToken, State: state})
+func (o *openID) signOut(ticket session.Ticket, back, state string) string {
+	return o.client.SignOutURL(oidc.SignOut{Redirect: back, IDToken: ticket.IDToken, State: state})
 }
 
 func (o *openID) check(ctx context.Context) (results []Result) {
@@ -88,5 +96,9 @@ func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now 
 		}
 	}
 	assertion, err := o.assertion(claims, now)
-	return arrival{assertion: assertion, idToken: tokens.IDToken}, err
+	subject, _ := tokens.Claims["sub"].(string)
+	return arrival{assertion, session.Ticket{
+		Issuer: o.issuer, Subject: subject, Session: tokens.Session, IDToken: tokens.IDToken,
+		Refresh: tokens.Refresh, RefreshEvery: o.refreshEvery,
+	}}, err
 }
