@@ -48,18 +48,6 @@ func refreshing(r *rooms) func(*login.Config) {
 	}
 }
 
-func (p *idp) refreshes() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for _, r := range p.requests {
-		if r.Get("grant_type") == "refresh_token" {
-			n++
-		}
-	}
-	return n
-}
-
 func TestSessionThatTheProviderEndedEndsHere(t *testing.T) {
 	r, p := newRooms(t), newIDP(t)
 	g := newGate(t, refreshing(r), p)
