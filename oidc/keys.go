@@ -1,4 +1,4 @@
-package login
+package oidc
 
 import (
 	"context"
@@ -8,11 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"portcullis/outbound"
 )
 
 const (
@@ -33,10 +36,10 @@ func algorithms() []jose.SignatureAlgorithm {
 	}
 }
 
-// keySet is the signing keys of one identity provider (an oidc.KeySet). Keys
-// are fetched when they are needed, live for keysFresh, and are fetched again
-// at most once in keysInterval when a token names one that is not there. When
-// a fetch fails the last good set is kept. Safe for concurrent use.
+// keySet is the signing keys of one identity provider. They are fetched when
+// they are needed, live for keysFresh, and are fetched again at most once in
+// keysInterval when a token names one that is not there. When a fetch fails
+// the last good set is kept. Safe for concurrent use.
 type keySet struct {
 	fetch  func(context.Context) ([]jose.JSONWebKey, error)
 	now    func() time.Time
@@ -49,14 +52,9 @@ type keySet struct {
 	missed  time.Time // when a missing key last made us fetch
 }
 
-// VerifySignature gives the payload of a compact JWS that one of the keys
-// signed. Of the header only alg and kid are used: jwk, jku and x5u never
-// bring a key in.
-func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(token, algorithms())
-	if err != nil {
-		return nil, fmt.Errorf("malformed signature: %w", err)
-	}
+// verify gives the payload of a JWS that one of the keys signed. Of the header
+// only alg and kid are used: jwk, jku and x5u never bring a key in.
+func (k *keySet) verify(ctx context.Context, jws *jose.JSONWebSignature) ([]byte, error) {
 	keys, err := k.current(ctx)
 	if err != nil {
 		return nil, err
@@ -168,23 +166,33 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &set); err != nil {
-		return nil, fmt.Errorf("%w: key set: %w", errAnswer, err)
+		return nil, fmt.Errorf("%w: key set: %w", outbound.ErrAnswer, err)
 	}
 	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("%w: key set of %d keys", errAnswer, len(set.Keys))
+		return nil, fmt.Errorf("%w: key set of %d keys", outbound.ErrAnswer, len(set.Keys))
 	}
 	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys {
 		var key jose.JSONWebKey
-		if err := key.UnmarshalJSON(raw); err != nil || !signs(&key) {
+		if err := key.UnmarshalJSON(raw); err != nil || !signs(&key) || !verifies(raw) {
 			continue
 		}
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, refuse(fmt.Errorf("%w: key set without a usable key", errAnswer), "it offers no signing key")
+		return nil, outbound.Refuse(fmt.Errorf("%w: key set without a usable key", outbound.ErrAnswer), "it offers no signing key")
 	}
 	return keys, nil
+}
+
+// verifies says whether a key may be used to verify, as far as it restricts
+// that (RFC 7517, section 4.3).
+func verifies(raw []byte) bool {
+	var key struct {
+		Operations []string `json:"key_ops"`
+	}
+	err := json.Unmarshal(raw, &key)
+	return err == nil && (key.Operations == nil || slices.Contains(key.Operations, "verify"))
 }
 
 func signs(key *jose.JSONWebKey) bool {
@@ -198,18 +206,18 @@ func signs(key *jose.JSONWebKey) bool {
 }
 
 // fetchKeys is the fetch of a provider's key set.
-func (p *provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	m, err := p.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	data, _, err := get(ctx, p.client, m.keysURL, nil)
+	data, _, err := outbound.Get(ctx, p.client, m.keysURL, nil)
 	if err != nil {
-		return nil, classify(err, "key set")
+		return nil, outbound.Classify(err, "key set")
 	}
 	keys, err := parseKeys(data)
 	if err != nil {
-		return nil, classify(err, "key set")
+		return nil, outbound.Classify(err, "key set")
 	}
 	return keys, nil
 }
