@@ -23,14 +23,15 @@ var mayImport = map[string][]string{
 	"keys":            {"fault", "audit"},
 	"revision":        {"fault", "mapping", "audit"},
 	"web":             {"fault"},
-	"login":           {"fault", "audit", "directory", "session", "web"},
+	"trace":           {"fault", "mapping"},
+	"login":           {"fault", "audit", "directory", "session", "trace", "web"},
 	"scim":            {"fault", "audit", "directory", "web"},
 	"proxy":           {"fault", "mapping", "directory", "session", "web"},
-	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim"},
+	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace"},
 	"store/storetest": {"store"},
 	"config":          {},
 	"demo":            {},
-	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "login", "scim", "proxy", "store", "config", "demo"},
+	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "login", "scim", "proxy", "store", "config", "demo", "trace"},
 	"e2e":             {},
 }
 
