@@ -23,6 +23,7 @@ import (
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/login"
+	"portcullis/oidc"
 	"portcullis/session"
 	"portcullis/web"
 )
@@ -49,8 +50,8 @@ func (g *gate) callback(conn string) string {
 // connection is how the gate knows an identity provider.
 func connection(p *idp, id string, domains ...string) login.Connection {
 	return login.Connection{
-		ID: id, Organization: strings.ToUpper(id), Domains: domains, Issuer: p.issuer(),
-		ClientID: p.client.id, ClientSecret: p.client.secret,
+		ID: id, Organization: strings.ToUpper(id), Domains: domains,
+		OIDC: &login.OIDC{Provider: oidc.Config{Issuer: p.issuer(), ClientID: p.client.id, ClientSecret: p.client.secret}},
 	}
 }
 

@@ -19,8 +19,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,21 +26,24 @@ import (
 
 	"portcullis/audit"
 	"portcullis/directory"
+	"portcullis/oidc"
 	"portcullis/session"
 	"portcullis/web"
 )
 
-// Connection is how one organization's people sign in over OpenID Connect.
+// Connection is how one organization's people sign in.
 type Connection struct {
 	ID           string   // required; stands in URLs
 	Organization string   // shown in the chooser
 	Domains      []string // e-mail domains that lead here
-	Issuer       string   // required; https, or http on loopback
-	ClientID     string   // required
-	ClientSecret string   // empty for a public client
-	Scopes       []string // defaults to openid profile email
-	Claims       Claims
-	Link         string // attribute on which a pushed record and a sign-in meet; defaults to externalId
+	Link         string   // attribute on which a pushed record and a sign-in meet; defaults to externalId
+	OIDC         *OIDC    // required
+}
+
+// OIDC is a connection over OpenID Connect.
+type OIDC struct {
+	Provider oidc.Config // HTTP, Now and Log are those of the Login
+	Claims   Claims
 }
 
 // Claims names the claims that are read. Each is one member of the token,
@@ -130,43 +131,13 @@ func New(c Config) *Login {
 	}
 	// Behind a proxy the Host header may not be ours; the public URL is. An
 	// origin that cannot be trusted this way leaves the check stricter.
-	_ = l.forgery.AddTrustedOrigin(c.PublicURL.Scheme + "://" + c.PublicURL.Host)
+	_ = l.forgery.AddTrustedOrigin(origin(c.PublicURL))
 	for _, conn := range c.Connections {
-		p := newProvider(conn.withDefaults(), c.HTTP, c.Now)
+		p := newProvider(conn, &c)
 		l.providers = append(l.providers, p)
 		l.byID[conn.ID] = p
 	}
 	return l
-}
-
-func (c Connection) withDefaults() Connection {
-	for _, d := range []struct {
-		name *string
-		text string
-	}{
-		{&c.Claims.Groups, "groups"},
-		{&c.Claims.Email, "email"},
-		{&c.Claims.Name, "name"},
-		{&c.Claims.Roles, "roles"},
-		{&c.Organization, c.ID},
-		{&c.Link, directory.LinkExternalID},
-	} {
-		if *d.name == "" {
-			*d.name = d.text
-		}
-	}
-	switch {
-	case len(c.Scopes) == 0:
-		c.Scopes = []string{"openid", "profile", "email"}
-	case !slices.Contains(c.Scopes, "openid"): // without it there is no ID token
-		c.Scopes = append([]string{"openid"}, c.Scopes...)
-	}
-	domains := make([]string, len(c.Domains))
-	for i, d := range c.Domains {
-		domains[i] = strings.ToLower(d)
-	}
-	c.Domains = domains
-	return c
 }
 
 // Mount registers the paths of signing in and out on g, the group of
@@ -185,75 +156,32 @@ const (
 	signOutPath = web.Prefix + "/sign-out"
 )
 
-func (l *Login) absolute(path string) string {
-	return l.public.Scheme + "://" + l.public.Host + path
-}
-
-func (l *Login) callbackURL(connection string) string {
-	return l.absolute(web.Prefix + "/oidc/" + connection + "/callback")
-}
+func (l *Login) absolute(path string) string { return origin(l.public) + path }
 
 // Run keeps what is known of the identity providers fresh and removes old
 // attempts, until ctx ends; then it gives nil.
 func (l *Login) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, p := range l.providers {
-		wg.Go(func() { l.watch(ctx, p) })
+		wg.Go(func() { p.protocol.run(ctx) })
 	}
 	wg.Go(func() { l.clean(ctx) })
 	wg.Wait()
-	for _, p := range l.providers {
-		p.client.CloseIdleConnections()
-	}
 	return nil
-}
-
-// watch discovers one identity provider again and again, less often while it
-// is away. It logs only when that changes.
-func (l *Login) watch(ctx context.Context, p *provider) {
-	backoff, healthy := firstBackoff, true
-	for {
-		err := p.refresh(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		wait := refreshEvery
-		switch {
-		case err != nil:
-			if healthy {
-				l.log.WarnContext(ctx, "identity provider is not usable", "connection", p.conn.ID, "error", err.Error())
-			}
-			healthy = false
-			wait, backoff = backoff, min(2*backoff, lastBackoff)
-		case !healthy:
-			l.log.InfoContext(ctx, "identity provider is usable again", "connection", p.conn.ID)
-			fallthrough
-		default:
-			backoff, healthy = firstBackoff, true
-		}
-		if !pause(ctx, wait) {
-			return
-		}
-	}
 }
 
 // clean removes attempts that nobody came back from.
 func (l *Login) clean(ctx context.Context) {
-	for pause(ctx, time.Minute) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 		if err := l.store.DeleteAttempts(ctx, l.now().UTC()); err != nil && ctx.Err() == nil {
 			l.log.WarnContext(ctx, "old sign-in attempts not removed", "error", err.Error())
 		}
-	}
-}
-
-// pause waits, and says whether ctx is still there.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -80,9 +81,8 @@ func (l *Login) signOut(c *gin.Context) error {
 	return nil
 }
 
-// signOutTarget is where the identity provider ends its own session (OpenID
-// Connect RP-Initiated Logout 1.0, section 2), or our own page when it offers
-// nothing of the kind or is not known at the moment.
+// signOutTarget is where the identity provider ends its own session, or our
+// own page when it offers nothing of the kind.
 func (l *Login) signOutTarget(connection, idToken, returnTo string) string {
 	here := signOutPath
 	if returnTo != "/" {
@@ -92,23 +92,9 @@ func (l *Login) signOutTarget(connection, idToken, returnTo string) string {
 	if !ok {
 		return here
 	}
-	m := p.known()
-	if m == nil || m.endSessionURL == "" {
-		return here
-	}
-	u, err := url.Parse(m.endSessionURL)
-	if err != nil {
-		return here
-	}
-	query := u.Query()
-	query.Set("client_id", p.conn.ClientID)
-	query.Set("post_logout_redirect_uri", l.absolute(signOutPath))
-	if idToken != "" {
-		query.Set("id_token_hint", idToken)
-	}
+	state := ""
 	if returnTo != "/" {
-		query.Set("state", base64.RawURLEncoding.EncodeToString([]byte(returnTo)))
+		state = base64.RawURLEncoding.EncodeToString([]byte(returnTo))
 	}
-	u.RawQuery = query.Encode()
-	return u.String()
+	return cmp.Or(p.protocol.signOut(idToken, l.absolute(signOutPath), state), here)
 }

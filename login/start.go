@@ -13,7 +13,6 @@ import (
 	"unicode"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/oauth2"
 
 	"portcullis/fault"
 	"portcullis/web"
@@ -124,12 +123,7 @@ func (l *Login) startAt(c *gin.Context, id, returnTo, hint string) error {
 	p, ok := l.byID[id]
 	if !ok {
 		l.limit.failed(address)
-		return fault.New(fault.NotFound, "there is no such way to sign in")
-	}
-	m, err := p.metadata(ctx)
-	if err != nil {
-		l.record(c, p, "", err)
-		return err
+		return errNoSuchWay
 	}
 	browser := l.browser(c.Request)
 	if browser == "" {
@@ -137,21 +131,24 @@ func (l *Login) startAt(c *gin.Context, id, returnTo, hint string) error {
 	}
 	state, now := rand.Text(), l.now().UTC()
 	a := Attempt{
-		StateHash: digest(state), BrowserHash: digest(browser), Connection: p.conn.ID,
-		Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), ReturnTo: returnTo,
+		StateHash: digest(state), BrowserHash: digest(browser), Connection: p.conn.ID, ReturnTo: returnTo,
 		Reference: web.Reference(ctx), Created: now, Expires: now.Add(attemptLife),
+	}
+	if !usableHint(hint) {
+		hint = ""
+	}
+	target, err := p.protocol.begin(ctx, &a, state, hint)
+	if err != nil {
+		l.record(c, p, "", err)
+		return err
 	}
 	if err := l.store.InsertAttempt(ctx, a); err != nil {
 		return fmt.Errorf("attempt: %w", err)
 	}
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("nonce", a.Nonce)}
-	if usableHint(hint) {
-		options = append(options, oauth2.SetAuthURLParam("login_hint", hint))
-	}
 	web.SetCookie(c.Writer, l.public, BrowserCookie, browser, attemptLife)
 	c.Header("Cache-Control", "no-store")
 	l.log.InfoContext(ctx, "sign-in started", "reference", a.Reference, "connection", p.conn.ID)
-	c.Redirect(http.StatusSeeOther, p.oauth(m, l.callbackURL(p.conn.ID)).AuthCodeURL(state, options...))
+	c.Redirect(http.StatusSeeOther, target)
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"portcullis/keys"
 	"portcullis/login"
 	"portcullis/mapping"
+	"portcullis/oidc"
 	"portcullis/proxy"
 	"portcullis/revision"
 	"portcullis/scim"
@@ -117,14 +118,17 @@ func loginConnections(cfg *config.Config) (out []login.Connection) {
 			continue
 		}
 		out = append(out, login.Connection{
-			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link,
-			Issuer: conn.OIDC.Issuer, ClientID: conn.OIDC.ClientID, ClientSecret: conn.OIDC.ClientSecret.Reveal(), Scopes: conn.OIDC.Scopes,
-			Claims: login.Claims{
-				Groups: conn.OIDC.Claims.Groups, Email: conn.OIDC.Claims.Email, Name: conn.OIDC.Claims.Name, Roles: conn.OIDC.Claims.Roles,
-			},
+			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link, OIDC: loginOIDC(conn.OIDC),
 		})
 	}
 	return out
+}
+
+func loginOIDC(c *config.OIDC) *login.OIDC {
+	return &login.OIDC{
+		Provider: oidc.Config{Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), Scopes: c.Scopes},
+		Claims:   login.Claims{Groups: c.Claims.Groups, Email: c.Claims.Email, Name: c.Claims.Name, Roles: c.Claims.Roles},
+	}
 }
 
 func scimConnections(cfg *config.Config) (out []scim.Connection) {

@@ -1,4 +1,4 @@
-package login
+package oidc
 
 import (
 	"bytes"
@@ -99,8 +99,10 @@ func decodeElements(d *json.Decoder, depth int) (any, error) {
 	return array, nil
 }
 
-// stringsOf reads a value that is an array of strings or a single string.
-func stringsOf(v any) ([]string, bool) {
+// Strings reads a claim that is an array of strings or a single string, as
+// aud is (RFC 7519, section 4.1.3); nil holds none. It is false for any other
+// shape.
+func Strings(v any) ([]string, bool) {
 	switch v := v.(type) {
 	case nil:
 		return nil, true

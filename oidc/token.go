@@ -1,4 +1,4 @@
-package login
+package oidc
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+
+	"portcullis/outbound"
 )
 
 const (
@@ -30,7 +32,7 @@ const (
 // our keys; the rest it leaves to its caller. Everything is read a second
 // time out of strictly decoded claims, since go-oidc matches names without
 // case.
-func (p *provider) verify(ctx context.Context, m *metadata, raw, nonce, accessToken string) (map[string]any, error) {
+func (p *Provider) verify(ctx context.Context, m *metadata, raw, nonce, accessToken string) (map[string]any, error) {
 	alg, err := checkHeader(raw, m.algorithms)
 	if err != nil {
 		return nil, err
@@ -38,16 +40,16 @@ func (p *provider) verify(ctx context.Context, m *metadata, raw, nonce, accessTo
 	if _, err := p.keys.current(ctx); err != nil {
 		return nil, err // go-oidc would hide that the identity provider is away
 	}
-	verifier := oidc.NewVerifier(p.conn.Issuer, p.keys, &oidc.Config{
-		ClientID: p.conn.ClientID, SupportedSigningAlgs: m.algorithms,
+	verifier := oidc.NewVerifier(p.c.Issuer, p.keys, &oidc.Config{
+		ClientID: p.c.ClientID, SupportedSigningAlgs: m.algorithms,
 		SkipExpiryCheck: true, // ours has leeway
 	})
 	if _, err := verifier.Verify(ctx, raw); err != nil {
-		return nil, refuse(err, "its ID token is not valid")
+		return nil, outbound.Refuse(err, "its ID token is not valid")
 	}
 	claims, err := decodePayload(raw)
 	if err != nil {
-		return nil, refuse(err, "its ID token holds malformed claims")
+		return nil, outbound.Refuse(err, "its ID token holds malformed claims")
 	}
 	if err := p.checkClaims(claims, nonce); err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func (p *provider) verify(ctx context.Context, m *metadata, raw, nonce, accessTo
 // checkHeader judges the header of a compact JWS, and gives its algorithm.
 func checkHeader(raw string, allowed []string) (string, error) {
 	if strings.ContainsFunc(raw, unicode.IsSpace) {
-		return "", refuse(nil, "its ID token is malformed")
+		return "", outbound.Refuse(nil, "its ID token is malformed")
 	}
 	algs := make([]jose.SignatureAlgorithm, len(allowed))
 	for i, a := range allowed {
@@ -69,7 +71,7 @@ func checkHeader(raw string, allowed []string) (string, error) {
 	}
 	jws, err := jose.ParseSignedCompact(raw, algs)
 	if err != nil {
-		return "", refuse(err, "its ID token is malformed or signed with an algorithm that is not accepted")
+		return "", outbound.Refuse(err, "its ID token is malformed or signed with an algorithm that is not accepted")
 	}
 	header := jws.Signatures[0].Header
 	// An access token, a logout token or a security event is signed with the
@@ -78,7 +80,7 @@ func checkHeader(raw string, allowed []string) (string, error) {
 		name, ok := typ.(string)
 		name = strings.ToLower(strings.TrimPrefix(strings.ToLower(name), "application/"))
 		if !ok || name != "jwt" {
-			return "", refuse(fmt.Errorf("typ %.50q", typ), "its ID token is a token of another kind")
+			return "", outbound.Refuse(fmt.Errorf("typ %.50q", typ), "its ID token is a token of another kind")
 		}
 	}
 	return header.Algorithm, nil
@@ -96,45 +98,48 @@ func decodePayload(raw string) (map[string]any, error) {
 	return decodeObject(payload)
 }
 
-func (p *provider) checkClaims(claims map[string]any, nonce string) error {
-	if claims["iss"] != p.conn.Issuer {
-		return refuse(nil, "its ID token comes from another issuer")
+func (p *Provider) checkClaims(claims map[string]any, nonce string) error {
+	if claims["iss"] != p.c.Issuer {
+		return outbound.Refuse(nil, "its ID token comes from another issuer")
 	}
 	if got, ok := claims["nonce"].(string); !ok || subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) != 1 {
-		return refuse(nil, "its ID token belongs to another sign-in")
+		return outbound.Refuse(nil, "its ID token belongs to another sign-in")
 	}
-	if err := checkSubject(claims["sub"]); err != nil {
+	if _, err := Subject(claims["sub"]); err != nil {
 		return err
 	}
-	if err := checkAudience(claims, p.conn.ClientID); err != nil {
+	if err := checkAudience(claims, p.c.ClientID); err != nil {
 		return err
 	}
-	return checkTimes(claims, p.now())
+	return checkTimes(claims, p.c.Now())
 }
 
-func checkSubject(v any) error {
+// Subject reads a claim that names a person for good, as sub does: text that
+// is not empty, at most 255 bytes, without control characters. It fails with
+// fault.Invalid.
+func Subject(v any) (string, error) {
 	sub, ok := v.(string)
 	switch {
 	case !ok || sub == "":
-		return refuse(nil, "its ID token names nobody")
+		return "", outbound.Refuse(nil, "its ID token names nobody")
 	case len(sub) > maxSubject:
-		return refuse(nil, "its ID token names somebody in more than 255 bytes")
+		return "", outbound.Refuse(nil, "its ID token names somebody in more than 255 bytes")
 	case strings.ContainsFunc(sub, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
-		return refuse(nil, "its ID token names somebody with characters that are not allowed")
+		return "", outbound.Refuse(nil, "its ID token names somebody with characters that are not allowed")
 	}
-	return nil
+	return sub, nil
 }
 
 // checkAudience wants the token to be for us; one for several must say that
 // it was issued to us.
 func checkAudience(claims map[string]any, clientID string) error {
-	audience, ok := stringsOf(claims["aud"])
+	audience, ok := Strings(claims["aud"])
 	if !ok || !slices.Contains(audience, clientID) {
-		return refuse(nil, "its ID token is meant for somebody else")
+		return outbound.Refuse(nil, "its ID token is meant for somebody else")
 	}
 	azp, present := claims["azp"]
 	if present && azp != clientID || !present && len(audience) > 1 {
-		return refuse(nil, "its ID token was issued to somebody else")
+		return outbound.Refuse(nil, "its ID token was issued to somebody else")
 	}
 	return nil
 }
@@ -142,25 +147,25 @@ func checkAudience(claims map[string]any, clientID string) error {
 func checkTimes(claims map[string]any, now time.Time) error {
 	exp, ok := instant(claims["exp"])
 	if !ok {
-		return refuse(nil, "its ID token has no expiry")
+		return outbound.Refuse(nil, "its ID token has no expiry")
 	}
 	iat, ok := instant(claims["iat"])
 	if !ok {
-		return refuse(nil, "its ID token does not say when it was issued")
+		return outbound.Refuse(nil, "its ID token does not say when it was issued")
 	}
 	switch {
 	case now.After(exp.Add(leeway)):
-		return refuse(fmt.Errorf("by %s", now.Sub(exp)), "its ID token has expired")
+		return outbound.Refuse(fmt.Errorf("by %s", now.Sub(exp)), "its ID token has expired")
 	case exp.After(now.Add(maxLifetime + leeway)):
-		return refuse(nil, "its ID token is valid for more than a day")
+		return outbound.Refuse(nil, "its ID token is valid for more than a day")
 	case iat.After(now.Add(leeway)):
-		return refuse(fmt.Errorf("by %s", iat.Sub(now)), "its ID token was issued in the future; the clocks differ")
+		return outbound.Refuse(fmt.Errorf("by %s", iat.Sub(now)), "its ID token was issued in the future; the clocks differ")
 	case iat.Before(now.Add(-maxLifetime)), iat.After(exp):
-		return refuse(nil, "its ID token was not issued for this sign-in")
+		return outbound.Refuse(nil, "its ID token was not issued for this sign-in")
 	}
 	if v, present := claims["nbf"]; present {
 		if nbf, ok := instant(v); !ok || nbf.After(now.Add(leeway)) {
-			return refuse(nil, "its ID token is not valid yet")
+			return outbound.Refuse(nil, "its ID token is not valid yet")
 		}
 	}
 	return nil
@@ -198,7 +203,7 @@ func checkAccessToken(claims map[string]any, alg, accessToken string) error {
 	want := base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 	got, ok := v.(string)
 	if !ok || subtle.ConstantTimeCompare([]byte(strings.TrimRight(got, "=")), []byte(want)) != 1 {
-		return refuse(nil, "its ID token belongs to another access token")
+		return outbound.Refuse(nil, "its ID token belongs to another access token")
 	}
 	return nil
 }

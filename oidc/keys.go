@@ -1,4 +1,4 @@
-package login
+package oidc
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"portcullis/outbound"
 )
 
 const (
@@ -168,10 +170,10 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &set); err != nil {
-		return nil, fmt.Errorf("%w: key set: %w", errAnswer, err)
+		return nil, fmt.Errorf("%w: key set: %w", outbound.ErrAnswer, err)
 	}
 	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("%w: key set of %d keys", errAnswer, len(set.Keys))
+		return nil, fmt.Errorf("%w: key set of %d keys", outbound.ErrAnswer, len(set.Keys))
 	}
 	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys {
@@ -182,7 +184,7 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, refuse(fmt.Errorf("%w: key set without a usable key", errAnswer), "it offers no signing key")
+		return nil, outbound.Refuse(fmt.Errorf("%w: key set without a usable key", outbound.ErrAnswer), "it offers no signing key")
 	}
 	return keys, nil
 }
@@ -198,18 +200,18 @@ func signs(key *jose.JSONWebKey) bool {
 }
 
 // fetchKeys is the fetch of a provider's key set.
-func (p *provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+func (p *Provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	m, err := p.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	data, _, err := get(ctx, p.client, m.keysURL, nil)
+	data, _, err := outbound.Get(ctx, p.client, m.keysURL, nil)
 	if err != nil {
-		return nil, classify(err, "key set")
+		return nil, outbound.Classify(err, "key set")
 	}
 	keys, err := parseKeys(data)
 	if err != nil {
-		return nil, classify(err, "key set")
+		return nil, outbound.Classify(err, "key set")
 	}
 	return keys, nil
 }

@@ -1,0 +1,92 @@
+package login
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/oidc"
+	"portcullis/web"
+)
+
+// openID is the protocol of a connection over OpenID Connect.
+type openID struct {
+	conn     Connection
+	claims   Claims
+	issuer   string
+	client   *oidc.Provider
+	callback string
+}
+
+func newOpenID(conn Connection, c *Config) *openID {
+	settings := conn.OIDC.Provider
+	settings.HTTP, settings.Now, settings.Log = c.HTTP, c.Now, c.Log.With("connection", conn.ID)
+	return &openID{
+		conn: conn, claims: conn.OIDC.Claims.withDefaults(), issuer: settings.Issuer, client: oidc.New(settings),
+		callback: origin(c.PublicURL) + web.Prefix + "/oidc/" + conn.ID + "/callback",
+	}
+}
+
+func origin(public *url.URL) string { return public.Scheme + "://" + public.Host }
+
+func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (string, error) {
+	a.Nonce, a.Verifier = rand.Text(), rand.Text()+rand.Text()
+	return o.client.AuthURL(ctx, oidc.Request{Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint})
+}
+
+func (o *openID) signOut(idToken, back, state string) string {
+	return o.client.SignOutURL(oidc.SignOut{Redirect: back, IDToken: idToken, State: state})
+}
+
+func (o *openID) check(ctx context.Context) (results []Result) {
+	for _, r := range o.client.Check(ctx) {
+		results = append(results, Result{Connection: o.conn.ID, Name: r.Name, Detail: r.Detail, Err: r.Err})
+	}
+	return results
+}
+
+func (o *openID) run(ctx context.Context) { o.client.Run(ctx) }
+
+// callback takes the browser's answer back from an OpenID provider.
+func (l *Login) callback(c *gin.Context) error {
+	return l.arrive(c, func(p *provider) (Attempt, arrival, error) {
+		o, ok := p.protocol.(*openID)
+		if !ok {
+			return Attempt{}, arrival{}, errNoSuchWay
+		}
+		answer, err := oidc.ReadAnswer(c.Request.URL.RawQuery)
+		if err != nil {
+			return Attempt{}, arrival{}, err
+		}
+		attempt, err := l.consume(c.Request, p, answer.State)
+		if err != nil {
+			return attempt, arrival{}, err
+		}
+		who, err := o.redeem(c.Request.Context(), answer, attempt, l.now().UTC())
+		return attempt, who, err
+	})
+}
+
+// redeem makes an assertion out of an answer: of the ID token, and of userinfo
+// for what the token leaves open.
+func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now time.Time) (arrival, error) {
+	tokens, err := o.client.Redeem(ctx, answer, oidc.Expected{Redirect: o.callback, Nonce: a.Nonce, Verifier: a.Verifier})
+	if err != nil {
+		return arrival{}, err
+	}
+	claims := tokens.Claims
+	if o.lacks(claims) {
+		info, err := o.client.UserInfo(ctx, tokens)
+		if err != nil {
+			return arrival{}, err
+		}
+		if info != nil {
+			claims = o.merge(claims, info)
+		}
+	}
+	assertion, err := o.assertion(claims, now)
+	return arrival{assertion: assertion, idToken: tokens.IDToken}, err
+}

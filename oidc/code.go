@@ -1,0 +1,222 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"portcullis/fault"
+	"portcullis/outbound"
+)
+
+// maxParameter bounds what a provider sends through the browser, in bytes.
+const maxParameter = 8 << 10
+
+// Request is an authentication request (OpenID Connect Core 1.0, section
+// 3.1.2.1). All but Hint is required.
+type Request struct {
+	Redirect string // our callback
+	State    string
+	Nonce    string
+	Verifier string // PKCE (RFC 7636); its S256 challenge is sent
+	Hint     string // login_hint
+}
+
+// AuthURL is where to send the browser. It discovers the provider if need be
+// and fails with fault.Unavailable or fault.Invalid as [Provider.Redeem] does.
+func (p *Provider) AuthURL(ctx context.Context, r Request) (string, error) {
+	m, err := p.metadata(ctx)
+	if err != nil {
+		return "", err
+	}
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier), oauth2.SetAuthURLParam("nonce", r.Nonce)}
+	if r.Hint != "" {
+		options = append(options, oauth2.SetAuthURLParam("login_hint", r.Hint))
+	}
+	return p.oauth(m, r.Redirect).AuthCodeURL(r.State, options...), nil
+}
+
+// oauth is the client configuration of the code flow.
+func (p *Provider) oauth(m *metadata, redirect string) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID:     p.c.ClientID,
+		ClientSecret: p.c.ClientSecret,
+		RedirectURL:  redirect,
+		Scopes:       p.c.Scopes,
+		Endpoint:     oauth2.Endpoint{AuthURL: m.authURL, TokenURL: m.tokenURL, AuthStyle: m.authStyle},
+	}
+}
+
+// Answer is what stands in the query of a callback (RFC 6749, section 4.1.2;
+// RFC 9207). Nothing in it is verified.
+type Answer struct {
+	State string
+
+	code, problem string
+	issuer        string
+	hasIssuer     bool
+}
+
+// ReadAnswer reads the query of a callback. It fails with fault.Invalid.
+func ReadAnswer(rawQuery string) (Answer, error) {
+	var a Answer
+	query, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return a, outbound.Refuse(errors.New("malformed query"), "it is malformed")
+	}
+	for _, f := range []struct {
+		name string
+		into *string
+	}{{"state", &a.State}, {"code", &a.code}, {"error", &a.problem}, {"iss", &a.issuer}} {
+		values := query[f.name]
+		if len(values) > 1 || len(values) == 1 && len(values[0]) > maxParameter {
+			return a, outbound.Refuse(nil, "it is malformed") // RFC 6749, section 3.1: none stands twice
+		}
+		*f.into = query.Get(f.name)
+	}
+	a.hasIssuer = query.Has("iss")
+	if a.State == "" {
+		return a, outbound.Refuse(nil, "it belongs to no sign-in")
+	}
+	return a, nil
+}
+
+// Expected is what the answer to a request is held against.
+type Expected struct {
+	Redirect string // the callback that the request named
+	Nonce    string
+	Verifier string
+}
+
+// Tokens is what a code was redeemed for, verified.
+type Tokens struct {
+	IDToken string         // as it came
+	Claims  map[string]any // of the ID token; strictly decoded
+
+	access string
+}
+
+// Redeem judges an answer whose state was found to be ours, exchanges its code
+// and verifies the ID token. It fails with fault.Forbidden if the provider let
+// nobody in, with fault.Unavailable if it cannot be reached, and with
+// fault.Invalid for whatever else it answered.
+func (p *Provider) Redeem(ctx context.Context, a Answer, want Expected) (Tokens, error) {
+	m, err := p.metadata(ctx)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if err := a.check(m, p.c.Issuer); err != nil {
+		return Tokens{}, err
+	}
+	ctx = oidc.ClientContext(ctx, p.client)
+	token, err := p.oauth(m, want.Redirect).Exchange(ctx, a.code, oauth2.VerifierOption(want.Verifier))
+	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		// Its text holds the body of the answer: no log should.
+		status := 0
+		if e.Response != nil {
+			status = e.Response.StatusCode
+		}
+		return Tokens{}, fault.Wrap(fault.Invalid, fmt.Errorf("token endpoint: status %d, error %s", status, codeOf(e.ErrorCode)),
+			"the identity provider did not accept this sign-in")
+	}
+	if err != nil {
+		return Tokens{}, outbound.Classify(err, "token endpoint")
+	}
+	raw, ok := token.Extra("id_token").(string)
+	if !ok || raw == "" {
+		return Tokens{}, outbound.Refuse(nil, "it holds no ID token")
+	}
+	claims, err := p.verify(ctx, m, raw, want.Nonce, token.AccessToken)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{IDToken: raw, Claims: claims, access: token.AccessToken}, nil
+}
+
+// check judges the answer before the code is redeemed.
+func (a Answer) check(m *metadata, issuer string) error {
+	switch {
+	case a.hasIssuer && a.issuer != issuer, !a.hasIssuer && m.answersIssuer:
+		return outbound.Refuse(nil, "it does not come from the identity provider that was asked") // RFC 9207, section 2.4
+	case a.problem == "access_denied":
+		return fault.New(fault.Forbidden, "the identity provider did not let you in, or the sign-in was cancelled there")
+	case a.problem != "":
+		return fault.Wrap(fault.Invalid, fmt.Errorf("error %s", codeOf(a.problem)), "the identity provider reported an error")
+	case a.code == "":
+		return outbound.Refuse(nil, "it holds no code")
+	}
+	return nil
+}
+
+// codeOf gives an error code of RFC 6749 for the log. Anything else that
+// stands in its place might be a secret or a forged line.
+func codeOf(s string) string {
+	if s == "" || len(s) > 64 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "unknown"
+	}
+	return s
+}
+
+// UserInfo asks the userinfo endpoint, and gives nil if there is none. What it
+// gives is not signed, and is about the person of the ID token (OpenID Connect
+// Core 1.0, section 5.3.2).
+func (p *Provider) UserInfo(ctx context.Context, t Tokens) (map[string]any, error) {
+	m, err := p.metadata(ctx)
+	if err != nil || m.userInfoURL == "" {
+		return nil, err
+	}
+	data, header, err := outbound.Get(ctx, p.client, m.userInfoURL, http.Header{"Authorization": {"Bearer " + t.access}})
+	if err != nil {
+		return nil, outbound.Classify(err, "userinfo")
+	}
+	if strings.HasPrefix(strings.ToLower(header.Get("Content-Type")), "application/jwt") {
+		return nil, outbound.Refuse(nil, "its user information is signed, which this connection did not ask for")
+	}
+	info, err := decodeObject(data)
+	if err != nil {
+		return nil, outbound.Refuse(err, "its user information is malformed")
+	}
+	if info["sub"] != t.Claims["sub"] {
+		return nil, outbound.Refuse(nil, "its user information is about somebody else")
+	}
+	return info, nil
+}
+
+// SignOut is a request to end the session at the provider (OpenID Connect
+// RP-Initiated Logout 1.0, section 2).
+type SignOut struct {
+	Redirect string // where to come back to; registered there
+	IDToken  string // id_token_hint; may be empty
+	State    string // comes back as it is; may be empty
+}
+
+// SignOutURL is where to send the browser. It is empty when the provider
+// offers nothing of the kind or is not known at the moment: nobody waits for
+// it in order to leave.
+func (p *Provider) SignOutURL(s SignOut) string {
+	m := p.known()
+	if m == nil || m.endSessionURL == "" {
+		return ""
+	}
+	u, err := url.Parse(m.endSessionURL)
+	if err != nil {
+		return ""
+	}
+	query := u.Query()
+	query.Set("client_id", p.c.ClientID)
+	query.Set("post_logout_redirect_uri", s.Redirect)
+	if s.IDToken != "" {
+		query.Set("id_token_hint", s.IDToken)
+	}
+	if s.State != "" {
+		query.Set("state", s.State)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
