@@ -108,12 +108,14 @@ type Route struct {
 // Require names what a person needs, in the words of the mapping file. It is
 // empty where nothing is needed but being signed in.
 type Require struct {
-	Roles []string
-	Tasks []string
+	Roles  []string
+	Tasks  []string
+	ACR    []string      // one of these authentication context classes, as the identity provider names them
+	MaxAge time.Duration // how long ago somebody may have proved who they are there; 0 where the file does not say
 }
 
 // IsZero reports whether nothing is required.
-func (r Require) IsZero() bool { return len(r.Roles) == 0 && len(r.Tasks) == 0 }
+func (r Require) IsZero() bool { return len(r.Roles) == 0 && len(r.Tasks) == 0 && len(r.ACR) == 0 && r.MaxAge == 0 }
 
 // Limits bounds how fast outsiders may ask.
 type Limits struct {

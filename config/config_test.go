@@ -128,6 +128,8 @@ func TestFullFileIsUnderstood(t *testing.T) {
 			{Path: "/assets/internal/"},
 			{Path: "/reports/", Require: config.Require{Tasks: []string{"report.view"}}},
 			{Path: "/admin/", Require: config.Require{Roles: []string{"user-admin"}, Tasks: []string{"users.view"}}},
+			{Path: "/payments/", Require: config.Require{ACR: []string{"mfa"}, MaxAge: 5 * time.Minute}},
+			{Path: "/vault/", Require: config.Require{ACR: []string{"gold", "platinum"}}},
 		},
 		TrustedProxies: []netip.Prefix{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
