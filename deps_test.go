@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"outbound":        {"fault"},
 	"trace":           {"fault", "mapping"},
 	"oidc":            {"fault", "outbound", "trace"},
-	"login":           {"fault", "audit", "directory", "session", "outbound", "oidc", "trace", "web"},
+	"login":           {"fault", "mapping", "audit", "directory", "session", "outbound", "oidc", "trace", "web"},
 	"scim":            {"fault", "audit", "directory", "web"},
 	"proxy":           {"fault", "mapping", "directory", "session", "web"},
 	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace"},

@@ -34,7 +34,17 @@ func origin(public *url.URL) string { return public.Scheme + "://" + public.Host
 
 func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (string, error) {
 	a.Nonce, a.Verifier = rand.Text(), rand.Text()+rand.Text()
-	return o.client.AuthURL(ctx, oidc.Request{Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint})
+	r := oidc.Request{
+		Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint,
+		ACR: a.Demand.ACR, MaxAge: a.Demand.MaxAge,
+	}
+	switch {
+	case a.Force:
+		r.Prompt = "login"
+	case a.Another:
+		r.Prompt = "select_account"
+	}
+	return o.client.AuthURL(ctx, r)
 }
 
 func (o *openID) signOut(idToken, back, state string) string {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -26,6 +28,10 @@ type Request struct {
 	Nonce    string
 	Verifier string // PKCE (RFC 7636); its S256 challenge is sent
 	Hint     string // login_hint
+
+	ACR    []string      // acr_values: one of these is wanted; none by default
+	MaxAge time.Duration // max_age in whole seconds; 0 for any
+	Prompt string        // login or select_account; empty for what the provider likes
 }
 
 // AuthURL is where to send the browser. It discovers the provider if need be
@@ -38,6 +44,15 @@ func (p *Provider) AuthURL(ctx context.Context, r Request) (string, error) {
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier), oauth2.SetAuthURLParam("nonce", r.Nonce)}
 	if r.Hint != "" {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", r.Hint))
+	}
+	if len(r.ACR) > 0 {
+		options = append(options, oauth2.SetAuthURLParam("acr_values", strings.Join(r.ACR, " ")))
+	}
+	if r.MaxAge > 0 {
+		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10)))
+	}
+	if r.Prompt != "" {
+		options = append(options, oauth2.SetAuthURLParam("prompt", r.Prompt))
 	}
 	return p.oauth(m, r.Redirect).AuthCodeURL(r.State, options...), nil
 }

@@ -115,7 +115,7 @@ func (b *Builder) Facts(f *mapping.Facts) {
 
 // Decide keeps what the mapping made of the facts.
 func (b *Builder) Decide(e *mapping.Explanation) {
-	b.change(func(r *Record) { r.Decision = decision(e, &b.budget) })
+	b.change(func(r *Record) { r.Decision = Decide(e) })
 }
 
 // End completes the record and gives it. reason is what the person is told,
@@ -161,17 +161,26 @@ func facts(f *mapping.Facts, budget *int) []Field {
 	return out
 }
 
-func decision(e *mapping.Explanation, budget *int) *Decision {
+// Decide is what a record keeps of an explanation: rules that almost matched
+// only where they would have helped. It gives nil for nil.
+func Decide(e *mapping.Explanation) *Decision {
+	if e == nil {
+		return nil
+	}
+	budget := maxForeign
 	d := &Decision{
 		Login: e.Access.Login, Verdict: clean(e.Verdict, maxCause), Reason: clean(e.Access.Reason, maxCause),
 		Roles: e.Access.Roles, Tasks: e.Access.Tasks, PermissionGroups: e.Access.PermissionGroups,
 		Permissions: e.Permissions, Rules: e.Access.Rules,
 	}
 	for _, m := range e.NearMisses {
+		if d.Login {
+			break
+		}
 		d.NearMisses = append(d.NearMisses, "rule "+m.Rule+": "+m.Text)
 	}
 	for _, list := range []*[]string{&d.Roles, &d.Tasks, &d.PermissionGroups, &d.Permissions, &d.Rules, &d.NearMisses} {
-		kept, more := bounded(*list, budget)
+		kept, more := bounded(*list, &budget)
 		if more > 0 {
 			kept = append(kept, moreText(more))
 		}

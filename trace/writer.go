@@ -62,7 +62,7 @@ type Writer struct {
 	woken chan struct{}
 
 	mu      sync.Mutex
-	queue   []Record
+	queue   []entry
 	lost    map[lossKey]int64
 	hour    time.Time
 	sources map[string]int // records of strangers in this hour, by address
@@ -100,16 +100,23 @@ func New(c Config) *Writer {
 	}
 }
 
+// entry is a record that waits.
+type entry struct {
+	record   Record
+	complete func(*Record) // what is left to do; nil for nothing
+}
+
 // Put takes a record to be stored. It never waits: what does not fit is
 // counted as lost. One address gets a tenth of what strangers get, so that
-// one alone does not take it all.
-func (w *Writer) Put(r Record) {
+// one alone does not take it all. complete, if not nil, adds to the record
+// before it is stored, in the background: what takes long belongs there.
+func (w *Writer) Put(r Record, complete func(*Record)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.queue) >= maxQueue || !w.admit(&r) {
 		w.lose(&r)
 	} else {
-		w.queue = append(w.queue, r)
+		w.queue = append(w.queue, entry{r, complete})
 	}
 	select {
 	case w.woken <- struct{}{}:
@@ -188,9 +195,10 @@ func (w *Writer) unless(retry <-chan time.Time) <-chan struct{} {
 func (w *Writer) flush(ctx context.Context) error {
 	for {
 		w.mu.Lock()
-		batch := w.queue[:min(len(w.queue), maxBatch)]
+		waiting := w.queue[:min(len(w.queue), maxBatch)]
 		lost := w.losses()
 		w.mu.Unlock()
+		batch := completed(waiting)
 		if len(batch) == 0 && len(lost) == 0 {
 			return nil
 		}
@@ -210,7 +218,7 @@ func (w *Writer) flush(ctx context.Context) error {
 			}
 			lost = nil
 		}
-		w.queue = append([]Record(nil), w.queue[len(batch):]...)
+		w.queue = append([]entry(nil), w.queue[len(batch):]...)
 		for _, l := range lost {
 			k := lossKey{l.Hour, l.Connection}
 			if w.lost[k] -= l.Count; w.lost[k] <= 0 {
@@ -219,6 +227,19 @@ func (w *Writer) flush(ctx context.Context) error {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// completed does what is left to do of entries, once.
+func completed(waiting []entry) []Record {
+	out := make([]Record, len(waiting))
+	for i := range waiting {
+		if e := &waiting[i]; e.complete != nil {
+			e.complete(&e.record)
+			e.complete = nil
+		}
+		out[i] = waiting[i].record
+	}
+	return out
 }
 
 // losses gives what was counted. The caller holds mu.

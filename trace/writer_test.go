@@ -80,7 +80,7 @@ func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 		w := trace.New(trace.Config{Store: s})
 		stop := running(t, w)
 		for i := range 40 {
-			w.Put(record(i, fmt.Sprint("192.0.2.", i)))
+			w.Put(record(i, fmt.Sprint("192.0.2.", i)), nil)
 		}
 		synctest.Wait()
 		if kept, _, _ := s.counts(); kept != 0 {
@@ -92,9 +92,9 @@ func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 		if kept, lost, _ := s.counts(); kept != 40 || lost != 0 {
 			t.Errorf("kept %d and lost %d, want 40 and 0", kept, lost)
 		}
-		w.Put(record(41, "198.51.100.1"))
+		w.Put(record(41, "198.51.100.1"), func(r *trace.Record) { r.Cause = "completed" })
 		stop()
-		if kept, _, _ := s.counts(); kept != 41 {
+		if kept, _, _ := s.counts(); kept != 41 || s.kept[40].Cause != "completed" {
 			t.Errorf("what was put last is not kept at the end")
 		}
 	})
@@ -111,7 +111,7 @@ func TestAFloodIsBoundedAndCounted(t *testing.T) {
 		for i := range 5000 {
 			r := record(1000+i, "192.0.2.2")
 			r.Outcome = trace.SignedIn
-			w.Put(r)
+			w.Put(r, nil)
 		}
 		s.fail(nil)
 		time.Sleep(2 * time.Second)
@@ -130,7 +130,7 @@ func TestAFloodIsBoundedAndCounted(t *testing.T) {
 			t.Errorf("one address got %d of 500", strangers)
 		}
 		time.Sleep(time.Hour)
-		w.Put(record(7000, "192.0.2.1"))
+		w.Put(record(7000, "192.0.2.1"), nil)
 		synctest.Wait()
 		if again, _, _ := s.counts(); again != kept+1 {
 			t.Errorf("an hour later the address still gets nothing")
@@ -144,10 +144,10 @@ func TestARecordThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
 		s := &shelf{err: errors.New("broken")}
 		w := trace.New(trace.Config{Store: s})
 		stop := running(t, w)
-		w.Put(record(1, "192.0.2.1"))
+		w.Put(record(1, "192.0.2.1"), nil)
 		synctest.Wait()
 		s.fail(nil)
-		w.Put(record(2, "192.0.2.1"))
+		w.Put(record(2, "192.0.2.1"), nil)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if kept, lost, _ := s.counts(); kept != 1 || lost != 1 {

@@ -25,6 +25,7 @@ import (
 	"portcullis/scim"
 	"portcullis/session"
 	"portcullis/store"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -59,6 +60,7 @@ type gate struct {
 	dir      *directory.Directory
 	sessions *session.Manager
 	login    *login.Login
+	traces   *trace.Writer
 	scim     *scim.Endpoint
 	proxy    *proxy.Proxy
 	ops      *ops
@@ -95,7 +97,9 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	if err := g.dir.Reconcile(ctx); err != nil {
 		return nil, err
 	}
+	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
+		Traces: g.traces, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: loginConnections(cfg), Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
@@ -224,6 +228,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"sessions": g.sessions.Run,
 		"mapping":  g.keeper.Run,
 		"sign-in":  g.login.Run,
+		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
 		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
 	} {
