@@ -22,7 +22,7 @@ var errNoSuchWay = fault.New(fault.NotFound, "there is no such way to sign in")
 // arrival is who came back from an identity provider, verified.
 type arrival struct {
 	assertion directory.Assertion
-	idToken   string // for the sign-out there; empty if there is none
+	ticket    session.Ticket
 }
 
 // arrive lets somebody in, or tells them why not. answer takes the attempt
@@ -75,7 +75,7 @@ func (l *Login) admit(c *gin.Context, b *trace.Builder, a Attempt, who arrival) 
 	if err != nil {
 		return in, fmt.Errorf("directory: %w", err)
 	}
-	return in, l.enter(c, in, who.idToken)
+	return in, l.enter(c, in, who.ticket)
 }
 
 // outcomeOf says in a trace how a check ended.
@@ -144,7 +144,7 @@ func (l *Login) consume(r *http.Request, p *provider, state string) (Attempt, er
 
 // enter begins a session: always a new one, and what this browser held before
 // ends.
-func (l *Login) enter(c *gin.Context, in directory.SignedIn, idToken string) error {
+func (l *Login) enter(c *gin.Context, in directory.SignedIn, ticket session.Ticket) error {
 	ctx, address := c.Request.Context(), web.ClientAddress(c.Request)
 	for _, old := range web.Cookies(c.Request, l.public, web.SessionCookie) {
 		if _, _, err := l.sessions.End(ctx, old, l.actor(ctx, old, address)); err != nil {
@@ -152,7 +152,7 @@ func (l *Login) enter(c *gin.Context, in directory.SignedIn, idToken string) err
 		}
 	}
 	client := session.Client{Address: address, UserAgent: c.Request.UserAgent()}
-	token, principal, err := l.sessions.Issue(ctx, in, client, idToken)
+	token, principal, err := l.sessions.Issue(ctx, in, client, ticket)
 	if err != nil {
 		return fmt.Errorf("session: %w", err)
 	}

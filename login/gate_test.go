@@ -349,23 +349,23 @@ func (d *people) last(t *testing.T) directory.Assertion {
 
 // sessions keeps sessions in memory.
 type sessions struct {
-	mu       sync.Mutex
-	alive    map[string]string // token → connection
-	idTokens map[string]string
-	issued   []string
-	ended    []string
-	client   session.Client
-	by       audit.Actor
+	mu      sync.Mutex
+	alive   map[string]string // token → connection
+	tickets map[string]session.Ticket
+	issued  []string
+	ended   []string
+	client  session.Client
+	by      audit.Actor
 }
 
-func (s *sessions) Issue(_ context.Context, in directory.SignedIn, client session.Client, idToken string) (string, *session.Principal, error) {
+func (s *sessions) Issue(_ context.Context, in directory.SignedIn, client session.Client, ticket session.Ticket) (string, *session.Principal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token := "session-" + rand.Text()
-	if s.idTokens == nil {
-		s.idTokens = map[string]string{}
+	if s.tickets == nil {
+		s.tickets = map[string]session.Ticket{}
 	}
-	s.alive[token], s.idTokens[token], s.client = in.Person.Connection, idToken, client
+	s.alive[token], s.tickets[token], s.client = in.Person.Connection, ticket, client
 	s.issued = append(s.issued, token)
 	return token, &session.Principal{PersonID: in.Person.ID, Name: in.Person.Name, Expires: time.Now().Add(12 * time.Hour)}, nil
 }
@@ -380,17 +380,27 @@ func (s *sessions) Verify(_ context.Context, token string) (*session.Principal, 
 	return &session.Principal{PersonID: "p-1", Name: "Alice", Connection: conn}, nil
 }
 
-func (s *sessions) End(_ context.Context, token string, by audit.Actor) (string, string, error) {
+func (s *sessions) End(_ context.Context, token string, by audit.Actor) (session.Ticket, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	conn, ok := s.alive[token]
 	if !ok {
-		return "", "", nil
+		return session.Ticket{}, "", nil
 	}
 	delete(s.alive, token)
 	s.ended, s.by = append(s.ended, token), by
-	return s.idTokens[token], conn, nil
+	return s.tickets[token], conn, nil
 }
+
+func (s *sessions) EndNamed(context.Context, session.Named, *session.Once, audit.Actor, string) (int, error) {
+	return 0, nil
+}
+
+func (s *sessions) TakeDue(context.Context) ([]session.Due, error) { return nil, nil }
+
+func (s *sessions) Renewed(context.Context, session.Due, string, time.Duration) error { return nil }
+
+func (s *sessions) Expel(context.Context, session.Due, string) error { return nil }
 
 func (s *sessions) tokens() []string {
 	s.mu.Lock()

@@ -45,6 +45,13 @@ type Connection struct {
 type OIDC struct {
 	Provider oidc.Config // HTTP, Now and Log are those of the Login
 	Claims   Claims
+
+	// RefreshEvery is how often the provider of a session with a refresh token
+	// is asked whether its own session lives; defaults to 10 minutes.
+	RefreshEvery time.Duration
+	// JWKS is the public half of Provider.Signer, for the provider to fetch;
+	// nil if there is none.
+	JWKS []byte
 }
 
 // Claims names the claims that are read. Each is one member of the token,
@@ -76,11 +83,19 @@ type Directory interface {
 
 // Sessions keeps who is signed in.
 type Sessions interface {
-	Issue(ctx context.Context, in directory.SignedIn, client session.Client, idToken string) (token string, p *session.Principal, err error)
+	Issue(ctx context.Context, in directory.SignedIn, client session.Client, ticket session.Ticket) (token string, p *session.Principal, err error)
 	Verify(ctx context.Context, token string) (*session.Principal, error)
-	// End ends one session and gives its ID token and connection. A token
-	// that is not known is no error.
-	End(ctx context.Context, token string, by audit.Actor) (idToken, connection string, err error)
+	// End ends one session and gives its ticket and connection. A token that
+	// is not known is no error.
+	End(ctx context.Context, token string, by audit.Actor) (ticket session.Ticket, connection string, err error)
+	// EndNamed ends what an identity provider names, and fails with
+	// fault.Conflict for a request that counted before.
+	EndNamed(ctx context.Context, n session.Named, once *session.Once, by audit.Actor, reference string) (ended int, err error)
+	// TakeDue gives sessions whose refresh token is due, each to one caller.
+	TakeDue(ctx context.Context) ([]session.Due, error)
+	Renewed(ctx context.Context, d session.Due, refresh string, every time.Duration) error
+	// Expel ends a session that its identity provider has ended.
+	Expel(ctx context.Context, d session.Due, reason string) error
 }
 
 // Config is what a Login needs.
@@ -157,6 +172,9 @@ func (l *Login) Mount(g *gin.RouterGroup) {
 	g.GET("/sign-in/:connection", web.Handle(l.log, l.start))
 	g.GET("/test-sign-in/:link", web.Handle(l.log, l.startTest))
 	g.GET("/oidc/:connection/callback", web.Handle(l.log, l.callback))
+	g.POST("/oidc/:connection/backchannel-logout", l.backChannelLogout)
+	g.GET("/oidc/:connection/frontchannel-logout", web.Handle(l.log, l.frontChannelLogout))
+	g.GET("/oidc/:connection/jwks.json", web.Handle(l.log, l.clientKeys))
 	g.GET("/sign-out", web.Handle(l.log, l.confirmSignOut))
 	g.POST("/sign-out", web.Handle(l.log, l.signOut))
 }
@@ -176,6 +194,7 @@ func (l *Login) Run(ctx context.Context) error {
 		wg.Go(func() { p.protocol.run(ctx) })
 	}
 	wg.Go(func() { l.clean(ctx) })
+	wg.Go(func() { l.renew(ctx) })
 	wg.Wait()
 	return nil
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"portcullis/oidc"
+	"portcullis/session"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -19,6 +22,9 @@ type openID struct {
 	issuer   string
 	client   *oidc.Provider
 	callback string
+	jwks     []byte // of our own key; nil if there is none
+
+	refreshEvery time.Duration
 }
 
 func newOpenID(conn Connection, c *Config) *openID {
@@ -26,9 +32,12 @@ func newOpenID(conn Connection, c *Config) *openID {
 	settings.HTTP, settings.Now, settings.Log = c.HTTP, c.Now, c.Log.With("connection", conn.ID)
 	return &openID{
 		conn: conn, claims: conn.OIDC.Claims.withDefaults(), issuer: settings.Issuer, client: oidc.New(settings),
+		jwks: conn.OIDC.JWKS, refreshEvery: cmp.Or(conn.OIDC.RefreshEvery, defaultRefresh),
 		callback: origin(c.PublicURL) + web.Prefix + "/oidc/" + conn.ID + "/callback",
 	}
 }
+
+const defaultRefresh = 10 * time.Minute
 
 func origin(public *url.URL) string { return public.Scheme + "://" + public.Host }
 
@@ -47,8 +56,8 @@ func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (str
 	return o.client.AuthURL(ctx, r)
 }
 
-func (o *openID) signOut(idToken, back, state string) string {
-	return o.client.SignOutURL(oidc.SignOut{Redirect: back, IDToken: idToken, State: state})
+func (o *openID) signOut(ticket session.Ticket, back, state string) string {
+	return o.client.SignOutURL(oidc.SignOut{Redirect: back, IDToken: ticket.IDToken, State: state})
 }
 
 func (o *openID) check(ctx context.Context) (results []Result) {
@@ -83,6 +92,7 @@ func (l *Login) callback(c *gin.Context) error {
 // redeem makes an assertion out of an answer: of the ID token, and of userinfo
 // for what the token leaves open.
 func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now time.Time) (arrival, error) {
+	b := trace.Of(ctx)
 	tokens, err := o.client.Redeem(ctx, answer, oidc.Expected{Redirect: o.callback, Nonce: a.Nonce, Verifier: a.Verifier})
 	if err != nil {
 		return arrival{}, err
@@ -90,13 +100,20 @@ func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now 
 	claims := tokens.Claims
 	if o.lacks(claims) {
 		info, err := o.client.UserInfo(ctx, tokens)
+		b.Check("user information", err == nil, "about the same person", outcomeOf(err))
 		if err != nil {
 			return arrival{}, err
 		}
 		if info != nil {
 			claims = o.merge(claims, info)
+			b.Claims(claims)
 		}
 	}
 	assertion, err := o.assertion(claims, now)
-	return arrival{assertion: assertion, idToken: tokens.IDToken}, err
+	b.Check("claims", err == nil, "claims that can be read", outcomeOf(err))
+	subject, _ := tokens.Claims["sub"].(string)
+	return arrival{assertion, session.Ticket{
+		Issuer: o.issuer, Subject: subject, Session: tokens.Session, IDToken: tokens.IDToken,
+		Refresh: tokens.Refresh, RefreshEvery: o.refreshEvery,
+	}}, err
 }

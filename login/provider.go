@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"portcullis/directory"
+	"portcullis/session"
 )
 
 // provider is one connection with the protocol that its identity provider
@@ -24,7 +25,7 @@ type protocol interface {
 	// signOut is where the identity provider ends its own session; empty if it
 	// offers nothing of the kind. back is where it should send the browser,
 	// with state.
-	signOut(idToken, back, state string) string
+	signOut(ticket session.Ticket, back, state string) string
 	// check looks at the connection from the command line, and changes nothing.
 	check(ctx context.Context) []Result
 	// run keeps what is known of the identity provider fresh until ctx ends.

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"portcullis/fault"
+	"portcullis/session"
 	"portcullis/web"
 )
 
@@ -62,14 +63,15 @@ func (l *Login) signOut(c *gin.Context) error {
 		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
 	}
 	returnTo := web.SafeReturn(l.public, c.Request.Form.Get("return_to"))
-	var idToken, connection string
+	var ticket session.Ticket
+	var connection string
 	for _, token := range web.Cookies(c.Request, l.public, web.SessionCookie) {
-		hint, conn, err := l.sessions.End(ctx, token, l.actor(ctx, token, address))
+		t, conn, err := l.sessions.End(ctx, token, l.actor(ctx, token, address))
 		if err != nil {
 			return fmt.Errorf("session: %w", err)
 		}
 		if connection == "" {
-			idToken, connection = hint, conn
+			ticket, connection = t, conn
 		}
 	}
 	web.ClearCookie(c.Writer, l.public, web.SessionCookie)
@@ -77,13 +79,13 @@ func (l *Login) signOut(c *gin.Context) error {
 	if connection != "" {
 		l.log.InfoContext(ctx, "signed out", "reference", web.Reference(ctx), "connection", connection)
 	}
-	c.Redirect(http.StatusSeeOther, l.signOutTarget(connection, idToken, returnTo))
+	c.Redirect(http.StatusSeeOther, l.signOutTarget(connection, ticket, returnTo))
 	return nil
 }
 
 // signOutTarget is where the identity provider ends its own session, or our
 // own page when it offers nothing of the kind.
-func (l *Login) signOutTarget(connection, idToken, returnTo string) string {
+func (l *Login) signOutTarget(connection string, ticket session.Ticket, returnTo string) string {
 	here := signOutPath
 	if returnTo != "/" {
 		here += "?" + url.Values{"return_to": {returnTo}}.Encode()
@@ -96,5 +98,5 @@ func (l *Login) signOutTarget(connection, idToken, returnTo string) string {
 	if returnTo != "/" {
 		state = base64.RawURLEncoding.EncodeToString([]byte(returnTo))
 	}
-	return cmp.Or(p.protocol.signOut(idToken, l.absolute(signOutPath), state), here)
+	return cmp.Or(p.protocol.signOut(ticket, l.absolute(signOutPath), state), here)
 }

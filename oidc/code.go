@@ -10,11 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
 	"portcullis/fault"
 	"portcullis/outbound"
+	"portcullis/trace"
 )
 
 // maxParameter bounds what a provider sends through the browser, in bytes.
@@ -54,18 +54,10 @@ func (p *Provider) AuthURL(ctx context.Context, r Request) (string, error) {
 	if r.Prompt != "" {
 		options = append(options, oauth2.SetAuthURLParam("prompt", r.Prompt))
 	}
-	return p.oauth(m, r.Redirect).AuthCodeURL(r.State, options...), nil
-}
-
-// oauth is the client configuration of the code flow.
-func (p *Provider) oauth(m *metadata, redirect string) *oauth2.Config {
-	return &oauth2.Config{
-		ClientID:     p.c.ClientID,
-		ClientSecret: p.c.ClientSecret,
-		RedirectURL:  redirect,
-		Scopes:       p.c.Scopes,
-		Endpoint:     oauth2.Endpoint{AuthURL: m.authURL, TokenURL: m.tokenURL, AuthStyle: m.authStyle},
+	client := oauth2.Config{
+		ClientID: p.c.ClientID, RedirectURL: r.Redirect, Scopes: p.c.Scopes, Endpoint: oauth2.Endpoint{AuthURL: m.authURL},
 	}
+	return client.AuthCodeURL(r.State, options...), nil
 }
 
 // Answer is what stands in the query of a callback (RFC 6749, section 4.1.2;
@@ -113,45 +105,60 @@ type Expected struct {
 type Tokens struct {
 	IDToken string         // as it came
 	Claims  map[string]any // of the ID token; strictly decoded
+	Session string         // sid, what the provider calls its session; empty if it does not say
+	Refresh string         // refresh token; empty if none was asked for or came
 
 	access string
 }
+
+// maxToken bounds a token that is kept, in bytes.
+const maxToken = 16 << 10
 
 // Redeem judges an answer whose state was found to be ours, exchanges its code
 // and verifies the ID token. It fails with fault.Forbidden if the provider let
 // nobody in, with fault.Unavailable if it cannot be reached, and with
 // fault.Invalid for whatever else it answered.
-func (p *Provider) Redeem(ctx context.Context, a Answer, want Expected) (Tokens, error) {
+func (p *Provider) Redeem(ctx context.Context, a Answer, want Expected) (t Tokens, err error) {
 	m, err := p.metadata(ctx)
 	if err != nil {
-		return Tokens{}, err
+		return t, err
 	}
+	b := trace.Of(ctx)
+	traceAnswer(b, a, m, p.c.Issuer)
 	if err := a.check(m, p.c.Issuer); err != nil {
+		return t, err
+	}
+	answer, err := p.ask(ctx, m, url.Values{
+		"grant_type": {"authorization_code"}, "code": {a.code}, "redirect_uri": {want.Redirect}, "code_verifier": {want.Verifier},
+	})
+	if err != nil {
+		err = notAccepted(err)
+		b.Check("token endpoint", false, "tokens for the code", err.Error())
+		return t, err
+	}
+	b.Check("token endpoint", true, "tokens for the code", "as wanted")
+	var ok bool
+	if t.IDToken, ok = answer["id_token"].(string); !ok || t.IDToken == "" {
+		return t, outbound.Refuse(nil, "it holds no ID token")
+	}
+	if t.access, ok = answer["access_token"].(string); !ok || t.access == "" { // RFC 6749, section 5.1
+		return t, outbound.Refuse(nil, "it holds no access token")
+	}
+	if t.Claims, err = p.verify(ctx, m, t.IDToken, proof{want.Nonce, t.access, a.code}); err != nil {
 		return Tokens{}, err
 	}
-	ctx = oidc.ClientContext(ctx, p.client)
-	token, err := p.oauth(m, want.Redirect).Exchange(ctx, a.code, oauth2.VerifierOption(want.Verifier))
-	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		// Its text holds the body of the answer: no log should.
-		status := 0
-		if e.Response != nil {
-			status = e.Response.StatusCode
+	if sid, present := t.Claims["sid"]; present {
+		if t.Session, err = Subject(sid); err != nil {
+			return Tokens{}, outbound.Refuse(nil, "its ID token names a session that is not a name")
 		}
-		return Tokens{}, fault.Wrap(fault.Invalid, fmt.Errorf("token endpoint: status %d, error %s", status, codeOf(e.ErrorCode)),
-			"the identity provider did not accept this sign-in")
 	}
-	if err != nil {
-		return Tokens{}, outbound.Classify(err, "token endpoint")
+	if p.c.Offline {
+		t.Refresh, _ = answer["refresh_token"].(string)
+		if len(t.Refresh) > maxToken {
+			return Tokens{}, outbound.Refuse(nil, "its refresh token is not one")
+		}
 	}
-	raw, ok := token.Extra("id_token").(string)
-	if !ok || raw == "" {
-		return Tokens{}, outbound.Refuse(nil, "it holds no ID token")
-	}
-	claims, err := p.verify(ctx, m, raw, want.Nonce, token.AccessToken)
-	if err != nil {
-		return Tokens{}, err
-	}
-	return Tokens{IDToken: raw, Claims: claims, access: token.AccessToken}, nil
+	return t, nil
 }
 
 // check judges the answer before the code is redeemed.
@@ -167,15 +174,6 @@ func (a Answer) check(m *metadata, issuer string) error {
 		return outbound.Refuse(nil, "it holds no code")
 	}
 	return nil
-}
-
-// codeOf gives an error code of RFC 6749 for the log. Anything else that
-// stands in its place might be a secret or a forged line.
-func codeOf(s string) string {
-	if s == "" || len(s) > 64 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return "unknown"
-	}
-	return s
 }
 
 // UserInfo asks the userinfo endpoint, and gives nil if there is none. What it

@@ -21,9 +21,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/oauth2"
 
 	"portcullis/fault"
 	"portcullis/outbound"
@@ -40,8 +39,11 @@ const (
 type Config struct {
 	Issuer       string           // required; https, or http on loopback
 	ClientID     string           // required
-	ClientSecret string           // empty for a public client
+	ClientSecret string           // empty for a public client, and where there is a Signer
+	NextSecret   string           // tried where ClientSecret is no longer taken, or not yet; may be empty
+	Signer       Signer           // private_key_jwt; nil for none
 	Scopes       []string         // defaults to openid profile email
+	Offline      bool             // ask for offline_access: a refresh token
 	AllowPrivate bool             // let the provider's names resolve into private networks
 	HTTP         *http.Client     // transport and time limit, for tests; defaults to a guarded client of 5 s
 	Now          func() time.Time // defaults to time.Now
@@ -55,6 +57,8 @@ type Provider struct {
 	client *http.Client
 	keys   *keySet
 	flight flight
+
+	rotated atomic.Bool // NextSecret is the one that was taken last
 
 	mu     sync.Mutex
 	meta   *metadata // last good one; nil before
@@ -70,7 +74,7 @@ type metadata struct {
 	userInfoURL   string // empty if there is none
 	endSessionURL string // empty if there is none
 	algorithms    []string
-	authStyle     oauth2.AuthStyle
+	auth          clientAuth
 	answersIssuer bool // RFC 9207, section 3
 }
 
@@ -89,6 +93,9 @@ func New(c Config) *Provider {
 	case !slices.Contains(c.Scopes, scopeOpenID): // without it there is no ID token
 		c.Scopes = append([]string{scopeOpenID}, c.Scopes...)
 	}
+	if c.Offline && !slices.Contains(c.Scopes, scopeOffline) {
+		c.Scopes = append(slices.Clone(c.Scopes), scopeOffline)
+	}
 	issuer, err := url.Parse(c.Issuer)
 	if err != nil {
 		issuer = &url.URL{} // refused at discovery
@@ -100,7 +107,10 @@ func New(c Config) *Provider {
 	return p
 }
 
-const scopeOpenID = "openid"
+const (
+	scopeOpenID  = "openid"
+	scopeOffline = "offline_access" // OpenID Connect Core 1.0, section 11
+)
 
 // Issuer is the issuer as it was configured.
 func (p *Provider) Issuer() string { return p.c.Issuer }
@@ -257,7 +267,7 @@ func (p *Provider) readMetadata(data []byte) (*metadata, error) {
 	if m.algorithms, err = signing(doc); err != nil {
 		return nil, err
 	}
-	m.authStyle, err = p.authStyle(doc)
+	m.auth, err = p.clientAuth(doc)
 	return m, err
 }
 
@@ -301,25 +311,6 @@ func signing(doc map[string]any) ([]string, error) {
 		return nil, outbound.Refuse(nil, "it signs with no algorithm that is accepted")
 	}
 	return out, nil
-}
-
-// authStyle is how the gate proves itself at the token endpoint. It is never
-// found out by trying, which would send the code twice.
-func (p *Provider) authStyle(doc map[string]any) (oauth2.AuthStyle, error) {
-	methods, ok := Strings(doc["token_endpoint_auth_methods_supported"])
-	if !ok {
-		return 0, outbound.Refuse(nil, "its metadata lists no client authentication")
-	}
-	switch {
-	case p.c.ClientSecret == "":
-		return oauth2.AuthStyleInParams, nil // a public client sends its client_id alone
-	case methods == nil, slices.Contains(methods, "client_secret_basic"): // the default, section 3
-		return oauth2.AuthStyleInHeader, nil
-	case slices.Contains(methods, "client_secret_post"):
-		return oauth2.AuthStyleInParams, nil
-	default:
-		return 0, outbound.Refuse(fmt.Errorf("%.200q", methods), "it takes no client authentication that the gate offers")
-	}
 }
 
 // isLoopback says whether a host of a URL is this machine by its name alone.

@@ -221,6 +221,28 @@ func Get(ctx context.Context, c *http.Client, target string, header http.Header)
 	return body, res.Header, nil
 }
 
+// Post sends a form and gives the body and the status of the answer, whatever
+// it is. No redirect is followed.
+func Post(ctx context.Context, c *http.Client, target string, form url.Values, header http.Header) ([]byte, int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrAnswer, withoutURL(err))
+	}
+	maps.Copy(req.Header, header)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	res, err := c.Do(req)
+	if err != nil {
+		return nil, 0, withoutURL(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, res.StatusCode, fmt.Errorf("body: %w", err)
+	}
+	return body, res.StatusCode, nil
+}
+
 // guard keeps an identity provider from pointing the gate into the
 // operator's own network. Every address is judged after resolution, as it is
 // dialled.

@@ -39,6 +39,8 @@ func seedSession(t *testing.T, db *store.DB, id string) session.Row {
 	t.Helper()
 	r := session.Row{
 		ID: "s-" + id, TokenHash: []byte("hash of " + id), Person: id, Connection: "alpha", IDToken: []byte{0, 1, 2},
+		Issuer: "https://id.example", Subject: "sub of " + id, ProviderSession: "sid of " + id,
+		Refresh: []byte("refresh of " + id), RefreshDue: start.Add(10 * time.Minute),
 		Client:  session.Client{Address: "192.0.2.1", UserAgent: "UA"},
 		Created: start, LastSeen: start, Expires: start.Add(time.Hour),
 	}

@@ -105,7 +105,10 @@ func (b *Builder) Note(n Note) {
 
 // Claims keeps what the identity provider said.
 func (b *Builder) Claims(claims map[string]any) {
-	b.change(func(r *Record) { r.Claims = redact(claims, &b.budget) })
+	b.change(func(r *Record) {
+		b.budget = maxForeign
+		r.Claims = redact(claims, &b.budget)
+	})
 }
 
 // Facts keeps what the gate read out of it.
