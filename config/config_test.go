@@ -87,8 +87,9 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 			ID: "acme-entra", Organization: "acme-entra", Provisioning: config.JIT, Link: "externalId",
 			OIDC: &config.OIDC{
 				Issuer: "https://id.example.com", ClientID: "gate", ClientSecret: config.NewSecret(secretValue),
-				Scopes: []string{"openid", "profile", "email"},
-				Claims: config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles"},
+				Scopes:       []string{"openid", "profile", "email"},
+				Claims:       config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "preferred_username"},
+				RefreshEvery: 10 * time.Minute,
 			},
 			SCIM: config.SCIM{Attributes: map[string]string{}},
 		}},
@@ -108,7 +109,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := folder(t, map[string]string{"portcullis.yaml": string(text), "secrets/acme": "from-a-file\n"})
+	dir := folder(t, map[string]string{"portcullis.yaml": string(text), "secrets/acme": "from-a-file\n", "secrets/next": "from-another-file\n"})
 	got, err := config.Load(filepath.Join(dir, "portcullis.yaml"), env)
 	if err != nil {
 		t.Fatal(err)
@@ -138,11 +139,13 @@ func TestFullFileIsUnderstood(t *testing.T) {
 		Connections: []config.Connection{
 			{
 				ID: "acme-entra", Organization: "Acme", Domains: []string{"acme.example", "acme-funds.example"},
-				Provisioning: config.BySCIM, Link: "userName",
+				Provisioning: config.BySCIM, Link: "userName", Preset: "entra",
 				OIDC: &config.OIDC{
 					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),
+					NextSecret: config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true,
+					Graph:  &config.Graph{URL: "https://graph.microsoft.us/v1.0"},
 					Scopes: []string{"openid", "profile", "email"},
-					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles"},
+					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles", UserName: "upn"},
 				},
 				SCIM: config.SCIM{Enabled: true, Attributes: map[string]string{"tag": "string", "vip": "boolean"}},
 			},
@@ -150,8 +153,9 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				ID: "partner", Organization: "partner", Domains: []string{"partner.example"}, Provisioning: config.JIT, Link: "externalId",
 				OIDC: &config.OIDC{
 					Issuer: "https://id.partner.example", ClientID: "4711", ClientSecret: config.NewSecret(secretValue + "-partner"),
-					Scopes: []string{"openid", "profile", "email"},
-					Claims: config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles"},
+					Scopes:       []string{"openid", "profile", "email"},
+					Claims:       config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "preferred_username"},
+					RefreshEvery: 10 * time.Minute,
 				},
 				SCIM: config.SCIM{Attributes: map[string]string{}},
 			},

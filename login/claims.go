@@ -25,6 +25,7 @@ const (
 func (c Claims) withDefaults() Claims {
 	c.Groups, c.Email = cmp.Or(c.Groups, "groups"), cmp.Or(c.Email, "email")
 	c.Name, c.Roles = cmp.Or(c.Name, "name"), cmp.Or(c.Roles, "roles")
+	c.UserName = cmp.Or(c.UserName, "preferred_username")
 	return c
 }
 
@@ -94,7 +95,7 @@ func (o *openID) assertion(claims map[string]any, now time.Time) (directory.Asse
 	for _, f := range []struct {
 		claim string
 		into  *string
-	}{{o.claims.Email, &a.Email}, {o.claims.Name, &a.Name}, {"preferred_username", &a.UserName}} {
+	}{{o.claims.Email, &a.Email}, {o.claims.Name, &a.Name}, {o.claims.UserName, &a.UserName}} {
 		if *f.into, err = text(claims, f.claim); err != nil {
 			return a, err
 		}
@@ -145,7 +146,7 @@ func (o *openID) link(claims map[string]any, subject string) (string, error) {
 	case "", directory.LinkExternalID:
 		return subject, nil
 	case directory.LinkUserName:
-		if name, err := text(claims, "preferred_username"); name != "" || err != nil {
+		if name, err := text(claims, o.claims.UserName); name != "" || err != nil {
 			return name, err
 		}
 		sub, _ := claims["sub"].(string)

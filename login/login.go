@@ -52,15 +52,22 @@ type OIDC struct {
 	// JWKS is the public half of Provider.Signer, for the provider to fetch;
 	// nil if there is none.
 	JWKS []byte
+	// GraphURL is where Microsoft Graph is asked for the groups that a token
+	// leaves out; empty to leave them unknown.
+	GraphURL string
 }
 
 // Claims names the claims that are read. Each is one member of the token,
-// exactly; the zero value stands for groups, email, name and roles.
+// exactly; the zero value stands for groups, email, name, roles and
+// preferred_username.
 type Claims struct {
 	Groups string
 	Email  string
 	Name   string
 	Roles  string // app roles
+	// UserName is what the person is called at the sign-in page; defaults to
+	// preferred_username.
+	UserName string
 }
 
 // Limit bounds the sign-ins that one address starts. A failed one counts ten

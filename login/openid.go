@@ -4,11 +4,16 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"fmt"
+	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"portcullis/directory"
+	"portcullis/graph"
 	"portcullis/oidc"
 	"portcullis/session"
 	"portcullis/trace"
@@ -25,16 +30,23 @@ type openID struct {
 	jwks     []byte // of our own key; nil if there is none
 
 	refreshEvery time.Duration
+	graph        *graph.Client // nil if nobody is asked
+	log          *slog.Logger
 }
 
 func newOpenID(conn Connection, c *Config) *openID {
 	settings := conn.OIDC.Provider
 	settings.HTTP, settings.Now, settings.Log = c.HTTP, c.Now, c.Log.With("connection", conn.ID)
-	return &openID{
+	o := &openID{
 		conn: conn, claims: conn.OIDC.Claims.withDefaults(), issuer: settings.Issuer, client: oidc.New(settings),
 		jwks: conn.OIDC.JWKS, refreshEvery: cmp.Or(conn.OIDC.RefreshEvery, defaultRefresh),
 		callback: origin(c.PublicURL) + web.Prefix + "/oidc/" + conn.ID + "/callback",
+		log:      settings.Log,
 	}
+	if conn.OIDC.GraphURL != "" {
+		o.graph = graph.New(graph.Config{URL: conn.OIDC.GraphURL, Token: o.client.ClientToken, HTTP: c.HTTP, Now: c.Now})
+	}
+	return o
 }
 
 const defaultRefresh = 10 * time.Minute
@@ -67,7 +79,12 @@ func (o *openID) check(ctx context.Context) (results []Result) {
 	return results
 }
 
-func (o *openID) run(ctx context.Context) { o.client.Run(ctx) }
+func (o *openID) run(ctx context.Context) {
+	o.client.Run(ctx)
+	if o.graph != nil {
+		o.graph.CloseIdleConnections()
+	}
+}
 
 // callback takes the browser's answer back from an OpenID provider.
 func (l *Login) callback(c *gin.Context) error {
@@ -111,9 +128,42 @@ func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now 
 	}
 	assertion, err := o.assertion(claims, now)
 	b.Check("claims", err == nil, "claims that can be read", outcomeOf(err))
+	if err != nil {
+		return arrival{}, err
+	}
+	o.complete(ctx, &assertion, claims)
 	subject, _ := tokens.Claims["sub"].(string)
 	return arrival{assertion, session.Ticket{
 		Issuer: o.issuer, Subject: subject, Session: tokens.Session, IDToken: tokens.IDToken,
 		Refresh: tokens.Refresh, RefreshEvery: o.refreshEvery,
-	}}, err
+	}}, nil
+}
+
+// complete asks the directory of Microsoft Entra ID for the groups of somebody
+// with too many for a token. When that fails they stay incomplete, which the
+// mapping file deals with: it never means none.
+func (o *openID) complete(ctx context.Context, a *directory.Assertion, claims map[string]any) {
+	b := trace.Of(ctx)
+	if a.GroupsIncomplete {
+		b.Note(trace.Overage)
+	}
+	oid, _ := claims["oid"].(string)
+	if !a.GroupsIncomplete || o.graph == nil || oid != a.Subject {
+		return
+	}
+	groups, err := o.graph.Groups(ctx, oid)
+	if err == nil && len(groups) > maxGroups {
+		err = fmt.Errorf("%d groups", len(groups))
+	}
+	b.Check("groups beyond the token", err == nil, "all groups of the person, from Graph", outcomeOf(err))
+	if err != nil {
+		o.log.WarnContext(ctx, "groups that the token leaves out are unknown", "reference", web.Reference(ctx), "error", err.Error())
+		return
+	}
+	for _, g := range a.Groups {
+		if !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	a.Groups, a.GroupsIncomplete = groups, false
 }

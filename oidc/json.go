@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,82 +20,73 @@ func decodeObject(data []byte) (map[string]any, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not UTF-8")
 	}
-	if !json.Valid(data) {
-		return nil, errors.New("not JSON")
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	v, err := decodeValue(d, 0)
-	if err != nil {
-		return nil, err
-	}
-	object, ok := v.(map[string]any)
-	if !ok {
-		return nil, errors.New("not a JSON object")
-	}
-	return object, nil
-}
-
-func decodeValue(d *json.Decoder, depth int) (any, error) {
+	members, depth := outline(data)
 	if depth > maxDepth {
 		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
 	}
-	token, err := d.Token()
-	if err != nil {
+	var object map[string]any
+	if err := json.Unmarshal(data, &object); err != nil {
 		return nil, fmt.Errorf("json: %w", err)
 	}
-	switch t := token.(type) {
-	case json.Delim:
-		if t == '{' {
-			return decodeMembers(d, depth)
-		}
-		return decodeElements(d, depth)
-	case string:
-		if strings.ContainsRune(t, 0) {
-			return nil, errors.New("a NUL character")
-		}
-		return t, nil
-	default:
-		return t, nil
+	if object == nil {
+		return nil, errors.New("not a JSON object")
 	}
-}
-
-func decodeMembers(d *json.Decoder, depth int) (any, error) {
-	object := make(map[string]any)
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return nil, fmt.Errorf("json: %w", err)
-		}
-		name, ok := token.(string)
-		if !ok || strings.ContainsRune(name, 0) {
-			return nil, errors.New("a member without a proper name")
-		}
-		if _, twice := object[name]; twice {
-			return nil, errors.New("a member that stands twice")
-		}
-		if object[name], err = decodeValue(d, depth+1); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, fmt.Errorf("json: %w", err)
+	// A member that stands twice is in the text twice and in the object once.
+	if kept, ok := inventory(object); !ok {
+		return nil, errors.New("a NUL character")
+	} else if kept != members {
+		return nil, errors.New("a member that stands twice")
 	}
 	return object, nil
 }
 
-func decodeElements(d *json.Decoder, depth int) (any, error) {
-	array := make([]any, 0)
-	for d.More() {
-		v, err := decodeValue(d, depth+1)
-		if err != nil {
-			return nil, err
+// outline counts the members of all objects in a JSON text, by their colons,
+// and how deep it nests. Of what is no JSON it says nothing.
+func outline(data []byte) (members, deepest int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch b := data[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == ':':
+			members++
+		case b == '{', b == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case b == '}', b == ']':
+			depth--
 		}
-		array = append(array, v)
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, fmt.Errorf("json: %w", err)
+	return members, deepest
+}
+
+// inventory counts the members of all objects in a value, and is false if a
+// name or a text holds a NUL.
+func inventory(v any) (members int, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return 0, strings.IndexByte(v, 0) < 0
+	case map[string]any:
+		for name, e := range v {
+			n, ok := inventory(e)
+			if !ok || strings.IndexByte(name, 0) >= 0 {
+				return 0, false
+			}
+			members += 1 + n
+		}
+	case []any:
+		for _, e := range v {
+			n, ok := inventory(e)
+			if !ok {
+				return 0, false
+			}
+			members += n
+		}
 	}
-	return array, nil
+	return members, true
 }
 
 // Strings reads a claim that is an array of strings or a single string, as

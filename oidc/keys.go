@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,10 +36,10 @@ func algorithms() []jose.SignatureAlgorithm {
 	}
 }
 
-// keySet is the signing keys of one identity provider (an oidc.KeySet). Keys
-// are fetched when they are needed, live for keysFresh, and are fetched again
-// at most once in keysInterval when a token names one that is not there. When
-// a fetch fails the last good set is kept. Safe for concurrent use.
+// keySet is the signing keys of one identity provider. They are fetched when
+// they are needed, live for keysFresh, and are fetched again at most once in
+// keysInterval when a token names one that is not there. When a fetch fails
+// the last good set is kept. Safe for concurrent use.
 type keySet struct {
 	fetch  func(context.Context) ([]jose.JSONWebKey, error)
 	now    func() time.Time
@@ -51,14 +52,9 @@ type keySet struct {
 	missed  time.Time // when a missing key last made us fetch
 }
 
-// VerifySignature gives the payload of a compact JWS that one of the keys
-// signed. Of the header only alg and kid are used: jwk, jku and x5u never
-// bring a key in.
-func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(token, algorithms())
-	if err != nil {
-		return nil, fmt.Errorf("malformed signature: %w", err)
-	}
+// verify gives the payload of a JWS that one of the keys signed. Of the header
+// only alg and kid are used: jwk, jku and x5u never bring a key in.
+func (k *keySet) verify(ctx context.Context, jws *jose.JSONWebSignature) ([]byte, error) {
 	keys, err := k.current(ctx)
 	if err != nil {
 		return nil, err
@@ -178,7 +174,7 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys {
 		var key jose.JSONWebKey
-		if err := key.UnmarshalJSON(raw); err != nil || !signs(&key) {
+		if err := key.UnmarshalJSON(raw); err != nil || !signs(&key) || !verifies(raw) {
 			continue
 		}
 		keys = append(keys, key)
@@ -187,6 +183,16 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 		return nil, outbound.Refuse(fmt.Errorf("%w: key set without a usable key", outbound.ErrAnswer), "it offers no signing key")
 	}
 	return keys, nil
+}
+
+// verifies says whether a key may be used to verify, as far as it restricts
+// that (RFC 7517, section 4.3).
+func verifies(raw []byte) bool {
+	var key struct {
+		Operations []string `json:"key_ops"`
+	}
+	err := json.Unmarshal(raw, &key)
+	return err == nil && (key.Operations == nil || slices.Contains(key.Operations, "verify"))
 }
 
 func signs(key *jose.JSONWebKey) bool {

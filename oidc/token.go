@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"hash"
 	"math"
@@ -18,6 +17,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 
+	"portcullis/fault"
 	"portcullis/outbound"
 	"portcullis/trace"
 )
@@ -68,35 +68,46 @@ func (p *Provider) verify(ctx context.Context, m *metadata, raw string, want pro
 }
 
 // open checks the signature, issuer and audience of a token, and gives its
-// claims and algorithm. go-oidc checks these three over our keys; the rest it
-// leaves to its caller. Everything is read a second time out of strictly
-// decoded claims, since go-oidc matches names without case.
+// claims and algorithm. go-oidc checks issuer, audience and algorithm, and
+// that the payload is the one that was signed; the rest it leaves to its
+// caller. Everything is read a second time out of strictly decoded claims,
+// since go-oidc matches names without case.
 func (p *Provider) open(ctx context.Context, m *metadata, raw string, k kind) (map[string]any, string, error) {
-	alg, err := checkHeader(raw, m.algorithms, k)
+	jws, err := parse(raw, m.algorithms, k)
 	if err != nil {
 		return nil, "", err
 	}
-	if _, err := p.keys.current(ctx); err != nil {
-		return nil, "", err // go-oidc would hide that the identity provider is away
+	payload, err := p.keys.verify(ctx, jws)
+	if err != nil {
+		if fault.KindOf(err) != fault.Internal {
+			return nil, "", err // the keys are not to be had
+		}
+		return nil, "", outbound.Refuse(err, "its "+string(k)+" is not valid")
 	}
-	verifier := oidc.NewVerifier(p.c.Issuer, p.keys, &oidc.Config{
+	verifier := oidc.NewVerifier(p.c.Issuer, signed(payload), &oidc.Config{
 		ClientID: p.c.ClientID, SupportedSigningAlgs: m.algorithms,
 		SkipExpiryCheck: true, // ours has leeway
 	})
 	if _, err := verifier.Verify(ctx, raw); err != nil {
 		return nil, "", outbound.Refuse(err, "its "+string(k)+" is not valid")
 	}
-	claims, err := decodePayload(raw)
+	claims, err := decodeObject(payload)
 	if err != nil {
 		return nil, "", outbound.Refuse(err, "its "+string(k)+" holds malformed claims")
 	}
-	return claims, alg, nil
+	return claims, jws.Signatures[0].Header.Algorithm, nil
 }
 
-// checkHeader judges the header of a compact JWS, and gives its algorithm.
-func checkHeader(raw string, allowed []string, k kind) (string, error) {
+// signed is an oidc.KeySet for one token whose signature was verified: what
+// was signed is its payload.
+type signed []byte
+
+func (s signed) VerifySignature(context.Context, string) ([]byte, error) { return s, nil }
+
+// parse reads a compact JWS and judges its header.
+func parse(raw string, allowed []string, k kind) (*jose.JSONWebSignature, error) {
 	if strings.ContainsFunc(raw, unicode.IsSpace) {
-		return "", outbound.Refuse(nil, "its "+string(k)+" is malformed")
+		return nil, outbound.Refuse(nil, "its "+string(k)+" is malformed")
 	}
 	algs := make([]jose.SignatureAlgorithm, len(allowed))
 	for i, a := range allowed {
@@ -104,28 +115,15 @@ func checkHeader(raw string, allowed []string, k kind) (string, error) {
 	}
 	jws, err := jose.ParseSignedCompact(raw, algs)
 	if err != nil {
-		return "", outbound.Refuse(err, "its "+string(k)+" is malformed or signed with an algorithm that is not accepted")
+		return nil, outbound.Refuse(err, "its "+string(k)+" is malformed or signed with an algorithm that is not accepted")
 	}
-	header := jws.Signatures[0].Header
-	if typ, ok := header.ExtraHeaders[jose.HeaderType]; ok {
+	if typ, ok := jws.Signatures[0].Header.ExtraHeaders[jose.HeaderType]; ok {
 		name, ok := typ.(string)
 		if !ok || !k.typ(name) {
-			return "", outbound.Refuse(fmt.Errorf("typ %.50q", typ), "its "+string(k)+" is a token of another kind")
+			return nil, outbound.Refuse(fmt.Errorf("typ %.50q", typ), "its "+string(k)+" is a token of another kind")
 		}
 	}
-	return header.Algorithm, nil
-}
-
-func decodePayload(raw string) (map[string]any, error) {
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 {
-		return nil, errors.New("not a compact JWS")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return nil, errors.New("payload is not base64url")
-	}
-	return decodeObject(payload)
+	return jws, nil
 }
 
 func (p *Provider) checkClaims(claims map[string]any, nonce string) error {

@@ -152,7 +152,11 @@ func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB, now ti
 }
 
 func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
-	l := login.New(login.Config{PublicURL: cfg.PublicURL, Connections: loginConnections(cfg)})
+	providers, err := loginConnections(ctx, cfg, nil)
+	if err != nil {
+		return []diagnosis{{"sign-in", "broken", fault.Message(err)}}
+	}
+	l := login.New(login.Config{PublicURL: cfg.PublicURL, Connections: providers})
 	for _, r := range l.Check(ctx) {
 		d := diagnosis{"sign-in " + r.Connection, "fine", r.Name + ": " + r.Detail}
 		if r.Err != nil {

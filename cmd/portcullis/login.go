@@ -127,6 +127,9 @@ identity provider said, and what the mapping would grant. No session and no
 person is made, and nothing changes but the audit trail, which says so. The
 gate must be running. Exit code 1 when the sign-in would be refused.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if connection == "" {
+				return usagef("--connection: want the id of a connection")
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				if err := signsIn(cfg, connection); err != nil {
 					return err
@@ -157,7 +160,6 @@ gate must be running. Exit code 1 when the sign-in would be refused.`,
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "connection to try")
-	_ = cmd.MarkFlagRequired("connection") // the flag is there
 	return cmd
 }
 
@@ -166,8 +168,8 @@ func signsIn(cfg *config.Config, connection string) error {
 	if err := known(cfg, connection); err != nil {
 		return err
 	}
-	for _, conn := range loginConnections(cfg) {
-		if conn.ID == connection {
+	for _, conn := range cfg.Connections {
+		if conn.ID == connection && conn.OIDC != nil {
 			return nil
 		}
 	}

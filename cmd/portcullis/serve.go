@@ -97,10 +97,14 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	if err := g.dir.Reconcile(ctx); err != nil {
 		return nil, err
 	}
+	providers, err := loginConnections(ctx, cfg, ring)
+	if err != nil {
+		return nil, err
+	}
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
 		Traces: g.traces, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
-		PublicURL: cfg.PublicURL, Connections: loginConnections(cfg), Directory: g.dir, Sessions: g.sessions,
+		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
 	g.scim = scim.New(scim.Config{
@@ -116,23 +120,43 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	return g, nil
 }
 
-func loginConnections(cfg *config.Config) (out []login.Connection) {
+// loginConnections is the connections that people sign in through. Without a
+// ring, as for a look from outside, no client proves itself by a key.
+func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) (out []login.Connection, err error) {
 	for _, conn := range cfg.Connections {
 		if conn.OIDC == nil {
 			continue
 		}
-		out = append(out, login.Connection{
+		c := login.Connection{
 			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link, OIDC: loginOIDC(conn.OIDC),
-		})
+		}
+		if conn.OIDC.KeyJWT && ring != nil {
+			signer, err := ring.Client(ctx, conn.ID)
+			if err != nil {
+				return nil, err
+			}
+			c.OIDC.Provider.Signer, c.OIDC.JWKS = signer, signer.JWKS()
+		}
+		out = append(out, c)
 	}
-	return out
+	return out, nil
 }
 
 func loginOIDC(c *config.OIDC) *login.OIDC {
-	return &login.OIDC{
-		Provider: oidc.Config{Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), Scopes: c.Scopes},
-		Claims:   login.Claims{Groups: c.Claims.Groups, Email: c.Claims.Email, Name: c.Claims.Name, Roles: c.Claims.Roles},
+	out := &login.OIDC{
+		Provider: oidc.Config{
+			Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), NextSecret: c.NextSecret.Reveal(),
+			Scopes: c.Scopes, Offline: c.Refresh, AllowPrivate: c.AllowPrivate,
+		},
+		Claims: login.Claims{
+			Groups: c.Claims.Groups, Email: c.Claims.Email, Name: c.Claims.Name, Roles: c.Claims.Roles, UserName: c.Claims.UserName,
+		},
+		RefreshEvery: c.RefreshEvery,
 	}
+	if c.Graph != nil {
+		out.GraphURL = c.Graph.URL
+	}
+	return out
 }
 
 func scimConnections(cfg *config.Config) (out []scim.Connection) {
