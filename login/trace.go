@@ -78,7 +78,7 @@ func told(b *trace.Builder, a directory.Assertion, in directory.SignedIn) {
 	b.Person(in.Person.ID)
 	facts := s.Facts()
 	b.Facts(&facts)
-	if len(a.Groups) == 0 && !a.GroupsIncomplete {
+	if len(a.Groups) == 0 && !a.GroupsIncomplete && len(a.AppRoles) == 0 && len(s.Pushed) == 0 {
 		b.Note(trace.NoGroups)
 	}
 	if a.GroupsIncomplete {

@@ -106,7 +106,7 @@ func TestAFloodIsBoundedAndCounted(t *testing.T) {
 		w := trace.New(trace.Config{Store: s})
 		stop := running(t, w)
 		for i := range 1000 {
-			w.Put(record(i, "192.0.2.1")) // one stranger
+			w.Put(record(i, "192.0.2.1"), nil) // one stranger
 		}
 		for i := range 5000 {
 			r := record(1000+i, "192.0.2.2")
