@@ -41,6 +41,7 @@ type idp struct {
 	requests []url.Values // of the token endpoint
 	ended    []url.Values // of the end session endpoint
 
+	tenant   string                    // stands in the issuer, if not empty
 	next     string                    // a second client secret, if not empty
 	old      bool                      // the first client secret is not taken any more
 	keys     func() jose.JSONWebKeySet // of the client, for private_key_jwt
@@ -86,10 +87,22 @@ func newStoppedIDP(t *testing.T) *idp {
 }
 
 func (p *idp) issuer() string {
-	if p.server.URL != "" {
-		return p.server.URL
+	issuer := p.server.URL
+	if issuer == "" {
+		issuer = "http://" + p.server.Listener.Addr().String()
 	}
-	return "http://" + p.server.Listener.Addr().String()
+	if p.tenant != "" {
+		issuer += "/" + p.tenant
+	}
+	return issuer
+}
+
+// local is a path without the tenant in front of it.
+func (p *idp) local(path string) string {
+	if p.tenant == "" {
+		return path
+	}
+	return strings.TrimPrefix(path, "/"+p.tenant)
 }
 
 // rotate makes a new signing key.
@@ -132,7 +145,7 @@ func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
 		instead(w, r)
 		return
 	}
-	switch r.URL.Path {
+	switch p.local(r.URL.Path) {
 	case "/.well-known/openid-configuration":
 		doc := map[string]any{
 			"issuer": p.issuer(), "authorization_endpoint": p.issuer() + "/authorize", "token_endpoint": p.issuer() + "/token",
@@ -241,6 +254,9 @@ func (p *idp) renew(w http.ResponseWriter, r *http.Request) {
 	if p.claims != nil {
 		p.claims(claims)
 	}
+	p.mu.Lock()
+	p.calls["/refreshed"]++
+	p.mu.Unlock()
 	writeJSON(w, http.StatusOK, map[string]any{
 		"access_token": p.hide(rand.Text()), "token_type": "Bearer", "refresh_token": p.grantRefresh(), "id_token": p.hide(p.sign(nil, claims)),
 	})
@@ -262,10 +278,11 @@ func (p *idp) forgetSessions() {
 }
 
 func (p *idp) token(w http.ResponseWriter, r *http.Request) {
-	if !p.authentic(r) {
-		p.mu.Lock()
-		p.requests = append(p.requests, r.Form)
-		p.mu.Unlock()
+	authentic := p.authentic(r)
+	p.mu.Lock()
+	p.requests = append(p.requests, r.Form)
+	p.mu.Unlock()
+	if !authentic {
 		writeJSON(w, http.StatusUnauthorized, map[string]any{"error": "invalid_client"})
 		return
 	}
@@ -279,7 +296,6 @@ func (p *idp) token(w http.ResponseWriter, r *http.Request) {
 	}
 	code := r.FormValue("code")
 	p.mu.Lock()
-	p.requests = append(p.requests, r.Form)
 	g, ok := p.codes[code]
 	delete(p.codes, code)
 	p.mu.Unlock()

@@ -24,9 +24,9 @@ func (l *Login) renew(ctx context.Context) {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
 	for {
+		l.renewDue(ctx)
 		select {
 		case <-tick.C:
-			l.renewDue(ctx)
 		case <-ctx.Done():
 			return
 		}

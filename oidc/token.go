@@ -25,7 +25,8 @@ import (
 const (
 	leeway      = time.Minute // clocks differ, either way
 	maxLifetime = 24 * time.Hour
-	maxSubject  = 255 // bytes; OpenID Connect Core 1.0, section 2
+	maxSigned   = 256 << 10 // bytes of a signed token
+	maxSubject  = 255       // bytes; OpenID Connect Core 1.0, section 2
 )
 
 // kind is what a signed token is for, in words. The same keys sign all of
@@ -106,6 +107,9 @@ func (s signed) VerifySignature(context.Context, string) ([]byte, error) { retur
 
 // parse reads a compact JWS and judges its header.
 func parse(raw string, allowed []string, k kind) (*jose.JSONWebSignature, error) {
+	if len(raw) > maxSigned {
+		return nil, outbound.Refuse(nil, "its "+string(k)+" is too large")
+	}
 	if strings.ContainsFunc(raw, unicode.IsSpace) {
 		return nil, outbound.Refuse(nil, "its "+string(k)+" is malformed")
 	}
