@@ -18,6 +18,7 @@ type Action string
 const (
 	SignIn            Action = "sign-in"
 	SignInRefused     Action = "sign-in.refused"
+	SignInTested      Action = "sign-in.tested"
 	SignOut           Action = "sign-out"
 	SessionEnded      Action = "session.ended"
 	PersonCreated     Action = "person.created"

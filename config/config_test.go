@@ -129,6 +129,8 @@ func TestFullFileIsUnderstood(t *testing.T) {
 			{Path: "/assets/internal/"},
 			{Path: "/reports/", Require: config.Require{Tasks: []string{"report.view"}}},
 			{Path: "/admin/", Require: config.Require{Roles: []string{"user-admin"}, Tasks: []string{"users.view"}}},
+			{Path: "/payments/", Require: config.Require{ACR: []string{"mfa"}, MaxAge: 5 * time.Minute}},
+			{Path: "/vault/", Require: config.Require{ACR: []string{"gold", "platinum"}}},
 		},
 		TrustedProxies: []netip.Prefix{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
@@ -140,7 +142,8 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				Provisioning: config.BySCIM, Link: "userName", Preset: "entra",
 				OIDC: &config.OIDC{
 					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),
-					NextSecret: config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true,
+					SecretExpires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC),
+					NextSecret:    config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true,
 					Graph:  &config.Graph{URL: "https://graph.microsoft.us/v1.0"},
 					Scopes: []string{"openid", "profile", "email"},
 					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles", UserName: "upn"},

@@ -15,7 +15,7 @@ func (s section) oidc(preset Preset) *OIDC {
 	o := s.sub("oidc", shape{
 		keys: []string{
 			"issuer", "client_id", "client_secret_file", "client_secret_env", "client_secret_next_file", "client_secret_next_env",
-			"private_key_jwt", "public_client", "scopes", "claims", "refresh", "refresh_every", "graph", "allow_private_addresses",
+			"client_secret_expires", "private_key_jwt", "public_client", "scopes", "claims", "refresh", "refresh_every", "graph", "allow_private_addresses",
 		},
 		later: []string{"private_key_file", "acr", "acr_values", "max_age"},
 		hints: map[string]string{
@@ -29,6 +29,10 @@ func (s section) oidc(preset Preset) *OIDC {
 		ClientID:     o.text("client_id", "the id of our client there", "", visible),
 		ClientSecret: o.secret("client_secret_file", "client_secret_env"),
 		NextSecret:   o.secret("client_secret_next_file", "client_secret_next_env"),
+		SecretExpires: scalar(o, "client_secret_expires", "a day such as 2027-03-31", time.Time{}, func(v string) (time.Time, bool) {
+			at, err := time.Parse(time.DateOnly, v)
+			return at, err == nil
+		}),
 		KeyJWT:       o.flag("private_key_jwt"),
 		Scopes:       o.scopes(),
 		Claims:       o.claims(preset.Claims),

@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"github.com/gin-gonic/gin"
 
@@ -14,6 +13,7 @@ import (
 	"portcullis/fault"
 	"portcullis/outbound"
 	"portcullis/session"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -37,36 +37,58 @@ func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival,
 	if err := l.limit.debt(web.ClientAddress(c.Request)); err != nil {
 		return err
 	}
+	b := l.traced(c, p)
 	attempt, who, err := answer(p)
-	if err == nil {
-		err = l.admit(c, who)
+	b.Start(attempt.Reference, attempt.Created, attempt.Demand.String())
+	if attempt.Test != "" {
+		return l.finishTest(c, p, b, attempt, who, err)
 	}
+	var in directory.SignedIn
+	if err == nil {
+		in, err = l.admit(c, b, attempt, who)
+	}
+	l.conclude(b, in, err)
 	l.record(c, p, attempt.Reference, err)
 	if err == nil {
+		l.remember(c, p)
 		c.Header("Cache-Control", "no-store")
 		c.Redirect(http.StatusSeeOther, attempt.ReturnTo)
 		return nil
 	}
-	return &web.Failure{Err: err, Advice: advice(err), Link: again(p, attempt.ReturnTo)}
+	return l.failure(p, attempt.ReturnTo, err)
+}
+
+// failure is the page of a sign-in that failed.
+func (l *Login) failure(p *provider, returnTo string, err error) error {
+	return &web.Failure{Err: err, Advice: advice(err), Link: again(p, returnTo), Other: another(returnTo)}
 }
 
 // admit makes a session of whoever may enter.
-func (l *Login) admit(c *gin.Context, who arrival) error {
+func (l *Login) admit(c *gin.Context, b *trace.Builder, a Attempt, who arrival) (in directory.SignedIn, err error) {
 	ctx := c.Request.Context()
-	in, err := l.directory.SignIn(ctx, who.assertion, web.Reference(ctx))
-	if err != nil {
-		return fmt.Errorf("directory: %w", err)
+	defer func() { told(b, who.assertion, in) }()
+	if err := l.meets(b, a, who); err != nil {
+		return in, err
 	}
-	return l.enter(c, in, who.ticket)
+	in, err = l.directory.SignIn(ctx, who.assertion, web.Reference(ctx))
+	b.Check("access", err == nil, "a person who may enter", outcomeOf(err))
+	if err != nil {
+		return in, fmt.Errorf("directory: %w", err)
+	}
+	return in, l.enter(c, in, who.ticket)
+}
+
+// outcomeOf says in a trace how a check ended.
+func outcomeOf(err error) string {
+	if err == nil {
+		return "as wanted"
+	}
+	return fault.Message(err)
 }
 
 // again is the way on after a sign-in that failed.
 func again(p *provider, returnTo string) web.Link {
-	target := signInPath + "/" + url.PathEscape(p.conn.ID)
-	if returnTo != "" && returnTo != "/" {
-		target += "?" + url.Values{"return_to": {returnTo}}.Encode()
-	}
-	return web.Link{Text: "Sign in again", URL: target}
+	return web.Link{Text: "Sign in again", URL: signInURL(p.conn.ID, returnTo, false)}
 }
 
 func advice(err error) string {
@@ -94,7 +116,9 @@ func (l *Login) record(c *gin.Context, p *provider, started string, err error) {
 // connection. It is gone afterwards, whatever else is wrong.
 func (l *Login) consume(r *http.Request, p *provider, state string) (Attempt, error) {
 	a, err := l.store.ConsumeAttempt(r.Context(), digest(state), l.now().UTC())
+	b := trace.Of(r.Context())
 	if fault.Is(err, fault.NotFound) {
+		b.Check("state", false, "of a sign-in that is under way", "of none, or of one that came back already or expired")
 		return Attempt{}, fault.Wrap(fault.Invalid, err, "this sign-in has expired or was used already")
 	}
 	if err != nil {
@@ -106,6 +130,9 @@ func (l *Login) consume(r *http.Request, p *provider, state string) (Attempt, er
 			ours = true
 		}
 	}
+	b.Check("state", true, "of a sign-in that is under way", "as wanted")
+	b.Secret("browser", ours)
+	b.Check("connection", a.Connection == p.conn.ID, a.Connection, p.conn.ID)
 	switch {
 	case !ours:
 		return Attempt{}, fault.New(fault.Invalid, "this sign-in was not started in this browser")

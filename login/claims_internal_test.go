@@ -87,7 +87,20 @@ func TestAssertionOutOfClaims(t *testing.T) {
 			"protocol claims go",
 			openID{},
 			`{"sub":"s","iss":"i","aud":"a","azp":"a","exp":1,"iat":1,"nbf":1,"jti":"j","nonce":"n","at_hash":"h","c_hash":"h","s_hash":"h","auth_time":1,"sid":"x"}`,
-			func(*directory.Assertion) {},
+			func(a *directory.Assertion) { a.AuthTime = time.Unix(1, 0).UTC() },
+		},
+		{
+			"how and when they proved who they are", openID{}, `{"sub":"s","acr":"gold","auth_time":0.5e1}`,
+			func(a *directory.Assertion) {
+				a.ACR, a.AuthTime, a.Claims = "gold", time.Unix(5, 0).UTC(), map[string]any{"sub": "s", "acr": "gold"}
+			},
+		},
+		{
+			"a proof in the future is none", openID{}, `{"sub":"s","auth_time":62}`, func(*directory.Assertion) {},
+		},
+		{
+			"nonsense is no proof", openID{}, `{"sub":"s","acr":7,"auth_time":"5"}`,
+			func(a *directory.Assertion) { a.Claims = map[string]any{"sub": "s", "acr": 7.0} },
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -26,6 +26,7 @@ import (
 
 	"portcullis/audit"
 	"portcullis/directory"
+	"portcullis/mapping"
 	"portcullis/oidc"
 	"portcullis/session"
 	"portcullis/web"
@@ -81,6 +82,10 @@ type Directory interface {
 	// SignIn fails with fault.Forbidden, in words for the person, when they
 	// may not enter.
 	SignIn(ctx context.Context, a directory.Assertion, reference string) (directory.SignedIn, error)
+	// Rehearse decides like SignIn and leaves nothing behind.
+	Rehearse(ctx context.Context, a directory.Assertion) (directory.SignedIn, error)
+	// Explain says what the mapping makes of a standing; nil without a mapping.
+	Explain(s directory.Standing) *mapping.Explanation
 }
 
 // Sessions keeps who is signed in.
@@ -102,12 +107,14 @@ type Sessions interface {
 
 // Config is what a Login needs.
 type Config struct {
-	PublicURL   *url.URL     // required
-	Connections []Connection // required
-	Directory   Directory    // required
-	Sessions    Sessions     // required
-	Store       Store        // required
-	HTTP        *http.Client // transport and timeout towards identity providers; defaults to a guarded one of 5 s
+	PublicURL   *url.URL                           // required
+	Connections []Connection                       // required
+	Directory   Directory                          // required
+	Sessions    Sessions                           // required
+	Store       Store                              // required
+	HTTP        *http.Client                       // transport and timeout towards identity providers; defaults to a guarded one of 5 s
+	Traces      Traces                             // takes what happened at each attempt; none does by default
+	Demand      func(target string) session.Demand // what a local path and query asks of a sign-in; nothing by default
 	Limit       Limit
 	Now         func() time.Time // defaults to time.Now
 	Log         *slog.Logger     // defaults to discarding
@@ -125,6 +132,8 @@ type Login struct {
 	directory Directory
 	sessions  Sessions
 	store     Store
+	traces    Traces                      // may be nil
+	demand    func(string) session.Demand // may be nil
 	limit     *limiter
 	forgery   *http.CrossOriginProtection
 	now       func() time.Time
@@ -149,7 +158,7 @@ func New(c Config) *Login {
 	l := &Login{
 		public: c.PublicURL, byID: make(map[string]*provider), directory: c.Directory, sessions: c.Sessions,
 		store: c.Store, limit: newLimiter(c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
-		now: c.Now, log: c.Log,
+		traces: c.Traces, demand: c.Demand, now: c.Now, log: c.Log,
 	}
 	// Behind a proxy the Host header may not be ours; the public URL is. An
 	// origin that cannot be trusted this way leaves the check stricter.
@@ -168,6 +177,7 @@ func (l *Login) Mount(g *gin.RouterGroup) {
 	g.GET("/sign-in", web.Handle(l.log, l.choose))
 	g.POST("/sign-in", web.Handle(l.log, l.choose)) // keeps the e-mail out of the URL
 	g.GET("/sign-in/:connection", web.Handle(l.log, l.start))
+	g.GET("/test-sign-in/:link", web.Handle(l.log, l.startTest))
 	g.GET("/oidc/:connection/callback", web.Handle(l.log, l.callback))
 	g.POST("/oidc/:connection/backchannel-logout", l.backChannelLogout)
 	g.GET("/oidc/:connection/frontchannel-logout", web.Handle(l.log, l.frontChannelLogout))
@@ -206,8 +216,28 @@ func (l *Login) clean(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := l.store.DeleteAttempts(ctx, l.now().UTC()); err != nil && ctx.Err() == nil {
+		if err := l.sweep(ctx); err != nil && ctx.Err() == nil {
 			l.log.WarnContext(ctx, "old sign-in attempts not removed", "error", err.Error())
+		}
+	}
+}
+
+// sweepBatch bounds what one transaction removes.
+const sweepBatch = 500
+
+// sweep removes what nobody came back for, and traces it.
+func (l *Login) sweep(ctx context.Context) error {
+	now := l.now().UTC()
+	for {
+		gone, err := l.store.DeleteAttempts(ctx, now, sweepBatch)
+		if err != nil {
+			return err
+		}
+		for _, a := range gone {
+			l.abandoned(a)
+		}
+		if len(gone) < sweepBatch {
+			return l.store.DeleteTests(ctx, now.Add(-testKept))
 		}
 	}
 }

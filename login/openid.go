@@ -16,6 +16,7 @@ import (
 	"portcullis/graph"
 	"portcullis/oidc"
 	"portcullis/session"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -54,7 +55,17 @@ func origin(public *url.URL) string { return public.Scheme + "://" + public.Host
 
 func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (string, error) {
 	a.Nonce, a.Verifier = rand.Text(), rand.Text()+rand.Text()
-	return o.client.AuthURL(ctx, oidc.Request{Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint})
+	r := oidc.Request{
+		Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint,
+		ACR: a.Demand.ACR, MaxAge: a.Demand.MaxAge,
+	}
+	switch {
+	case a.Force:
+		r.Prompt = "login"
+	case a.Another:
+		r.Prompt = "select_account"
+	}
+	return o.client.AuthURL(ctx, r)
 }
 
 func (o *openID) signOut(ticket session.Ticket, back, state string) string {
@@ -98,6 +109,7 @@ func (l *Login) callback(c *gin.Context) error {
 // redeem makes an assertion out of an answer: of the ID token, and of userinfo
 // for what the token leaves open.
 func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now time.Time) (arrival, error) {
+	b := trace.Of(ctx)
 	tokens, err := o.client.Redeem(ctx, answer, oidc.Expected{Redirect: o.callback, Nonce: a.Nonce, Verifier: a.Verifier})
 	if err != nil {
 		return arrival{}, err
@@ -105,14 +117,17 @@ func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now 
 	claims := tokens.Claims
 	if o.lacks(claims) {
 		info, err := o.client.UserInfo(ctx, tokens)
+		b.Check("user information", err == nil, "about the same person", outcomeOf(err))
 		if err != nil {
 			return arrival{}, err
 		}
 		if info != nil {
 			claims = o.merge(claims, info)
+			b.Claims(claims)
 		}
 	}
 	assertion, err := o.assertion(claims, now)
+	b.Check("claims", err == nil, "claims that can be read", outcomeOf(err))
 	if err != nil {
 		return arrival{}, err
 	}
@@ -128,6 +143,10 @@ func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now 
 // with too many for a token. When that fails they stay incomplete, which the
 // mapping file deals with: it never means none.
 func (o *openID) complete(ctx context.Context, a *directory.Assertion, claims map[string]any) {
+	b := trace.Of(ctx)
+	if a.GroupsIncomplete {
+		b.Note(trace.Overage)
+	}
 	oid, _ := claims["oid"].(string)
 	if !a.GroupsIncomplete || o.graph == nil || oid != a.Subject {
 		return
@@ -136,6 +155,7 @@ func (o *openID) complete(ctx context.Context, a *directory.Assertion, claims ma
 	if err == nil && len(groups) > maxGroups {
 		err = fmt.Errorf("%d groups", len(groups))
 	}
+	b.Check("groups beyond the token", err == nil, "all groups of the person, from Graph", outcomeOf(err))
 	if err != nil {
 		o.log.WarnContext(ctx, "groups that the token leaves out are unknown", "reference", web.Reference(ctx), "error", err.Error())
 		return

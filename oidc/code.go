@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 
 	"portcullis/fault"
 	"portcullis/outbound"
+	"portcullis/trace"
 )
 
 // maxParameter bounds what a provider sends through the browser, in bytes.
@@ -25,6 +28,10 @@ type Request struct {
 	Nonce    string
 	Verifier string // PKCE (RFC 7636); its S256 challenge is sent
 	Hint     string // login_hint
+
+	ACR    []string      // acr_values: one of these is wanted; none by default
+	MaxAge time.Duration // max_age in whole seconds; 0 for any
+	Prompt string        // login or select_account; empty for what the provider likes
 }
 
 // AuthURL is where to send the browser. It discovers the provider if need be
@@ -37,6 +44,15 @@ func (p *Provider) AuthURL(ctx context.Context, r Request) (string, error) {
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier), oauth2.SetAuthURLParam("nonce", r.Nonce)}
 	if r.Hint != "" {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", r.Hint))
+	}
+	if len(r.ACR) > 0 {
+		options = append(options, oauth2.SetAuthURLParam("acr_values", strings.Join(r.ACR, " ")))
+	}
+	if r.MaxAge > 0 {
+		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10)))
+	}
+	if r.Prompt != "" {
+		options = append(options, oauth2.SetAuthURLParam("prompt", r.Prompt))
 	}
 	client := oauth2.Config{
 		ClientID: p.c.ClientID, RedirectURL: r.Redirect, Scopes: p.c.Scopes, Endpoint: oauth2.Endpoint{AuthURL: m.authURL},
@@ -107,6 +123,8 @@ func (p *Provider) Redeem(ctx context.Context, a Answer, want Expected) (t Token
 	if err != nil {
 		return t, err
 	}
+	b := trace.Of(ctx)
+	traceAnswer(b, a, m, p.c.Issuer)
 	if err := a.check(m, p.c.Issuer); err != nil {
 		return t, err
 	}
@@ -114,8 +132,11 @@ func (p *Provider) Redeem(ctx context.Context, a Answer, want Expected) (t Token
 		"grant_type": {"authorization_code"}, "code": {a.code}, "redirect_uri": {want.Redirect}, "code_verifier": {want.Verifier},
 	})
 	if err != nil {
-		return t, notAccepted(err)
+		err = notAccepted(err)
+		b.Check("token endpoint", false, "tokens for the code", err.Error())
+		return t, err
 	}
+	b.Check("token endpoint", true, "tokens for the code", "as wanted")
 	var ok bool
 	if t.IDToken, ok = answer["id_token"].(string); !ok || t.IDToken == "" {
 		return t, outbound.Refuse(nil, "it holds no ID token")

@@ -19,12 +19,14 @@ import (
 
 	"portcullis/fault"
 	"portcullis/outbound"
+	"portcullis/trace"
 )
 
 const (
 	leeway      = time.Minute // clocks differ, either way
 	maxLifetime = 24 * time.Hour
-	maxSubject  = 255 // bytes; OpenID Connect Core 1.0, section 2
+	maxSigned   = 256 << 10 // bytes of a signed token
+	maxSubject  = 255       // bytes; OpenID Connect Core 1.0, section 2
 )
 
 // kind is what a signed token is for, in words. The same keys sign all of
@@ -49,10 +51,14 @@ type proof struct{ nonce, access, code string }
 // verify checks an ID token and gives its claims (OpenID Connect Core 1.0,
 // section 3.1.3.7).
 func (p *Provider) verify(ctx context.Context, m *metadata, raw string, want proof) (map[string]any, error) {
+	b := trace.Of(ctx)
 	claims, alg, err := p.open(ctx, m, raw, idToken)
+	traceResult(b, "signature", "by a key of "+p.c.Issuer, err)
 	if err != nil {
 		return nil, err
 	}
+	traceKey(b, raw, alg)
+	p.traceClaims(b, claims, want.nonce)
 	if err := p.checkClaims(claims, want.nonce); err != nil {
 		return nil, err
 	}
@@ -101,6 +107,9 @@ func (s signed) VerifySignature(context.Context, string) ([]byte, error) { retur
 
 // parse reads a compact JWS and judges its header.
 func parse(raw string, allowed []string, k kind) (*jose.JSONWebSignature, error) {
+	if len(raw) > maxSigned {
+		return nil, outbound.Refuse(nil, "its "+string(k)+" is too large")
+	}
 	if strings.ContainsFunc(raw, unicode.IsSpace) {
 		return nil, outbound.Refuse(nil, "its "+string(k)+" is malformed")
 	}
@@ -122,7 +131,7 @@ func parse(raw string, allowed []string, k kind) (*jose.JSONWebSignature, error)
 }
 
 func (p *Provider) checkClaims(claims map[string]any, nonce string) error {
-	if got, ok := claims["nonce"].(string); !ok || subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) != 1 {
+	if !sameNonce(claims, nonce) {
 		return outbound.Refuse(nil, "its ID token belongs to another sign-in")
 	}
 	return p.checkCommon(claims)
@@ -149,6 +158,11 @@ func (p *Provider) checkIssued(claims map[string]any) error {
 		return err
 	}
 	return checkTimes(claims, p.c.Now())
+}
+
+func sameNonce(claims map[string]any, nonce string) bool {
+	got, ok := claims["nonce"].(string)
+	return ok && subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) == 1
 }
 
 // Subject reads a claim that names a person for good, as sub does: text that

@@ -29,13 +29,16 @@ func (p *Proxy) portal(c *gin.Context) error {
 		if err := rules.refuse(who.Access); err != nil {
 			return err
 		}
+		if why := rules.unmet(who, p.now()); why != "" {
+			return p.stepUp(c.Writer, r, who, rules.demand(), why)
+		}
 	case rules.public:
 		who = nil // a public path is open to whoever cannot be recognized, too
 	case fault.Is(err, fault.Unauthenticated):
 		if len(p.tokens(r)) > 0 {
 			web.ClearCookie(c.Writer, p.public, web.SessionCookie)
 		}
-		if !upgrade && web.WantsPage(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if navigates(r) {
 			web.SetHeaders(c.Writer.Header())
 			c.Redirect(http.StatusFound, signInPath+"?return_to="+url.QueryEscape(g.path+g.query))
 			return nil

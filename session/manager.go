@@ -198,7 +198,7 @@ func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte
 		hash:      hash,
 		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
 		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
-		Access: access, Created: r.Created, Expires: r.Expires,
+		Access: access, ACR: s.Assertion.ACR, AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
 	}
 }
 

@@ -275,7 +275,8 @@ func TestAnAttemptIsConsumedOnce(t *testing.T) {
 		dbs := []*store.DB{open(), open()}
 		want := login.Attempt{
 			StateHash: []byte{1, 0, 255}, BrowserHash: []byte{2}, Connection: "alpha", Nonce: "n", Verifier: "v", ReturnTo: "/x?y=z", Reference: "r",
-			Created: start, Expires: start.Add(time.Minute),
+			Created: start, Expires: start.Add(time.Minute), Address: "192.0.2.1", Test: "t",
+			Demand: session.Demand{ACR: []string{"gold", "urn:x"}, MaxAge: 5 * time.Minute},
 		}
 		if err := dbs[0].Login().InsertAttempt(t.Context(), want); err != nil {
 			t.Fatal(err)
@@ -307,8 +308,9 @@ func TestAnAttemptIsConsumedOnce(t *testing.T) {
 		if err := dbs[0].Login().InsertAttempt(t.Context(), want); err != nil {
 			t.Fatal(err)
 		}
-		if err := dbs[0].Login().DeleteAttempts(t.Context(), want.Expires.Add(time.Second)); err != nil {
-			t.Fatal(err)
+		gone, err := dbs[0].Login().DeleteAttempts(t.Context(), want.Expires.Add(time.Second), 10)
+		if diff := cmp.Diff([]login.Attempt{want}, gone); err != nil || diff != "" {
+			t.Errorf("DeleteAttempts: %v, (-want +got):\n%s", err, diff)
 		}
 		if _, err := dbs[0].Login().ConsumeAttempt(t.Context(), want.StateHash, start); !fault.Is(err, fault.NotFound) {
 			t.Errorf("after DeleteAttempts = %v, want not found", err)

@@ -25,6 +25,7 @@ import (
 	"portcullis/scim"
 	"portcullis/session"
 	"portcullis/store"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -59,6 +60,7 @@ type gate struct {
 	dir      *directory.Directory
 	sessions *session.Manager
 	login    *login.Login
+	traces   *trace.Writer
 	scim     *scim.Endpoint
 	proxy    *proxy.Proxy
 	ops      *ops
@@ -99,7 +101,9 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	if err != nil {
 		return nil, err
 	}
+	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
+		Traces: g.traces, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
@@ -166,7 +170,9 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 
 func routes(cfg *config.Config) (out []proxy.Route) {
 	for _, r := range cfg.Routes {
-		out = append(out, proxy.Route{Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks})
+		out = append(out, proxy.Route{Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
+			Demand: session.Demand{ACR: r.Require.ACR, MaxAge: r.Require.MaxAge},
+		})
 	}
 	return out
 }
@@ -246,6 +252,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"sessions": g.sessions.Run,
 		"mapping":  g.keeper.Run,
 		"sign-in":  g.login.Run,
+		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
 		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
 	} {
