@@ -15,12 +15,12 @@ import (
 // puts the path in question behind it; the others name it in a header.
 const authPath = web.Prefix + "/auth"
 
-// headerSignIn tells the proxy in front where a browser gets what is missing:
-// a local address, for its own redirect.
+// headerSignIn tells the proxy in front where a browser that asked for a page
+// gets what is missing: a local address, for its own redirect.
 const headerSignIn = "X-Portcullis-Sign-In"
 
-// forwardAuth answers a proxy in front: 200 with the identity headers that it
-// hands on, 401 where signing in helps, 403 for every other refusal. With
+// forwardAuth answers a proxy in front: 200 with the headers that it hands on
+// in place of the client's (identity, and the cookies that are not ours), 401 where signing in helps, 403 for every other refusal. With
 // ?redirect a browser that asked for a page gets a redirect to the sign-in
 // for the 401, for proxies that hand such an answer on as it is.
 //
@@ -36,14 +36,23 @@ func (p *Proxy) forwardAuth(c *gin.Context) error {
 	}
 	v := p.decide(r, t)
 	if v.err != nil {
-		if v.signIn != "" {
-			c.Header(headerSignIn, v.signIn)
+		if v.signIn == "" || !pageFor(r, t) {
+			return refusal(v.err)
 		}
-		if _, redirect := r.URL.Query()["redirect"]; redirect && v.signIn != "" && pageFor(r, t) {
+		if r.URL.Query().Has("redirect") {
 			c.Redirect(http.StatusFound, v.signIn)
 			return nil
 		}
+		c.Header(headerSignIn, v.signIn)
 		return refusal(v.err)
+	}
+	h := c.Writer.Header()
+	if !t.unknown {
+		// Each is there, if only empty: Caddy hands on the name of its own
+		// variable for what is not.
+		for _, name := range []string{headerAssertion, headerUser, headerEmail, headerName, headerRoles, "Cookie"} {
+			h[name] = []string{""}
+		}
 	}
 	if v.who != nil {
 		assertion := ""
@@ -52,7 +61,10 @@ func (p *Proxy) forwardAuth(c *gin.Context) error {
 				return err
 			}
 		}
-		identify(c.Writer.Header(), v.who, assertion)
+		identify(h, v.who, assertion)
+	}
+	if rest := foreignCookies(r.Header["Cookie"]); !t.unknown && len(rest) > 0 {
+		h["Cookie"] = rest
 	}
 	c.Status(http.StatusOK)
 	return nil

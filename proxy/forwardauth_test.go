@@ -98,7 +98,8 @@ func TestForwardAuthTellsWhoItIs(t *testing.T) {
 			t.Errorf("%s: %d %v", front, res.Code, res.Header)
 		}
 		target, lines = ask("GET", "/public/x")
-		if res := g.get(t, target, lines...); res.Code != 200 || res.Header.Get("X-Portcullis-User") != "" {
+		res = g.get(t, target, lines...)
+		if v, there := res.Header["X-Portcullis-User"]; res.Code != 200 || !there || v[0] != "" || res.Header.Get("X-Portcullis-Assertion") != "" {
 			t.Errorf("%s: a public page for nobody = %d %v", front, res.Code, res.Header)
 		}
 	}
@@ -112,18 +113,34 @@ func TestForwardAuthSaysWhereToSignIn(t *testing.T) {
 		target string
 		lines  []string
 		code   int
+		in     string // the header that names the way
 	}{
-		"nginx":                  {authURL, []string{"page", "X-Original-URI: " + deep, "X-Original-Method: GET"}, 401},
-		"Caddy, with a redirect": {authURL + "?redirect", []string{"page", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: GET"}, 302},
-		"a form":                 {authURL + "?redirect", []string{"page", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: POST"}, 401},
-		"a script":               {authURL + "?redirect", []string{"Sec-Fetch-Mode: cors", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: GET"}, 401},
+		"nginx":                  {authURL, []string{"page", "X-Original-URI: " + deep, "X-Original-Method: GET"}, 401, "X-Portcullis-Sign-In"},
+		"Caddy, with a redirect": {authURL + "?redirect", []string{"page", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: GET"}, 302, "Location"},
+		"a form":                 {authURL + "?redirect", []string{"page", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: POST"}, 401, ""},
+		"a script":               {authURL + "?redirect", []string{"Sec-Fetch-Mode: cors", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: GET"}, 401, ""},
 	} {
 		res := g.get(t, tc.target, tc.lines...)
-		if res.Code != tc.code || res.Header.Get("X-Portcullis-Sign-In") != way {
+		if res.Code != tc.code || res.Header.Get(tc.in) != way && tc.in != "" {
 			t.Errorf("%s = %d %v", name, res.Code, res.Header)
 		}
-		if tc.code == 302 && res.Header.Get("Location") != way {
-			t.Errorf("%s leads to %s", name, res.Header.Get("Location"))
+		if tc.in == "" && (res.Header.Get("X-Portcullis-Sign-In") != "" || res.Header.Get("Location") != "") {
+			t.Errorf("%s is led away: %v", name, res.Header)
+		}
+	}
+}
+
+// The proxy in front hands on the cookies that it is given, so that ours end
+// here.
+func TestForwardAuthGivesTheCookiesThatAreNotOurs(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	for sent, want := range map[string]string{
+		"portcullis=" + annToken + "; theme=dark; __Host-portcullis=x; lang=en": "theme=dark; lang=en",
+		"portcullis=" + annToken: "",
+	} {
+		res := g.get(t, authURL, "Cookie: "+sent, "X-Original-URI: /x")
+		if res.Code != 200 || res.Header.Get("Cookie") != want {
+			t.Errorf("%q = %d, %q", sent, res.Code, res.Header.Get("Cookie"))
 		}
 	}
 }
