@@ -201,7 +201,7 @@ type LedgerTx interface {
 	KeptPerson(seq int64) (KeptPerson, error)                                // fault.NotFound if nothing is kept
 	KeptGroup(seq int64) (KeptGroup, error)                                  // as KeptPerson
 	ReviveHistory(seq int64, at time.Time) error                             // sign-ins and past of a person who is back since at
-	KeepMembership(person, group string) (kept bool, err error)              // of somebody who is deleted and may come back
+	KeepMembership(member, group string) (kept bool, err error)              // of a person or group who is deleted and may come back
 	KeepRemoval(group, member string) (kept bool, err error)                 // from a group that is deleted and may come back
 	Taken(KeptPerson) (bool, error)                                          // does somebody of today have a name of theirs
 	GroupNamed(connection, name string) (bool, error)

@@ -339,6 +339,11 @@ func (u *undo) remake(l Loss) (string, error) {
 			}
 		}
 	}
+	for _, id := range without(kept.Within, outer) {
+		if _, err := u.tx.KeepRemoval(id, g.ID); err != nil {
+			return "", err
+		}
+	}
 	m := moves{at: u.now}
 	if err := m.join(u.tx, g, kept.Parked); err != nil {
 		return "", err

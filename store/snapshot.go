@@ -187,24 +187,33 @@ func (t tx) ReviveHistory(seq int64, at time.Time) error {
 	return nil
 }
 
-func (t tx) KeepMembership(personID, group string) (bool, error) {
-	var seqs []int64
-	err := t.rows(&seqs, "SELECT seq FROM losses WHERE member = ? AND kind = 'deleted' AND mass <> 0 AND snapshot <> ''", personID)
-	if err != nil || len(seqs) == 0 {
+func (t tx) KeepMembership(member, group string) (bool, error) {
+	var rows []loss
+	err := t.rows(&rows, "SELECT "+lossColumns+" FROM losses WHERE member = ? AND kind IN ('deleted', 'group deleted') AND mass <> 0 AND snapshot <> ''", member)
+	if err != nil || len(rows) == 0 {
 		return false, err
 	}
-	var k keptPerson
-	deleted, err := t.kept(seqs[0], &k)
+	var kept any
+	if r := rows[0]; r.Kind == string(directory.Deletion) {
+		var k keptPerson
+		// Since they were deleted, that is for no time at all: history has its own row of it.
+		_, err = t.kept(r.Seq, &k)
+		k.Memberships = append(k.Memberships, keptMembership{GroupID: group, Since: r.At})
+		kept = k
+	} else {
+		var k keptGroup
+		_, err = t.kept(r.Seq, &k)
+		k.Within = append(k.Within, group)
+		kept = k
+	}
 	if err != nil {
 		return false, err
 	}
-	// Since they were deleted, that is for no time at all: history has its own row of it.
-	k.Memberships = append(k.Memberships, keptMembership{GroupID: group, Since: deleted})
-	text, err := json.Marshal(k)
+	text, err := json.Marshal(kept)
 	if err != nil {
 		return false, err
 	}
-	_, err = t.exec("UPDATE losses SET snapshot = ? WHERE seq = ?", string(text), seqs[0])
+	_, err = t.exec("UPDATE losses SET snapshot = ? WHERE seq = ?", string(text), rows[0].Seq)
 	return err == nil, err
 }
 

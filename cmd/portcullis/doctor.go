@@ -115,6 +115,7 @@ func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diag
 		found = append(found, diagnosis{"keys", "fine", cfg.Keys.File})
 	}
 	found = append(found, examineRevisions(ctx, cfg, db, now)...)
+	found = append(found, examineMassLosses(ctx, cfg, db)...)
 	return append(found, examineTokens(ctx, cfg, db, now)...)
 }
 
