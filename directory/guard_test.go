@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -506,5 +508,72 @@ func TestLossesDuringAnUndoAreAnotherMatter(t *testing.T) {
 			t.Errorf("undone = %+v, want the 440 and none of what came later", m)
 		}
 		r.active(false, ids[440:]...)
+	})
+}
+
+// While replicas count, and while one is undoing, losses go through.
+func TestCountingHoldsUpNoLoss(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		if strings.HasPrefix(url, "sqlite:") {
+			return // has one writer at a time, whoever writes
+		}
+		db, err := store.Open(t.Context(), store.Config{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		r := newRig(t, db, guarded)
+		ids := r.staff(8)
+		desk := r.group("Desk", ids...)
+		r.off(ids[0], ids[1], ids[2], ids[3], ids[4])
+		m := r.one()
+		r.update(func(tx directory.Tx) error {
+			if err := tx.LockLedger(); err != nil {
+				return err
+			}
+			if _, err := tx.TakePending(); err != nil {
+				return err
+			}
+			if _, err := tx.MassLoss(m.ID); err != nil { // locked, as an undo does
+				return err
+			}
+			r.off(ids[5])
+			r.drop(ids[6])
+			_, err := r.regroup(desk.ID, directory.GroupEdit{Remove: ids[:3]})
+			return err
+		})
+		r.active(false, ids[5])
+		if m := r.one(); m.Deactivated != 6 || m.Deleted != 1 {
+			t.Errorf("mass loss = %+v, want what came meanwhile in it", m)
+		}
+	})
+}
+
+func TestReplicasFindAMassLossOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		r := newRig(t, open(), guarded)
+		others := []*rig{newRig(t, open(), guarded), newRig(t, open(), guarded)}
+		ids := r.staff(6)
+		for round, id := range ids {
+			r.off(id)
+			found := make([]int, len(others))
+			var wg sync.WaitGroup
+			for i, o := range others {
+				wg.Go(func() {
+					begun, err := o.ExamineLosses(t.Context())
+					if err != nil {
+						t.Error(err)
+					}
+					found[i] = len(begun)
+				})
+			}
+			wg.Wait()
+			if want := map[bool]int{true: 1}[round == 3]; found[0]+found[1] != want { // the fourth of six is more than half
+				t.Errorf("after %d losses the replicas found %v, want %d in all", round+1, found, want)
+			}
+		}
+		if m := r.one(); m.Deactivated != 6 {
+			t.Errorf("mass loss = %+v, want all 6", m)
+		}
 	})
 }

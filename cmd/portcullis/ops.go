@@ -48,8 +48,7 @@ func newOps(db *store.DB, keeper *revision.Keeper, guard *scim.Guard) *ops {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "portcullis_mapping_in_force", Help: "1 while there is a mapping in force; without one nobody gets in.",
 		}, func() float64 { return flag(keeper.Policy() != nil) }),
-		&massLosses{guard, prometheus.NewDesc("portcullis_scim_mass_losses",
-			"Mass losses over SCIM that can still be undone, by connection.", []string{"connection"}, nil)},
+		newMassLosses(guard),
 		&mappingInfo{keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
 	return o
 }
@@ -58,6 +57,11 @@ func newOps(db *store.DB, keeper *revision.Keeper, guard *scim.Guard) *ops {
 type massLosses struct {
 	guard *scim.Guard
 	desc  *prometheus.Desc
+}
+
+func newMassLosses(guard *scim.Guard) *massLosses {
+	return &massLosses{guard, prometheus.NewDesc("portcullis_scim_mass_losses",
+		"Mass losses over SCIM that can still be undone, by connection.", []string{"connection"}, nil)}
 }
 
 func (m *massLosses) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc }
