@@ -169,10 +169,10 @@ func (t tx) EraseLosses(ordinary, mass time.Time) error {
 		query  string
 		before time.Time
 	}{
-		{"DELETE FROM losses WHERE mass <> 0 AND at < ?", mass},
+		{"DELETE FROM losses WHERE mass > 0 AND at < ?", mass},
 		{"DELETE FROM losses WHERE mass = 0 AND NOT pending AND kind IN ('deleted', 'group deleted') AND at < ?", ordinary},
 		{`DELETE FROM losses WHERE mass = 0 AND NOT pending AND at < ?
-			AND NOT EXISTS (SELECT 1 FROM losses m WHERE m.mass <> 0 AND m.connection = losses.connection)`, ordinary},
+			AND connection NOT IN (SELECT m.connection FROM losses m WHERE m.mass > 0)`, ordinary},
 	} {
 		if _, err := t.exec(statement.query, micros(statement.before)); err != nil {
 			return err
