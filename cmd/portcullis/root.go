@@ -198,6 +198,7 @@ func connections(cfg *config.Config) []directory.Connection {
 		out[i] = directory.Connection{
 			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains,
 			Provisioning: directory.Provisioning(conn.Provisioning), Link: conn.Link,
+			Guard: directory.Guard{Percent: conn.SCIM.Guard.Percent, People: conn.SCIM.Guard.People},
 		}
 	}
 	return out

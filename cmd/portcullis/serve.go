@@ -62,6 +62,7 @@ type gate struct {
 	login    *login.Login
 	traces   *trace.Writer
 	scim     *scim.Endpoint
+	guard    *scim.Guard
 	proxy    *proxy.Proxy
 	ops      *ops
 }
@@ -116,7 +117,8 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
 	})
-	g.ops = newOps(g.db, g.keeper)
+	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
+	g.ops = newOps(g.db, g.keeper, g.guard)
 	return g, nil
 }
 
@@ -254,6 +256,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"sign-in":  g.login.Run,
 		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
+		"guard":    g.guard.Run,
 		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
 	} {
 		wg.Go(func() {
