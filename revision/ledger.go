@@ -19,7 +19,6 @@ type LedgerConfig struct {
 	File     string          // the mapping file that owns the mapping; empty where the database does
 	Options  mapping.Options // what a mapping is checked against
 	Approval Approval
-	Powers   Powers
 	Reach    Reach
 	Patience time.Duration    // how long Reach may take where no approval hangs on it; defaults to 5s
 	Now      func() time.Time // defaults to time.Now
@@ -35,7 +34,6 @@ type Ledger struct {
 	file     string
 	options  mapping.Options
 	approval Approval
-	powers   Powers
 	reach    Reach
 	patience time.Duration
 	now      func() time.Time
@@ -51,7 +49,7 @@ func NewLedger(c LedgerConfig) *Ledger {
 	}
 	return &Ledger{
 		patience: c.Patience, store: c.Store, file: c.File, options: c.Options,
-		approval: c.Approval, powers: c.Powers, reach: c.Reach, now: func() time.Time { return c.Now().UTC() },
+		approval: c.Approval, reach: c.Reach, now: func() time.Time { return c.Now().UTC() },
 	}
 }
 
@@ -326,7 +324,7 @@ func (l *Ledger) candidate(ctx context.Context, by Signer, texts []Text, reason 
 	if c.counts, err = l.count(ctx, before, after); err != nil {
 		return c, err
 	}
-	c.needs = l.approval.needs(before, after, l.powers, c.counts)
+	c.needs = l.approval.needs(before, after, c.counts)
 	return c, nil
 }
 
