@@ -3,6 +3,7 @@ package revision
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -56,13 +57,17 @@ func NewLedger(c LedgerConfig) *Ledger {
 // candidate is a revision that somebody wants in force, and what it would
 // change against the one that is.
 type candidate struct {
-	revision Revision
+	revision Revision   // what they brought
+	whole    Revision   // what is in force with it: the same, unless it is one fragment
+	parts    []Revision // the fragments of whole
 	base     Application
 	counts   *Counts
 	needs    []string
 }
 
-// Propose records texts as a revision that waits to be applied. It fails with
+// Propose records texts as a revision that waits to be applied: a whole
+// mapping, or the one text of a fragment ([ReadFragment]), which changes
+// nothing for other connections and is not overtaken by what they do. It fails with
 // [mapping.Problems] when they are broken and with fault.Conflict when they
 // are in force, or proposed over the same revision by somebody else, already.
 func (l *Ledger) Propose(ctx context.Context, by Signer, texts []Text, reason string) (Proposal, error) {
@@ -88,22 +93,28 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 		if err := c.onTop(tx); err != nil {
 			return err
 		}
-		if c.base.Hash == c.revision.Hash {
-			return fault.New(fault.Conflict, "revision %d (%.12s) is in force already", c.base.Revision, c.base.Hash)
+		if c.same() {
+			return inForceAlready(c)
 		}
 		r, err := tx.InsertRevision(c.revision)
 		if err != nil {
 			return err
 		}
 		open, err := tx.OpenProposal(r.Number)
-		switch {
-		case err == nil && open.Base == c.base.Seq && open.Author == by:
-			p = open
-			return nil
-		case err == nil && open.Base == c.base.Seq:
-			return fault.New(fault.Conflict, "revision %d (%.12s) was proposed by %s already", r.Number, r.Hash, open.Author.Name)
-		case err != nil && !fault.Is(err, fault.NotFound):
+		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
+		}
+		if err == nil {
+			ok, err := still(tx, open, c.base.Seq)
+			switch {
+			case err != nil:
+				return err
+			case ok && open.Author == by:
+				p = open
+				return nil
+			case ok:
+				return fault.New(fault.Conflict, "revision %d (%.12s) was proposed by %s already", r.Number, r.Hash, open.Author.Name)
+			}
 		}
 		p, err = tx.InsertProposal(Proposal{
 			At: l.now(), Revision: r.Number, Hash: r.Hash, Base: c.base.Seq, Author: by, Reason: reason, Needs: c.needs, Counts: c.counts,
@@ -137,10 +148,14 @@ func (l *Ledger) Approve(ctx context.Context, by Signer, ref string) (p Proposal
 			return fault.Wrap(fault.NotFound, err, "revision %d (%.12s) is not proposed", r.Number, r.Hash)
 		}
 		head, err := tx.Head()
+		if err != nil {
+			return err
+		}
+		ok, err := still(tx, p, head.Seq)
 		switch {
 		case err != nil:
 			return err
-		case head.Seq != p.Base:
+		case !ok:
 			return overtaken(head, r)
 		case by.ID == "":
 			return fault.New(fault.Forbidden, "who you are is not known, so you cannot approve")
@@ -163,16 +178,30 @@ func (l *Ledger) Approve(ctx context.Context, by Signer, ref string) (p Proposal
 // have, and with fault.Conflict when another revision came into force while
 // it was at work. What is in force already stays, and fresh is false.
 func (l *Ledger) Apply(ctx context.Context, by Signer, texts []Text, reason string) (a Application, fresh bool, err error) {
-	c, err := l.candidate(ctx, by, texts, reason)
-	if err != nil {
-		return Application{}, false, err
-	}
-	if c.base.Hash == c.revision.Hash {
-		return c.base, false, nil
-	}
-	a, err = l.apply(ctx, by, c, ByApply, reason)
-	return a, err == nil, err
+	return l.bring(ctx, by, texts, ByApply, reason)
 }
+
+// bring compiles texts and puts them in force. Another client's change that
+// comes in between does not hinder that of a fragment.
+func (l *Ledger) bring(ctx context.Context, by Signer, texts []Text, way Way, reason string) (a Application, fresh bool, err error) {
+	for range maxTurns {
+		c, err := l.candidate(ctx, by, texts, reason)
+		if err != nil {
+			return Application{}, false, err
+		}
+		if c.same() {
+			return c.base, false, nil
+		}
+		a, err = l.apply(ctx, by, c, way, reason)
+		if c.revision.Fragment == "" || !errors.Is(err, errMoved) {
+			return a, err == nil, err
+		}
+	}
+	return Application{}, false, fault.New(fault.Unavailable, "the mapping changes too often just now: try again")
+}
+
+// maxTurns bounds how often a fragment is put on top of what others changed.
+const maxTurns = 20
 
 // ApplyKnown is Apply of a revision that is known, such as a proposal.
 func (l *Ledger) ApplyKnown(ctx context.Context, by Signer, ref, reason string) (a Application, fresh bool, err error) {
@@ -199,7 +228,7 @@ func (l *Ledger) Rollback(ctx context.Context, by Signer, ref, reason string) (A
 	}
 	var before []Application
 	err = l.store.View(ctx, func(tx Tx) error {
-		before, err = tx.Applications(r.Number, 1)
+		before, err = wasInForce(tx, r, 1)
 		return err
 	})
 	if err != nil {
@@ -208,14 +237,11 @@ func (l *Ledger) Rollback(ctx context.Context, by Signer, ref, reason string) (A
 	if len(before) == 0 {
 		return Application{}, fault.New(fault.Conflict, "revision %d (%.12s) was never in force; apply it", r.Number, r.Hash)
 	}
-	c, err := l.candidate(ctx, by, r.Texts, reason)
-	if err != nil {
-		return Application{}, err
+	a, fresh, err := l.bring(ctx, by, r.Texts, ByRollback, reason)
+	if err == nil && !fresh {
+		err = fault.New(fault.Conflict, "revision %d (%.12s) is in force already", r.Number, r.Hash)
 	}
-	if c.base.Hash == r.Hash {
-		return Application{}, fault.New(fault.Conflict, "revision %d (%.12s) is in force already", r.Number, r.Hash)
-	}
-	return l.apply(ctx, by, c, ByRollback, reason)
+	return a, err
 }
 
 func (l *Ledger) apply(ctx context.Context, by Signer, c candidate, way Way, reason string) (a Application, err error) {
@@ -239,10 +265,13 @@ func (l *Ledger) apply(ctx context.Context, by Signer, c candidate, way Way, rea
 		if err != nil {
 			return err
 		}
-		a, err = tx.InsertApplication(Application{
-			At: l.now(), Revision: r.Number, Hash: r.Hash, Way: way, Base: c.base.Seq, By: by.Actor, Reason: why, Counts: c.counts, Proposal: p.Seq,
-		})
-		if err != nil {
+		next := Application{
+			At: l.now(), Way: way, Base: c.base.Seq, By: by.Actor, Reason: why, Counts: c.counts, Proposal: p.Seq, Fragment: r.Fragment,
+		}
+		if r.Fragment != "" {
+			next.Part = r.Number
+		}
+		if a, err = bring(tx, c.whole, c.parts, next); err != nil {
 			return err
 		}
 		if err := tx.CloseProposals(r.Number, a.Seq); err != nil {
@@ -281,10 +310,13 @@ func (l *Ledger) approved(tx Tx, c candidate) (Proposal, error) {
 		return p, nil
 	}
 	why := strings.Join(c.needs, "; ")
+	ok, err := still(tx, p, c.base.Seq)
 	switch {
+	case err != nil:
+		return p, err
 	case p.Seq == 0:
 		return p, fault.New(fault.Forbidden, "it needs the approval of a second person (%s): propose it first", why)
-	case p.Base != c.base.Seq:
+	case !ok:
 		return p, overtaken(c.base, c.revision)
 	case p.Approved.IsZero():
 		return p, fault.New(fault.Forbidden, "it needs the approval of a second person (%s): it is proposed by %s and not approved", why, p.Author.Name)
@@ -307,20 +339,38 @@ func (l *Ledger) candidate(ctx context.Context, by Signer, texts []Text, reason 
 	if err := checkReason(reason); err != nil {
 		return c, err
 	}
-	after, err := Compile(texts, l.options)
+	var base Revision
+	if c.base, base, err = inForce(ctx, l.store); err != nil {
+		return c, err
+	}
+	c.revision = Revision{Author: by.Actor, Reason: reason, Created: l.now(), Fragment: fragmentOf(texts)}
+	c.whole = c.revision
+	c.whole.Fragment = ""
+	var before, after *mapping.Policy
+	if c.revision.Fragment != "" {
+		texts, before, after, err = l.splice(base, texts[0])
+	} else if after, err = Compile(texts, l.options); err == nil {
+		texts = label(portable(texts), after)
+		// What was good once may be broken under today's configuration: then
+		// nobody has anything, and everything is new.
+		before, _ = compileStored(base, l.options, nil)
+	}
 	if err != nil {
 		return c, err
 	}
-	c.revision = Revision{
-		Hash: Hash(texts), Texts: portable(texts), Author: by.Actor, Reason: reason, Created: l.now(), Tests: Tests{Ran: after.Test().Ran},
+	c.whole.Hash, c.whole.Texts, c.whole.Tests = Hash(texts), texts, Tests{Ran: after.Test().Ran}
+	c.parts = parts(c.whole, after)
+	if c.revision.Fragment == "" {
+		c.revision = c.whole
 	}
-	var base Revision
-	if c.base, base, err = inForce(ctx, l.store); err != nil || c.base.Hash == c.revision.Hash {
-		return c, err
+	for _, part := range c.parts {
+		if part.Fragment == c.revision.Fragment {
+			c.revision = part
+		}
 	}
-	// What was good once may be broken under today's configuration: then
-	// nobody has anything, and everything is new.
-	before, _ := compileStored(base, l.options, nil)
+	if c.same() {
+		return c, nil
+	}
 	if c.counts, err = l.count(ctx, before, after); err != nil {
 		return c, err
 	}
@@ -346,11 +396,21 @@ func (l *Ledger) count(ctx context.Context, before, after *mapping.Policy) (*Cou
 	return counts, err
 }
 
+// errMoved is that something else came into force meanwhile.
+var errMoved = errors.New("the head has moved")
+
+func inForceAlready(c candidate) error {
+	if c.revision.Fragment != "" {
+		return fault.New(fault.Conflict, "that fragment (%.12s) of connection %s is in force already", c.revision.Hash, c.revision.Fragment)
+	}
+	return fault.New(fault.Conflict, "revision %d (%.12s) is in force already", c.base.Revision, c.base.Hash)
+}
+
 // onTop checks that what a candidate was compared with is still in force.
 func (c candidate) onTop(tx Tx) error {
 	head, err := tx.Head()
 	if err == nil && head.Seq != c.base.Seq {
-		err = fault.New(fault.Conflict, "revision %d (%.12s) of %s came into force meanwhile: look again", head.Revision, head.Hash, head.By.Name)
+		err = fault.Wrap(fault.Conflict, errMoved, "revision %d (%.12s) of %s came into force meanwhile: look again", head.Revision, head.Hash, head.By.Name)
 	}
 	return err
 }
@@ -381,6 +441,7 @@ func (l *Ledger) event(action audit.Action, by audit.Actor, r Revision, reason s
 	if r.Number > 0 {
 		e.Subject = fmt.Sprintf("mapping revision %d", r.Number)
 	}
+	e.Connection = r.Fragment
 	if len(needs) > 0 {
 		e.Detail["needs_approval"] = strings.Join(needs, "; ")
 	}
