@@ -118,6 +118,7 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 		}
 		p, err = tx.InsertProposal(Proposal{
 			At: l.now(), Revision: r.Number, Hash: r.Hash, Base: c.base.Seq, Author: by, Reason: reason, Needs: c.needs, Counts: c.counts,
+			Fragment: r.Fragment,
 		})
 		if err != nil {
 			return err

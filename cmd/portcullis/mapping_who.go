@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -66,7 +67,16 @@ type whoJSON struct {
 	Tasks        []string   `json:"tasks"`
 	Rules        []string   `json:"rules"`            // that gave it
 	Only         []string   `json:"onlyIf,omitempty"` // of --row: what else the row must meet, one alternative each
+	Data         []dataJSON `json:"data,omitempty"`   // of --row: each permission group that shows it, and by which rules
 	SignedIn     *time.Time `json:"signedIn"`         // when the facts of the sign-in were received; null if never
+}
+
+// dataJSON is one way in which somebody may see a row.
+type dataJSON struct {
+	PermissionGroup string   `json:"permissionGroup"`
+	Parameters      string   `json:"parameters,omitempty"`
+	Rules           []string `json:"rules"`
+	Only            string   `json:"onlyIf,omitempty"` // what else the row must meet
 }
 
 func (c *cli) mappingWho() *cobra.Command {
@@ -119,7 +129,7 @@ are not in the answer: their past went with them.`,
 // time of the facts, zero for now; at is the time of the evaluation.
 func who(ctx context.Context, d *directory.Directory, p *mapping.Policy, w wanted, facts, at time.Time) ([]whoJSON, error) {
 	found := []whoJSON{}
-	why := make(map[string][]string)
+	why := make(map[string]reasons)
 	err := d.Standings(ctx, facts, func(s directory.Standing) error {
 		access, err := s.Admit(p, at)
 		if fault.Is(err, fault.Forbidden) {
@@ -133,21 +143,13 @@ func who(ctx context.Context, d *directory.Directory, p *mapping.Policy, w wante
 			len(w.row) > 0 && !sees {
 			return nil
 		}
-		// Who meets the same rules has it for the same reasons.
-		key := s.Person.Connection + "\n" + strings.Join(access.Rules, "\n") + "\n\n" + strings.Join(access.Roles, "\n") +
-			"\n\n" + strings.Join(access.PermissionGroups, "\n")
-		rules, ok := why[key]
-		if !ok {
-			f := s.Facts()
-			if len(why) == maxReasons {
-				clear(why)
-			}
-			rules = w.rules(p.Explain(&f, at))
-			why[key] = rules
+		reasons, err := w.reasons(why, p, &s, &access, at)
+		if err != nil {
+			return err
 		}
 		found = append(found, whoJSON{
 			ID: s.Person.ID, UserName: s.Person.UserName, Name: s.Person.Name, Organization: s.Person.Organization, Connection: s.Person.Connection,
-			Roles: list(access.Roles), Tasks: list(access.Tasks), Rules: rules, SignedIn: optional(s.Assertion.Received),
+			Roles: list(access.Roles), Tasks: list(access.Tasks), Rules: reasons.rules, Data: reasons.data, SignedIn: optional(s.Assertion.Received),
 		})
 		if len(w.row) > 0 {
 			found[len(found)-1].Only = narrower
@@ -157,18 +159,61 @@ func who(ctx context.Context, d *directory.Directory, p *mapping.Policy, w wante
 	return found, err
 }
 
+// reasons is why somebody has what is wanted.
+type reasons struct {
+	rules []string
+	data  []dataJSON
+}
+
+// reasons explains once for all who meet the same rules and see the same data:
+// they have it for the same reasons.
+func (w *wanted) reasons(known map[string]reasons, p *mapping.Policy, s *directory.Standing, a *mapping.Access, at time.Time) (reasons, error) {
+	data := []byte("-")
+	if len(w.row) > 0 {
+		var err error
+		if data, err = json.Marshal(a.Permissions); err != nil {
+			return reasons{}, err
+		}
+	}
+	key := fmt.Sprintf("%q %q %q %q %s", s.Person.Connection, a.Rules, a.Roles, a.PermissionGroups, data)
+	r, ok := known[key]
+	if !ok {
+		f := s.Facts()
+		if len(known) == maxReasons {
+			clear(known)
+		}
+		e := p.Explain(&f, at)
+		if len(w.row) > 0 {
+			r.data = w.data(e)
+		}
+		r.rules = w.rules(e, r.data)
+		known[key] = r
+	}
+	return r, nil
+}
+
+// data lists what shows the row.
+func (w *wanted) data(e mapping.Explanation) (out []dataJSON) {
+	for _, d := range e.Data {
+		if rest, ok := within(append([]mapping.Where{d.Where}, e.Access.Permissions.AllOf...), w.row); ok {
+			out = append(out, dataJSON{d.PermissionGroup, d.Parameters, d.Rules, rest})
+		}
+	}
+	return out
+}
+
 // maxReasons bounds the explanations that are kept for the next person.
 const maxReasons = 1000
 
 func list(names []string) []string { return append([]string{}, names...) }
 
-// rules are those that gave what is wanted. For data they are all that gave a
-// permission group.
-func (w *wanted) rules(e mapping.Explanation) []string {
+// rules are those that gave what is wanted: a role, a task, or a permission
+// group that shows the row.
+func (w *wanted) rules(e mapping.Explanation, data []dataJSON) []string {
 	var out []string
 	take := func(origins []mapping.Origin, name string) {
 		for _, o := range origins {
-			if name == "" || o.Name == name {
+			if o.Name == name {
 				out = append(out, o.Rules...)
 			}
 		}
@@ -179,8 +224,8 @@ func (w *wanted) rules(e mapping.Explanation) []string {
 	if w.task != "" {
 		take(e.Tasks, w.task)
 	}
-	if len(w.row) > 0 {
-		take(e.PermissionGroups, "")
+	for _, d := range data {
+		out = append(out, d.Rules...)
 	}
 	slices.Sort(out)
 	return list(slices.Compact(out))
