@@ -167,6 +167,9 @@ func TestExplainAgreesWithEvaluate(t *testing.T) {
 		collect(e.Roles, &roles)
 		collect(e.Tasks, &tasks)
 		collect(e.PermissionGroups, &groups)
+		if diff := cmp.Diff(e.Data, p.Sights(&f, at)); diff != "" {
+			t.Fatalf("Sights (-Explain +got):\n%s", diff)
+		}
 		var data mapping.Permissions
 		for _, d := range e.Data {
 			if len(d.Rules) == 0 || !contains(want.Rules, d.Rules) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -129,7 +128,7 @@ are not in the answer: their past went with them.`,
 // time of the facts, zero for now; at is the time of the evaluation.
 func who(ctx context.Context, d *directory.Directory, p *mapping.Policy, w wanted, facts, at time.Time) ([]whoJSON, error) {
 	found := []whoJSON{}
-	why := make(map[string]reasons)
+	why := make(map[string][]string)
 	err := d.Standings(ctx, facts, func(s directory.Standing) error {
 		access, err := s.Admit(p, at)
 		if fault.Is(err, fault.Forbidden) {
@@ -143,10 +142,7 @@ func who(ctx context.Context, d *directory.Directory, p *mapping.Policy, w wante
 			len(w.row) > 0 && !sees {
 			return nil
 		}
-		reasons, err := w.reasons(why, p, &s, &access, at)
-		if err != nil {
-			return err
-		}
+		reasons := w.reasons(why, p, &s, &access, at)
 		found = append(found, whoJSON{
 			ID: s.Person.ID, UserName: s.Person.UserName, Name: s.Person.Name, Organization: s.Person.Organization, Connection: s.Person.Connection,
 			Roles: list(access.Roles), Tasks: list(access.Tasks), Rules: reasons.rules, Data: reasons.data, SignedIn: optional(s.Assertion.Received),
@@ -165,37 +161,38 @@ type reasons struct {
 	data  []dataJSON
 }
 
-// reasons explains once for all who meet the same rules and see the same data:
-// they have it for the same reasons.
-func (w *wanted) reasons(known map[string]reasons, p *mapping.Policy, s *directory.Standing, a *mapping.Access, at time.Time) (reasons, error) {
-	data := []byte("-")
+// reasons says why somebody has what is wanted. Roles and tasks are explained
+// once for all who meet the same rules; data is not, since a rule may give
+// each of them other accounts.
+func (w *wanted) reasons(known map[string][]string, p *mapping.Policy, s *directory.Standing, a *mapping.Access, at time.Time) (r reasons) {
+	f := s.Facts()
+	if w.role != "" || w.task != "" {
+		key := fmt.Sprintf("%q %q %q", s.Person.Connection, a.Rules, a.Roles)
+		rules, ok := known[key]
+		if !ok {
+			if len(known) == maxReasons {
+				clear(known)
+			}
+			rules = w.rules(p.Explain(&f, at))
+			known[key] = rules
+		}
+		r.rules = list(rules)
+	}
 	if len(w.row) > 0 {
-		var err error
-		if data, err = json.Marshal(a.Permissions); err != nil {
-			return reasons{}, err
-		}
+		r.data = w.data(p.Sights(&f, at), a.Permissions.AllOf)
 	}
-	key := fmt.Sprintf("%q %q %q %q %s", s.Person.Connection, a.Rules, a.Roles, a.PermissionGroups, data)
-	r, ok := known[key]
-	if !ok {
-		f := s.Facts()
-		if len(known) == maxReasons {
-			clear(known)
-		}
-		e := p.Explain(&f, at)
-		if len(w.row) > 0 {
-			r.data = w.data(e)
-		}
-		r.rules = w.rules(e, r.data)
-		known[key] = r
+	for _, d := range r.data {
+		r.rules = append(r.rules, d.Rules...)
 	}
-	return r, nil
+	slices.Sort(r.rules)
+	r.rules = list(slices.Compact(r.rules))
+	return r
 }
 
 // data lists what shows the row.
-func (w *wanted) data(e mapping.Explanation) (out []dataJSON) {
-	for _, d := range e.Data {
-		if rest, ok := within(append([]mapping.Where{d.Where}, e.Access.Permissions.AllOf...), w.row); ok {
+func (w *wanted) data(sights []mapping.Sight, narrower []mapping.Where) (out []dataJSON) {
+	for _, d := range sights {
+		if rest, ok := within(append([]mapping.Where{d.Where}, narrower...), w.row); ok {
 			out = append(out, dataJSON{d.PermissionGroup, d.Parameters, d.Rules, rest})
 		}
 	}
@@ -207,9 +204,8 @@ const maxReasons = 1000
 
 func list(names []string) []string { return append([]string{}, names...) }
 
-// rules are those that gave what is wanted: a role, a task, or a permission
-// group that shows the row.
-func (w *wanted) rules(e mapping.Explanation, data []dataJSON) []string {
+// rules are those that gave the role or the task.
+func (w *wanted) rules(e mapping.Explanation) []string {
 	var out []string
 	take := func(origins []mapping.Origin, name string) {
 		for _, o := range origins {
@@ -224,11 +220,7 @@ func (w *wanted) rules(e mapping.Explanation, data []dataJSON) []string {
 	if w.task != "" {
 		take(e.Tasks, w.task)
 	}
-	for _, d := range data {
-		out = append(out, d.Rules...)
-	}
-	slices.Sort(out)
-	return list(slices.Compact(out))
+	return out
 }
 
 func (c *cli) sayWho(found []whoJSON, src *source, at time.Time) error {
