@@ -254,6 +254,3 @@ func wasInForce(tx Tx, r Revision, n int) ([]Application, error) {
 	all = slices.DeleteFunc(all, func(a Application) bool { return a.Hash != r.Hash })
 	return all[:min(n, len(all))], err
 }
-
-// same reports whether a text is in force already.
-func (c *candidate) same() bool { return c.base.Hash == c.whole.Hash }

@@ -55,8 +55,8 @@ type cli struct {
 // run is the whole program, for main and for tests.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	c := &cli{
-		in: in, out: out, err: errs, signer: systemSigner,
-		now: time.Now, terminal: isTerminal,
+		in: in, out: out, err: errs, signer: systemSigner, terminal: isTerminal,
+		now: time.Now,
 	}
 	return c.execute(ctx, args)
 }
