@@ -89,12 +89,13 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.sessions = session.New(session.Config{
 		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
 	})
+	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	g.keeper = revision.New(revision.Config{
 		Store: g.db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Replica: replica(cfg),
+		Reach:   reach(g.dir, time.Now), //nolint:forbidigo // the clock of the process
 		Changed: g.sessions.PolicyChanged, Log: log,
 	})
 	_ = g.keeper.Load(ctx) // reported by the keeper, and by /readyz
-	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	if err := g.dir.Reconcile(ctx); err != nil {
 		return nil, err
 	}
