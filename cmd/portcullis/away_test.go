@@ -325,7 +325,7 @@ func TestLockedSQLiteFileLosesNothing(t *testing.T) {
 	p := w.pusher(t)
 	b := w.browser(t)
 	b.mustSignIn(t, "ada")
-	db, err := sql.Open("sqlite", filepath.Join(w.dir, "portcullis.db"))
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, "portcullis.db")+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
