@@ -322,6 +322,9 @@ func structures() []bad {
 		"unknown attribute":           {`<saml:Subject>`, `<saml:Subject x="y">`},
 		"text":                        {`<saml:Subject>`, `<saml:Subject>text`},
 		"an assertion in a value":     {`g1</saml:AttributeValue>`, `<saml:Assertion/></saml:AttributeValue>`},
+		"an ID in a namespace":        {`g1</saml:AttributeValue>`, `<x xmlns="urn:x" xmlns:y="urn:y" y:ID="_z"/></saml:AttributeValue>`},
+		"the assertion's ID again":    {`g1</saml:AttributeValue>`, `<x xmlns="urn:x" Id="_a1"/></saml:AttributeValue>`},
+		"the response's ID again":     {`g1</saml:AttributeValue>`, `<x xmlns="urn:x" id="_r1"/></saml:AttributeValue>`},
 		"two issuers":                 {`<saml:Subject>`, `<saml:Issuer>x</saml:Issuer><saml:Subject>`},
 		"a long session index":        {`_s1`, strings.Repeat("s", 2000)},
 	} {
