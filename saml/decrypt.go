@@ -13,9 +13,14 @@ import (
 // whether the key, the padding or the plaintext was what failed.
 var errDecrypt = errors.New("the assertion could not be decrypted, or is no assertion")
 
-// decrypt gives the assertion within an EncryptedAssertion whose shape is
-// known to fit. It does not look at signatures.
+// decrypt gives the assertion within an EncryptedAssertion, or the NameID
+// within an EncryptedID, whose shape is known to fit. It does not look at
+// signatures.
 func (sp *ServiceProvider) decrypt(n *node, ids map[string]struct{}) (*node, error) {
+	want := name{nsAssertion, "Assertion"}
+	if n.local == "EncryptedID" {
+		want.local = "NameID"
+	}
 	data := n.els[0]
 	keyEl, err := encryptedKey(n, data)
 	if err != nil {
@@ -43,22 +48,22 @@ func (sp *ServiceProvider) decrypt(n *node, ids map[string]struct{}) (*node, err
 			if err != nil || len(key) != block.size {
 				continue
 			}
-			return openAssertion(block, key, sealed, ids)
+			return openElement(block, key, sealed, want, ids)
 		}
 	}
 	return nil, errDecrypt
 }
 
-func openAssertion(b block, key, sealed []byte, ids map[string]struct{}) (*node, error) {
+func openElement(b block, key, sealed []byte, want name, ids map[string]struct{}) (*node, error) {
 	plain, ok := b.open(key, sealed)
 	if !ok || len(plain) > maxDecoded || !isElement(plain) {
 		return nil, errDecrypt
 	}
-	assertion, err := read(string(plain), ids)
-	if err != nil || assertion.name != (name{nsAssertion, "Assertion"}) || fits(assertion) != nil {
+	el, err := read(string(plain), ids)
+	if err != nil || el.name != want || fits(el) != nil {
 		return nil, errDecrypt
 	}
-	return assertion, nil
+	return el, nil
 }
 
 // isElement is whether text begins with an element: a plaintext has no

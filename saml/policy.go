@@ -59,6 +59,25 @@ var shapes = map[name]shape{
 	{nsProtocol, "StatusMessage"}: {text: true},
 	{nsProtocol, "StatusDetail"}:  {open: true},
 
+	// SAML core, section 3.7
+	{nsProtocol, "LogoutRequest"}: {
+		required: []string{"ID", "Version", "IssueInstant"},
+		optional: []string{"Destination", "Consent", "NotOnOrAfter", "Reason"},
+		children: []rule{
+			one(nsAssertion, "Issuer"), maybe(nsDSig, "Signature"), maybe(nsProtocol, "Extensions"),
+			one(nsAssertion, "NameID", "EncryptedID"), some(nsProtocol, "SessionIndex"),
+		},
+	},
+	{nsProtocol, "LogoutResponse"}: {
+		required: []string{"ID", "Version", "IssueInstant", "InResponseTo"},
+		optional: []string{"Destination", "Consent"},
+		children: []rule{
+			one(nsAssertion, "Issuer"), maybe(nsDSig, "Signature"), maybe(nsProtocol, "Extensions"), one(nsProtocol, "Status"),
+		},
+	},
+	{nsProtocol, "SessionIndex"}: {text: true},
+	{nsProtocol, "Extensions"}:   {open: true},
+
 	// SAML core, sections 2.2 to 2.7
 	{nsAssertion, "Assertion"}: {
 		required: []string{"ID", "Version", "IssueInstant"},
@@ -138,6 +157,7 @@ var nameIDAttributes = []string{"Format", "NameQualifier", "SPNameQualifier", "S
 // sections 3.1 to 3.6). They are apart because KeyInfo is a closed element there.
 var encryptedShapes = map[name]shape{
 	{nsAssertion, "EncryptedAssertion"}: {children: []rule{one(nsXEnc, "EncryptedData"), maybe(nsXEnc, "EncryptedKey")}},
+	{nsAssertion, "EncryptedID"}:        {children: []rule{one(nsXEnc, "EncryptedData"), maybe(nsXEnc, "EncryptedKey")}},
 	{nsXEnc, "EncryptedData"}: {optional: []string{"Id", "Type", "MimeType", "Encoding"}, children: []rule{
 		one(nsXEnc, "EncryptionMethod"), maybe(nsDSig, "KeyInfo"), one(nsXEnc, "CipherData"),
 	}},
@@ -167,7 +187,7 @@ var encryptedShapes = map[name]shape{
 func fits(n *node) error { return fit(n, shapes) }
 
 func fit(n *node, table map[name]shape) error {
-	if n.name == (name{nsAssertion, "EncryptedAssertion"}) {
+	if n.name == (name{nsAssertion, "EncryptedAssertion"}) || n.name == (name{nsAssertion, "EncryptedID"}) {
 		table = encryptedShapes
 	}
 	s, ok := table[n.name]

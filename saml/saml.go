@@ -38,9 +38,11 @@
 package saml
 
 import (
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net/url"
 	"slices"
 	"time"
@@ -129,7 +131,8 @@ type Config struct {
 	MaxAge      time.Duration // how old an answer may be when it arrives; defaults to 2m
 	MaxLifetime time.Duration // how long an assertion may be good for; defaults to 24h
 
-	Now func() time.Time // defaults to time.Now
+	Now     func() time.Time // defaults to time.Now
+	Entropy io.Reader        // of message IDs; defaults to crypto/rand, and is used concurrently
 }
 
 // ServiceProvider speaks for the gate to one identity provider. It is made
@@ -151,6 +154,9 @@ func New(c Config) (*ServiceProvider, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Entropy == nil {
+		c.Entropy = rand.Reader
 	}
 	if err := c.validate(); err != nil {
 		return nil, err
