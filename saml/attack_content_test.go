@@ -280,6 +280,12 @@ func meanings() []bad {
 		"", "-", "Success", "urn:oasis:names:tc:SAML:2.0:status:Responder", "urn:oasis:names:tc:SAML:2.0:status:Requester", "urn:oasis:names:tc:SAML:2.0:status:success",
 		"urn:oasis:names:tc:SAML:2.0:status:Success ", "urn:oasis:names:tc:SAML:2.0:status:AuthnFailed", "urn:x",
 	}})
+	// SAML lets only what is not signed say nothing of where it goes and whose it is
+	for _, key := range []string{"Destination", "Response.Issuer"} {
+		whole := quick().set(key, "-")
+		whole.signResponse = true
+		add("audience, recipient and destination", "signed response without "+key, whole)
+	}
 	for name, s := range map[string]string{
 		"empty": "", "a space": " ", "a space before": " " + subject, "a line end behind": subject + "\n", "a null by name": "a\u2400\u0000", "long": strings.Repeat("a", 1025), "direction override": "alice\u202E@example.com",
 		"zero width": "ali\u200Bce@example.com", "tab": "alice\t@example.com", "line": "alice&#10;admin", "no-break space": "alice\u00A0", "replacement": "alice\uFFFD",
