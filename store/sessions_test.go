@@ -369,6 +369,55 @@ func TestTokens(t *testing.T) {
 	})
 }
 
+func TestAccessTokensAreTheirClients(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		db, other := open(), open()
+		s := db.Tokens()
+		client := scim.Token{ID: "c1", Connection: "alpha", Client: true, PublicKey: "{}", Hash: []byte{1}, Created: start, Expires: start.Add(90 * time.Minute)}
+		if err := s.InsertToken(t.Context(), client, happened); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.TokenByID(t.Context(), "c1"); err != nil || cmp.Diff(client, got) != "" {
+			t.Errorf("TokenByID = %+v, %v, want %+v", got, err, client)
+		}
+		if _, err := s.TokenByID(t.Context(), "none"); !fault.Is(err, fault.NotFound) {
+			t.Errorf("TokenByID of none = %v, want not found", err)
+		}
+		access := scim.Access{Hash: []byte{2}, Client: "c1", Expires: start.Add(time.Hour), Assertion: []byte{9}, Until: start.Add(5 * time.Minute)}
+		if err := s.InsertAccess(t.Context(), access, start); err != nil {
+			t.Fatal(err)
+		}
+		again := scim.Access{Hash: []byte{3}, Client: "c1", Expires: start.Add(2 * time.Hour), Assertion: []byte{9}, Until: access.Until}
+		if err := other.Tokens().InsertAccess(t.Context(), again, start); !fault.Is(err, fault.Conflict) {
+			t.Errorf("the same assertion = %v, want conflict", err)
+		}
+		want := client
+		want.Hash, want.Expires = access.Hash, access.Expires
+		if got, err := other.Tokens().TokenByAccess(t.Context(), access.Hash); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("TokenByAccess = %+v, %v, want %+v", got, err, want)
+		}
+		again.Assertion = nil
+		if err := s.InsertAccess(t.Context(), again, access.Expires.Add(time.Second)); err != nil { // and access has expired
+			t.Fatal(err)
+		}
+		want.Hash, want.Expires = again.Hash, client.Expires
+		if got, err := s.TokenByAccess(t.Context(), again.Hash); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("TokenByAccess = %+v, %v, want %+v", got, err, want)
+		}
+		for _, hash := range [][]byte{access.Hash, client.Hash, nil} {
+			if _, err := s.TokenByAccess(t.Context(), hash); !fault.Is(err, fault.NotFound) {
+				t.Errorf("TokenByAccess(%v) = %v, want not found", hash, err)
+			}
+		}
+		if err := s.RevokeToken(t.Context(), "c1", start, happened); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := other.Tokens().TokenByAccess(t.Context(), again.Hash); err != nil || got.Revoked.IsZero() {
+			t.Errorf("TokenByAccess = %+v, %v, want a revoked client", got, err)
+		}
+	})
+}
+
 func TestTheFirstKeyWins(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
 		dbs := []*store.DB{open(), open()}
