@@ -88,6 +88,18 @@ func (p *Proxy) accessTo(once, fully string) access {
 	return combine(first, p.match(fully))
 }
 
+// strictest is what a path asks for that nobody knows: everything that any
+// path asks for.
+func (p *Proxy) strictest() access {
+	var out access
+	for i := range p.rules {
+		if r := &p.rules[i]; !r.exact {
+			out.needs = append(out.needs, r)
+		}
+	}
+	return out
+}
+
 // match is the rule of a path; none is nil.
 type match struct {
 	*rule

@@ -54,15 +54,10 @@ func (p *Proxy) Demand(target string) session.Demand {
 
 // stepUp sends somebody back to their identity provider, since their sign-in
 // lacks what the page asks for. A script reads where a person can do that.
-func (p *Proxy) stepUp(w http.ResponseWriter, r *http.Request, who *session.Principal, demand session.Demand, why string) error {
-	g := passageOf(r.Context())
+func (p *Proxy) stepUp(t *target, who *session.Principal, demand session.Demand, why string) verdict {
 	begin := signInPath + "/" + url.PathEscape(who.Connection)
-	if navigates(r) {
-		web.SetHeaders(w.Header())
-		http.Redirect(w, r, begin+"?return_to="+url.QueryEscape(g.path+g.query), http.StatusFound)
-		return nil
-	}
-	begin += "?" + forParameter + "=" + url.QueryEscape(g.path)
+	back := begin + "?return_to=" + url.QueryEscape(t.path+t.query)
+	begin += "?" + forParameter + "=" + url.QueryEscape(t.path)
 	members := map[string]any{"sign_in": p.issuer + begin, "error": "insufficient_user_authentication"} // RFC 9470, section 3
 	if len(demand.ACR) > 0 {
 		members["acr_values"] = demand.ACR
@@ -70,10 +65,10 @@ func (p *Proxy) stepUp(w http.ResponseWriter, r *http.Request, who *session.Prin
 	if demand.MaxAge > 0 {
 		members["max_age"] = int64(demand.MaxAge.Seconds())
 	}
-	return &web.Failure{
+	return verdict{signIn: back, err: &web.Failure{
 		Err: fault.New(fault.Unauthenticated, "%s", why), Link: web.Link{Text: "Sign in again", URL: begin}, Members: members,
 		Advice: "Sign in again to go on.",
-	}
+	}}
 }
 
 // navigates reports whether a browser asks for a page, so that it can follow
