@@ -400,17 +400,17 @@ func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id
 		if err := rememberBars(tx, p, hashes, now); err != nil {
 			return err
 		}
-		return d.erase(tx, by, p, now)
+		return d.erase(tx, by, p, "", now)
 	})
 }
 
-func (d *Directory) erase(tx Tx, by audit.Actor, p Person, now time.Time) error {
+func (d *Directory) erase(tx Tx, by audit.Actor, p Person, reason string, now time.Time) error {
 	ended, err := tx.EndSessions(p.ID, "deleted", now)
 	if err != nil {
 		return err
 	}
 	event := personEvent(now, audit.PersonDeleted, by, p)
-	event.Detail = endedDetail(ended)
+	event.Reason, event.Detail = reason, endedDetail(ended)
 	if err := tx.Audit(event); err != nil {
 		return err
 	}

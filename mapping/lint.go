@@ -27,6 +27,11 @@ func (p *Policy) WarningsAt(at time.Time) []Problem {
 		}
 	}
 	for i := range p.roles {
+		for _, t := range p.roles[i].tasks {
+			if p.gate.has(t) && !knownGateTask(p.tasks[t]) {
+				l.warn(p.roles[i].at, "role %q has task %q, which the gate does not know: it gives nothing there", p.roles[i].decl.Name, p.tasks[t])
+			}
+		}
 		if !l.granted.has(i) {
 			l.warn(p.roles[i].at, "no rule grants role %q", p.roles[i].decl.Name)
 		}

@@ -1,0 +1,2 @@
+// Package admin TODO.
+package admin
