@@ -38,12 +38,12 @@ func peopleOrder(o admin.Order) (value, as string) {
 
 // maxHits is how many people a search may find and still sort them; beyond,
 // hits are dense enough to meet them in the order of the list.
-const maxHits = 1000
+const maxHits = 2000
 
 func (s adminStore) People(ctx context.Context, q admin.PeopleQuery) (people []directory.Person, next *admin.Place, err error) {
 	err = s.db.glance(ctx, func(t tx) error {
 		t = t.once()
-		where := peopleFilter(q)
+		where := t.peopleFilter(q)
 		if text := strings.ToLower(strings.TrimSpace(q.Text)); text != "" {
 			narrow, err := t.searched(text)
 			if err != nil {
@@ -58,7 +58,7 @@ func (s adminStore) People(ctx context.Context, q admin.PeopleQuery) (people []d
 }
 
 // peopleFilter is what a query asks beside its text.
-func peopleFilter(q admin.PeopleQuery) fragment {
+func (t tx) peopleFilter(q admin.PeopleQuery) fragment {
 	where := sqlf(always)
 	add := func(text string, args ...any) { where = join(where, " AND ", sqlf(text, args...)) }
 	switch q.State {
@@ -69,7 +69,10 @@ func peopleFilter(q admin.PeopleQuery) fragment {
 	case directory.Deactivated:
 		add("(deactivated_at <> 0 OR NOT idp_active)")
 	}
-	if q.NeverIn {
+	switch {
+	case q.NeverIn && t.dialect == "sqlite": // which would take an equality for rare
+		add("NOT last_active")
+	case q.NeverIn:
 		add("last_active = 0")
 	}
 	if q.Organization != "" {
@@ -104,7 +107,8 @@ func (t tx) listPeople(q admin.PeopleQuery, where fragment) (people []directory.
 		columns += ", CAST(" + value + " AS text) AS sort_value"
 		order = " ORDER BY " + value + way + ", seq" + way
 	}
-	query := join("SELECT "+columns+" FROM people WHERE ", where, order, sqlf(" LIMIT ?", q.Limit+1))
+	// What has to be sorted is sorted by its numbers alone.
+	query := join("SELECT "+columns+" FROM people WHERE seq IN (SELECT seq FROM people WHERE ", where, order, sqlf(" LIMIT ?)", q.Limit+1), order)
 	found, err := t.scanPeople(value != "", query.text, query.args...)
 	if err != nil {
 		return nil, nil, err
@@ -172,7 +176,8 @@ func (t tx) contains(word string) fragment {
 // lookUp finds people by the index of trigrams.
 func (t tx) lookUp(words []string) string {
 	if t.dialect == "postgres" {
-		return "SELECT seq FROM people WHERE " + strings.Repeat(haystack+" LIKE ? AND ", len(words)) + always + " LIMIT ?"
+		// Materialized: a plan made for a few rows of any word would read everybody.
+		return "WITH hits AS MATERIALIZED (SELECT seq FROM people WHERE " + strings.Repeat(haystack+" LIKE ? AND ", len(words)) + always + ") SELECT seq FROM hits LIMIT ?"
 	}
 	return "SELECT rowid AS seq FROM people_search WHERE people_search MATCH ? LIMIT ?"
 }
@@ -196,7 +201,7 @@ func (t tx) lookUpArgs(words []string) []any {
 func (s adminStore) PeopleCounts(ctx context.Context, organization string) (c admin.PeopleCounts, err error) {
 	err = s.db.glance(ctx, func(t tx) error {
 		for state, into := range map[directory.State]*int{"": &c.All, directory.Locked: &c.Locked, directory.Deactivated: &c.Deactivated} {
-			query := join("SELECT count(*) FROM people WHERE ", peopleFilter(admin.PeopleQuery{State: state, Organization: organization}))
+			query := join("SELECT count(*) FROM people WHERE ", t.peopleFilter(admin.PeopleQuery{State: state, Organization: organization}))
 			if err := t.rows(into, query.text, query.args...); err != nil {
 				return err
 			}

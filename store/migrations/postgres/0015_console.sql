@@ -28,6 +28,9 @@ CREATE INDEX people_of_organization ON people (organization, substr(name_key, 1,
 CREATE INDEX people_of_connection ON people (connection, substr(name_key, 1, 120), seq);
 CREATE INDEX people_locked ON people (substr(name_key, 1, 120), seq) WHERE locked_at <> 0;
 CREATE INDEX people_out ON people (substr(name_key, 1, 120), seq) WHERE deactivated_at <> 0 OR NOT idp_active;
+CREATE INDEX people_never ON people (substr(name_key, 1, 120), seq) WHERE last_active = 0;
+CREATE INDEX people_pushed_by_name ON people (substr(name_key, 1, 120), seq) WHERE provisioned;
+CREATE INDEX people_known_by_name ON people (substr(name_key, 1, 120), seq) WHERE NOT provisioned;
 
 -- What is found by any three letters of a name, an address or a userName.
 -- Where the extension is not there, the search reads everybody.
