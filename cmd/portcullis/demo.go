@@ -230,12 +230,20 @@ func (d *demonstration) introduce(ctx context.Context) {
 		}
 	}
 	alpha, beta := d.idps[0], d.idps[1]
+	console, err := d.cli.consoleLink(ctx, d.gate.cfg, d.gate.db, audit.Gate())
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.WarnContext(ctx, "no link to the console", "error", err)
+		}
+		return
+	}
 	fmt.Fprintf(d.cli.out, `
 Portcullis is up. Two client companies, Alpha and Beta, share one portal.
 
   The portal, behind the gate      %[1]s
   Alpha's directory, as its IT     %[2]s/admin
   Beta's directory, as its IT      %[3]s/admin
+  The gate's console, once         %[5]s
 
 What to try:
 
@@ -247,8 +255,9 @@ What to try:
   3. In Alpha's directory put Ben into a group named Accounts-BET0001, Beta's account. Sign in
      as Ben: nothing of Beta is there, and the directory page shows the gate's explanation.
   4. Move somebody to another group and watch an open portal page follow.
+  5. Open the console by its link, find Ben among the people, look at Why, and lock him.
 
 The files of this run, to read or to change while it runs: %[4]s
 Stop with Ctrl-C.
-`, d.public, alpha.url, beta.url, d.dir)
+`, d.public, alpha.url, beta.url, d.dir, console)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
+	"portcullis/admin"
 	"portcullis/audit"
 	"portcullis/config"
 	"portcullis/directory"
@@ -63,6 +64,7 @@ type gate struct {
 	traces   *trace.Writer
 	scim     *scim.Endpoint
 	guard    *scim.Guard
+	console  *admin.Console
 	proxy    *proxy.Proxy
 	ops      *ops
 }
@@ -113,10 +115,16 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Journal: g.db.Journal(), Connections: scimConnections(cfg),
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
+	g.console = admin.New(admin.Config{
+		PublicURL: cfg.PublicURL, Store: g.db.Admin(), Sessions: g.sessions, Directory: g.dir, Keeper: g.keeper,
+		Ledger: ledger(cfg, g.db, g.dir, time.Now), //nolint:forbidigo // the clock of the process
+
+		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Log: log,
+	})
 	g.proxy = proxy.New(proxy.Config{
 		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
 		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
-		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
+		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }, g.console.Mount}, Log: log,
 	})
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
 	g.ops = newOps(g.db, g.keeper, g.guard)
