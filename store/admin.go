@@ -127,7 +127,7 @@ func (s adminStore) SignInCounts(ctx context.Context, connections []string, sinc
 func (s adminStore) RequestsAbout(ctx context.Context, p directory.Person, limit int) (out []scim.Entry, err error) {
 	var rows []logEntry
 	err = s.db.glance(ctx, func(t tx) error {
-		return t.rows(&rows, `SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND substr(path, 1, 33) = ? AND connection = ?
+		return t.rows(&rows, `SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND substr(path, 1, 43) = ? AND connection = ?
 			ORDER BY seq DESC LIMIT ?`, "/Users/"+p.ID, p.Connection, limit)
 	})
 	for i := range rows {

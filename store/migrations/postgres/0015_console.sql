@@ -48,8 +48,8 @@ ALTER TABLE login_traces ADD COLUMN person TEXT NOT NULL DEFAULT '';
 UPDATE login_traces SET person = coalesce(body::jsonb ->> 'person', '');
 CREATE INDEX login_traces_person ON login_traces (person, finished) WHERE person <> '';
 
--- What was asked about one person: /Users/ and 26 letters.
-CREATE INDEX scim_log_person ON scim_log (substr(path, 1, 33), seq) WHERE substr(path, 1, 7) = '/Users/';
+-- What was asked about one person: /Users/ and a UUID.
+CREATE INDEX scim_log_person ON scim_log (substr(path, 1, 43), seq) WHERE substr(path, 1, 7) = '/Users/';
 
 CREATE INDEX audit_events_action ON audit_events (action, seq);
 CREATE INDEX audit_events_connection ON audit_events (connection, seq);
