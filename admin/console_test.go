@@ -86,7 +86,7 @@ func TestARouteIsThereForItsRightAlone(t *testing.T) {
 func TestWhoeverIsNotSignedInIsSentThere(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	res := w.nobody().page("/people?q=a")
-	if got, want := res.Header.Get("Location"), "/.portcullis/sign-in?return_to=%2F.portcullis%2Fadmin%2Fpeople%3Fq%3Da"; res.StatusCode != 302 || got != want {
+	if got, want := res.Header.Get("Location"), "/.portcullis/sign-in?return_to=%2F.portcullis%2Fadmin%2Fpeople%3Fq%3Da"; res.StatusCode != http.StatusFound || got != want {
 		t.Errorf("status = %d, Location = %q, want %q", res.StatusCode, got, want)
 	}
 }
@@ -103,7 +103,7 @@ func TestALinkOpensTheConsoleOnce(t *testing.T) {
 			t.Fatalf("link = %s, want 256 random bits", link)
 		}
 		for range 2 { // looking does not use it up
-			if res := w.nobody().send(http.MethodGet, path+"?link="+token, navigates, nil); res.StatusCode != 200 || !strings.Contains(res.text, token) {
+			if res := w.nobody().send(http.MethodGet, path+"?link="+token, navigates, nil); res.StatusCode != http.StatusOK || !strings.Contains(res.text, token) {
 				t.Fatalf("status = %d, page = %s", res.StatusCode, res.text)
 			}
 		}
@@ -122,7 +122,7 @@ func TestALinkOpensTheConsoleOnce(t *testing.T) {
 			t.Errorf("a second time: status = %d, want 403", res.StatusCode)
 		}
 		s := &somebody{w: w, cookies: in.Cookies()}
-		if res := s.page("/"); res.StatusCode != 200 || !strings.Contains(res.text, "Opened by a one-time link") || !strings.Contains(res.text, "Close it now") {
+		if res := s.page("/"); res.StatusCode != http.StatusOK || !strings.Contains(res.text, "Opened by a one-time link") || !strings.Contains(res.text, "Close it now") {
 			t.Errorf("status = %d, page = %s", res.StatusCode, res.text)
 		}
 		var me struct {
@@ -193,7 +193,7 @@ func TestLockingEndsWhatSomebodyHas(t *testing.T) {
 		w := newWorld(t, open())
 		s, ben := w.signIn("staff", "ada", mapping.GateUsersView, mapping.GateUsersLock), w.signIn("acme", "ben")
 		w.signIn("acme", "ben")
-		if res := s.page("/people/" + ben.id + "/lock"); res.StatusCode != 200 || !strings.Contains(res.text, "Ends 2 sessions") {
+		if res := s.page("/people/" + ben.id + "/lock"); res.StatusCode != http.StatusOK || !strings.Contains(res.text, "Ends 2 sessions") {
 			t.Errorf("asking: status = %d, page = %s", res.StatusCode, res.text)
 		}
 		if res := s.form("/people/"+ben.id+"/lock", "reason", ""); res.StatusCode != http.StatusBadRequest {
@@ -234,7 +234,7 @@ func TestSeveralPeopleAtOnce(t *testing.T) {
 	a, b := w.signIn("acme", "a"), w.signIn("beta", "b")
 	fields := []string{"id", a.id, "id", b.id, "id", s.id}
 	res := s.form("/people/all/lock", fields...)
-	if res.StatusCode != 200 || !strings.Contains(res.text, "Lock: 3 people?") || !strings.Contains(res.text, "Ends 3 sessions") {
+	if res.StatusCode != http.StatusOK || !strings.Contains(res.text, "Lock: 3 people?") || !strings.Contains(res.text, "Ends 3 sessions") {
 		t.Errorf("asking: status = %d, page = %s", res.StatusCode, res.text)
 	}
 	res = s.form("/people/all/lock", append(fields, "confirmed", "yes", "reason", "drill")...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -182,9 +183,7 @@ type answer struct {
 func (s *somebody) send(method, target string, header http.Header, body io.Reader) answer {
 	s.w.t.Helper()
 	r := httptest.NewRequestWithContext(context.WithoutCancel(s.w.t.Context()), method, target, body)
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	for _, c := range s.cookies {
 		r.AddCookie(c)
 	}
