@@ -290,3 +290,18 @@ func ApproveMetadata(ctx context.Context, s Store, connection string, by audit.A
 	m.Accepted, m.AcceptedAt, m.Pending, m.PendingAt = m.Pending, now, nil, time.Time{}
 	return s.SaveMetadata(ctx, m, audit.Event{At: now, Action: audit.MetadataApproved, Actor: by, Connection: connection})
 }
+
+// ReviewMetadata reads what is in force out of m, and how what waits differs
+// from it; nothing where nothing waits.
+func ReviewMetadata(m Metadata, c *SAML) (*saml.Metadata, []saml.Change, error) {
+	o := saml.MetadataOptions{EntityID: c.Provider, Signers: c.Signers}
+	now, err := saml.ReadMetadata(m.Accepted, o)
+	if err != nil || len(m.Pending) == 0 {
+		return now, nil, err
+	}
+	next, err := saml.ReadMetadata(m.Pending, o)
+	if err != nil {
+		return now, nil, err
+	}
+	return now, saml.DiffMetadata(&now.IDP, &next.IDP), nil
+}

@@ -36,6 +36,7 @@ func examineConnections(ctx context.Context, cfg *config.Config, db *store.DB, n
 				"link: userName is an e-mail address at most identity providers, and those change hands: externalId does not",
 			})
 		}
+		found = append(found, examineMetadata(ctx, cfg, db, conn)...)
 		if db == nil {
 			continue
 		}
