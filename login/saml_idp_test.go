@@ -72,10 +72,10 @@ func newSAMLIDP(t *testing.T) *samlIDP {
 	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
 	t.Cleanup(p.server.Close)
 	at := func(path string) url.URL { u, _ := url.Parse(p.server.URL + path); return *u }
-	key := pairOf(t, "idp")
+	key, valid := pairOf(t, "idp"), 1000*time.Hour
 	p.idp = &crewjam.IdentityProvider{
 		Key: key.Private, Certificate: key.Certificate, Logger: log.New(os.Stderr, "", 0), MetadataURL: at("/metadata"), SSOURL: at("/sso"),
-		LogoutURL: at("/slo"), ServiceProviderProvider: p, AssertionMaker: p,
+		LogoutURL: at("/slo"), ServiceProviderProvider: p, AssertionMaker: p, ValidDuration: &valid,
 		SignatureMethod: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
 	}
 	return p
