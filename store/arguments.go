@@ -1,35 +1,12 @@
 package store
 
 import (
-	"database/sql/driver"
 	"encoding/json"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"portcullis/fault"
 )
-
-// blob is a value that gorm hands on as it is: it would make one placeholder
-// for each byte of a plain []byte that stands first between parentheses.
-type blob []byte
-
-// Value implements [driver.Valuer].
-func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
-
-// arguments prepares the arguments of a statement.
-func arguments(args []any) ([]any, error) {
-	if err := storable(args...); err != nil {
-		return nil, err
-	}
-	out := slices.Clone(args)
-	for i, arg := range out {
-		if b, ok := arg.([]byte); ok {
-			out[i] = blob(b)
-		}
-	}
-	return out, nil
-}
 
 // storable refuses texts that PostgreSQL cannot hold before either database
 // sees them, so that both answer alike and a transaction is not aborted.

@@ -65,7 +65,9 @@ func (t tx) InsertGroup(g directory.Group) error {
 	if err := storable(g.Name, g.ExternalID); err != nil {
 		return err
 	}
-	return classify(t.g.Omit("seq").Create(&row).Error)
+	return t.later(`INSERT INTO pushed_groups (id, connection, name, name_key, external_id, version, created, modified, since)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		row.ID, row.Connection, row.Name, row.NameKey, row.ExternalID, row.Version, row.Created, row.Modified, row.Since)
 }
 
 func (t tx) UpdateGroup(g directory.Group) error {

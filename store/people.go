@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/gorm"
+
 	"portcullis/directory"
 	"portcullis/fault"
 )
@@ -127,35 +129,29 @@ const personColumns = `people.seq, people.id, people.connection, people.organiza
 // scanPeople reads rows of personColumns, and of sort_value if the list is
 // sorted: by hand, for gorm takes longer over a page than the database.
 func (t tx) scanPeople(sorted bool, query string, args ...any) (people []found[person], err error) {
-	if args, err = arguments(args); err != nil {
+	if err := storable(args...); err != nil {
 		return nil, err
 	}
-	rows, err := t.g.Raw(query, args...).Rows()
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer func() {
-		if e := rows.Close(); err == nil {
-			err = classify(e)
+	err = t.lane.query(query, args, func(rows gorm.Rows) error {
+		for rows.Next() {
+			var f found[person]
+			r := &f.Row
+			to := []any{
+				&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
+				&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
+				&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
+			}
+			if sorted {
+				to = append(to, &f.SortValue)
+			}
+			if err := rows.Scan(to...); err != nil {
+				return err
+			}
+			people = append(people, f)
 		}
-	}()
-	for rows.Next() {
-		var f found[person]
-		r := &f.Row
-		to := []any{
-			&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
-			&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
-			&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
-		}
-		if sorted {
-			to = append(to, &f.SortValue)
-		}
-		if err := rows.Scan(to...); err != nil {
-			return nil, classify(err)
-		}
-		people = append(people, f)
-	}
-	return people, classify(rows.Err())
+		return rows.Err()
+	})
+	return people, classify(err)
 }
 
 func (t tx) Person(id string) (directory.Person, error) {
@@ -214,7 +210,15 @@ func (t tx) InsertPerson(p directory.Person, link string) error {
 	}
 	more := row.otherEmails()
 	row.MoreEmails = len(more) > 0
-	if err := classify(t.g.Omit("seq").Create(&row).Error); err != nil {
+	err := t.later(`INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
+		email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
+		locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		row.ID, row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link, row.Name, row.NameKey,
+		row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive, row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason,
+		row.LockedAt, row.LockedBy, row.LockedReason, row.Attributes, row.AttributesKey, row.MoreEmails, row.Version,
+		row.Created, row.Modified, row.LastActive, row.Since)
+	if err != nil {
 		return err
 	}
 	return t.insertEmails(&row, more)

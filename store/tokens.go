@@ -46,9 +46,10 @@ func (s tokenStore) InsertToken(ctx context.Context, k scim.Token, e audit.Event
 
 func (s tokenStore) TokenByHash(ctx context.Context, hash []byte) (scim.Token, error) {
 	var r token
-	// One statement, hence no transaction: this runs for each SCIM request.
-	t := tx{g: s.db.g.WithContext(ctx), dialect: s.db.dialect}
-	if err := t.row(&r, "token", "SELECT * FROM scim_tokens WHERE hash = ?", hash); err != nil {
+	err := s.db.glance(ctx, func(t tx) error {
+		return t.row(&r, "token", "SELECT * FROM scim_tokens WHERE hash = ?", hash)
+	})
+	if err != nil {
 		return scim.Token{}, err
 	}
 	return r.domain(), nil
