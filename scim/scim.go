@@ -45,9 +45,9 @@ const Prefix = "/scim/v2/"
 type Directory interface {
 	Provision(ctx context.Context, by audit.Actor, connection string, r directory.Record) (directory.Person, error)
 	Revise(ctx context.Context, by audit.Actor, connection, id string,
-		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Person, error)
+		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Shown, error)
 	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
-	Person(ctx context.Context, connection, id string) (directory.Person, error)
+	Person(ctx context.Context, connection, id string) (directory.Shown, error)
 	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 
@@ -87,6 +87,7 @@ type Config struct {
 type Endpoint struct {
 	directory Directory
 	tokens    *Tokens
+	verified  verified
 	journal   *journal
 	sites     map[string]*site
 	address   func(*http.Request) string
@@ -122,8 +123,9 @@ func New(c Config) *Endpoint {
 	}
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
-		journal: &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
-		sites:   make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		journal:  &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		verified: verified{known: make(map[[2]string]verdict)},
+		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	for _, conn := range c.Connections {
 		e.sites[conn.ID] = &site{
@@ -190,7 +192,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return fault.New(fault.NotFound, "no such endpoint")
 	}
 	// Who asks comes before what there is: a stranger learns of no connection.
-	token, err := e.tokens.Verify(r.Context(), connection, bearer(r))
+	token, err := e.verify(r.Context(), connection, bearer(r))
 	if err != nil {
 		return err
 	}

@@ -14,14 +14,19 @@ const keptColumns = `connection, organization, user_name, external_id, name, ema
 // keepPeople writes down what the people of a condition were until now, as
 // the history of the person in the expression as.
 func (t tx) keepPeople(as any, at time.Time, condition string, args ...any) (kept bool, err error) {
+	f := keeping(as, at, condition, args...)
+	n, err := t.exec(f.text, f.args...)
+	return n > 0, err
+}
+
+func keeping(as any, at time.Time, condition string, args ...any) fragment {
 	column := "id"
 	before := []any{micros(at), micros(at)}
 	if as != nil {
 		column, before = "?", []any{as, micros(at), micros(at)}
 	}
-	n, err := t.exec("INSERT INTO people_history (person_id, until, since, "+keptColumns+") SELECT "+column+
+	return sqlf("INSERT INTO people_history (person_id, until, since, "+keptColumns+") SELECT "+column+
 		", CAST(? AS BIGINT), since, "+keptColumns+" FROM people WHERE since < ? AND "+condition, append(before, args...)...)
-	return n > 0, err
 }
 
 // keepGroup writes down how a group was called until now.

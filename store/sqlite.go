@@ -140,7 +140,7 @@ func (l *sqliteLane) exec(query string, args []any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	s, err := l.statement(query)
+	s, err := l.statement(query) //nolint:sqlclosecheck // it is kept, and closed with its connection
 	if err != nil {
 		return 0, err
 	}
@@ -166,7 +166,7 @@ func (l *sqliteLane) query(query string, args []any, read func(gorm.Rows) error)
 	if err != nil {
 		return err
 	}
-	s, err := l.statement(query)
+	s, err := l.statement(query) //nolint:sqlclosecheck // it is kept, and closed with its connection
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -50,6 +51,7 @@ type DB struct {
 	log     *slog.Logger
 	dialect string
 	lanes   *sqliteLanes  // SQLite's connections; nil on PostgreSQL
+	tokens  atomic.Uint64 // see tokenStore.Generation
 	woken   chan struct{} // a change was committed, here or (PostgreSQL) anywhere
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -181,7 +183,13 @@ type tx struct {
 	lane    lane
 	dialect string
 	write   bool
-	changed *bool // a change record was written
+	memo    *memo
+}
+
+// memo is what a transaction remembers from one statement to the next.
+type memo struct {
+	changed bool   // a change record was written
+	held    person // the row that was read or written last, locked
 }
 
 // forUpdate makes a read that a write will follow wait for other writers of
@@ -204,11 +212,11 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for try := 1; ; try++ {
-		changed := false
+		memory := memo{}
 		err := db.transaction(ctx, readWrite, func(l lane) error {
-			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, changed: &changed})
+			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
-		if err == nil && changed {
+		if err == nil && memory.changed {
 			db.wake()
 		}
 		if try == tries || !retryable(err) || !pause(ctx, try) {
@@ -237,7 +245,7 @@ func (db *DB) view(ctx context.Context, f func(tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return db.transaction(ctx, readOnly, func(l lane) error {
-		return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, changed: new(bool)})
+		return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
 	})
 }
 
@@ -248,7 +256,7 @@ func (db *DB) glance(ctx context.Context, f func(tx) error) error {
 	defer cancel()
 	var own error
 	err := db.onLane(ctx, false, func(l lane) error {
-		own = f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, changed: new(bool)})
+		own = f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
 		return nil
 	})
 	if own != nil {

@@ -33,8 +33,17 @@ func (r token) domain() scim.Token {
 	}
 }
 
+// Generation implements [scim.TokenStore].
+func (s tokenStore) Generation() uint64 { return s.db.tokens.Load() }
+
+// updateTokens is update for what makes or ends a token.
+func (s tokenStore) updateTokens(ctx context.Context, f func(tx) error) error {
+	defer s.db.tokens.Add(1) // whatever comes of it: nobody knows when the answer is lost
+	return s.db.update(ctx, f)
+}
+
 func (s tokenStore) InsertToken(ctx context.Context, k scim.Token, e audit.Event) error {
-	return s.db.update(ctx, func(t tx) error {
+	return s.updateTokens(ctx, func(t tx) error {
 		_, err := t.exec("INSERT INTO scim_tokens (id, connection, hash, note, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
 			k.ID, k.Connection, k.Hash, k.Note, micros(k.Created), micros(k.Expires))
 		if err != nil {
@@ -70,7 +79,7 @@ func (s tokenStore) Tokens(ctx context.Context, connection string) ([]scim.Token
 }
 
 func (s tokenStore) RevokeToken(ctx context.Context, id string, at time.Time, e audit.Event) error {
-	return s.db.update(ctx, func(t tx) error {
+	return s.updateTokens(ctx, func(t tx) error {
 		var r token
 		if err := t.row(&r, "token", t.forUpdate("SELECT * FROM scim_tokens k WHERE id = ?", "k"), id); err != nil {
 			return err
