@@ -209,7 +209,7 @@ func idsOf(docs []map[string]any) []string {
 
 // pageQuery is what to ask the directory for a page of one resource type.
 func (c *call) pageQuery(l lister, p page, other *resourceType) (directory.Query, error) {
-	q := directory.Query{Connection: c.site.connection, Pushed: true, Offset: p.start - 1, Limit: p.count}
+	q := directory.Query{Connection: c.site.connection, Pushed: true, Brief: true, Offset: p.start - 1, Limit: p.count}
 	tr := translator{site: c.site, t: l.t, other: other}
 	var err error
 	if p.filter != "" {

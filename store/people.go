@@ -138,15 +138,31 @@ func (r *person) places() []any {
 	}
 }
 
+// briefColumns are what SCIM shows of people.
+const briefColumns = "people.seq, people.id, people.idp_active, people.attributes, people.version, people.created, people.modified"
+
+func (r *person) briefPlaces() []any {
+	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified}
+}
+
 // scanPeople reads rows of personColumns, and of sort_value if the list is
 // sorted: by hand, for gorm takes longer over a page than the database.
 func (t tx) scanPeople(sorted bool, query string, args ...any) (people []found[person], err error) {
+	return t.scanInto((*person).places, sorted, query, args)
+}
+
+// scanBrief reads rows of briefColumns.
+func (t tx) scanBrief(sorted bool, query string, args ...any) (people []found[person], err error) {
+	return t.scanInto((*person).briefPlaces, sorted, query, args)
+}
+
+func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args []any) (people []found[person], err error) {
 	if err := storable(args...); err != nil {
 		return nil, err
 	}
 	err = t.lane.query(query, args, func(rows gorm.Rows) error {
 		var f found[person]
-		to := f.Row.places()
+		to := places(&f.Row)
 		if sorted {
 			to = append(to, &f.SortValue)
 		}
@@ -304,8 +320,7 @@ func (t tx) UpdatePerson(p directory.Person, link string) error {
 	row.Since = old.Since
 	if old.Version != p.Version && old.Since < row.Modified {
 		row.Since = row.Modified
-		before := keeping(nil, p.Modified, "id = ?", p.ID)
-		if err := t.later(before.text, before.args...); err != nil {
+		if err := t.keepPeople(nil, p.Modified, "id = ?", p.ID); err != nil {
 			return err
 		}
 	}
@@ -378,7 +393,11 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 	if q.Pushed {
 		more = " AND people.provisioned"
 	}
-	rows, total, next, err := page(t, "people", personColumns, tx.scanPeople, peopleTable{tx: t, connection: q.Connection}, q, more)
+	columns, read := personColumns, tx.scanPeople
+	if q.Brief {
+		columns, read = briefColumns, tx.scanBrief
+	}
+	rows, total, next, err := page(t, "people", columns, read, peopleTable{tx: t, connection: q.Connection}, q, more)
 	if err != nil {
 		return directory.Page[directory.Person]{}, err
 	}
@@ -459,7 +478,7 @@ func (t tx) ForgetLinks(connection string) error {
 }
 
 func (t tx) Rehome(connection, organization string, at time.Time) (int, error) {
-	if _, err := t.keepPeople(nil, at, "connection = ? AND organization <> ?", connection, organization); err != nil {
+	if err := t.keepPeople(nil, at, "connection = ? AND organization <> ?", connection, organization); err != nil {
 		return 0, err
 	}
 	n, err := t.exec("UPDATE people SET organization = ?, since = CASE WHEN since < ? THEN ? ELSE since END WHERE connection = ? AND organization <> ?",
