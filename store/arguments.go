@@ -32,10 +32,22 @@ func list(values []string) (string, error) {
 	return string(text), err
 }
 
-// inList is the condition that goes with list.
+// inList is the condition that goes with list. PostgreSQL looks each element
+// of an array up in an index, while it would join with a list of unknown length
+// by reading all there is.
 func (t tx) inList(column string) string {
 	if t.dialect == "postgres" {
-		return column + " IN (SELECT jsonb_array_elements_text(?::jsonb))"
+		return column + " = ANY (ARRAY(SELECT jsonb_array_elements_text(?::jsonb)))"
 	}
 	return column + " IN (SELECT value FROM json_each(?))"
+}
+
+// aside is a column in a condition that is not what to look rows up by. SQLite
+// takes every equality for rare, and would walk through all of a connection to
+// find a few by id.
+func (t tx) aside(column string) string {
+	if t.dialect == "sqlite" {
+		return "+" + column
+	}
+	return column
 }

@@ -189,7 +189,7 @@ func (t tx) KnownPeople(connection string, ids []string) (known []string, err er
 	if err != nil {
 		return nil, err
 	}
-	query := "SELECT id FROM people WHERE connection = ? AND provisioned AND " + t.inList("id")
+	query := "SELECT id FROM people WHERE " + t.aside("connection") + " = ? AND provisioned AND " + t.inList("id")
 	if t.write && t.dialect == "postgres" {
 		query += " ORDER BY id FOR KEY SHARE" // they stay until they are members
 	}
@@ -241,7 +241,7 @@ func (t tx) KnownGroups(connection string, ids []string) (known []string, err er
 	if err != nil {
 		return nil, err
 	}
-	query := "SELECT id FROM pushed_groups WHERE connection = ? AND " + t.inList("id")
+	query := "SELECT id FROM pushed_groups WHERE " + t.aside("connection") + " = ? AND " + t.inList("id")
 	if t.write && t.dialect == "postgres" {
 		query += " ORDER BY id FOR KEY SHARE" // they stay until they are members
 	}
