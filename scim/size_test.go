@@ -1,6 +1,10 @@
 package scim_test
 
 import (
+	"database/sql"
+	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +104,75 @@ func TestSeededPeopleAreLikePushedOnes(t *testing.T) {
 			_, want, _ := strings.Cut(strings.ReplaceAll(pushed, "seed0@", "seed7@"), `"version"`)
 			if _, got, _ := strings.Cut(got, `"version"`); got != want {
 				t.Errorf("attributes = %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// BenchmarkSize holds look-ups among many people against those among 1,000:
+// "growth" is by how much each takes longer, and "of-floor" what of that the
+// bare look-up of the same row does not explain: the aim is 1.2, and for pages
+// by cursor a growth of 1. PORTCULLIS_BENCH_PEOPLE says how many; the default
+// is 100,000, and 1,000,000 take a minute or two to seed.
+func BenchmarkSize(b *testing.B) {
+	many := 100_000
+	if text := os.Getenv("PORTCULLIS_BENCH_PEOPLE"); text != "" { //nolint:forbidigo // tests have no configuration
+		var err error
+		if many, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, kind := range []string{"sqlite", "postgres"} {
+		b.Run(kind, func(b *testing.B) {
+			sizes := []int{1000, many}
+			rigs, bare, cursors := make([]*rig, 2), make([]*sql.DB, 2), make([]string, 2)
+			for i, size := range sizes {
+				r, at := sized(b, kind, size)
+				rigs[i], bare[i] = r, storetest.Raw(b, at)
+				first := r.want(r.send("GET", "/Users?count=100&cursor", nil), 200)
+				cursors[i] = "/Users?count=100&cursor=" + first.text("nextCursor")
+			}
+			mark := map[string]string{"sqlite": "?", "postgres": "$1"}[kind]
+			for _, tc := range []struct{ name, path, bare string }{
+				{"get", "/Users/%[1]s", "SELECT attributes FROM people WHERE id = " + mark},
+				{"filter", "/Users?filter=userName+eq+%%22%[2]s%%22", "SELECT attributes FROM people WHERE connection = 'acme' AND provisioned AND user_name_key = " + mark},
+				{"page by cursor", "", ""},
+			} {
+				b.Run(tc.name, func(b *testing.B) {
+					var ours, floors [2]time.Duration
+					n := 0
+					for b.Loop() {
+						for i, r := range rigs {
+							who := n*7919%sizes[i] + 1
+							id, name := storetest.SeededID(who), storetest.SeededName(who)
+							path := cursors[i]
+							if tc.path != "" {
+								path = fmt.Sprintf(tc.path, id, name)
+							}
+							began := time.Now()
+							r.want(r.send("GET", path, nil), 200)
+							ours[i] += time.Since(began)
+							if tc.bare == "" {
+								continue
+							}
+							key, doc := id, ""
+							if tc.name == "filter" {
+								key = name
+							}
+							began = time.Now()
+							if err := bare[i].QueryRowContext(b.Context(), tc.bare, key).Scan(&doc); err != nil {
+								b.Fatal(err)
+							}
+							floors[i] += time.Since(began)
+						}
+						n++
+					}
+					growth := float64(ours[1]) / float64(ours[0])
+					b.ReportMetric(growth, "growth")
+					if tc.bare != "" {
+						b.ReportMetric(growth/(float64(floors[1])/float64(floors[0])), "of-floor")
+					}
+				})
 			}
 		})
 	}
