@@ -49,7 +49,7 @@ cover:
 	mkdir -p build
 	go test -coverprofile=build/cover.out -coverpkg=./... ./... && go tool cover -func=build/cover.out | tail -n 1
 
-e2e: ## the demo's story in a browser, and independent identity providers; needs Node and Chromium
+e2e: ## the demo's story in a browser, and independent identity providers, proxies in front; needs Node, Chromium, nginx and Caddy
 	npm --prefix e2e install --ignore-scripts --no-audit --no-fund
 	go test -tags e2e -count=1 -timeout 15m -v ./e2e/
 

@@ -18,6 +18,7 @@ type Action string
 const (
 	SignIn            Action = "sign-in"
 	SignInRefused     Action = "sign-in.refused"
+	SignInTested      Action = "sign-in.tested"
 	SignOut           Action = "sign-out"
 	SessionEnded      Action = "session.ended"
 	PersonCreated     Action = "person.created"
@@ -43,7 +44,7 @@ const (
 
 // Actor is who did it.
 type Actor struct {
-	Kind    string // "person", "scim", "operator" (the command line) or "gate"
+	Kind    string // "person", "scim", "idp" (by a sign-out request), "operator" (the command line) or "gate"
 	ID      string // person id, SCIM token id, or operating system user
 	Name    string // for people to read
 	Address string // network address, if there is one

@@ -108,12 +108,16 @@ type Route struct {
 // Require names what a person needs, in the words of the mapping file. It is
 // empty where nothing is needed but being signed in.
 type Require struct {
-	Roles []string
-	Tasks []string
+	Roles  []string
+	Tasks  []string
+	ACR    []string      // one of these authentication context classes, as the identity provider names them
+	MaxAge time.Duration // how long ago somebody may have proved who they are there; 0 where the file does not say
 }
 
 // IsZero reports whether nothing is required.
-func (r Require) IsZero() bool { return len(r.Roles) == 0 && len(r.Tasks) == 0 }
+func (r Require) IsZero() bool {
+	return len(r.Roles) == 0 && len(r.Tasks) == 0 && len(r.ACR) == 0 && r.MaxAge == 0
+}
 
 // Limits bounds how fast outsiders may ask.
 type Limits struct {
@@ -132,6 +136,7 @@ type Connection struct {
 	Organization string   // defaults to ID
 	Domains      []string // e-mail domains, lower case; claimed by no other organization
 	Provisioning string   // JIT or BySCIM; defaults to JIT
+	Preset       string   // whose names for claims and attributes count, see PresetOf; empty where the file does not say
 	Link         string   // SCIM attribute on which a SCIM record and a sign-in meet; defaults to externalId
 	OIDC         *OIDC    // nil where nobody signs in through the connection: it only receives SCIM
 	SCIM         SCIM
@@ -145,19 +150,34 @@ const (
 
 // OIDC is a connection's OpenID provider and our client there.
 type OIDC struct {
-	Issuer       string   // exactly as in the file: it is compared with iss; https, or http on loopback
-	ClientID     string   // never empty
-	ClientSecret Secret   // never empty
-	Scopes       []string // defaults to openid, profile, email; openid is always among them
-	Claims       Claims
+	Issuer        string    // exactly as in the file: it is compared with iss; https, or http on loopback
+	ClientID      string    // never empty
+	ClientSecret  Secret    // empty for a public client, and with KeyJWT
+	NextSecret    Secret    // tried where the provider does not take ClientSecret; empty outside of a rotation
+	SecretExpires time.Time // of ClientSecret, a day in UTC; zero where the file does not say
+	KeyJWT        bool      // private_key_jwt: the gate proves itself with a key of its own
+	Scopes        []string  // defaults to openid, profile, email; openid is always among them
+	Claims        Claims
+	Refresh       bool          // ask for a refresh token, to hear when the provider ends its session
+	RefreshEvery  time.Duration // how often it is asked; 1m to 12h, defaults to 10m
+	Graph         *Graph        // nil: groups that a token leaves out stay unknown
+	AllowPrivate  bool          // the provider's names may resolve into private networks
 }
 
-// Claims names the claims that facts are read from.
+// Graph is where the groups of somebody are asked for who has too many for a
+// token of Microsoft Entra ID.
+type Graph struct {
+	URL string // without a slash at its end; defaults to https://graph.microsoft.com/v1.0
+}
+
+// Claims names the claims that facts are read from. The connection's preset
+// says what they are where the file does not.
 type Claims struct {
-	Groups string // defaults to groups
-	Email  string // defaults to email
-	Name   string // defaults to name
-	Roles  string // application roles; defaults to roles
+	Groups   string
+	Email    string
+	Name     string
+	Roles    string // application roles
+	UserName string
 }
 
 // SCIM says whether an identity provider may push people and groups.

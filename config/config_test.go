@@ -87,8 +87,9 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 			ID: "acme-entra", Organization: "acme-entra", Provisioning: config.JIT, Link: "externalId",
 			OIDC: &config.OIDC{
 				Issuer: "https://id.example.com", ClientID: "gate", ClientSecret: config.NewSecret(secretValue),
-				Scopes: []string{"openid", "profile", "email"},
-				Claims: config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles"},
+				Scopes:       []string{"openid", "profile", "email"},
+				Claims:       config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "preferred_username"},
+				RefreshEvery: 10 * time.Minute,
 			},
 			SCIM: config.SCIM{Attributes: map[string]string{}},
 		}},
@@ -108,7 +109,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := folder(t, map[string]string{"portcullis.yaml": string(text), "secrets/acme": "from-a-file\n"})
+	dir := folder(t, map[string]string{"portcullis.yaml": string(text), "secrets/acme": "from-a-file\n", "secrets/next": "from-another-file\n"})
 	got, err := config.Load(filepath.Join(dir, "portcullis.yaml"), env)
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +129,8 @@ func TestFullFileIsUnderstood(t *testing.T) {
 			{Path: "/assets/internal/"},
 			{Path: "/reports/", Require: config.Require{Tasks: []string{"report.view"}}},
 			{Path: "/admin/", Require: config.Require{Roles: []string{"user-admin"}, Tasks: []string{"users.view"}}},
+			{Path: "/payments/", Require: config.Require{ACR: []string{"mfa"}, MaxAge: 5 * time.Minute}},
+			{Path: "/vault/", Require: config.Require{ACR: []string{"gold", "platinum"}}},
 		},
 		TrustedProxies: []netip.Prefix{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
@@ -136,11 +139,14 @@ func TestFullFileIsUnderstood(t *testing.T) {
 		Connections: []config.Connection{
 			{
 				ID: "acme-entra", Organization: "Acme", Domains: []string{"acme.example", "acme-funds.example"},
-				Provisioning: config.BySCIM, Link: "userName",
+				Provisioning: config.BySCIM, Link: "userName", Preset: "entra",
 				OIDC: &config.OIDC{
 					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),
+					SecretExpires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC),
+					NextSecret:    config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true,
+					Graph:  &config.Graph{URL: "https://graph.microsoft.us/v1.0"},
 					Scopes: []string{"openid", "profile", "email"},
-					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles"},
+					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles", UserName: "upn"},
 				},
 				SCIM: config.SCIM{Enabled: true, Attributes: map[string]string{"tag": "string", "vip": "boolean"}},
 			},
@@ -148,8 +154,9 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				ID: "partner", Organization: "partner", Domains: []string{"partner.example"}, Provisioning: config.JIT, Link: "externalId",
 				OIDC: &config.OIDC{
 					Issuer: "https://id.partner.example", ClientID: "4711", ClientSecret: config.NewSecret(secretValue + "-partner"),
-					Scopes: []string{"openid", "profile", "email"},
-					Claims: config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles"},
+					Scopes:       []string{"openid", "profile", "email"},
+					Claims:       config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "preferred_username"},
+					RefreshEvery: 10 * time.Minute,
 				},
 				SCIM: config.SCIM{Attributes: map[string]string{}},
 			},

@@ -19,7 +19,7 @@ func (s section) connections() []Connection {
 	owners := map[string]claim{}
 	for _, it := range s.items(k, want) {
 		cs := s.r.section(it.node, it.key, shape{
-			keys:  []string{"id", "organization", "domains", "provisioning", "link", "oidc", "scim"},
+			keys:  []string{"id", "organization", "domains", "provisioning", "link", "preset", "oidc", "scim"},
 			later: []string{"guard", "title", "ceiling"},
 			hints: map[string]string{"saml": "SAML is not understood by this version: a connection signs people in over oidc"},
 		})
@@ -43,9 +43,10 @@ func (s section) connection() Connection {
 	c := Connection{
 		ID:           s.text("id", id, "", idShape.MatchString),
 		Provisioning: s.choice("provisioning", JIT, BySCIM),
-		OIDC:         s.oidc(),
+		Preset:       s.preset(),
 		SCIM:         s.scim(),
 	}
+	c.OIDC = s.oidc(PresetOf(c.Preset))
 	c.Organization = s.text("organization", "a name", c.ID, visible)
 	c.Link = s.link(c.SCIM)
 	if n := s.get("provisioning"); c.Provisioning == BySCIM && !c.SCIM.Enabled && n != nil {
@@ -110,85 +111,6 @@ func (s section) link(sc SCIM) string {
 		}
 		return "", false
 	})
-}
-
-// oidc reads the OpenID provider; nil where the connection has none.
-func (s section) oidc() *OIDC {
-	n := s.get("oidc")
-	if n == nil {
-		return nil
-	}
-	o := s.sub("oidc", shape{
-		keys:  []string{"issuer", "client_id", "client_secret_file", "client_secret_env", "scopes", "claims"},
-		later: []string{"private_key_file", "public_client", "graph", "allow_private_addresses", "acr", "acr_values", "max_age"},
-		hints: map[string]string{
-			"client_secret": "want the secret in a file or an environment variable that client_secret_file or client_secret_env names, got it in this file",
-		},
-	})
-	o.missing("client_id", "the id of our client there")
-	if !o.has("client_secret_file") && !o.has("client_secret_env") && !o.at.has("client_secret") {
-		o.missing("client_secret_file", "the path of a file (or client_secret_env, an environment variable)")
-	}
-	return &OIDC{
-		Issuer:       o.issuer(),
-		ClientID:     o.text("client_id", "the id of our client there", "", visible),
-		ClientSecret: o.secret("client_secret_file", "client_secret_env"),
-		Scopes:       o.scopes(),
-		Claims:       o.claims(),
-	}
-}
-
-// issuer reads the issuer, which stays as it was written: it is compared with
-// iss character by character (OpenID Connect Discovery 1.0, section 4.3).
-func (s section) issuer() string {
-	const k, want = "issuer", "an https URL without a query (http on loopback only)"
-	s.missing(k, want)
-	n := s.get(k)
-	if n == nil {
-		return ""
-	}
-	if n.kind != text {
-		s.r.wrong(n, s.key(k), want)
-		return ""
-	}
-	u, got := webURL(n.text)
-	if got == "" && u.Scheme == "http" && !loopback(strings.ToLower(u.Hostname())) {
-		got = show(n.text)
-	}
-	if got != "" {
-		s.r.problem(n.line, n.col, "%s: want %s, got %s", s.key(k), want, got)
-		return ""
-	}
-	return n.text
-}
-
-// scopes reads what is asked for. Without openid it would not be OpenID
-// Connect (OpenID Connect Core 1.0, section 3.1.2.1), so it is always there.
-func (s section) scopes() []string {
-	const openID = "openid"
-	if !s.has("scopes") {
-		return []string{openID, "profile", "email"}
-	}
-	out := s.texts("scopes", "a list of scopes", "a scope (RFC 6749, section 3.3)", func(v string) (string, bool) {
-		return v, v != "" && len(v) <= 255 && !strings.ContainsFunc(v, func(c rune) bool {
-			return c <= ' ' || c > '~' || c == '"' || c == '\\'
-		})
-	})
-	if !slices.Contains(out, openID) {
-		out = slices.Insert(out, 0, openID)
-	}
-	return out
-}
-
-func (s section) claims() Claims {
-	const want = "the name of a claim"
-	c := s.sub("claims", shape{keys: []string{"groups", "email", "name", "roles"}})
-	return Claims{
-		Groups: c.text("groups", want, "groups", visible),
-		Email:  c.text("email", want, "email", visible),
-		Name:   c.text("name", want, "name", visible),
-		Roles:  c.text("roles", want, "roles", visible),
-	}
 }
 
 func (s section) scim() SCIM {

@@ -248,18 +248,42 @@ func (s section) routes() []Route {
 func (s section) require() Require {
 	const want, each = "a list of names from the mapping file", "a name from the mapping file"
 	rq := s.sub("require", shape{
-		keys:  []string{"roles", "tasks"},
-		later: []string{"acr", "max_age", "connections", "permission_groups"},
+		keys:  []string{"roles", "tasks", "acr", "max_age"},
+		later: []string{"connections", "permission_groups"},
 	})
-	for _, k := range []string{"roles", "tasks"} {
+	for _, k := range []string{"roles", "tasks", "acr"} {
 		if n := rq.get(k); n != nil && n.kind == list && len(n.items) == 0 {
 			rq.r.problem(n.line, n.col, "%s: want at least one name, got an empty list", rq.key(k))
 		}
 	}
 	if n := rq.at; !rq.absent && len(n.pairs) == 0 {
-		rq.r.problem(n.line, n.col, "%s: want roles or tasks, got an empty mapping", rq.path)
+		rq.r.problem(n.line, n.col, "%s: want roles, tasks, acr or max_age, got an empty mapping", rq.path)
 	}
-	return Require{Roles: rq.texts("roles", want, each, oneWord), Tasks: rq.texts("tasks", want, each, oneWord)}
+	return Require{
+		Roles: rq.texts("roles", want, each, oneWord), Tasks: rq.texts("tasks", want, each, oneWord), ACR: rq.classes(),
+		MaxAge: scalar(rq, "max_age", "from 1s to 30d, such as 5m", 0, func(v string) (time.Duration, bool) {
+			d, ok := duration(v)
+			return d, ok && d >= time.Second && d <= maxAbsolute
+		}),
+	}
+}
+
+// classes reads one authentication context class, or a list of which one is
+// enough. They travel in one parameter with spaces between them (OpenID
+// Connect Core 1.0, section 3.1.2.1).
+func (s section) classes() []string {
+	const k, each = "acr", "an authentication context class as the identity provider names it, without spaces"
+	n := s.get(k)
+	switch {
+	case n == nil:
+		return nil
+	case n.kind == list:
+		return s.texts(k, "a list", each, oneWord)
+	}
+	if v := scalar(s, k, each+", or a list of them", "", oneWord); v != "" {
+		return []string{v}
+	}
+	return nil
 }
 
 func (s section) trustedProxies() []netip.Prefix {

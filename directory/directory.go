@@ -117,6 +117,8 @@ type Assertion struct {
 	AppRoles         []string
 	UserType         string
 	Claims           map[string]any
+	ACR              string    // authentication context class; empty if none was named
+	AuthTime         time.Time // when they proved who they are; zero if that was not said
 	Received         time.Time
 }
 

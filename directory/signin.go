@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ type SignedIn struct {
 	AssertionID string
 	Assertion   Assertion
 	Access      mapping.Access
+	Standing    Standing // what Access was computed from; the zero value where it did not come to that
 }
 
 // Connection gives one connection by its id.
@@ -31,20 +33,14 @@ func (d *Directory) Connection(id string) (Connection, bool) {
 // Whoever may not come in is refused with fault.Forbidden and a sentence for
 // them; the refusal is in the audit trail. Nothing is stored of somebody
 // whom the directory cannot place; of somebody whom only the mapping
-// refuses, the facts are kept, so that "why?" can be answered.
+// refuses, the facts are kept, so that "why?" can be answered; what is known
+// of them comes with the refusal, for the trace alone.
 func (d *Directory) SignIn(ctx context.Context, a Assertion, reference string) (SignedIn, error) {
-	conn, ok := d.connections[a.Connection]
-	if !ok {
-		return SignedIn{}, fault.New(fault.NotFound, "no connection %q", a.Connection)
+	conn, err := d.prepare(&a)
+	if err != nil {
+		return SignedIn{}, err
 	}
-	if a.Subject == "" || a.Issuer == "" {
-		return SignedIn{}, fault.New(fault.Invalid, "the identity provider named nobody")
-	}
-	d.limitEmail(conn, &a)
 	now := d.now()
-	if a.Received.IsZero() {
-		a.Received = now
-	}
 	for try := 1; ; try++ {
 		in, err := d.signIn(ctx, conn, a, reference, now)
 		// Two first sign-ins of one person at once clash; whoever comes second
@@ -72,13 +68,63 @@ func (d *Directory) signIn(ctx context.Context, conn Connection, a Assertion, re
 		}
 		return tx.Audit(event)
 	})
-	if err == nil {
-		err = refusal
-	}
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return in, nil
+	return in, refusal
+}
+
+// errRehearsed undoes a transaction that did all that was wanted of it.
+var errRehearsed = errors.New("rehearsed")
+
+// Rehearse decides like [Directory.SignIn] and leaves nothing behind: no
+// person, no fact, no event. It fails as that does, and like that gives what
+// is known with a refusal.
+func (d *Directory) Rehearse(ctx context.Context, a Assertion) (SignedIn, error) {
+	conn, err := d.prepare(&a)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	var in SignedIn
+	var refusal error
+	err = d.store.Update(ctx, func(tx Tx) (err error) {
+		if in, refusal, err = d.decide(tx, conn, a, d.now()); err != nil {
+			return err
+		}
+		return errRehearsed
+	})
+	if !errors.Is(err, errRehearsed) {
+		return SignedIn{}, err
+	}
+	return in, refusal
+}
+
+// Explain says what the mapping in force makes of a standing, and why; nil
+// while none is in force.
+func (d *Directory) Explain(s Standing) *mapping.Explanation {
+	policy := d.policy()
+	if policy == nil {
+		return nil
+	}
+	facts := s.Facts()
+	e := policy.Explain(&facts, d.now())
+	return &e
+}
+
+// prepare completes an assertion before it is judged.
+func (d *Directory) prepare(a *Assertion) (Connection, error) {
+	conn, ok := d.connections[a.Connection]
+	if !ok {
+		return conn, fault.New(fault.NotFound, "no connection %q", a.Connection)
+	}
+	if a.Subject == "" || a.Issuer == "" {
+		return conn, fault.New(fault.Invalid, "the identity provider named nobody")
+	}
+	d.limitEmail(conn, a)
+	if a.Received.IsZero() {
+		a.Received = d.now()
+	}
+	return conn, nil
 }
 
 // decide places somebody and evaluates the sign-in. A refusal is an answer,
@@ -96,6 +142,7 @@ func (d *Directory) decide(tx Tx, conn Connection, a Assertion, now time.Time) (
 	if err != nil {
 		return in, nil, err
 	}
+	in.Standing = s
 	in.Access, refusal = s.Admit(d.policy(), now)
 	return in, refusal, nil
 }

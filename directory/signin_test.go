@@ -362,3 +362,44 @@ func TestABrokenDatabaseIsNotARefusal(t *testing.T) {
 		}
 	})
 }
+
+// A rehearsal decides like a sign-in and leaves nothing behind.
+func TestRehearsalDecidesAndLeavesNothing(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		in, err := r.Rehearse(t.Context(), says("ada"))
+		if err != nil || !in.Access.Login || !cmp.Equal(in.Access.Roles, []string{"viewer"}) {
+			t.Fatalf("Rehearse = %+v, %v", in.Access, err)
+		}
+		page, err := r.People(t.Context(), directory.Query{Limit: 10})
+		if err != nil || len(page.Items) != 0 || len(r.events()) != 0 {
+			t.Errorf("a rehearsal left %d people and %d events (%v)", len(page.Items), len(r.events()), err)
+		}
+		real := r.enter(says("ada"))
+		if diff := cmp.Diff(real.Access, in.Access); diff != "" {
+			t.Errorf("the rehearsal decided otherwise (-sign-in +rehearsal):\n%s", diff)
+		}
+		if _, err := r.Lock(t.Context(), audit.Gate(), real.Person.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		before := len(r.events())
+		in, err = r.Rehearse(t.Context(), says("ada"))
+		if !fault.Is(err, fault.Forbidden) || in.Person.ID != real.Person.ID || len(r.events()) != before {
+			t.Errorf("Rehearse of a locked person = %s, %v, and %d new events", in.Person.ID, err, len(r.events())-before)
+		}
+		if e := r.Explain(in.Standing); e == nil || !e.Access.Login {
+			t.Errorf("Explain = %+v: the mapping alone would let them in", e)
+		}
+	})
+}
+
+// What is known of whom the mapping refuses comes along for the trace.
+func TestARefusalTellsTheTraceWhatWasKnown(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		a := says("ada")
+		a.Groups = nil
+		in, err := r.SignIn(t.Context(), a, "REF")
+		if !fault.Is(err, fault.Forbidden) || in.Person.ID == "" || in.Standing.Assertion.Subject != a.Subject || in.Access.Login {
+			t.Errorf("SignIn = %+v, %v", in, err)
+		}
+	})
+}

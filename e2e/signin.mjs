@@ -70,4 +70,17 @@ await tell(async ({ open, step }) => {
   await other.waitForSelector(".reference code");
   equal(await other.evaluate(() => performance.getEntriesByType("navigation")[0].responseStatus), 403, "status");
   await shot(other, "independent-refused");
+
+  step("signed out at the provider: it tells the gate behind the browser's back");
+  const leaving = await (await open()).newPage();
+  await leaving.goto(`${gate}/`);
+  await interact(leaving, "ada");
+  await leaving.waitForURL(`${gate}/`);
+  equal((await whoami(leaving)).status, 200, "whoami");
+  equal((await whoami(page)).status, 200, "whoami of somebody else");
+  await leaving.goto(`${issuer}/session/end`);
+  await leaving.click('button[name="logout"]');
+  await leaving.waitForSelector('text=Sign-out Success');
+  equal((await whoami(leaving)).status, 401, "whoami after the provider's own sign-out");
+  equal((await whoami(page)).status, 200, "whoami of somebody else");
 });

@@ -63,9 +63,12 @@ type Config struct {
 
 // Ring holds the keys of a running gate. It is safe for concurrent use.
 type Ring struct {
+	*Signer // of assertions
+
 	master []byte
-	signer jose.Signer
-	jwks   []byte
+	file   string
+	store  Store
+	now    func() time.Time
 }
 
 const signing = "assertion"
@@ -89,19 +92,38 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{master: master}
+	r := &Ring{master: master, file: c.File, store: c.Store, now: c.Now}
+	r.Signer, err = r.signer(ctx, signing, stored)
+	return r, err
+}
+
+// Client gives the signer with which the gate proves itself to the identity
+// provider of a connection (private_key_jwt), making its key if there is none
+// yet. Every connection has a key of its own.
+func (r *Ring) Client(ctx context.Context, connection string) (*Signer, error) {
+	purpose := "client " + connection
+	stored, err := r.store.Keys(ctx, purpose)
+	if err != nil {
+		return nil, err
+	}
+	return r.signer(ctx, purpose, stored)
+}
+
+// signer makes the signer of a purpose out of its keys, and the first key if
+// there is none.
+func (r *Ring) signer(ctx context.Context, purpose string, stored []Stored) (s *Signer, err error) {
 	if len(stored) == 0 {
-		if err := r.create(ctx, c.Store, c.Now().UTC()); err != nil {
+		if err := r.create(ctx, purpose, r.now().UTC()); err != nil {
 			return nil, err
 		}
-		if stored, err = c.Store.Keys(ctx, signing); err != nil {
+		if stored, err = r.store.Keys(ctx, purpose); err != nil {
 			return nil, err
 		}
 	}
-	return r, r.load(stored, c.File)
+	return r.load(purpose, stored)
 }
 
-func (r *Ring) create(ctx context.Context, s Store, now time.Time) error {
+func (r *Ring) create(ctx context.Context, purpose string, now time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -110,53 +132,62 @@ func (r *Ring) create(ctx context.Context, s Store, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := r.Seal("key "+signing, der)
+	sealed, err := r.Seal("key "+purpose, der)
 	if err != nil {
 		return err
 	}
 	id := strings.ToLower(rand.Text()[:16])
-	return s.InsertFirstKey(ctx, Stored{ID: id, Purpose: signing, Created: now, Sealed: sealed},
-		audit.Event{At: now, Action: audit.KeyCreated, Actor: audit.Gate(), Subject: id, Detail: map[string]string{"purpose": signing}})
+	return r.store.InsertFirstKey(ctx, Stored{ID: id, Purpose: purpose, Created: now, Sealed: sealed},
+		audit.Event{At: now, Action: audit.KeyCreated, Actor: audit.Gate(), Subject: id, Detail: map[string]string{"purpose": purpose}})
 }
 
 // load unwraps the keys: the newest signs, all of them are published.
-func (r *Ring) load(stored []Stored, file string) error {
-	var set jose.JSONWebKeySet
+func (r *Ring) load(purpose string, stored []Stored) (*Signer, error) {
+	var (
+		s   Signer
+		set jose.JSONWebKeySet
+	)
 	for i, k := range stored {
-		der, err := r.Open("key "+signing, k.Sealed)
+		der, err := r.Open("key "+purpose, k.Sealed)
 		if err != nil {
-			return fault.Wrap(fault.Invalid, err, "%s is not the key file that wrapped the keys in this database", file)
+			return nil, fault.Wrap(fault.Invalid, err, "%s is not the key file that wrapped the keys in this database", r.file)
 		}
 		parsed, err := x509.ParsePKCS8PrivateKey(der)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		key, ok := parsed.(*ecdsa.PrivateKey)
 		if !ok {
-			return fmt.Errorf("key %s: want an ECDSA key, got %T", k.ID, parsed)
+			return nil, fmt.Errorf("key %s: want an ECDSA key, got %T", k.ID, parsed)
 		}
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public(), KeyID: k.ID, Algorithm: string(jose.ES256), Use: "sig"})
 		if i > 0 {
 			continue
 		}
 		options := (&jose.SignerOptions{}).WithType("JWT")
-		r.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: k.ID}}, options)
+		s.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: k.ID}}, options)
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var err error
-	r.jwks, err = json.Marshal(set)
-	return err
+	s.jwks, err = json.Marshal(set)
+	return &s, err
+}
+
+// Signer signs with the keys of one purpose. It is safe for concurrent use.
+type Signer struct {
+	signer jose.Signer
+	jwks   []byte
 }
 
 // Sign gives claims as a compact JWS, ES256, with the key's kid.
-func (r *Ring) Sign(claims any) (string, error) {
+func (s *Signer) Sign(claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	jws, err := r.signer.Sign(payload)
+	jws, err := s.signer.Sign(payload)
 	if err != nil {
 		return "", err
 	}
@@ -164,7 +195,7 @@ func (r *Ring) Sign(claims any) (string, error) {
 }
 
 // JWKS is the public half as a JSON Web Key Set (RFC 7517, section 5).
-func (r *Ring) JWKS() []byte { return r.jwks }
+func (s *Signer) JWKS() []byte { return s.jwks }
 
 // Seal encrypts plain for one purpose; what was sealed for another does not
 // open.

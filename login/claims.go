@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"unicode"
 
 	"portcullis/directory"
+	"portcullis/oidc"
+	"portcullis/outbound"
 )
 
 const (
@@ -18,9 +21,17 @@ const (
 	maxText      = 1024 // bytes of a name, an e-mail, a user name
 )
 
-// protocol lists the claims that speak of the token and not of the person,
+// withDefaults fills in what the connection does not name.
+func (c Claims) withDefaults() Claims {
+	c.Groups, c.Email = cmp.Or(c.Groups, "groups"), cmp.Or(c.Email, "email")
+	c.Name, c.Roles = cmp.Or(c.Name, "name"), cmp.Or(c.Roles, "roles")
+	c.UserName = cmp.Or(c.UserName, "preferred_username")
+	return c
+}
+
+// aboutToken lists the claims that speak of the token and not of the person,
 // or stand in a field of their own.
-func protocol() []string {
+func aboutToken() []string {
 	return []string{
 		"iss", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash",
 		"auth_time", "sid", "_claim_names", "_claim_sources", "hasgroups",
@@ -28,29 +39,29 @@ func protocol() []string {
 }
 
 // lacks says whether the token leaves open what userinfo may know.
-func (c *Connection) lacks(claims map[string]any) bool {
+func (o *openID) lacks(claims map[string]any) bool {
 	missing := func(name string) bool { return claims[name] == nil || claims[name] == "" }
-	return missing(c.Claims.Email) || missing(c.Claims.Name) || missing(c.Claims.Groups) && !incomplete(claims, c.Claims.Groups)
+	return missing(o.claims.Email) || missing(o.claims.Name) || missing(o.claims.Groups) && !incomplete(claims, o.claims.Groups)
 }
 
 // merge adds what userinfo says to what the token says. The token wins:
 // it is signed. Whether an e-mail is verified comes from whoever gave the
 // e-mail.
-func (c *Connection) merge(token, info map[string]any) map[string]any {
+func (o *openID) merge(token, info map[string]any) map[string]any {
 	out := maps.Clone(info)
-	for _, name := range append(protocol(), "sub", "tid", "oid", "acct") { // who it is, the signed token says alone
+	for _, name := range append(aboutToken(), "sub", "tid", "oid", "acct", "acr", "amr") { // who it is, the signed token says alone
 		delete(out, name)
 	}
-	if token[c.Claims.Email] != nil && token[c.Claims.Email] != info[c.Claims.Email] {
+	if token[o.claims.Email] != nil && token[o.claims.Email] != info[o.claims.Email] {
 		delete(out, "email_verified")
 	}
 	for name, v := range token {
-		if v == nil || v == "" || name == "email_verified" && token[c.Claims.Email] == nil {
+		if v == nil || v == "" || name == "email_verified" && token[o.claims.Email] == nil {
 			continue
 		}
 		out[name] = v
 	}
-	if incomplete(token, c.Claims.Groups) || incomplete(info, c.Claims.Groups) {
+	if incomplete(token, o.claims.Groups) || incomplete(info, o.claims.Groups) {
 		out["hasgroups"] = true
 	}
 	return out
@@ -69,21 +80,22 @@ func incomplete(claims map[string]any, groups string) bool {
 func isTrue(v any) bool { return v == true || v == "true" }
 
 // assertion makes the assertion out of verified claims.
-func (c *Connection) assertion(claims map[string]any, now time.Time) (directory.Assertion, error) {
+func (o *openID) assertion(claims map[string]any, now time.Time) (directory.Assertion, error) {
 	a := directory.Assertion{
-		Connection: c.ID, Issuer: c.Issuer, Received: now,
+		Connection: o.conn.ID, Issuer: o.issuer, Received: now,
 		EmailVerified:    isTrue(claims["email_verified"]),
-		GroupsIncomplete: incomplete(claims, c.Claims.Groups),
+		GroupsIncomplete: incomplete(claims, o.claims.Groups),
 		UserType:         userType(claims["acct"]),
 	}
+	a.ACR, a.AuthTime = proof(claims, now)
 	var err error
-	if a.Subject, err = c.subject(claims); err != nil {
+	if a.Subject, err = o.subject(claims); err != nil {
 		return a, err
 	}
 	for _, f := range []struct {
 		claim string
 		into  *string
-	}{{c.Claims.Email, &a.Email}, {c.Claims.Name, &a.Name}, {"preferred_username", &a.UserName}} {
+	}{{o.claims.Email, &a.Email}, {o.claims.Name, &a.Name}, {o.claims.UserName, &a.UserName}} {
 		if *f.into, err = text(claims, f.claim); err != nil {
 			return a, err
 		}
@@ -91,16 +103,16 @@ func (c *Connection) assertion(claims map[string]any, now time.Time) (directory.
 	if a.Email == "" {
 		a.EmailVerified = false
 	}
-	if a.Groups, err = list(claims, c.Claims.Groups); err != nil {
+	if a.Groups, err = list(claims, o.claims.Groups); err != nil {
 		return a, err
 	}
-	if a.AppRoles, err = list(claims, c.Claims.Roles); err != nil {
+	if a.AppRoles, err = list(claims, o.claims.Roles); err != nil {
 		return a, err
 	}
-	if a.Link, err = c.link(claims, a.Subject); err != nil {
+	if a.Link, err = o.link(claims, a.Subject); err != nil {
 		return a, err
 	}
-	a.Claims, err = c.kept(claims)
+	a.Claims, err = o.kept(claims)
 	return a, err
 }
 
@@ -108,17 +120,13 @@ func (c *Connection) assertion(claims map[string]any, now time.Time) (directory.
 // Microsoft Entra ID sub differs from application to application, so its
 // object id is taken; only a token whose tenant stands in the issuer is one
 // of theirs.
-func (c *Connection) subject(claims map[string]any) (string, error) {
+func (o *openID) subject(claims map[string]any) (string, error) {
 	subject := claims["sub"]
 	tid, _ := claims["tid"].(string)
-	if oid, ok := claims["oid"].(string); ok && tid != "" && hasSegment(c.Issuer, tid) {
+	if oid, ok := claims["oid"].(string); ok && tid != "" && hasSegment(o.issuer, tid) {
 		subject = oid
 	}
-	if err := checkSubject(subject); err != nil {
-		return "", err
-	}
-	s, _ := subject.(string)
-	return s, nil
+	return oidc.Subject(subject)
 }
 
 func hasSegment(issuer, segment string) bool {
@@ -133,18 +141,18 @@ func hasSegment(issuer, segment string) bool {
 }
 
 // link is the value on which a pushed record would meet this person.
-func (c *Connection) link(claims map[string]any, subject string) (string, error) {
-	switch c.Link {
+func (o *openID) link(claims map[string]any, subject string) (string, error) {
+	switch o.conn.Link {
 	case "", directory.LinkExternalID:
 		return subject, nil
 	case directory.LinkUserName:
-		if name, err := text(claims, "preferred_username"); name != "" || err != nil {
+		if name, err := text(claims, o.claims.UserName); name != "" || err != nil {
 			return name, err
 		}
 		sub, _ := claims["sub"].(string)
 		return sub, nil
 	default:
-		value, _ := claims[c.Link].(string)
+		value, _ := claims[o.conn.Link].(string)
 		if len(value) > maxText {
 			value = ""
 		}
@@ -172,7 +180,7 @@ func text(claims map[string]any, name string) (string, error) {
 	}
 	s, ok := v.(string)
 	if !ok || len(s) > maxText || strings.ContainsFunc(s, unicode.IsControl) {
-		return "", refuse(fmt.Errorf("claim %q", name), "a claim of it is not a line of text")
+		return "", outbound.Refuse(fmt.Errorf("claim %q", name), "a claim of it is not a line of text")
 	}
 	return s, nil
 }
@@ -181,17 +189,17 @@ func text(claims map[string]any, name string) (string, error) {
 // other shape is refused rather than taken for nothing, since to have no
 // group may mean to escape a rule that denies.
 func list(claims map[string]any, name string) ([]string, error) {
-	values, ok := stringsOf(claims[name])
+	values, ok := oidc.Strings(claims[name])
 	if !ok {
-		return nil, refuse(fmt.Errorf("claim %q", name), "its groups or roles are not a list of names")
+		return nil, outbound.Refuse(fmt.Errorf("claim %q", name), "its groups or roles are not a list of names")
 	}
 	if len(values) > maxGroups {
-		return nil, refuse(fmt.Errorf("claim %q: %d values", name, len(values)), "it lists too many groups or roles")
+		return nil, outbound.Refuse(fmt.Errorf("claim %q: %d values", name, len(values)), "it lists too many groups or roles")
 	}
 	out := values[:0]
 	for _, v := range values {
 		if len(v) > maxGroupName {
-			return nil, refuse(fmt.Errorf("claim %q", name), "the name of a group or role is too long")
+			return nil, outbound.Refuse(fmt.Errorf("claim %q", name), "the name of a group or role is too long")
 		}
 		if v != "" {
 			out = append(out, v)
@@ -201,14 +209,14 @@ func list(claims map[string]any, name string) ([]string, error) {
 }
 
 // kept is the copy of the claims that rules may ask for.
-func (c *Connection) kept(claims map[string]any) (map[string]any, error) {
+func (o *openID) kept(claims map[string]any) (map[string]any, error) {
 	out := maps.Clone(claims)
-	for _, name := range append(protocol(), c.Claims.Groups, c.Claims.Roles) {
+	for _, name := range append(aboutToken(), o.claims.Groups, o.claims.Roles) {
 		delete(out, name)
 	}
 	data, err := json.Marshal(out)
 	if err != nil || len(data) > maxClaims {
-		return nil, refuse(err, "its claims are larger than 64 KB")
+		return nil, outbound.Refuse(err, "its claims are larger than 64 KB")
 	}
 	return out, nil
 }

@@ -90,7 +90,7 @@ func TestStoredAttemptStartsNothing(t *testing.T) {
 
 func TestScopesAlwaysHoldOpenID(t *testing.T) {
 	p := newIDP(t)
-	g := newGate(t, func(c *login.Config) { c.Connections[0].Scopes = []string{"email", "groups"} }, p)
+	g := newGate(t, func(c *login.Config) { c.Connections[0].OIDC.Provider.Scopes = []string{"email", "groups"} }, p)
 	to, _ := url.Parse(newBrowser(t).get(g.public.String() + "/.portcullis/sign-in").location(t))
 	if got := to.Query().Get("scope"); got != "openid email groups" {
 		t.Errorf("scope = %q", got)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -23,7 +24,10 @@ import (
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/login"
+	"portcullis/mapping"
+	"portcullis/oidc"
 	"portcullis/session"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -37,6 +41,7 @@ type gate struct {
 	sessions *sessions
 	log      *syncBuffer
 	idps     []*idp
+	traces   *records
 	skip     atomic.Int64 // nanoseconds that the clock is ahead
 }
 
@@ -49,8 +54,8 @@ func (g *gate) callback(conn string) string {
 // connection is how the gate knows an identity provider.
 func connection(p *idp, id string, domains ...string) login.Connection {
 	return login.Connection{
-		ID: id, Organization: strings.ToUpper(id), Domains: domains, Issuer: p.issuer(),
-		ClientID: p.client.id, ClientSecret: p.client.secret,
+		ID: id, Organization: strings.ToUpper(id), Domains: domains,
+		OIDC: &login.OIDC{Provider: oidc.Config{Issuer: p.issuer(), ClientID: p.client.id, ClientSecret: p.client.secret}},
 	}
 }
 
@@ -60,14 +65,14 @@ func newGate(t *testing.T, change func(*login.Config), idps ...*idp) *gate {
 	gin.SetMode(gin.TestMode)
 	g := &gate{
 		t: t, store: &attempts{rows: map[string]login.Attempt{}}, people: &people{},
-		sessions: &sessions{alive: map[string]string{}}, log: &syncBuffer{}, idps: idps,
+		sessions: &sessions{alive: map[string]string{}}, log: &syncBuffer{}, idps: idps, traces: &records{},
 	}
 	engine := gin.New()
 	server := httptest.NewServer(web.References(engine))
 	t.Cleanup(server.Close)
 	g.public, _ = url.Parse(server.URL)
 	c := login.Config{
-		PublicURL: g.public, Directory: g.people, Sessions: g.sessions, Store: g.store, Now: g.now,
+		PublicURL: g.public, Directory: g.people, Sessions: g.sessions, Store: g.store, Now: g.now, Traces: g.traces,
 		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for i, p := range idps {
@@ -91,7 +96,7 @@ func newGate(t *testing.T, change func(*login.Config), idps ...*idp) *gate {
 
 // checkLog is the law that no secret is ever logged, over every test.
 func (g *gate) checkLog() {
-	text := g.log.String()
+	text := g.log.String() + g.traces.String()
 	secrets := g.sessions.tokens()
 	for _, p := range g.idps {
 		secrets = append(secrets, p.everSecret()...)
@@ -99,7 +104,7 @@ func (g *gate) checkLog() {
 	}
 	for _, s := range secrets {
 		if s != "" && strings.Contains(text, s) {
-			g.t.Errorf("the log holds the secret %q:\n%s", s, text)
+			g.t.Errorf("the log or a trace holds the secret %q:\n%s", s, text)
 		}
 	}
 }
@@ -213,6 +218,9 @@ type attempts struct {
 	mu   sync.Mutex
 	rows map[string]login.Attempt
 	down bool
+
+	tests   []login.Test
+	reports map[string]trace.Record
 }
 
 func (s *attempts) InsertAttempt(_ context.Context, a login.Attempt) error {
@@ -236,16 +244,57 @@ func (s *attempts) ConsumeAttempt(_ context.Context, hash []byte, now time.Time)
 	return a, nil
 }
 
-func (s *attempts) DeleteAttempts(_ context.Context, before time.Time) error {
+func (s *attempts) DeleteAttempts(_ context.Context, before time.Time, _ int) (gone []login.Attempt, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k, a := range s.rows {
 		if a.Expires.Before(before) {
 			delete(s.rows, k)
+			gone = append(gone, a)
 		}
 	}
+	return gone, nil
+}
+
+func (s *attempts) InsertTest(_ context.Context, t login.Test, _ audit.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tests = append(s.tests, t)
 	return nil
 }
+
+func (s *attempts) OpenTest(_ context.Context, hash []byte, now time.Time) (login.Test, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, t := range s.tests {
+		if bytes.Equal(t.LinkHash, hash) && t.Expires.After(now) {
+			s.tests = slices.Delete(s.tests, i, i+1)
+			return t, nil
+		}
+	}
+	return login.Test{}, fault.New(fault.NotFound, "no such test")
+}
+
+func (s *attempts) FinishTest(_ context.Context, id string, r trace.Record, _ audit.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reports == nil {
+		s.reports = map[string]trace.Record{}
+	}
+	s.reports[id] = r
+	return nil
+}
+
+func (s *attempts) TestReport(_ context.Context, id string) (*trace.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.reports[id]; ok {
+		return &r, nil
+	}
+	return nil, nil //nolint:nilnil // nothing yet
+}
+
+func (s *attempts) DeleteTests(context.Context, time.Time) error { return nil }
 
 func (s *attempts) all() []login.Attempt {
 	s.mu.Lock()
@@ -262,6 +311,8 @@ type people struct {
 	mu     sync.Mutex
 	seen   []directory.Assertion
 	refuse error
+
+	rehearsed int
 }
 
 func (d *people) SignIn(_ context.Context, a directory.Assertion, _ string) (directory.SignedIn, error) {
@@ -272,6 +323,18 @@ func (d *people) SignIn(_ context.Context, a directory.Assertion, _ string) (dir
 	}
 	d.seen = append(d.seen, a)
 	return directory.SignedIn{Person: directory.Person{ID: "p-" + a.Subject, Connection: a.Connection, Name: a.Name}, Assertion: a}, nil
+}
+
+func (d *people) Rehearse(_ context.Context, a directory.Assertion) (directory.SignedIn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rehearsed++
+	p := directory.Person{ID: "p-" + a.Subject, Connection: a.Connection, Name: a.Name, UserName: a.UserName}
+	return directory.SignedIn{Person: p, Assertion: a, Standing: directory.Standing{Person: p, Assertion: a}}, d.refuse
+}
+
+func (d *people) Explain(s directory.Standing) *mapping.Explanation {
+	return &mapping.Explanation{Verdict: "explained", Access: mapping.Access{Login: d.refuse == nil, Roles: []string{"viewer"}}}
 }
 
 func (d *people) last(t *testing.T) directory.Assertion {
@@ -286,23 +349,23 @@ func (d *people) last(t *testing.T) directory.Assertion {
 
 // sessions keeps sessions in memory.
 type sessions struct {
-	mu       sync.Mutex
-	alive    map[string]string // token → connection
-	idTokens map[string]string
-	issued   []string
-	ended    []string
-	client   session.Client
-	by       audit.Actor
+	mu      sync.Mutex
+	alive   map[string]string // token → connection
+	tickets map[string]session.Ticket
+	issued  []string
+	ended   []string
+	client  session.Client
+	by      audit.Actor
 }
 
-func (s *sessions) Issue(_ context.Context, in directory.SignedIn, client session.Client, idToken string) (string, *session.Principal, error) {
+func (s *sessions) Issue(_ context.Context, in directory.SignedIn, client session.Client, ticket session.Ticket) (string, *session.Principal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token := "session-" + rand.Text()
-	if s.idTokens == nil {
-		s.idTokens = map[string]string{}
+	if s.tickets == nil {
+		s.tickets = map[string]session.Ticket{}
 	}
-	s.alive[token], s.idTokens[token], s.client = in.Person.Connection, idToken, client
+	s.alive[token], s.tickets[token], s.client = in.Person.Connection, ticket, client
 	s.issued = append(s.issued, token)
 	return token, &session.Principal{PersonID: in.Person.ID, Name: in.Person.Name, Expires: time.Now().Add(12 * time.Hour)}, nil
 }
@@ -317,22 +380,64 @@ func (s *sessions) Verify(_ context.Context, token string) (*session.Principal, 
 	return &session.Principal{PersonID: "p-1", Name: "Alice", Connection: conn}, nil
 }
 
-func (s *sessions) End(_ context.Context, token string, by audit.Actor) (string, string, error) {
+func (s *sessions) End(_ context.Context, token string, by audit.Actor) (session.Ticket, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	conn, ok := s.alive[token]
 	if !ok {
-		return "", "", nil
+		return session.Ticket{}, "", nil
 	}
 	delete(s.alive, token)
 	s.ended, s.by = append(s.ended, token), by
-	return s.idTokens[token], conn, nil
+	return s.tickets[token], conn, nil
 }
+
+func (s *sessions) EndNamed(context.Context, session.Named, *session.Once, audit.Actor, string) (int, error) {
+	return 0, nil
+}
+
+func (s *sessions) TakeDue(context.Context) ([]session.Due, error) { return nil, nil }
+
+func (s *sessions) Renewed(context.Context, session.Due, string, time.Duration) error { return nil }
+
+func (s *sessions) Expel(context.Context, session.Due, string) error { return nil }
 
 func (s *sessions) tokens() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.issued)
+}
+
+// records keeps traces in memory.
+type records struct {
+	mu   sync.Mutex
+	list []trace.Record
+}
+
+func (r *records) Put(rec trace.Record, complete func(*trace.Record)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if complete != nil {
+		complete(&rec)
+	}
+	r.list = append(r.list, rec)
+}
+
+func (r *records) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text, _ := json.Marshal(r.list)
+	return string(text)
+}
+
+func (r *records) last(t *testing.T) trace.Record {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.list) == 0 {
+		t.Fatal("no trace")
+	}
+	return r.list[len(r.list)-1]
 }
 
 // syncBuffer is a log that can be read while it is written.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 )
 
 // idp is an OpenID provider on loopback: a correct one, with hooks that make
@@ -40,6 +41,11 @@ type idp struct {
 	requests []url.Values // of the token endpoint
 	ended    []url.Values // of the end session endpoint
 
+	tenant   string                    // stands in the issuer, if not empty
+	next     string                    // a second client secret, if not empty
+	old      bool                      // the first client secret is not taken any more
+	keys     func() jose.JSONWebKeySet // of the client, for private_key_jwt
+	refresh  map[string]bool           // refresh tokens that are alive
 	now      func() time.Time
 	person   map[string]any                     // claims of the ID token beyond the protocol's
 	userInfo map[string]any                     // claims of userinfo
@@ -67,7 +73,7 @@ func newIDP(t *testing.T) *idp {
 func newStoppedIDP(t *testing.T) *idp {
 	t.Helper()
 	p := &idp{
-		t: t, client: client{"portal", "s3cret/with+signs"}, codes: map[string]grant{}, tokens: map[string]bool{},
+		t: t, client: client{"portal", "s3cret/with+signs"}, codes: map[string]grant{}, tokens: map[string]bool{}, refresh: map[string]bool{},
 		calls: map[string]int{}, now: time.Now, take: map[string]http.HandlerFunc{},
 		person: map[string]any{
 			"sub": "alice-1", "email": "alice@acme.example", "email_verified": true, "name": "Alice",
@@ -81,10 +87,22 @@ func newStoppedIDP(t *testing.T) *idp {
 }
 
 func (p *idp) issuer() string {
-	if p.server.URL != "" {
-		return p.server.URL
+	issuer := p.server.URL
+	if issuer == "" {
+		issuer = "http://" + p.server.Listener.Addr().String()
 	}
-	return "http://" + p.server.Listener.Addr().String()
+	if p.tenant != "" {
+		issuer += "/" + p.tenant
+	}
+	return issuer
+}
+
+// local is a path without the tenant in front of it.
+func (p *idp) local(path string) string {
+	if p.tenant == "" {
+		return path
+	}
+	return strings.TrimPrefix(path, "/"+p.tenant)
 }
 
 // rotate makes a new signing key.
@@ -127,7 +145,7 @@ func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
 		instead(w, r)
 		return
 	}
-	switch r.URL.Path {
+	switch p.local(r.URL.Path) {
 	case "/.well-known/openid-configuration":
 		doc := map[string]any{
 			"issuer": p.issuer(), "authorization_endpoint": p.issuer() + "/authorize", "token_endpoint": p.issuer() + "/token",
@@ -184,7 +202,11 @@ func (p *idp) authorize(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
 }
 
-func (p *idp) token(w http.ResponseWriter, r *http.Request) {
+// authentic says whether a request comes from our client.
+func (p *idp) authentic(r *http.Request) bool {
+	if assertion := r.FormValue("client_assertion"); assertion != "" {
+		return p.keys != nil && p.asserted(r, assertion)
+	}
 	id, secret, basic := r.BasicAuth()
 	if basic {
 		id, _ = url.QueryUnescape(id)
@@ -192,18 +214,94 @@ func (p *idp) token(w http.ResponseWriter, r *http.Request) {
 	} else {
 		id, secret = r.FormValue("client_id"), r.FormValue("client_secret")
 	}
-	code := r.FormValue("code")
+	p.hide(secret)
+	return id == p.client.id && p.keys == nil && (secret == p.client.secret && !p.old || p.next != "" && secret == p.next)
+}
+
+// asserted checks private_key_jwt (RFC 7523, section 3).
+func (p *idp) asserted(r *http.Request, assertion string) bool {
+	p.hide(assertion)
+	token, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		return false
+	}
+	var claims jwt.Claims
+	if err := token.Claims(p.keys(), &claims); err != nil {
+		p.t.Error(err)
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh := claims.ID != "" && !p.tokens[claims.ID]
+	p.tokens[claims.ID] = true
+	err = claims.ValidateWithLeeway(jwt.Expected{Issuer: p.client.id, Subject: p.client.id, AnyAudience: jwt.Audience{p.issuer() + "/token"}, Time: p.now()}, 0)
+	return fresh && err == nil && claims.Expiry != nil && claims.Expiry.Time().Sub(p.now()) <= 5*time.Minute &&
+		r.FormValue("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" && r.FormValue("client_secret") == ""
+}
+
+// renew answers a refresh, and takes the token for the next.
+func (p *idp) renew(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	alive := p.refresh[r.FormValue("refresh_token")]
+	delete(p.refresh, r.FormValue("refresh_token"))
+	p.mu.Unlock()
+	if !alive {
+		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+		return
+	}
+	now := p.now().Unix()
+	claims := map[string]any{"iss": p.issuer(), "aud": p.client.id, "iat": now, "exp": now + 300, "sub": p.person["sub"]}
+	if p.claims != nil {
+		p.claims(claims)
+	}
+	p.mu.Lock()
+	p.calls["/refreshed"]++
+	p.mu.Unlock()
+	writeJSON(w, http.StatusOK, map[string]any{
+		"access_token": p.hide(rand.Text()), "token_type": "Bearer", "refresh_token": p.grantRefresh(), "id_token": p.hide(p.sign(nil, claims)),
+	})
+}
+
+func (p *idp) grantRefresh() string {
+	token := p.hide("refresh-" + rand.Text())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh[token] = true
+	return token
+}
+
+// forgetSessions ends every session here.
+func (p *idp) forgetSessions() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.refresh)
+}
+
+func (p *idp) token(w http.ResponseWriter, r *http.Request) {
+	authentic := p.authentic(r)
 	p.mu.Lock()
 	p.requests = append(p.requests, r.Form)
+	p.mu.Unlock()
+	if !authentic {
+		writeJSON(w, http.StatusUnauthorized, map[string]any{"error": "invalid_client"})
+		return
+	}
+	switch r.FormValue("grant_type") {
+	case "refresh_token":
+		p.renew(w, r)
+		return
+	case "client_credentials":
+		writeJSON(w, http.StatusOK, map[string]any{"access_token": p.hide("app-" + r.FormValue("scope")), "token_type": "Bearer", "expires_in": 3600})
+		return
+	}
+	code := r.FormValue("code")
+	p.mu.Lock()
 	g, ok := p.codes[code]
 	delete(p.codes, code)
 	p.mu.Unlock()
 	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
 	p.hide(r.FormValue("code_verifier"))
 	switch {
-	case id != p.client.id || secret != p.client.secret:
-		writeJSON(w, http.StatusUnauthorized, map[string]any{"error": "invalid_client"})
-		return
 	case !ok || g.redirect != r.FormValue("redirect_uri") || g.challenge != base64.RawURLEncoding.EncodeToString(sum[:]):
 		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
 		return
@@ -225,6 +323,9 @@ func (p *idp) token(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.tokens[access] = true
 	p.mu.Unlock()
+	if strings.Contains(" "+g.scope+" ", " offline_access ") {
+		body["refresh_token"] = p.grantRefresh()
+	}
 	if p.answer != nil {
 		p.answer(body)
 	}

@@ -19,8 +19,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,30 +26,48 @@ import (
 
 	"portcullis/audit"
 	"portcullis/directory"
+	"portcullis/mapping"
+	"portcullis/oidc"
 	"portcullis/session"
 	"portcullis/web"
 )
 
-// Connection is how one organization's people sign in over OpenID Connect.
+// Connection is how one organization's people sign in.
 type Connection struct {
 	ID           string   // required; stands in URLs
 	Organization string   // shown in the chooser
 	Domains      []string // e-mail domains that lead here
-	Issuer       string   // required; https, or http on loopback
-	ClientID     string   // required
-	ClientSecret string   // empty for a public client
-	Scopes       []string // defaults to openid profile email
-	Claims       Claims
-	Link         string // attribute on which a pushed record and a sign-in meet; defaults to externalId
+	Link         string   // attribute on which a pushed record and a sign-in meet; defaults to externalId
+	OIDC         *OIDC    // required
+}
+
+// OIDC is a connection over OpenID Connect.
+type OIDC struct {
+	Provider oidc.Config // HTTP, Now and Log are those of the Login
+	Claims   Claims
+
+	// RefreshEvery is how often the provider of a session with a refresh token
+	// is asked whether its own session lives; defaults to 10 minutes.
+	RefreshEvery time.Duration
+	// JWKS is the public half of Provider.Signer, for the provider to fetch;
+	// nil if there is none.
+	JWKS []byte
+	// GraphURL is where Microsoft Graph is asked for the groups that a token
+	// leaves out; empty to leave them unknown.
+	GraphURL string
 }
 
 // Claims names the claims that are read. Each is one member of the token,
-// exactly; the zero value stands for groups, email, name and roles.
+// exactly; the zero value stands for groups, email, name, roles and
+// preferred_username.
 type Claims struct {
 	Groups string
 	Email  string
 	Name   string
 	Roles  string // app roles
+	// UserName is what the person is called at the sign-in page; defaults to
+	// preferred_username.
+	UserName string
 }
 
 // Limit bounds the sign-ins that one address starts. A failed one counts ten
@@ -66,25 +82,39 @@ type Directory interface {
 	// SignIn fails with fault.Forbidden, in words for the person, when they
 	// may not enter.
 	SignIn(ctx context.Context, a directory.Assertion, reference string) (directory.SignedIn, error)
+	// Rehearse decides like SignIn and leaves nothing behind.
+	Rehearse(ctx context.Context, a directory.Assertion) (directory.SignedIn, error)
+	// Explain says what the mapping makes of a standing; nil without a mapping.
+	Explain(s directory.Standing) *mapping.Explanation
 }
 
 // Sessions keeps who is signed in.
 type Sessions interface {
-	Issue(ctx context.Context, in directory.SignedIn, client session.Client, idToken string) (token string, p *session.Principal, err error)
+	Issue(ctx context.Context, in directory.SignedIn, client session.Client, ticket session.Ticket) (token string, p *session.Principal, err error)
 	Verify(ctx context.Context, token string) (*session.Principal, error)
-	// End ends one session and gives its ID token and connection. A token
-	// that is not known is no error.
-	End(ctx context.Context, token string, by audit.Actor) (idToken, connection string, err error)
+	// End ends one session and gives its ticket and connection. A token that
+	// is not known is no error.
+	End(ctx context.Context, token string, by audit.Actor) (ticket session.Ticket, connection string, err error)
+	// EndNamed ends what an identity provider names, and fails with
+	// fault.Conflict for a request that counted before.
+	EndNamed(ctx context.Context, n session.Named, once *session.Once, by audit.Actor, reference string) (ended int, err error)
+	// TakeDue gives sessions whose refresh token is due, each to one caller.
+	TakeDue(ctx context.Context) ([]session.Due, error)
+	Renewed(ctx context.Context, d session.Due, refresh string, every time.Duration) error
+	// Expel ends a session that its identity provider has ended.
+	Expel(ctx context.Context, d session.Due, reason string) error
 }
 
 // Config is what a Login needs.
 type Config struct {
-	PublicURL   *url.URL     // required
-	Connections []Connection // required
-	Directory   Directory    // required
-	Sessions    Sessions     // required
-	Store       Store        // required
-	HTTP        *http.Client // transport and timeout towards identity providers; defaults to a guarded one of 5 s
+	PublicURL   *url.URL                           // required
+	Connections []Connection                       // required
+	Directory   Directory                          // required
+	Sessions    Sessions                           // required
+	Store       Store                              // required
+	HTTP        *http.Client                       // transport and timeout towards identity providers; defaults to a guarded one of 5 s
+	Traces      Traces                             // takes what happened at each attempt; none does by default
+	Demand      func(target string) session.Demand // what a local path and query asks of a sign-in; nothing by default
 	Limit       Limit
 	Now         func() time.Time // defaults to time.Now
 	Log         *slog.Logger     // defaults to discarding
@@ -102,6 +132,8 @@ type Login struct {
 	directory Directory
 	sessions  Sessions
 	store     Store
+	traces    Traces                      // may be nil
+	demand    func(string) session.Demand // may be nil
 	limit     *limiter
 	forgery   *http.CrossOriginProtection
 	now       func() time.Time
@@ -126,47 +158,17 @@ func New(c Config) *Login {
 	l := &Login{
 		public: c.PublicURL, byID: make(map[string]*provider), directory: c.Directory, sessions: c.Sessions,
 		store: c.Store, limit: newLimiter(c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
-		now: c.Now, log: c.Log,
+		traces: c.Traces, demand: c.Demand, now: c.Now, log: c.Log,
 	}
 	// Behind a proxy the Host header may not be ours; the public URL is. An
 	// origin that cannot be trusted this way leaves the check stricter.
-	_ = l.forgery.AddTrustedOrigin(c.PublicURL.Scheme + "://" + c.PublicURL.Host)
+	_ = l.forgery.AddTrustedOrigin(origin(c.PublicURL))
 	for _, conn := range c.Connections {
-		p := newProvider(conn.withDefaults(), c.HTTP, c.Now)
+		p := newProvider(conn, &c)
 		l.providers = append(l.providers, p)
 		l.byID[conn.ID] = p
 	}
 	return l
-}
-
-func (c Connection) withDefaults() Connection {
-	for _, d := range []struct {
-		name *string
-		text string
-	}{
-		{&c.Claims.Groups, "groups"},
-		{&c.Claims.Email, "email"},
-		{&c.Claims.Name, "name"},
-		{&c.Claims.Roles, "roles"},
-		{&c.Organization, c.ID},
-		{&c.Link, directory.LinkExternalID},
-	} {
-		if *d.name == "" {
-			*d.name = d.text
-		}
-	}
-	switch {
-	case len(c.Scopes) == 0:
-		c.Scopes = []string{"openid", "profile", "email"}
-	case !slices.Contains(c.Scopes, "openid"): // without it there is no ID token
-		c.Scopes = append([]string{"openid"}, c.Scopes...)
-	}
-	domains := make([]string, len(c.Domains))
-	for i, d := range c.Domains {
-		domains[i] = strings.ToLower(d)
-	}
-	c.Domains = domains
-	return c
 }
 
 // Mount registers the paths of signing in and out on g, the group of
@@ -175,7 +177,11 @@ func (l *Login) Mount(g *gin.RouterGroup) {
 	g.GET("/sign-in", web.Handle(l.log, l.choose))
 	g.POST("/sign-in", web.Handle(l.log, l.choose)) // keeps the e-mail out of the URL
 	g.GET("/sign-in/:connection", web.Handle(l.log, l.start))
+	g.GET("/test-sign-in/:link", web.Handle(l.log, l.startTest))
 	g.GET("/oidc/:connection/callback", web.Handle(l.log, l.callback))
+	g.POST("/oidc/:connection/backchannel-logout", l.backChannelLogout)
+	g.GET("/oidc/:connection/frontchannel-logout", web.Handle(l.log, l.frontChannelLogout))
+	g.GET("/oidc/:connection/jwks.json", web.Handle(l.log, l.clientKeys))
 	g.GET("/sign-out", web.Handle(l.log, l.confirmSignOut))
 	g.POST("/sign-out", web.Handle(l.log, l.signOut))
 }
@@ -185,75 +191,53 @@ const (
 	signOutPath = web.Prefix + "/sign-out"
 )
 
-func (l *Login) absolute(path string) string {
-	return l.public.Scheme + "://" + l.public.Host + path
-}
-
-func (l *Login) callbackURL(connection string) string {
-	return l.absolute(web.Prefix + "/oidc/" + connection + "/callback")
-}
+func (l *Login) absolute(path string) string { return origin(l.public) + path }
 
 // Run keeps what is known of the identity providers fresh and removes old
 // attempts, until ctx ends; then it gives nil.
 func (l *Login) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, p := range l.providers {
-		wg.Go(func() { l.watch(ctx, p) })
+		wg.Go(func() { p.protocol.run(ctx) })
 	}
 	wg.Go(func() { l.clean(ctx) })
+	wg.Go(func() { l.renew(ctx) })
 	wg.Wait()
-	for _, p := range l.providers {
-		p.client.CloseIdleConnections()
-	}
 	return nil
-}
-
-// watch discovers one identity provider again and again, less often while it
-// is away. It logs only when that changes.
-func (l *Login) watch(ctx context.Context, p *provider) {
-	backoff, healthy := firstBackoff, true
-	for {
-		err := p.refresh(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		wait := refreshEvery
-		switch {
-		case err != nil:
-			if healthy {
-				l.log.WarnContext(ctx, "identity provider is not usable", "connection", p.conn.ID, "error", err.Error())
-			}
-			healthy = false
-			wait, backoff = backoff, min(2*backoff, lastBackoff)
-		case !healthy:
-			l.log.InfoContext(ctx, "identity provider is usable again", "connection", p.conn.ID)
-			fallthrough
-		default:
-			backoff, healthy = firstBackoff, true
-		}
-		if !pause(ctx, wait) {
-			return
-		}
-	}
 }
 
 // clean removes attempts that nobody came back from.
 func (l *Login) clean(ctx context.Context) {
-	for pause(ctx, time.Minute) {
-		if err := l.store.DeleteAttempts(ctx, l.now().UTC()); err != nil && ctx.Err() == nil {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := l.sweep(ctx); err != nil && ctx.Err() == nil {
 			l.log.WarnContext(ctx, "old sign-in attempts not removed", "error", err.Error())
 		}
 	}
 }
 
-// pause waits, and says whether ctx is still there.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+// sweepBatch bounds what one transaction removes.
+const sweepBatch = 500
+
+// sweep removes what nobody came back for, and traces it.
+func (l *Login) sweep(ctx context.Context) error {
+	now := l.now().UTC()
+	for {
+		gone, err := l.store.DeleteAttempts(ctx, now, sweepBatch)
+		if err != nil {
+			return err
+		}
+		for _, a := range gone {
+			l.abandoned(a)
+		}
+		if len(gone) < sweepBatch {
+			return l.store.DeleteTests(ctx, now.Add(-testKept))
+		}
 	}
 }

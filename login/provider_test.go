@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"portcullis/login"
+	"portcullis/oidc"
 )
 
 func TestProviderThatIsDownAtStartHealsOnTheNextAttempt(t *testing.T) {
@@ -113,7 +114,7 @@ func TestUnusableMetadataIsRefusedInWords(t *testing.T) {
 func TestIssuerMustBeSafe(t *testing.T) {
 	for _, issuer := range []string{"http://idp.example", "https://idp.example?x=1", "https://a@idp.example", "ftp://127.0.0.1", "", ":", "127.0.0.1"} {
 		g := newGate(t, func(c *login.Config) {
-			c.Connections = []login.Connection{{ID: "acme", Issuer: issuer, ClientID: "x"}}
+			c.Connections = []login.Connection{{ID: "acme", OIDC: &login.OIDC{Provider: oidc.Config{Issuer: issuer, ClientID: "x"}}}}
 		})
 		g.refused(t, newBrowser(t).get(g.public.String()+"/.portcullis/sign-in"), http.StatusBadRequest, "not an https URL")
 	}

@@ -24,17 +24,29 @@ rules:
   - {id: editors, match: {connection: acme, groups: [{id: g-2}]}, grant: {roles: [editor]}}
 `
 
-// TestSignInOverTheRealRooms drives the flow over the database, the mapping,
-// the directory, the sessions and the keys.
-func TestSignInOverTheRealRooms(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	db, err := store.Open(ctx, store.Config{URL: "sqlite:" + filepath.Join(dir, "gate.db")})
-	if err != nil {
+// rooms are the real ones around the flow, over one database.
+type rooms struct {
+	db       *store.DB
+	ring     *keys.Ring
+	people   *directory.Directory
+	sessions *session.Manager
+}
+
+func newRooms(t *testing.T) *rooms {
+	t.Helper()
+	dir := t.TempDir()
+	return openRooms(t, "sqlite:"+filepath.Join(dir, "gate.db"), filepath.Join(dir, "gate.key"))
+}
+
+func openRooms(t *testing.T, databaseURL, keyFile string) *rooms {
+	t.Helper()
+	ctx, r := t.Context(), &rooms{}
+	var err error
+	if r.db, err = store.Open(ctx, store.Config{URL: databaseURL}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
-	ring, err := keys.Open(ctx, keys.Config{Store: db.Keys(), File: filepath.Join(dir, "gate.key"), Create: true})
-	if err != nil {
+	t.Cleanup(func() { _ = r.db.Close() })
+	if r.ring, err = keys.Open(ctx, keys.Config{Store: r.db.Keys(), File: keyFile, Create: true}); err != nil {
 		t.Fatal(err)
 	}
 	policy, err := mapping.Load("mapping.yaml", []byte(realMapping), mapping.Options{})
@@ -42,20 +54,31 @@ func TestSignInOverTheRealRooms(t *testing.T) {
 		t.Fatal(err)
 	}
 	current := func() *mapping.Policy { return policy }
-	people := directory.New(directory.Config{Store: db.Directory(), Policy: current, Connections: []directory.Connection{
+	r.people = directory.New(directory.Config{Store: r.db.Directory(), Policy: current, Connections: []directory.Connection{
 		{ID: "acme", Organization: "ACME", Domains: []string{"acme.example"}, Provisioning: directory.JIT},
 		{ID: "beta", Organization: "BETA", Domains: []string{"beta.example"}, Provisioning: directory.SCIM},
 	}})
-	if err := people.Reconcile(ctx); err != nil {
+	if err := r.people.Reconcile(ctx); err != nil {
 		t.Fatal(err)
 	}
-	sessions := session.New(session.Config{Store: db.Sessions(), Sealer: ring, Policy: current})
+	r.sessions = session.New(session.Config{Store: r.db.Sessions(), Sealer: r.ring, Policy: current})
+	return r
+}
+
+// use puts the rooms into the configuration of a gate.
+func (r *rooms) use(c *login.Config) {
+	c.Directory, c.Sessions, c.Store = r.people, r.sessions, r.db.Login()
+}
+
+// TestSignInOverTheRealRooms drives the flow over the database, the mapping,
+// the directory, the sessions and the keys.
+func TestSignInOverTheRealRooms(t *testing.T) {
+	ctx, r := t.Context(), newRooms(t)
+	sessions := r.sessions
 
 	acme, beta := newIDP(t), newIDP(t)
 	beta.person["email"] = "alice@beta.example"
-	g := newGate(t, func(c *login.Config) {
-		c.Directory, c.Sessions, c.Store = people, sessions, db.Login()
-	}, acme, beta)
+	g := newGate(t, r.use, acme, beta)
 	b := newBrowser(t)
 
 	back := b.authorize(g, "/.portcullis/sign-in/acme?return_to=/deep")

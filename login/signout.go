@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"portcullis/fault"
+	"portcullis/session"
 	"portcullis/web"
 )
 
@@ -61,14 +63,15 @@ func (l *Login) signOut(c *gin.Context) error {
 		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
 	}
 	returnTo := web.SafeReturn(l.public, c.Request.Form.Get("return_to"))
-	var idToken, connection string
+	var ticket session.Ticket
+	var connection string
 	for _, token := range web.Cookies(c.Request, l.public, web.SessionCookie) {
-		hint, conn, err := l.sessions.End(ctx, token, l.actor(ctx, token, address))
+		t, conn, err := l.sessions.End(ctx, token, l.actor(ctx, token, address))
 		if err != nil {
 			return fmt.Errorf("session: %w", err)
 		}
 		if connection == "" {
-			idToken, connection = hint, conn
+			ticket, connection = t, conn
 		}
 	}
 	web.ClearCookie(c.Writer, l.public, web.SessionCookie)
@@ -76,14 +79,13 @@ func (l *Login) signOut(c *gin.Context) error {
 	if connection != "" {
 		l.log.InfoContext(ctx, "signed out", "reference", web.Reference(ctx), "connection", connection)
 	}
-	c.Redirect(http.StatusSeeOther, l.signOutTarget(connection, idToken, returnTo))
+	c.Redirect(http.StatusSeeOther, l.signOutTarget(connection, ticket, returnTo))
 	return nil
 }
 
-// signOutTarget is where the identity provider ends its own session (OpenID
-// Connect RP-Initiated Logout 1.0, section 2), or our own page when it offers
-// nothing of the kind or is not known at the moment.
-func (l *Login) signOutTarget(connection, idToken, returnTo string) string {
+// signOutTarget is where the identity provider ends its own session, or our
+// own page when it offers nothing of the kind.
+func (l *Login) signOutTarget(connection string, ticket session.Ticket, returnTo string) string {
 	here := signOutPath
 	if returnTo != "/" {
 		here += "?" + url.Values{"return_to": {returnTo}}.Encode()
@@ -92,23 +94,9 @@ func (l *Login) signOutTarget(connection, idToken, returnTo string) string {
 	if !ok {
 		return here
 	}
-	m := p.known()
-	if m == nil || m.endSessionURL == "" {
-		return here
-	}
-	u, err := url.Parse(m.endSessionURL)
-	if err != nil {
-		return here
-	}
-	query := u.Query()
-	query.Set("client_id", p.conn.ClientID)
-	query.Set("post_logout_redirect_uri", l.absolute(signOutPath))
-	if idToken != "" {
-		query.Set("id_token_hint", idToken)
-	}
+	state := ""
 	if returnTo != "/" {
-		query.Set("state", base64.RawURLEncoding.EncodeToString([]byte(returnTo)))
+		state = base64.RawURLEncoding.EncodeToString([]byte(returnTo))
 	}
-	u.RawQuery = query.Encode()
-	return u.String()
+	return cmp.Or(p.protocol.signOut(ticket, l.absolute(signOutPath), state), here)
 }

@@ -1,21 +1,22 @@
 package login
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/mail"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/oauth2"
 
+	"portcullis/directory"
 	"portcullis/fault"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -34,26 +35,41 @@ func (l *Login) choose(c *gin.Context) error {
 		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
 	}
 	form := c.Request.Form
-	returnTo, email := web.SafeReturn(l.public, form.Get("return_to")), strings.TrimSpace(form.Get("email"))
+	email := strings.TrimSpace(form.Get("email"))
+	w := wish{returnTo: web.SafeReturn(l.public, form.Get("return_to")), hint: email, another: form.Has(anotherParameter)}
 	if id := form.Get("connection"); id != "" {
-		return l.startAt(c, id, returnTo, email)
+		return l.startAt(c, id, w)
 	}
-	if email == "" && l.signedIn(c) {
-		c.Redirect(http.StatusSeeOther, returnTo)
+	if email == "" && !w.another && l.signedIn(c) {
+		c.Redirect(http.StatusSeeOther, w.returnTo)
 		return nil
 	}
 	if len(l.providers) == 1 {
-		return l.startAt(c, l.providers[0].conn.ID, returnTo, email)
+		return l.startAt(c, l.providers[0].conn.ID, w)
 	}
-	page := web.SignIn{ReturnTo: returnTo}
+	if w.another {
+		l.forget(c)
+	} else if p := l.remembered(c.Request); p != nil && email == "" {
+		return l.startAt(c, p.conn.ID, w)
+	}
+	page := web.SignIn{ReturnTo: w.returnTo, Another: w.another}
 	if email != "" {
 		if p := l.byDomain(email); p != nil {
-			return l.startAt(c, p.conn.ID, returnTo, email)
+			return l.startAt(c, p.conn.ID, w)
 		}
 		page.Message = "No organization is known for this e-mail address. Check it, or choose your organization below."
 		page.Email = email
 	}
 	return web.Page(c, http.StatusOK, "sign-in", l.choices(page))
+}
+
+// wish is what somebody wants of a sign-in.
+type wish struct {
+	returnTo string // a safe local target
+	page     string // what it is for, if that is another one
+	hint     string // login_hint
+	another  bool   // another account than the one used last
+	test     string // id of the dry run that it is
 }
 
 // signedIn says whether the browser holds a session that is alive.
@@ -99,11 +115,7 @@ func (l *Login) choices(page web.SignIn) web.SignIn {
 		if count[name] > 1 {
 			name += " (" + p.conn.ID + ")"
 		}
-		target := signInPath + "/" + url.PathEscape(p.conn.ID)
-		if page.ReturnTo != "/" {
-			target += "?" + url.Values{"return_to": {page.ReturnTo}}.Encode()
-		}
-		page.Choices = append(page.Choices, web.Choice{Name: name, URL: target})
+		page.Choices = append(page.Choices, web.Choice{Name: name, URL: signInURL(p.conn.ID, page.ReturnTo, page.Another)})
 	}
 	return page
 }
@@ -112,46 +124,69 @@ func (l *Login) choices(page web.SignIn) web.SignIn {
 // is also how somebody changes to another account.
 func (l *Login) start(c *gin.Context) error {
 	query := c.Request.URL.Query()
-	return l.startAt(c, c.Param("connection"), web.SafeReturn(l.public, query.Get("return_to")), query.Get("login_hint"))
+	w := wish{returnTo: web.SafeReturn(l.public, query.Get("return_to")), hint: query.Get("login_hint"), another: query.Has(anotherParameter)}
+	if query.Has("for") { // a script's: the page to return to is another one
+		w.page = web.SafeReturn(l.public, query.Get("for"))
+	}
+	return l.startAt(c, c.Param("connection"), w)
 }
 
 // startAt sends the browser to an identity provider with a new attempt.
-func (l *Login) startAt(c *gin.Context, id, returnTo, hint string) error {
-	ctx, address := c.Request.Context(), web.ClientAddress(c.Request)
+func (l *Login) startAt(c *gin.Context, id string, w wish) error {
+	address := web.ClientAddress(c.Request)
 	if err := l.limit.start(address); err != nil {
 		return err
 	}
 	p, ok := l.byID[id]
 	if !ok {
 		l.limit.failed(address)
-		return fault.New(fault.NotFound, "there is no such way to sign in")
+		return errNoSuchWay
 	}
-	m, err := p.metadata(ctx)
+	b := l.traced(c, p)
+	err := l.depart(c, p, w)
+	if err != nil && w.test != "" {
+		if _, failed := l.reportTest(c, p, b, w.test, err); failed != nil {
+			return failed
+		}
+		return l.failure(p, w.returnTo, err)
+	}
 	if err != nil {
+		l.conclude(b, directory.SignedIn{}, err)
 		l.record(c, p, "", err)
-		return err
+		return l.failure(p, w.returnTo, err)
 	}
+	return nil
+}
+
+// depart writes down what the answer will be held against, and redirects.
+func (l *Login) depart(c *gin.Context, p *provider, w wish) error {
+	ctx := c.Request.Context()
 	browser := l.browser(c.Request)
 	if browser == "" {
 		browser = rand.Text()
 	}
 	state, now := rand.Text(), l.now().UTC()
 	a := Attempt{
-		StateHash: digest(state), BrowserHash: digest(browser), Connection: p.conn.ID,
-		Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), ReturnTo: returnTo,
+		StateHash: digest(state), BrowserHash: digest(browser), Connection: p.conn.ID, ReturnTo: w.returnTo,
 		Reference: web.Reference(ctx), Created: now, Expires: now.Add(attemptLife),
+		Address: web.ClientAddress(c.Request), Test: w.test, Another: w.another,
+	}
+	l.demanded(c, &a, cmp.Or(w.page, w.returnTo))
+	if !usableHint(w.hint) {
+		w.hint = ""
+	}
+	target, err := p.protocol.begin(ctx, &a, state, w.hint)
+	trace.Of(ctx).Check("identity provider", err == nil, "metadata that can be used", outcomeOf(err))
+	if err != nil {
+		return err
 	}
 	if err := l.store.InsertAttempt(ctx, a); err != nil {
 		return fmt.Errorf("attempt: %w", err)
 	}
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("nonce", a.Nonce)}
-	if usableHint(hint) {
-		options = append(options, oauth2.SetAuthURLParam("login_hint", hint))
-	}
 	web.SetCookie(c.Writer, l.public, BrowserCookie, browser, attemptLife)
 	c.Header("Cache-Control", "no-store")
 	l.log.InfoContext(ctx, "sign-in started", "reference", a.Reference, "connection", p.conn.ID)
-	c.Redirect(http.StatusSeeOther, p.oauth(m, l.callbackURL(p.conn.ID)).AuthCodeURL(state, options...))
+	c.Redirect(http.StatusSeeOther, target)
 	return nil
 }
 

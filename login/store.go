@@ -3,6 +3,10 @@ package login
 import (
 	"context"
 	"time"
+
+	"portcullis/audit"
+	"portcullis/session"
+	"portcullis/trace"
 )
 
 // Attempt is a sign-in that was started and has not come back yet. The values
@@ -18,6 +22,13 @@ type Attempt struct {
 	Reference   string // of the request that started it
 	Created     time.Time
 	Expires     time.Time
+	Address     string         // of the browser that started it
+	Demand      session.Demand // what the page that it is for asks of the sign-in
+	Test        string         // id of the dry run that it is; empty for a sign-in
+
+	// What the identity provider is asked for, not stored.
+	Force   bool // to have the person prove anew who they are
+	Another bool // to let the person choose among their accounts there
 }
 
 // Store keeps attempts where every replica sees them.
@@ -29,6 +40,20 @@ type Store interface {
 	// fail with fault.NotFound. So does a call for an attempt whose Expires is
 	// not after now.
 	ConsumeAttempt(ctx context.Context, stateHash []byte, now time.Time) (Attempt, error)
-	// DeleteAttempts removes attempts that expired before that time.
-	DeleteAttempts(ctx context.Context, before time.Time) error
+	// DeleteAttempts removes attempts that expired before that time, and gives
+	// each of them to one caller: at most limit.
+	DeleteAttempts(ctx context.Context, before time.Time, limit int) ([]Attempt, error)
+
+	// InsertTest adds a dry run, with its audit event.
+	InsertTest(ctx context.Context, t Test, e audit.Event) error
+	// OpenTest gives the dry run of a link: once, and before it expires.
+	// Afterwards it fails with fault.NotFound.
+	OpenTest(ctx context.Context, linkHash []byte, now time.Time) (Test, error)
+	// FinishTest stores what came out of a dry run, with its audit event. What
+	// is there already stays.
+	FinishTest(ctx context.Context, id string, report trace.Record, e audit.Event) error
+	// TestReport gives what came out of a dry run; nil before anything has.
+	TestReport(ctx context.Context, id string) (*trace.Record, error)
+	// DeleteTests forgets dry runs that expired before that time.
+	DeleteTests(ctx context.Context, before time.Time) error
 }

@@ -117,6 +117,19 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 				return keySetOf(p.t, jose.JSONWebKey{Key: p.key.Public(), KeyID: p.keyID, Use: "enc"})
 			}
 		}, "offers no signing key"},
+		{"a key that may not verify", func(p *idp) {
+			p.keySet = func() []byte {
+				set := keySetOf(p.t, jose.JSONWebKey{Key: p.key.Public(), KeyID: p.keyID})
+				return []byte(strings.Replace(string(set), `"kty"`, `"key_ops":["encrypt"],"kty"`, 1))
+			}
+		}, "offers no signing key"},
+		{"a jku of somebody else", func(p *idp) {
+			p.forge = func(c map[string]any) string {
+				key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+				data, _ := json.Marshal(c)
+				return signed(p.t, jose.ES256, jose.JSONWebKey{Key: key, KeyID: p.keyID}, map[jose.HeaderKey]any{"jku": p.issuer() + "/evil-jwks", "x5u": p.issuer() + "/evil-jwks"}, data)
+			}
+		}, "ID token is not valid"},
 		{"a key for another algorithm", func(p *idp) {
 			p.keySet = func() []byte {
 				return keySetOf(p.t, jose.JSONWebKey{Key: p.key.Public(), KeyID: p.keyID, Algorithm: "ES384"})
@@ -193,6 +206,15 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 			}
 		}, "characters that are not allowed"},
 		{"another access token", func(p *idp) { p.answer = func(m map[string]any) { m["access_token"] = "swapped" } }, "another access token"},
+		{"another code", func(p *idp) { p.claims = func(c map[string]any) { c["c_hash"] = half("another") } }, "another code"},
+		{"events of a logout token", set("events", map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}), "token of another kind"},
+		{"a session that is no name", set("sid", 7), "names a session that is not a name"},
+		{"no access token", func(p *idp) { p.answer = func(m map[string]any) { delete(m, "access_token") } }, "holds no access token"},
+		{"an answer with members twice", func(p *idp) {
+			p.handle("/token", func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"id_token":"a","id_token":"b"}`))
+			})
+		}, "not usable"},
 		{"at_hash that is no string", set("at_hash", 7), "ID token is not valid"},
 
 		{"subject twice", func(p *idp) {
@@ -240,6 +262,9 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 			tc.lie(p)
 			answer := newBrowser(t).signIn(g, "/.portcullis/sign-in")
 			g.refused(t, answer, http.StatusBadRequest, tc.words)
+			if p.count("/evil-jwks") != 0 {
+				t.Errorf("a URL of the token was fetched")
+			}
 			if len(g.people.seen) != 0 {
 				t.Errorf("the directory was asked")
 			}

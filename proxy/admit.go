@@ -18,39 +18,77 @@ const signInPath = web.Prefix + "/sign-in"
 func (p *Proxy) portal(c *gin.Context) error {
 	r := c.Request
 	g := passageOf(r.Context())
-	if web.Reserved(g.decoded) || web.Below(g.decoded, SCIMPrefix) {
-		return fault.New(fault.NotFound, "there is no such page")
+	v := p.decide(r, &target{passage: g, method: r.Method, once: r.URL.Path, upgrade: r.Header.Get("Upgrade") != ""})
+	if v.stale {
+		web.ClearCookie(c.Writer, p.public, web.SessionCookie)
 	}
-	rules := p.accessTo(r.URL.Path, g.decoded)
-	upgrade := r.Header.Get("Upgrade") != ""
+	switch {
+	case v.err == nil:
+		return p.forward(c, v.who)
+	case v.signIn != "" && navigates(r):
+		web.SetHeaders(c.Writer.Header())
+		c.Redirect(http.StatusFound, v.signIn)
+		return nil
+	default:
+		return v.err
+	}
+}
+
+// target is what a request asks of the portal: its own, or the one that a
+// proxy in front asks about.
+type target struct {
+	*passage
+
+	method  string
+	once    string // the path, decoded once
+	upgrade bool   // it opens a WebSocket
+	unknown bool   // nobody who is trusted says what is asked for: the strictest rules hold
+}
+
+// verdict is what is decided about a request.
+type verdict struct {
+	who    *session.Principal // nil on a public path, for nobody in particular
+	err    error              // why the request is refused, for a script; nil if it is admitted
+	signIn string             // a local address where a person gets what is missing; empty where signing in changes nothing
+	stale  bool               // the session cookies that came with it are worth nothing
+}
+
+// decide is the one judgement behind every request for the portal, whether
+// the gate forwards it or a proxy in front asks.
+func (p *Proxy) decide(r *http.Request, t *target) verdict {
+	if web.Reserved(t.decoded) || web.Below(t.decoded, SCIMPrefix) {
+		return verdict{err: fault.New(fault.NotFound, "there is no such page")}
+	}
+	rules := p.accessTo(t.once, t.decoded)
+	if t.unknown {
+		rules = p.strictest()
+	}
 	who, err := p.who(r)
 	switch {
 	case err == nil:
 		if err := rules.refuse(who.Access); err != nil {
-			return err
+			return verdict{err: err}
+		}
+		if why := rules.unmet(who, p.now()); why != "" {
+			return p.stepUp(t, who, rules.demand(), why)
 		}
 	case rules.public:
 		who = nil // a public path is open to whoever cannot be recognized, too
 	case fault.Is(err, fault.Unauthenticated):
-		if len(p.tokens(r)) > 0 {
-			web.ClearCookie(c.Writer, p.public, web.SessionCookie)
+		return verdict{
+			err: p.signInFirst(err), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
+			stale: len(p.tokens(r)) > 0,
 		}
-		if !upgrade && web.WantsPage(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-			web.SetHeaders(c.Writer.Header())
-			c.Redirect(http.StatusFound, signInPath+"?return_to="+url.QueryEscape(g.path+g.query))
-			return nil
-		}
-		return p.signInFirst(err)
 	default:
-		return err
+		return verdict{err: err}
 	}
 	// Browsers send cookies with a WebSocket to whoever asks for it: the
 	// origin is the only sign of who did (RFC 6455, section 10.2). A browser
 	// always names one; what names none is a program that was given the cookie.
-	if origin, named := r.Header["Origin"]; upgrade && named && (len(origin) != 1 || origin[0] != p.origin) {
-		return fault.New(fault.Forbidden, "a WebSocket must be opened from a page of this site")
+	if origin, named := r.Header["Origin"]; t.upgrade && named && (len(origin) != 1 || origin[0] != p.origin) {
+		return verdict{err: fault.New(fault.Forbidden, "a WebSocket must be opened from a page of this site")}
 	}
-	return p.forward(c, who)
+	return verdict{who: who}
 }
 
 // who gives the principal of the first session cookie that is valid. It fails

@@ -68,6 +68,45 @@ func BenchmarkProxy(b *testing.B) {
 	b.ReportMetric(median(own), "own-ratio")
 }
 
+// BenchmarkForwardAuth compares the answer to a proxy in front with an
+// endpoint that answers 204 to everybody, in the same way as
+// [BenchmarkProxy]: CPU of the whole process, both in turns, client included.
+func BenchmarkForwardAuth(b *testing.B) {
+	bare := listening(b, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	g := open(b, bare, func(c *proxy.Config) { c.Log = slog.New(slog.DiscardHandler) }, trusting("127.0.0.1/32"))
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
+	b.Cleanup(client.CloseIdleConnections)
+	const batch = 2000
+	run := func(target string, want int) time.Duration {
+		before := cpu(b)
+		for range batch {
+			r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, target, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.Header.Set("Cookie", "portcullis="+annToken)
+			r.Header.Set("X-Original-Uri", "/data")
+			res, err := client.Do(r)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != want {
+				b.Fatalf("%s = %d", target, res.StatusCode)
+			}
+		}
+		return cpu(b) - before
+	}
+	run(g.url+authURL, http.StatusOK)
+	run(bare+"/x", http.StatusNoContent)
+	var ratio []float64
+	for b.Loop() {
+		ratio = append(ratio, float64(run(g.url+authURL, http.StatusOK))/float64(run(bare+"/x", http.StatusNoContent)))
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(ratio), "ratio")
+}
+
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[len(v)/2]

@@ -67,10 +67,19 @@ func unhurry(w http.ResponseWriter, r *http.Request) {
 // judge reads the request target (RFC 9112, section 3.2): origin-form, or
 // absolute-form with our own authority.
 func (p *Proxy) judge(r *http.Request) (*passage, error) {
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.Method == "TRACK" {
+	if !served(r.Method) {
 		return nil, &web.Failure{Err: fault.New(fault.Invalid, "the method %s is not served here", r.Method), Status: http.StatusMethodNotAllowed}
 	}
-	raw := r.RequestURI
+	return p.passage(r.RequestURI)
+}
+
+// served reports whether requests with a method get through at all.
+func served(method string) bool {
+	return method != http.MethodConnect && method != http.MethodTrace && method != "TRACK"
+}
+
+// passage judges a request target as it came.
+func (p *Proxy) passage(raw string) (*passage, error) {
 	if raw == "" || raw[0] != '/' {
 		var err error
 		if raw, err = p.stripAuthority(raw); err != nil {

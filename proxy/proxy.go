@@ -143,6 +143,10 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	for _, mount := range c.Mount {
 		mount(own)
 	}
+	// Whatever method the request in question has, and whoever sent it: the
+	// answer changes nothing.
+	e.Any(authPath, web.Secure, web.Handle(p.log, p.forwardAuth))
+	e.Any(authPath+"/*target", web.Secure, web.Handle(p.log, p.forwardAuth))
 	if c.SCIM != nil {
 		e.Any(SCIMPrefix+"/*path", gin.WrapH(c.SCIM))
 	}

@@ -87,7 +87,7 @@ func (r *rooms) signIn(t *testing.T) (token string, who *session.Principal) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, who, err = r.sessions.Issue(t.Context(), in, session.Client{}, "")
+	token, who, err = r.sessions.Issue(t.Context(), in, session.Client{}, session.Ticket{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,16 +7,18 @@ import (
 
 	"portcullis/fault"
 	"portcullis/mapping"
+	"portcullis/session"
 )
 
 // Route is a rule for the paths below one: for everybody, or for whoever has
 // all that is required. Where no Route applies, and where one says neither,
 // it is enough to be signed in.
 type Route struct {
-	Path   string   // decoded; "/assets" and "/assets/" both mean /assets and everything below it
-	Public bool     // for everybody, signed in or not
-	Roles  []string // all of these
-	Tasks  []string // all of these
+	Path   string         // decoded; "/assets" and "/assets/" both mean /assets and everything below it
+	Public bool           // for everybody, signed in or not
+	Roles  []string       // all of these
+	Tasks  []string       // all of these
+	Demand session.Demand // of the sign-in
 }
 
 // rule is a Route made ready for matching.
@@ -34,7 +36,7 @@ type rule struct {
 func compile(routes []Route) []rule {
 	rules := make([]rule, 0, len(routes))
 	for _, r := range routes {
-		rules = append(rules, rule{prefix: strings.TrimSuffix(r.Path, "/"), exact: len(r.Roles) == 0 && len(r.Tasks) == 0, Route: r})
+		rules = append(rules, rule{prefix: strings.TrimSuffix(r.Path, "/"), exact: len(r.Roles) == 0 && len(r.Tasks) == 0 && r.Demand.IsZero(), Route: r})
 	}
 	slices.SortStableFunc(rules, func(a, b rule) int {
 		if d := len(b.prefix) - len(a.prefix); d != 0 {
@@ -84,6 +86,18 @@ func (p *Proxy) accessTo(once, fully string) access {
 		return combine(first, first)
 	}
 	return combine(first, p.match(fully))
+}
+
+// strictest is what a path asks for that nobody knows: everything that any
+// path asks for.
+func (p *Proxy) strictest() access {
+	var out access
+	for i := range p.rules {
+		if r := &p.rules[i]; !r.exact {
+			out.needs = append(out.needs, r)
+		}
+	}
+	return out
 }
 
 // match is the rule of a path; none is nil.

@@ -118,8 +118,8 @@ func earlier(a, b time.Time) time.Time {
 // or an identity provider writes into a name can add a header. Plain values,
 // the assertion among them, arrive as they are. What is empty is left out.
 func identify(h http.Header, who *session.Principal, assertion string) {
-	h[headerAssertion] = []string{assertion}
 	for _, v := range [...]struct{ name, value string }{
+		{headerAssertion, assertion},
 		{headerUser, plain(who.Subject, "")},
 		{headerEmail, plain(who.Email, "")},
 		{headerName, plain(who.Name, "")},

@@ -48,7 +48,7 @@ func (o op) apply(doc map[string]any) error {
 	}
 	a := o.target.field.attr
 	if a.Name() == "active" && (o.verb == opRemove || o.value == nil) {
-		return invalid(typeValue, "active is true or false, and cannot be taken away")
+		return invalid(typeMutability, "active is true or false, and cannot be taken away")
 	}
 	// Null unassigns (RFC 7643, section 2.5).
 	v := o.verb

@@ -110,7 +110,7 @@ func TestGroupsInsideOfGroups(t *testing.T) {
 		ada, ben := r.create("ada"), r.create("ben")
 		inner := r.group("inner", ada)
 		outer := r.group("outer", inner, ben)
-		a := r.want(r.send("GET", "/Groups/"+outer, nil), 200)
+		a := r.want(r.send("GET", "/Groups/"+outer+"?attributes=members.value,members.display,members.$ref,members.type", nil), 200)
 		if got := r.members(outer); len(got) != 2 || !got[inner] || !got[ben] {
 			t.Errorf("members = %s, want the inner group and ben", a.raw)
 		}

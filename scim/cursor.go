@@ -29,15 +29,33 @@ const maxCursor = 64 << 10
 type cursor struct {
 	after *directory.Cursor // nil: the start
 	total int               // when the client started
+	types []wirePlace       // of a list of all types: the place in each; nil: the start
+}
+
+// wirePlace is a place in a list of one type, as it is written down.
+type wirePlace struct {
+	Seq   int64  `json:"s"`
+	Value string `json:"v,omitempty"`
+	None  bool   `json:"n,omitempty"`
+	Start bool   `json:"b,omitempty"` // of a list of all types: nothing of this one was shown
+	Done  bool   `json:"e,omitempty"` // likewise: all of it was
 }
 
 // wireCursor is what is written into the text of a cursor.
 type wireCursor struct {
-	For   []byte `json:"f"` // hash of what the list is of
-	Seq   int64  `json:"s"`
-	Value string `json:"v,omitempty"`
-	None  bool   `json:"n,omitempty"`
-	Total int    `json:"t"`
+	wirePlace
+
+	For   []byte      `json:"f"` // hash of what the list is of
+	Total int         `json:"t"`
+	Types []wirePlace `json:"r,omitempty"`
+}
+
+func placeOf(c *directory.Cursor) wirePlace {
+	return wirePlace{Seq: c.Seq, Value: c.Value, None: c.None}
+}
+
+func (p wirePlace) cursor() *directory.Cursor {
+	return &directory.Cursor{Seq: p.Seq, Value: p.Value, None: p.None}
 }
 
 // pageCursor reads the cursor parameter. Index paging is what a client gets
@@ -74,8 +92,7 @@ func (c *call) pageCursor(p *page) error {
 	if string(wire.For) != string(c.fingerprint(*p)) {
 		return invalid(typeCursor, "the cursor was made for another list: send the same filter, sortBy and sortOrder again")
 	}
-	p.cursor.total = wire.Total
-	p.cursor.after = &directory.Cursor{Seq: wire.Seq, Value: wire.Value, None: wire.None}
+	p.cursor.total, p.cursor.after, p.cursor.types = wire.Total, wire.cursor(), wire.Types
 	return nil
 }
 
@@ -93,6 +110,14 @@ func (c *call) fingerprint(p page) []byte {
 // answerCursor answers with a page by cursor. The total is of the moment when
 // the client started: to count again would cost more than the page.
 func (c *call) answerCursor(p page, resources []any, total int, next *directory.Cursor) error {
+	if next == nil {
+		return c.answerPage(p, resources, total, nil)
+	}
+	return c.answerPage(p, resources, total, &wireCursor{wirePlace: placeOf(next)})
+}
+
+// answerPage completes the cursor behind a page; nil: it is the last one.
+func (c *call) answerPage(p page, resources []any, total int, next *wireCursor) error {
 	if p.cursor.after != nil {
 		total = p.cursor.total
 	}
@@ -100,7 +125,8 @@ func (c *call) answerCursor(p page, resources []any, total int, next *directory.
 		"schemas": []string{listSchema}, "totalResults": total, "itemsPerPage": len(resources), "Resources": resources,
 	}
 	if next != nil {
-		raw, err := json.Marshal(wireCursor{For: c.fingerprint(p), Seq: next.Seq, Value: next.Value, None: next.None, Total: total})
+		next.For, next.Total = c.fingerprint(p), total
+		raw, err := json.Marshal(next)
 		if err != nil {
 			return err
 		}

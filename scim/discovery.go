@@ -69,6 +69,10 @@ func (s *site) providerConfig() map[string]any {
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 			"description": "A token of this connection in the Authorization header",
 			"specUri":     "https://www.rfc-editor.org/rfc/rfc6750",
+		}, map[string]any{
+			"type": "oauth2", "name": "OAuth 2.0 client credentials", "primary": false,
+			"description": "An access token from " + s.audiences[0] + " with the scope " + scopeSCIM,
+			"specUri":     "https://www.rfc-editor.org/rfc/rfc6749",
 		}},
 		"meta": map[string]any{"resourceType": "ServiceProviderConfig", "location": s.base + "/ServiceProviderConfig"},
 	}
@@ -98,9 +102,23 @@ func (s *site) schemas() ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if x.ID == userURN {
+			requireActive(doc)
+		}
 		doc["schemas"] = []string{schemaSchema}
 		doc["meta"] = map[string]any{"resourceType": "Schema", "location": s.base + "/Schemas/" + x.ID}
 		out = append(out, doc)
 	}
 	return out, nil
+}
+
+// requireActive says of active that it is required: a user always has it, and
+// it cannot be removed. A new user who comes without it is active.
+func requireActive(doc map[string]any) {
+	attributes, _ := doc["attributes"].([]any)
+	for _, a := range attributes {
+		if m, ok := a.(map[string]any); ok && m["name"] == "active" {
+			m["required"] = true
+		}
+	}
 }

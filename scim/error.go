@@ -145,7 +145,7 @@ func (e *Endpoint) write(ctx context.Context, w http.ResponseWriter, status int,
 	h.Set("Content-Type", "application/scim+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	if _, err := w.Write(body); err != nil {
+	if _, err := w.Write(body); err != nil { //nolint:gosec,nolintlint // JSON, and nosniff; gosec finds it now and then
 		e.log.DebugContext(ctx, "scim answer was not taken", slog.Any("error", err))
 	}
 }

@@ -312,7 +312,7 @@ func TestFiltersAgreeWithTheOracle(t *testing.T) {
 			subjects []subject
 			valued   bool
 		}{{"/Users", userSubjects, true}, {"/Groups", groupSubjects, false}} {
-			every := "schemas,externalId,displayName,title,name,emails,addresses,x509Certificates,active,userName,meta,groups,members," + enterpriseURN + "," + portalURN
+			every := "schemas,externalId,displayName,title,name,emails,addresses,x509Certificates,active,userName,meta,groups,members,members.display," + enterpriseURN + "," + portalURN
 			all := r.want(r.send("GET", tc.path+"?count=1000&attributes="+every, nil), 200).list("Resources")
 			known := []string{}
 			for _, doc := range all[:5] {

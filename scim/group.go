@@ -121,7 +121,7 @@ func (c *call) answerGroup(status int, g directory.Group, show projection) error
 		if err != nil {
 			return err
 		}
-		setList(doc, "members", c.site.membersValue(of[g.ID]))
+		setList(doc, "members", c.site.membersValue(of[g.ID], show))
 	}
 	return c.answer(status, doc, show)
 }

@@ -12,11 +12,18 @@ import (
 
 	"portcullis/directory"
 	"portcullis/scim"
+	"portcullis/store"
+	"portcullis/store/storetest"
 )
 
 func TestConcurrentPatchesLoseNoMember(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) { concurrentPatches(newRigOn(t, open())) })
+}
+
+func concurrentPatches(r *rig) {
+	t := r.t
+	t.Helper()
 	const n = 24
 	ids := make([]string, n)
 	for i := range ids {

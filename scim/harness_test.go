@@ -93,24 +93,53 @@ func newRig(tb testing.TB, change ...func(*scim.Config)) *rig {
 // newRigOn is a rig over a database that is open.
 func newRigOn(tb testing.TB, db *store.DB, change ...func(*scim.Config)) *rig {
 	tb.Helper()
+	return newRigWith(tb, db, nil, change...)
+}
+
+// newRigWith is a rig with further connections, which are like acme.
+func newRigWith(tb testing.TB, db *store.DB, more []string, change ...func(*scim.Config)) *rig {
+	tb.Helper()
 	r := &rig{t: tb, clock: &clock{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}, log: &logs{}}
-	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.db = db
+	connections := []directory.Connection{{ID: "acme", Organization: "Acme"}, {ID: "beta", Organization: "Beta"}, {ID: "plain", Organization: "Plain"}}
+	for _, id := range more {
+		connections = append(connections, directory.Connection{ID: id, Organization: id})
+	}
 	r.directory = directory.New(directory.Config{
-		Store: db.Directory(), Policy: func() *mapping.Policy { return nil }, Now: r.clock.Now,
-		Connections: []directory.Connection{{ID: "acme", Organization: "Acme"}, {ID: "beta", Organization: "Beta"}, {ID: "plain", Organization: "Plain"}},
+		Store: db.Directory(), Policy: func() *mapping.Policy { return nil }, Now: r.clock.Now, Connections: connections,
 	})
 	if err := r.directory.Reconcile(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
 	r.tokens = scim.NewTokens(scim.TokensConfig{Store: db.Tokens(), Now: r.clock.Now})
 	r.secret, r.other = r.token("acme", 0), r.token("beta", 0)
+	r.serve(append([]func(*scim.Config){func(c *scim.Config) {
+		for _, id := range more {
+			c.Connections = append(c.Connections, scim.Connection{ID: id, Attributes: c.Connections[0].Attributes})
+		}
+	}}, change...)...)
+	return r
+}
+
+// newRigOnSame is another replica: it shares the database and the clock.
+func newRigOnSame(tb testing.TB, r *rig, change ...func(*scim.Config)) *rig {
+	tb.Helper()
+	other := r.in(tb)
+	other.serve(change...)
+	return other
+}
+
+// serve makes the endpoint.
+func (r *rig) serve(change ...func(*scim.Config)) {
+	tb := r.t
+	tb.Helper()
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	public, err := url.Parse("https://gate.example/base")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	c := scim.Config{
-		PublicURL: public, Directory: r.directory, Tokens: db.Tokens(), Now: r.clock.Now, Log: log,
+		PublicURL: public, Directory: r.directory, Tokens: r.db.Tokens(), Now: r.clock.Now, Log: log,
 		Connections: []scim.Connection{
 			{ID: "acme", Attributes: map[string]string{"tag": "string", "vip": "boolean", "rank": "integer", "since": "dateTime"}},
 			{ID: "beta"},
@@ -120,7 +149,6 @@ func newRigOn(tb testing.TB, db *store.DB, change ...func(*scim.Config)) *rig {
 		f(&c)
 	}
 	r.handler = scim.New(c)
-	return r
 }
 
 // in gives the same rig for another test: one that runs inside of the first.

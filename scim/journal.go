@@ -168,7 +168,7 @@ func (e *Endpoint) record(entry Entry, r *http.Request, status int, err error) {
 		return
 	}
 	path := strings.TrimPrefix(r.URL.Path, Prefix+entry.Connection)
-	if r.URL.RawQuery != "" {
+	if r.URL.RawQuery != "" && path != TokenPath { // where a secret might stand by mistake
 		path += "?" + r.URL.RawQuery
 	}
 	entry.Method, entry.Path, entry.Address, entry.Status = clip(r.Method), plain(path, journalPath), e.address(r), status

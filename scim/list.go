@@ -193,7 +193,7 @@ func (c *call) groups() lister {
 			if ties += len(of[id]); ties > maxTies && i > 0 {
 				return i, nil
 			}
-			setList(docs[i], "members", c.site.membersValue(of[id]))
+			setList(docs[i], "members", c.site.membersValue(of[id], show))
 		}
 		return len(docs), nil
 	}}
@@ -277,42 +277,6 @@ func (l lister) read(q directory.Query) (directory.Page[map[string]any], []any, 
 		resources[i] = l.show.apply(doc)
 	}
 	return found, resources, nil
-}
-
-// listAll lists resources of all types, users first (RFC 7644, section
-// 3.4.2.1). It pages by index alone.
-func (c *call) listAll() error {
-	p, err := c.page()
-	if err != nil {
-		return err
-	}
-	if p.cursor != nil {
-		return invalid(typeValue, "a search at the root pages by startIndex: search Users or Groups by cursor")
-	}
-	total, resources := 0, []any{}
-	for _, l := range []lister{c.users(), c.groups()} {
-		other := c.site.group
-		if l.t == other {
-			other = c.site.user
-		}
-		if l.show, err = l.t.project(c.query); err != nil {
-			return err
-		}
-		q, err := c.pageQuery(l, p, other)
-		if err != nil {
-			return err
-		}
-		q.Offset, q.Limit = max(0, p.start-1-total), p.count-len(resources)
-		found, some, err := l.read(q)
-		if err != nil {
-			return err
-		}
-		resources, total = append(resources, some...), total+found.Total
-		if len(some) < min(q.Limit, found.Total-q.Offset) {
-			p.count = len(resources) // the page was cut short: what follows comes with the next one
-		}
-	}
-	return c.answerList(resources, total, p.start)
 }
 
 // answerList answers with resources as they are.

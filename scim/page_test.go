@@ -224,7 +224,7 @@ func TestSearchAtTheRoot(t *testing.T) {
 	if got := find(map[string]any{"startIndex": 2, "count": 2}); len(got) != 2 || got[1] != group {
 		t.Errorf("second and third = %v, want ben and the group", got)
 	}
-	for _, body := range []map[string]any{{"filter": `nosuch eq "x"`}, {"cursor": ""}, {"filter": `userName eq "x" and nosuch pr`}} {
+	for _, body := range []map[string]any{{"filter": `nosuch eq "x"`}, {"cursor": "x"}, {"sortBy": "members"}, {"filter": `userName eq "x" and nosuch pr`}} {
 		r.want(r.send("POST", "/.search", body), 400)
 	}
 	r.want(r.send("GET", "/.search", nil), 405)

@@ -288,7 +288,10 @@ func (s *site) groupDoc(g directory.Group) map[string]any {
 	return doc
 }
 
-func (s *site) membersValue(members []directory.Member) []any {
+// membersValue leaves out how members are called, which changes without the
+// group, unless it is asked for: members.display is returned on request.
+func (s *site) membersValue(members []directory.Member, show projection) []any {
+	named := slices.Contains(show.only, wanted{attr: "members", sub: "display"})
 	out := make([]any, len(members))
 	for i, m := range members {
 		t := s.user
@@ -296,7 +299,7 @@ func (s *site) membersValue(members []directory.Member) []any {
 			t = s.group
 		}
 		e := map[string]any{"value": m.ID, "$ref": s.location(t, m.ID), "type": t.name}
-		if m.Name != "" {
+		if named && m.Name != "" {
 			e["display"] = m.Name
 		}
 		out[i] = e

@@ -34,7 +34,39 @@ type field struct {
 }
 
 func groupType() *resourceType {
-	return &resourceType{name: "Group", endpoint: "Groups", core: schema.CoreGroupSchema(), common: schema.CommonAttributes()}
+	t := &resourceType{name: "Group", endpoint: "Groups", core: schema.CoreGroupSchema(), common: schema.CommonAttributes()}
+	for i, a := range t.core.Attributes {
+		if a.Name() == "members" {
+			t.core.Attributes[i] = memberSchema()
+		}
+	}
+	return t
+}
+
+// memberSchema is what a group says of its members: clients name them, and
+// how they are called is read from their own resource.
+func memberSchema() schema.CoreAttribute {
+	return schema.ComplexCoreAttribute(schema.ComplexParams{
+		Name: "members", MultiValued: true, Description: optional.NewString("A list of members of the Group."),
+		SubAttributes: []schema.SimpleParams{
+			schema.SimpleStringParams(schema.StringParams{
+				Name: "value", Mutability: schema.AttributeMutabilityImmutable(), CaseExact: true,
+				Description: optional.NewString("Identifier of the member of this Group."),
+			}),
+			schema.SimpleReferenceParams(schema.ReferenceParams{
+				Name: "$ref", Mutability: schema.AttributeMutabilityImmutable(), ReferenceTypes: []schema.AttributeReferenceType{"User", "Group"},
+				Description: optional.NewString("The URI corresponding to a SCIM resource that is a member of this Group."),
+			}),
+			schema.SimpleStringParams(schema.StringParams{
+				Name: "type", Mutability: schema.AttributeMutabilityImmutable(), CanonicalValues: []string{"User", "Group"},
+				Description: optional.NewString("A label indicating the type of resource, e.g., 'User' or 'Group'."),
+			}),
+			schema.SimpleStringParams(schema.StringParams{
+				Name: "display", Mutability: schema.AttributeMutabilityReadOnly(), Returned: schema.AttributeReturnedRequest(),
+				Description: optional.NewString("A human-readable name for the group member, primarily used for display purposes."),
+			}),
+		},
+	})
 }
 
 // userType makes the user's type with the portal attributes that a connection

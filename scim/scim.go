@@ -10,7 +10,8 @@
 //
 // Invariants:
 //   - A bearer token opens the connection that it was made for and nothing
-//     else. Whatever is wrong with a credential is the same 401.
+//     else. Whatever is wrong with a credential is the same 401. A client gets
+//     its tokens at the connection's token endpoint (RFC 6749, section 4.4).
 //   - A filter that is not understood is refused, never answered with an empty
 //     list: the client would create its people a second time.
 //   - A PATCH is applied whole or not at all.
@@ -24,6 +25,7 @@ package scim
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -89,6 +91,7 @@ type Endpoint struct {
 	tokens    *Tokens
 	verified  verified
 	journal   *journal
+	guesses   *guesses
 	sites     map[string]*site
 	address   func(*http.Request) string
 	now       func() time.Time
@@ -101,6 +104,8 @@ type site struct {
 	base        string // absolute, without a slash at the end
 	user, group *resourceType
 	limit       *bucket
+	grants      *bucket  // access tokens that are given
+	audiences   []string // what an assertion of a client may be for, the token endpoint first
 }
 
 // New makes an Endpoint. A portal attribute whose name SCIM does not allow
@@ -124,13 +129,17 @@ func New(c Config) *Endpoint {
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
 		journal:  &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		guesses:  &guesses{from: make(map[string]*bucket)},
 		verified: verified{known: make(map[[2]string]verdict)},
 		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
+	public := strings.TrimSuffix(c.PublicURL.String(), "/")
 	for _, conn := range c.Connections {
+		base := c.PublicURL.JoinPath(Prefix, conn.ID).String()
 		e.sites[conn.ID] = &site{
-			connection: conn.ID, base: c.PublicURL.JoinPath(Prefix, conn.ID).String(), limit: newBucket(c.Limit),
-			user: userType(e.declared(conn)), group: groupType(),
+			connection: conn.ID, base: base, limit: newBucket(c.Limit), user: userType(e.declared(conn)), group: groupType(),
+			grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
+			audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
 		}
 	}
 	return e
@@ -178,7 +187,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	entry := Entry{At: e.now()}
 	seen := &observed{ResponseWriter: w}
 	err := e.serve(seen, r, &entry)
-	if err != nil {
+	if refused, ok := errors.AsType[*tokenRefusal](err); ok {
+		e.failGrant(r.Context(), seen, refused)
+	} else if err != nil {
 		e.fail(r.Context(), seen, err)
 	}
 	e.record(entry, r, seen.status, err)
@@ -190,6 +201,9 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 	entry.Connection = connection
 	if !ok {
 		return fault.New(fault.NotFound, "no such endpoint")
+	}
+	if "/"+rest == TokenPath {
+		return e.grant(w, r, connection, entry)
 	}
 	// Who asks comes before what there is: a stranger learns of no connection.
 	token, err := e.verify(r.Context(), connection, bearer(r))

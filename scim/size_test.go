@@ -116,7 +116,7 @@ func TestSeededPeopleAreLikePushedOnes(t *testing.T) {
 // is 100,000, and 1,000,000 take a minute or two to seed.
 func BenchmarkSize(b *testing.B) {
 	many := 100_000
-	if text := os.Getenv("PORTCULLIS_BENCH_PEOPLE"); text != "" { //nolint:forbidigo // tests have no configuration
+	if text := os.Getenv("PORTCULLIS_BENCH_PEOPLE"); text != "" {
 		var err error
 		if many, err = strconv.Atoi(text); err != nil {
 			b.Fatal(err)

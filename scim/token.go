@@ -21,17 +21,24 @@ const MaxLiveTokens = 2
 // touchEvery is how often the last use of a token is written down at most.
 const touchEvery = time.Minute
 
-// secretPrefix marks a SCIM token for secret scanners and for people.
-const secretPrefix = "pcs_"
+// What secrets begin with, for secret scanners and for people.
+const (
+	bearerPrefix = "pcs_" // of a token that is made by hand
+	clientPrefix = "pcc_" // of an OAuth client
+	accessPrefix = "pca_" // of what a client is given for an hour
+)
 
-// secretLength is the prefix and 256 bits in base 32 without padding.
-const secretLength = len(secretPrefix) + 52
+// secretLength is a prefix and 256 bits in base 32 without padding.
+const secretLength = len(bearerPrefix) + 52
 
-// Token is a bearer token of one connection. The secret itself is shown once,
-// when the token is made, and kept nowhere.
+// Token is a bearer token of one connection, or an OAuth client that gets its
+// bearer tokens at the token endpoint. The secret itself is shown once, when
+// the token is made, and kept nowhere.
 type Token struct {
-	ID         string // names the token in lists and in the audit trail
+	ID         string // names the token in lists and in the audit trail; the client_id of a client
 	Connection string
+	Client     bool   // an OAuth client
+	PublicKey  string // JWK of a client that signs assertions; empty: it has a secret
 	Hash       []byte // SHA-256 of the secret
 	Note       string // what it is for, in the maker's words
 	Created    time.Time
@@ -62,6 +69,26 @@ type TokenStore interface {
 	// Generation changes with each token that is made or revoked through this
 	// store, before that is answered. It asks no database.
 	Generation() uint64
+
+	// TokenByID is one indexed look-up as well.
+	TokenByID(ctx context.Context, id string) (Token, error)
+	// TokenByAccess gives the client that an access token was issued to, with
+	// the access token's hash, and its expiry if that is the earlier one. It
+	// fails with fault.NotFound.
+	TokenByAccess(ctx context.Context, hash []byte) (Token, error)
+	// InsertAccess keeps an access token, and removes those that have expired
+	// at that time. It fails with fault.Conflict, and keeps nothing, if the
+	// client used that assertion before.
+	InsertAccess(ctx context.Context, a Access, now time.Time) error
+}
+
+// Access is an access token that is issued to a client.
+type Access struct {
+	Hash      []byte // SHA-256 of the secret
+	Client    string
+	Expires   time.Time
+	Assertion []byte    // SHA-256 of the identifier of the assertion that it was issued for; nil: there was none
+	Until     time.Time // how long that one is remembered
 }
 
 // Tokens makes, judges and revokes tokens. It is safe for concurrent use.
@@ -86,10 +113,16 @@ func NewTokens(c TokensConfig) *Tokens {
 	return &Tokens{store: c.Store, now: func() time.Time { return c.Now().UTC() }}
 }
 
-// Create makes a token and gives its secret, which is not kept. A life of zero
-// means that the token does not expire. It fails with fault.Conflict when the
-// connection has [MaxLiveTokens] live ones already.
+// Create makes a bearer token and gives its secret, which is not kept. A life
+// of zero means that the token does not expire. It fails with fault.Conflict
+// when the connection has [MaxLiveTokens] live ones already.
 func (t *Tokens) Create(ctx context.Context, by audit.Actor, connection, note string, life time.Duration) (string, Token, error) {
+	return t.create(ctx, by, Token{Connection: connection, Note: note}, life)
+}
+
+// create makes a token or a client; it completes what is given of it.
+func (t *Tokens) create(ctx context.Context, by audit.Actor, token Token, life time.Duration) (string, Token, error) {
+	connection := token.Connection
 	if connection == "" || life < 0 {
 		return "", Token{}, fault.New(fault.Invalid, "a token needs a connection, and a life that is not negative")
 	}
@@ -102,22 +135,29 @@ func (t *Tokens) Create(ctx context.Context, by audit.Actor, connection, note st
 	}
 	live := 0
 	for _, other := range list {
-		if other.Live(now) {
+		if other.Client == token.Client && other.Live(now) {
 			live++
 		}
 	}
 	if live >= MaxLiveTokens {
 		return "", Token{}, fault.New(fault.Conflict,
-			"connection %q has %d live tokens already: revoke the one that is no longer used", connection, live)
+			"connection %q has %d live %s already: revoke the one that is no longer used", connection, live, kindsOf(token))
 	}
-	secret := newSecret()
-	token := Token{ID: rand.Text(), Connection: connection, Hash: hashOf(secret), Note: note, Created: now}
+	prefix := bearerPrefix
+	if token.Client {
+		prefix = clientPrefix
+	}
+	secret := newSecret(prefix)
+	token.ID, token.Hash, token.Created = rand.Text(), hashOf(secret), now
 	if life > 0 {
 		token.Expires = now.Add(life)
 	}
 	event := audit.Event{
 		At: now, Action: audit.TokenCreated, Actor: by, Subject: token.ID, Connection: connection,
-		Detail: map[string]string{"note": note},
+		Detail: map[string]string{"note": token.Note},
+	}
+	if token.Client {
+		event.Detail["kind"] = "client"
 	}
 	if !token.Expires.IsZero() {
 		event.Detail["expires"] = token.Expires.Format(time.RFC3339)
@@ -162,11 +202,20 @@ func (t *Tokens) Revoke(ctx context.Context, by audit.Actor, id string) error {
 //
 // Nothing is cached here; the endpoint remembers for half a second, see verified.
 func (t *Tokens) Verify(ctx context.Context, connection, secret string) (Token, error) {
-	if len(secret) != secretLength || !strings.HasPrefix(secret, secretPrefix) {
+	if len(secret) != secretLength {
+		return Token{}, errToken()
+	}
+	var find func(context.Context, []byte) (Token, error)
+	switch secret[:len(bearerPrefix)] {
+	case bearerPrefix:
+		find = t.store.TokenByHash
+	case accessPrefix:
+		find = t.store.TokenByAccess
+	default: // the secret of a client is no token
 		return Token{}, errToken()
 	}
 	hash := hashOf(secret)
-	token, err := t.store.TokenByHash(ctx, hash)
+	token, err := find(ctx, hash)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		return Token{}, errToken()
@@ -178,12 +227,18 @@ func (t *Tokens) Verify(ctx context.Context, connection, secret string) (Token, 
 	if same != 1 || !token.Live(now) {
 		return Token{}, errToken()
 	}
-	if now.Sub(token.LastUsed) >= touchEvery {
-		if err := t.store.TouchToken(ctx, token.ID, now); err != nil {
-			return Token{}, err
-		}
-		token.LastUsed = now
+	return t.touch(ctx, token, now)
+}
+
+// touch writes the use of a token down, at most once a minute.
+func (t *Tokens) touch(ctx context.Context, token Token, now time.Time) (Token, error) {
+	if now.Sub(token.LastUsed) < touchEvery {
+		return token, nil
 	}
+	if err := t.store.TouchToken(ctx, token.ID, now); err != nil {
+		return Token{}, err
+	}
+	token.LastUsed = now
 	return token, nil
 }
 
@@ -191,10 +246,17 @@ func errToken() error {
 	return fault.New(fault.Unauthenticated, "the bearer token is missing or does not open this connection")
 }
 
-func newSecret() string {
+func kindsOf(t Token) string {
+	if t.Client {
+		return "clients"
+	}
+	return "tokens"
+}
+
+func newSecret(prefix string) string {
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails: it ends the program instead
-	return secretPrefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw))
+	return prefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw))
 }
 
 func hashOf(secret string) []byte {

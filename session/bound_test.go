@@ -47,7 +47,7 @@ func (b *bubble) enter(subject string) string {
 	b.set(func() {
 		b.standing[in.Person.ID] = directory.Standing{Person: in.Person, Assertion: in.Assertion, Organization: directory.Organization{Name: "Alpha"}}
 	})
-	token, _, err := b.Issue(context.Background(), in, session.Client{}, "")
+	token, _, err := b.Issue(context.Background(), in, session.Client{}, session.Ticket{})
 	must(b.t, err)
 	return token
 }

@@ -64,10 +64,9 @@ func New(c Config) *Manager {
 const sealPurpose = "session id token"
 
 // Issue begins a session for somebody who signed in. The token is 256 random
-// bits and is given to the browser alone. idToken may be empty; it is kept
-// sealed, for sign-out at the identity provider. It fails with
-// fault.Forbidden if the person was barred in the meantime.
-func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Client, idToken string) (string, *Principal, error) {
+// bits and is given to the browser alone. It fails with fault.Forbidden if the
+// person was barred in the meantime.
+func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Client, ticket Ticket) (string, *Principal, error) {
 	now := m.now().UTC()
 	token := rand.Text() + rand.Text()
 	hash := sha256.Sum256([]byte(token))
@@ -75,11 +74,8 @@ func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Clien
 		ID: strings.ToLower(rand.Text()), TokenHash: hash[:], Person: in.Person.ID, AssertionID: in.AssertionID,
 		Connection: in.Person.Connection, Client: client.storable(), Created: now, LastSeen: now, Expires: now.Add(m.absolute),
 	}
-	if idToken != "" {
-		var err error
-		if r.IDToken, err = m.sealer.Seal(sealPurpose, []byte(idToken)); err != nil {
-			return "", nil, err
-		}
+	if err := m.seal(&r, ticket); err != nil {
+		return "", nil, err
 	}
 	if err := m.store.InsertSession(ctx, r); err != nil {
 		return "", nil, err
@@ -202,38 +198,32 @@ func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte
 		hash:      hash,
 		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
 		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
-		Access: access, Created: r.Created, Expires: r.Expires,
+		Access: access, ACR: s.Assertion.ACR, AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
 	}
 }
 
 // End ends the session of a token, with its streams, on every replica within
-// a second. It gives the ID token and the connection of the session, for
-// sign-out at the identity provider; both are empty for an unknown token.
-func (m *Manager) End(ctx context.Context, token string, by audit.Actor) (idToken, connection string, err error) {
+// a second. It gives the ticket, without its refresh token, and the connection
+// of the session, for the sign-out at the identity provider; both are zero for
+// an unknown token.
+func (m *Manager) End(ctx context.Context, token string, by audit.Actor) (ticket Ticket, connection string, err error) {
 	hash := sha256.Sum256([]byte(token))
 	r, s, err := m.store.FindSession(ctx, hash[:])
 	if fault.Is(err, fault.NotFound) {
-		return "", "", nil
+		return Ticket{}, "", nil
 	}
 	if err != nil {
-		return "", "", err
-	}
-	if len(r.IDToken) > 0 {
-		plain, err := m.sealer.Open(sealPurpose, r.IDToken)
-		if err != nil { // the key is gone: sign-out here still counts
-			m.log.WarnContext(ctx, "id token cannot be unsealed", "session", r.ID, "error", err)
-		}
-		idToken = string(plain)
+		return Ticket{}, "", err
 	}
 	now := m.now().UTC()
 	err = m.store.EndSession(ctx, r.ID, "you signed out", now, audit.Event{
 		At: now, Action: audit.SignOut, Actor: by, Person: r.Person, Subject: s.Person.UserName, Connection: r.Connection,
 	})
 	if err != nil {
-		return "", "", err
+		return Ticket{}, "", err
 	}
 	m.cache.end(r.ID)
-	return idToken, r.Connection, nil
+	return m.ticket(ctx, r), r.Connection, nil
 }
 
 // Watch gives a context that ends with ctx, and as soon as the session or

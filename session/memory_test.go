@@ -105,6 +105,30 @@ func (s *memory) EndSession(ctx context.Context, id, reason string, at time.Time
 	return nil
 }
 
+func (s *memory) EndNamed(ctx context.Context, n session.Named, _ *session.Once, reason string, at time.Time, _ audit.Actor, _ string) (ids []string, err error) {
+	s.mu.Lock()
+	for _, r := range s.rows {
+		if r.Connection == n.Connection && r.Issuer == n.Issuer && (n.Subject == "" || r.Subject == n.Subject) && (n.Session == "" || r.ProviderSession == n.Session) {
+			ids = append(ids, r.ID)
+		}
+	}
+	s.mu.Unlock()
+	for _, id := range ids {
+		if err := s.EndSession(ctx, id, reason, at, audit.Event{}); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+func (s *memory) TakeDue(ctx context.Context, _, _, _ time.Time, _ int) ([]session.Row, error) {
+	return nil, s.call(ctx)
+}
+
+func (s *memory) RenewSession(ctx context.Context, _ string, _ []byte, _ time.Time) error {
+	return s.call(ctx)
+}
+
 func (s *memory) Touch(ctx context.Context, seen map[string]time.Time) error {
 	if err := s.call(ctx); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"portcullis/keys"
 	"portcullis/mapping"
@@ -28,7 +29,7 @@ func TestNoTableHoldsACookie(t *testing.T) {
 		m := session.New(session.Config{Store: db.Sessions(), Sealer: ring, Policy: func() *mapping.Policy { return policyOf(t, rules) }})
 		in, err := r.dir.SignIn(t.Context(), says("ada"), "ref")
 		must(t, err)
-		token, _, err := m.Issue(t.Context(), in, session.Client{}, "the.id.token")
+		token, _, err := m.Issue(t.Context(), in, session.Client{}, session.Ticket{IDToken: "the.id.token", Refresh: "the-refresh-token", RefreshEvery: time.Hour})
 		must(t, err)
 		_, err = m.Verify(t.Context(), token)
 		must(t, err)
@@ -43,13 +44,16 @@ func TestNoTableHoldsACookie(t *testing.T) {
 		if !strings.Contains(all, hex.EncodeToString(sum[:])) {
 			t.Error("the hash is nowhere: what was read is not the whole database")
 		}
-		for _, secret := range []string{token, strings.ToLower(token), hex.EncodeToString([]byte(token)), "the.id.token", hex.EncodeToString([]byte("the.id.token"))} {
+		for _, secret := range []string{
+			token, strings.ToLower(token), hex.EncodeToString([]byte(token)), "the.id.token", hex.EncodeToString([]byte("the.id.token")),
+			"the-refresh-token", hex.EncodeToString([]byte("the-refresh-token")),
+		} {
 			if strings.Contains(all, secret) {
 				t.Errorf("a table holds %q", secret)
 			}
 		}
-		if idToken, _, err := m.End(t.Context(), token, operator); idToken != "the.id.token" || err != nil {
-			t.Errorf("End = %q, %v, want the id token", idToken, err)
+		if ticket, _, err := m.End(t.Context(), token, operator); ticket.IDToken != "the.id.token" || err != nil {
+			t.Errorf("End = %q, %v, want the id token", ticket.IDToken, err)
 		}
 	})
 }

@@ -134,7 +134,7 @@ func (r *replica) enter(subject string) (token string, p *session.Principal) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	token, p, err = r.Issue(r.t.Context(), in, session.Client{Address: "192.0.2.1", UserAgent: "UA"}, "id token of "+subject)
+	token, p, err = r.Issue(r.t.Context(), in, session.Client{Address: "192.0.2.1", UserAgent: "UA"}, session.Ticket{IDToken: "id token of " + subject})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -210,9 +210,9 @@ func TestASessionIsIssuedVerifiedAndEnded(t *testing.T) {
 			t.Error("two sessions have one token")
 		}
 		here, there, stays := a.watch(token), b.watch(token), b.watch(other)
-		idToken, connection, err := a.End(t.Context(), token, operator)
-		if err != nil || idToken != "id token of ada" || connection != "alpha" {
-			t.Errorf("End = %q, %q, %v", idToken, connection, err)
+		ticket, connection, err := a.End(t.Context(), token, operator)
+		if err != nil || ticket.IDToken != "id token of ada" || connection != "alpha" {
+			t.Errorf("End = %v, %q, %v", ticket, connection, err)
 		}
 		cut(t, "End, where it was ended", here)
 		a.refused(token, fault.Unauthenticated, "you were signed out: you signed out")
@@ -221,8 +221,8 @@ func TestASessionIsIssuedVerifiedAndEnded(t *testing.T) {
 		if stays.Err() != nil {
 			t.Error("another session of the same person was cut")
 		}
-		if idToken, connection, err := a.End(t.Context(), "no such token", operator); idToken != "" || connection != "" || err != nil {
-			t.Errorf("End of an unknown token = %q, %q, %v, want nothing", idToken, connection, err)
+		if ticket, connection, err := a.End(t.Context(), "no such token", operator); ticket != (session.Ticket{}) || connection != "" || err != nil {
+			t.Errorf("End of an unknown token = %v, %q, %v, want nothing", ticket, connection, err)
 		}
 		for _, bad := range []string{"", "x", token + "x", token[1:], strings.ToLower(token), "\x00", "\xff"} {
 			a.refused(bad, fault.Unauthenticated, "you are not signed in")
@@ -295,7 +295,7 @@ func TestARightThatEndsEndsEverywhere(t *testing.T) {
 				here, there := a.watch(token), b.watch(token)
 				must(t, tc.end(a, id))
 				if tc.name != "signed out" && tc.name != "organization disabled" { // those bar nobody who is on the way in, or at the next look
-					if _, _, err := a.Issue(t.Context(), in, session.Client{}, ""); !fault.Is(err, fault.Forbidden) {
+					if _, _, err := a.Issue(t.Context(), in, session.Client{}, session.Ticket{}); !fault.Is(err, fault.Forbidden) {
 						t.Errorf("Issue after the end = %v, want forbidden", err)
 					}
 				}
@@ -387,7 +387,7 @@ func TestABrowserThatSendsGarbageIsStored(t *testing.T) {
 	both(t, func(t *testing.T, a, _ *replica) {
 		in, err := a.dir.SignIn(t.Context(), says("ada"), "ref")
 		must(t, err)
-		_, p, err := a.Issue(t.Context(), in, session.Client{UserAgent: "\xff\xfe\x00" + strings.Repeat("é", 4000)}, "")
+		_, p, err := a.Issue(t.Context(), in, session.Client{UserAgent: "\xff\xfe\x00" + strings.Repeat("é", 4000)}, session.Ticket{})
 		must(t, err)
 		rows, err := a.db.Sessions().SessionsOf(t.Context(), p.PersonID, time.Now())
 		must(t, err)

@@ -22,6 +22,14 @@ type Row struct {
 	Expires     time.Time // absolute
 	Ended       time.Time // zero while it lives
 	EndReason   string
+
+	// What the identity provider calls the session and its person (see
+	// [Ticket]), and the sealed refresh token with when it is due.
+	Issuer          string
+	Subject         string
+	ProviderSession string
+	Refresh         []byte
+	RefreshDue      time.Time // zero: never
 }
 
 // Store keeps sessions and hands out change records.
@@ -41,11 +49,26 @@ type Store interface {
 	// session that has ended already stays as it is.
 	EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error
 
+	// EndNamed ends the living sessions that n names, each with its audit
+	// event and change record, and gives their ids. In the same transaction it
+	// remembers once, if there is one, and fails with fault.Conflict if it did
+	// before.
+	EndNamed(ctx context.Context, n Named, once *Once, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error)
+
+	// TakeDue gives at most limit living sessions whose RefreshDue has come
+	// and that were used since a time, and moves their RefreshDue to lease: of
+	// any number of concurrent calls, on any replicas, one gets a session.
+	TakeDue(ctx context.Context, now, usedSince, lease time.Time, limit int) ([]Row, error)
+
+	// RenewSession replaces the refresh token of a living session.
+	RenewSession(ctx context.Context, id string, refresh []byte, due time.Time) error
+
 	// Touch moves LastSeen of sessions, and LastActive of their people,
 	// forward; never back.
 	Touch(ctx context.Context, seen map[string]time.Time) error
 
-	// DeleteSessions forgets sessions that expired or ended before that time.
+	// DeleteSessions forgets sessions that expired or ended before that time,
+	// and requests to end some that expired before it.
 	DeleteSessions(ctx context.Context, before time.Time) error
 
 	// LastChange is where a reader begins that knows nothing yet: every
@@ -65,7 +88,7 @@ type Store interface {
 	DeleteChanges(ctx context.Context, before time.Time) error
 }
 
-// Sealer keeps ID tokens unreadable in the database.
+// Sealer keeps the tokens of identity providers unreadable in the database.
 type Sealer interface {
 	Seal(purpose string, plain []byte) ([]byte, error)
 	Open(purpose string, sealed []byte) ([]byte, error)

@@ -33,6 +33,11 @@ type sessionRow struct {
 	IDToken     []byte `gorm:"column:id_token"`
 	Ended       int64  `gorm:"column:ended"`
 	EndReason   string `gorm:"column:end_reason"`
+	IDPIssuer   string `gorm:"column:idp_issuer"`
+	IDPSubject  string `gorm:"column:idp_subject"`
+	IDPSession  string `gorm:"column:idp_session"`
+	Refresh     []byte `gorm:"column:refresh_token"`
+	RefreshDue  int64  `gorm:"column:refresh_due"`
 }
 
 func (r sessionRow) domain() session.Row {
@@ -41,6 +46,7 @@ func (r sessionRow) domain() session.Row {
 		Client: session.Client{Address: r.Address, UserAgent: r.UserAgent}, IDToken: r.IDToken,
 		Created: moment(r.Created), LastSeen: moment(r.LastSeen), Expires: moment(r.Expires),
 		Ended: moment(r.Ended), EndReason: r.EndReason,
+		Issuer: r.IDPIssuer, Subject: r.IDPSubject, ProviderSession: r.IDPSession, Refresh: r.Refresh, RefreshDue: moment(r.RefreshDue),
 	}
 }
 
@@ -53,21 +59,27 @@ func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
 		if err != nil {
 			return err
 		}
-		token := r.IDToken
-		if token == nil {
-			token = []byte{}
-		}
 		_, err = t.exec(`INSERT INTO sessions
-			(id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			(id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token,
+			 idp_issuer, idp_subject, idp_session, refresh_token, refresh_due)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.ID, r.TokenHash, r.Person, r.AssertionID, r.Connection, micros(r.Created), micros(r.LastSeen), micros(r.Expires),
-			r.Client.Address, r.Client.UserAgent, token)
+			r.Client.Address, r.Client.UserAgent, notNull(r.IDToken),
+			r.Issuer, r.Subject, r.ProviderSession, notNull(r.Refresh), micros(r.RefreshDue))
 		if err != nil {
 			return err
 		}
 		_, err = t.exec("UPDATE people SET last_active = ? WHERE id = ?", micros(r.Created), r.Person)
 		return err
 	})
+}
+
+// notNull makes an empty value of a missing one.
+func notNull(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }
 
 func (s sessionStore) FindSession(ctx context.Context, tokenHash []byte) (r session.Row, st directory.Standing, err error) {
@@ -162,6 +174,10 @@ func (t tx) touch(id string, at int64) error {
 func (s sessionStore) DeleteSessions(ctx context.Context, before time.Time) error {
 	return s.db.update(ctx, func(t tx) error {
 		_, err := t.exec("DELETE FROM sessions WHERE expires < ? OR (ended <> 0 AND ended < ?)", micros(before), micros(before))
+		if err != nil {
+			return err
+		}
+		_, err = t.exec("DELETE FROM logout_tokens WHERE expires < ?", micros(before))
 		return err
 	})
 }

@@ -39,6 +39,8 @@ func seedSession(t *testing.T, db *store.DB, id string) session.Row {
 	t.Helper()
 	r := session.Row{
 		ID: "s-" + id, TokenHash: []byte("hash of " + id), Person: id, Connection: "alpha", IDToken: []byte{0, 1, 2},
+		Issuer: "https://id.example", Subject: "sub of " + id, ProviderSession: "sid of " + id,
+		Refresh: []byte("refresh of " + id), RefreshDue: start.Add(10 * time.Minute),
 		Client:  session.Client{Address: "192.0.2.1", UserAgent: "UA"},
 		Created: start, LastSeen: start, Expires: start.Add(time.Hour),
 	}
@@ -273,7 +275,8 @@ func TestAnAttemptIsConsumedOnce(t *testing.T) {
 		dbs := []*store.DB{open(), open()}
 		want := login.Attempt{
 			StateHash: []byte{1, 0, 255}, BrowserHash: []byte{2}, Connection: "alpha", Nonce: "n", Verifier: "v", ReturnTo: "/x?y=z", Reference: "r",
-			Created: start, Expires: start.Add(time.Minute),
+			Created: start, Expires: start.Add(time.Minute), Address: "192.0.2.1", Test: "t",
+			Demand: session.Demand{ACR: []string{"gold", "urn:x"}, MaxAge: 5 * time.Minute},
 		}
 		if err := dbs[0].Login().InsertAttempt(t.Context(), want); err != nil {
 			t.Fatal(err)
@@ -305,8 +308,9 @@ func TestAnAttemptIsConsumedOnce(t *testing.T) {
 		if err := dbs[0].Login().InsertAttempt(t.Context(), want); err != nil {
 			t.Fatal(err)
 		}
-		if err := dbs[0].Login().DeleteAttempts(t.Context(), want.Expires.Add(time.Second)); err != nil {
-			t.Fatal(err)
+		gone, err := dbs[0].Login().DeleteAttempts(t.Context(), want.Expires.Add(time.Second), 10)
+		if diff := cmp.Diff([]login.Attempt{want}, gone); err != nil || diff != "" {
+			t.Errorf("DeleteAttempts: %v, (-want +got):\n%s", err, diff)
 		}
 		if _, err := dbs[0].Login().ConsumeAttempt(t.Context(), want.StateHash, start); !fault.Is(err, fault.NotFound) {
 			t.Errorf("after DeleteAttempts = %v, want not found", err)
@@ -361,6 +365,55 @@ func TestTokens(t *testing.T) {
 		}
 		if err := s.TouchToken(t.Context(), "none", start); !fault.Is(err, fault.NotFound) {
 			t.Errorf("TouchToken of none = %v, want not found", err)
+		}
+	})
+}
+
+func TestAccessTokensAreTheirClients(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		db, other := open(), open()
+		s := db.Tokens()
+		client := scim.Token{ID: "c1", Connection: "alpha", Client: true, PublicKey: "{}", Hash: []byte{1}, Created: start, Expires: start.Add(90 * time.Minute)}
+		if err := s.InsertToken(t.Context(), client, happened); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.TokenByID(t.Context(), "c1"); err != nil || cmp.Diff(client, got) != "" {
+			t.Errorf("TokenByID = %+v, %v, want %+v", got, err, client)
+		}
+		if _, err := s.TokenByID(t.Context(), "none"); !fault.Is(err, fault.NotFound) {
+			t.Errorf("TokenByID of none = %v, want not found", err)
+		}
+		access := scim.Access{Hash: []byte{2}, Client: "c1", Expires: start.Add(time.Hour), Assertion: []byte{9}, Until: start.Add(5 * time.Minute)}
+		if err := s.InsertAccess(t.Context(), access, start); err != nil {
+			t.Fatal(err)
+		}
+		again := scim.Access{Hash: []byte{3}, Client: "c1", Expires: start.Add(2 * time.Hour), Assertion: []byte{9}, Until: access.Until}
+		if err := other.Tokens().InsertAccess(t.Context(), again, start); !fault.Is(err, fault.Conflict) {
+			t.Errorf("the same assertion = %v, want conflict", err)
+		}
+		want := client
+		want.Hash, want.Expires = access.Hash, access.Expires
+		if got, err := other.Tokens().TokenByAccess(t.Context(), access.Hash); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("TokenByAccess = %+v, %v, want %+v", got, err, want)
+		}
+		again.Assertion = nil
+		if err := s.InsertAccess(t.Context(), again, access.Expires.Add(time.Second)); err != nil { // and access has expired
+			t.Fatal(err)
+		}
+		want.Hash, want.Expires = again.Hash, client.Expires
+		if got, err := s.TokenByAccess(t.Context(), again.Hash); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("TokenByAccess = %+v, %v, want %+v", got, err, want)
+		}
+		for _, hash := range [][]byte{access.Hash, client.Hash, nil} {
+			if _, err := s.TokenByAccess(t.Context(), hash); !fault.Is(err, fault.NotFound) {
+				t.Errorf("TokenByAccess(%v) = %v, want not found", hash, err)
+			}
+		}
+		if err := s.RevokeToken(t.Context(), "c1", start, happened); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := other.Tokens().TokenByAccess(t.Context(), again.Hash); err != nil || got.Revoked.IsZero() {
+			t.Errorf("TokenByAccess = %+v, %v, want a revoked client", got, err)
 		}
 	})
 }

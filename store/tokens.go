@@ -24,12 +24,15 @@ type token struct {
 	Expires    int64  `gorm:"column:expires"`
 	LastUsed   int64  `gorm:"column:last_used"`
 	Revoked    int64  `gorm:"column:revoked"`
+	Client     bool   `gorm:"column:client"`
+	PublicKey  string `gorm:"column:public_key"`
 }
 
 func (r token) domain() scim.Token {
 	return scim.Token{
 		ID: r.ID, Connection: r.Connection, Hash: r.Hash, Note: r.Note, Created: moment(r.Created),
 		Expires: moment(r.Expires), LastUsed: moment(r.LastUsed), Revoked: moment(r.Revoked),
+		Client: r.Client, PublicKey: r.PublicKey,
 	}
 }
 
@@ -44,8 +47,8 @@ func (s tokenStore) updateTokens(ctx context.Context, f func(tx) error) error {
 
 func (s tokenStore) InsertToken(ctx context.Context, k scim.Token, e audit.Event) error {
 	return s.updateTokens(ctx, func(t tx) error {
-		_, err := t.exec("INSERT INTO scim_tokens (id, connection, hash, note, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
-			k.ID, k.Connection, k.Hash, k.Note, micros(k.Created), micros(k.Expires))
+		_, err := t.exec("INSERT INTO scim_tokens (id, connection, hash, note, created, expires, client, public_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			k.ID, k.Connection, k.Hash, k.Note, micros(k.Created), micros(k.Expires), k.Client, k.PublicKey)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ type Failure struct {
 	Status  int            // defaults to the status of the fault's kind
 	Advice  string         // what the person can do, one sentence; defaults to that of the status
 	Link    Link           // a way on, on the page; none if empty
+	Other   Link           // a second one, less likely; none if empty
 	Header  http.Header    // further response headers
 	Members map[string]any // extension members of the problem document (RFC 9457, section 3.2)
 }
@@ -94,6 +95,7 @@ type description struct {
 	What   string // one sentence: what happened
 	Advice string // one sentence: what the person can do
 	Link   Link
+	Other  Link
 	header http.Header
 	extra  map[string]any
 }
@@ -108,7 +110,7 @@ func describe(err error) description {
 		if f.Advice != "" {
 			d.Advice = f.Advice
 		}
-		d.Link, d.header, d.extra = f.Link, f.Header, f.Members
+		d.Link, d.Other, d.header, d.extra = f.Link, f.Other, f.Header, f.Members
 	}
 	return d
 }

@@ -83,7 +83,7 @@ func NewPages(fsys fs.FS) (*Pages, error) {
 }
 
 // Page renders one of this package's own pages: "sign-in" ([SignIn]),
-// "sign-out" ([SignOut]) and "message" ([Message]). It fails like
+// "sign-out" ([SignOut]), "message" ([Message]) and "report" ([Report]). It fails like
 // [Pages.Render].
 func Page(c *gin.Context, status int, name string, data any) error {
 	return builtin().Render(c.Writer, c.Request, status, name, data)
@@ -125,6 +125,7 @@ type SignIn struct {
 	Action   string   // where the e-mail is posted; no e-mail is asked for if empty
 	Email    string   // what was entered before
 	ReturnTo string   // a hidden field return_to
+	Another  bool     // another account is wanted than the one used last
 	Choices  []Choice // identity providers to choose from
 }
 
@@ -140,6 +141,26 @@ type SignOut struct {
 	ReturnTo string // a hidden field return_to
 	Name     string // who is signed in
 	Cancel   string // where "stay" leads
+}
+
+// Report tells of something in detail.
+type Report struct {
+	Title    string
+	Reason   string // what is wrong, in a sentence; none if empty
+	Text     string
+	Sections []Section // those without rows are left out
+}
+
+// Section is one part of a [Report].
+type Section struct {
+	Title string
+	Rows  []Row
+}
+
+// Row is a line of a [Section].
+type Row struct {
+	Name   string
+	Values []string
 }
 
 // Message says something and offers a way on.

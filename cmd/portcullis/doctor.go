@@ -100,12 +100,12 @@ func examineMapping(cfg *config.Config, now time.Time) []diagnosis {
 func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diagnosis {
 	if path, ok := cfg.Database.SQLite(); ok {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return []diagnosis{{"database", "warning", path + " is not there yet: portcullis serve makes it"}}
+			return append(examineConnections(ctx, cfg, nil, now), diagnosis{"database", "warning", path + " is not there yet: portcullis serve makes it"})
 		}
 	}
 	db, err := openStore(ctx, cfg)
 	if err != nil {
-		return []diagnosis{{"database", "broken", fault.Message(err)}}
+		return append(examineConnections(ctx, cfg, nil, now), diagnosis{"database", "broken", fault.Message(err)})
 	}
 	defer db.Close()
 	found := []diagnosis{{"database", "fine", "reached, schema up to date"}}
@@ -115,6 +115,7 @@ func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diag
 		found = append(found, diagnosis{"keys", "fine", cfg.Keys.File})
 	}
 	found = append(found, examineRevisions(ctx, cfg, db, now)...)
+	found = append(found, examineConnections(ctx, cfg, db, now)...)
 	return append(found, examineTokens(ctx, cfg, db, now)...)
 }
 
@@ -152,7 +153,11 @@ func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB, now ti
 }
 
 func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
-	l := login.New(login.Config{PublicURL: cfg.PublicURL, Connections: loginConnections(cfg)})
+	providers, err := loginConnections(ctx, cfg, nil)
+	if err != nil {
+		return []diagnosis{{"sign-in", "broken", fault.Message(err)}}
+	}
+	l := login.New(login.Config{PublicURL: cfg.PublicURL, Connections: providers})
 	for _, r := range l.Check(ctx) {
 		d := diagnosis{"sign-in " + r.Connection, "fine", r.Name + ": " + r.Detail}
 		if r.Err != nil {

@@ -19,11 +19,13 @@ import (
 	"portcullis/keys"
 	"portcullis/login"
 	"portcullis/mapping"
+	"portcullis/oidc"
 	"portcullis/proxy"
 	"portcullis/revision"
 	"portcullis/scim"
 	"portcullis/session"
 	"portcullis/store"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -58,6 +60,7 @@ type gate struct {
 	dir      *directory.Directory
 	sessions *session.Manager
 	login    *login.Login
+	traces   *trace.Writer
 	scim     *scim.Endpoint
 	proxy    *proxy.Proxy
 	ops      *ops
@@ -94,8 +97,14 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	if err := g.dir.Reconcile(ctx); err != nil {
 		return nil, err
 	}
+	providers, err := loginConnections(ctx, cfg, ring)
+	if err != nil {
+		return nil, err
+	}
+	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
-		PublicURL: cfg.PublicURL, Connections: loginConnections(cfg), Directory: g.dir, Sessions: g.sessions,
+		Traces: g.traces, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
+		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
 	g.scim = scim.New(scim.Config{
@@ -111,18 +120,41 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	return g, nil
 }
 
-func loginConnections(cfg *config.Config) (out []login.Connection) {
+// loginConnections is the connections that people sign in through. Without a
+// ring, as for a look from outside, no client proves itself by a key.
+func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) (out []login.Connection, err error) {
 	for _, conn := range cfg.Connections {
 		if conn.OIDC == nil {
 			continue
 		}
-		out = append(out, login.Connection{
-			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link,
-			Issuer: conn.OIDC.Issuer, ClientID: conn.OIDC.ClientID, ClientSecret: conn.OIDC.ClientSecret.Reveal(), Scopes: conn.OIDC.Scopes,
-			Claims: login.Claims{
-				Groups: conn.OIDC.Claims.Groups, Email: conn.OIDC.Claims.Email, Name: conn.OIDC.Claims.Name, Roles: conn.OIDC.Claims.Roles,
-			},
-		})
+		c := login.Connection{
+			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link, OIDC: loginOIDC(conn.OIDC),
+		}
+		if conn.OIDC.KeyJWT && ring != nil {
+			signer, err := ring.Client(ctx, conn.ID)
+			if err != nil {
+				return nil, err
+			}
+			c.OIDC.Provider.Signer, c.OIDC.JWKS = signer, signer.JWKS()
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func loginOIDC(c *config.OIDC) *login.OIDC {
+	out := &login.OIDC{
+		Provider: oidc.Config{
+			Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), NextSecret: c.NextSecret.Reveal(),
+			Scopes: c.Scopes, Offline: c.Refresh, AllowPrivate: c.AllowPrivate,
+		},
+		Claims: login.Claims{
+			Groups: c.Claims.Groups, Email: c.Claims.Email, Name: c.Claims.Name, Roles: c.Claims.Roles, UserName: c.Claims.UserName,
+		},
+		RefreshEvery: c.RefreshEvery,
+	}
+	if c.Graph != nil {
+		out.GraphURL = c.Graph.URL
 	}
 	return out
 }
@@ -138,7 +170,9 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 
 func routes(cfg *config.Config) (out []proxy.Route) {
 	for _, r := range cfg.Routes {
-		out = append(out, proxy.Route{Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks})
+		out = append(out, proxy.Route{Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
+			Demand: session.Demand{ACR: r.Require.ACR, MaxAge: r.Require.MaxAge},
+		})
 	}
 	return out
 }
@@ -218,6 +252,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"sessions": g.sessions.Run,
 		"mapping":  g.keeper.Run,
 		"sign-in":  g.login.Run,
+		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
 		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
 	} {

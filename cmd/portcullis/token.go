@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -15,13 +17,15 @@ import (
 type tokenJSON struct {
 	ID         string     `json:"id"`
 	Connection string     `json:"connection"`
+	Kind       string     `json:"kind"` // bearer, or of an OAuth client: client-secret, client-key
 	Note       string     `json:"note"`
 	State      string     `json:"state"`
 	Created    time.Time  `json:"created"`
 	Expires    *time.Time `json:"expires"`
 	LastUsed   *time.Time `json:"lastUsed"`
 	Revoked    *time.Time `json:"revoked"`
-	Secret     string     `json:"secret,omitempty"` // by create alone
+	Secret     string     `json:"secret,omitempty"`   // by create alone
+	Endpoint   string     `json:"tokenUrl,omitempty"` // likewise, of a client
 }
 
 func tokenWire(t scim.Token, now time.Time) tokenJSON {
@@ -32,14 +36,21 @@ func tokenWire(t scim.Token, now time.Time) tokenJSON {
 	case !t.Live(now):
 		state = "expired"
 	}
+	kind := "bearer"
+	switch {
+	case t.PublicKey != "":
+		kind = "client-key"
+	case t.Client:
+		kind = "client-secret"
+	}
 	return tokenJSON{
-		ID: t.ID, Connection: t.Connection, Note: t.Note, State: state, Created: t.Created,
+		ID: t.ID, Connection: t.Connection, Kind: kind, Note: t.Note, State: state, Created: t.Created,
 		Expires: optional(t.Expires), LastUsed: optional(t.LastUsed), Revoked: optional(t.Revoked),
 	}
 }
 
 func (c *cli) tokenCommand() *cobra.Command {
-	return group("token", "SCIM tokens of a connection", c.tokenCreate(), c.tokenList(), c.tokenRevoke())
+	return group("token", "SCIM tokens and OAuth clients of a connection", c.tokenCreate(), c.tokenList(), c.tokenRevoke())
 }
 
 // scimConnection checks a connection named on the command line.
@@ -71,42 +82,86 @@ func newTokens(db *store.DB) *scim.Tokens {
 	return scim.NewTokens(scim.TokensConfig{Store: db.Tokens()})
 }
 
+// newToken is what token create is asked for.
+type newToken struct {
+	connection, note, keyFile string
+	life                      time.Duration
+	client                    bool
+}
+
 func (c *cli) tokenCreate() *cobra.Command {
-	var connection, note string
-	var life time.Duration
+	var n newToken
 	cmd := &cobra.Command{
-		Use: "create --connection ID", Short: "Make a token and print its secret, once", Args: cobra.NoArgs,
-		Example: "  portcullis token create --connection acme-entra --expires 8760h",
+		Use: "create --connection ID", Short: "Make a token or an OAuth client and print its secret, once", Args: cobra.NoArgs,
+		Long: "Make a bearer token and print its secret, once.\n\n" +
+			"With --oauth, make an OAuth client instead: its client_id goes to standard error, its secret alone to standard output.\n" +
+			"With --public-key, the client signs assertions (private_key_jwt) and has no secret: its client_id goes to standard output.",
+		Example: "  portcullis token create --connection acme-entra --expires 8760h\n" +
+			"  portcullis token create --connection acme-entra --oauth\n" +
+			"  portcullis token create --connection acme-entra --public-key client.jwk",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
-				if err := scimConnection(cfg, connection); err != nil {
-					return err
-				}
-				secret, token, err := newTokens(db).Create(cmd.Context(), operator(), connection, note, life)
-				if err != nil {
-					return err
-				}
-				if c.json {
-					wire := tokenWire(token, token.Created)
-					wire.Secret = secret
-					return c.printJSON(wire)
-				}
-				fmt.Fprintf(c.err, "token %s for %s/scim/v2/%s (the secret is shown this once)\n", token.ID, cfg.PublicURL, connection)
-				_, err = fmt.Fprintln(c.out, secret)
-				return err
+				return c.createToken(cmd.Context(), cfg, db, n)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&connection, "connection", "", "connection that the token opens")
-	cmd.Flags().StringVar(&note, "note", "", "what it is for")
-	cmd.Flags().DurationVar(&life, "expires", 0, "how long it is good, as in 8760h; 0 means until it is revoked")
+	cmd.Flags().StringVar(&n.connection, "connection", "", "connection that the token opens")
+	cmd.Flags().StringVar(&n.note, "note", "", "what it is for")
+	cmd.Flags().DurationVar(&n.life, "expires", 0, "how long it is good, as in 8760h; 0 means until it is revoked")
+	cmd.Flags().BoolVar(&n.client, "oauth", false, "make an OAuth client, which gets its tokens for client credentials")
+	cmd.Flags().StringVar(&n.keyFile, "public-key", "", "make an OAuth client that signs with the private key of this one (a JWK or PEM file)")
 	return cmd
+}
+
+func (c *cli) createToken(ctx context.Context, cfg *config.Config, db *store.DB, n newToken) error {
+	if err := scimConnection(cfg, n.connection); err != nil {
+		return err
+	}
+	base := cfg.PublicURL.JoinPath(scim.Prefix, n.connection).String()
+	tokens := newTokens(db)
+	var secret string
+	var token scim.Token
+	var err error
+	if n.client || n.keyFile != "" {
+		var key []byte
+		if n.keyFile != "" {
+			if key, err = os.ReadFile(n.keyFile); err != nil {
+				return usagef("--public-key: %v", err)
+			}
+		}
+		secret, token, err = tokens.CreateClient(ctx, operator(), n.connection, n.note, n.life, key)
+	} else {
+		secret, token, err = tokens.Create(ctx, operator(), n.connection, n.note, n.life)
+	}
+	if err != nil {
+		return err
+	}
+	if c.json {
+		wire := tokenWire(token, token.Created)
+		wire.Secret = secret
+		if token.Client {
+			wire.Endpoint = base + scim.TokenPath
+		}
+		return c.printJSON(wire)
+	}
+	switch {
+	case token.PublicKey != "":
+		fmt.Fprintf(c.err, "client for %s, which signs with its key; token URL %s\n", base, base+scim.TokenPath)
+		_, err = fmt.Fprintln(c.out, token.ID)
+		return err
+	case token.Client:
+		fmt.Fprintf(c.err, "client_id %s for %s; token URL %s (the secret is shown this once)\n", token.ID, base, base+scim.TokenPath)
+	default:
+		fmt.Fprintf(c.err, "token %s for %s (the secret is shown this once)\n", token.ID, base)
+	}
+	_, err = fmt.Fprintln(c.out, secret)
+	return err
 }
 
 func (c *cli) tokenList() *cobra.Command {
 	var connection string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List tokens", Args: cobra.NoArgs,
+		Use: "list", Short: "List tokens and OAuth clients", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				list, err := newTokens(db).List(cmd.Context(), connection)
@@ -122,12 +177,12 @@ func (c *cli) tokenList() *cobra.Command {
 				for i, t := range list {
 					w := tokenWire(t, now)
 					wire[i] = w
-					rows[i] = []string{w.ID, w.Connection, w.State, stamp(t.Created), stamp(t.Expires), stamp(t.LastUsed), w.Note}
+					rows[i] = []string{w.ID, w.Connection, w.State, stamp(t.Created), stamp(t.Expires), stamp(t.LastUsed), w.Kind, w.Note}
 				}
 				if c.json {
 					return c.printJSON(wire)
 				}
-				return c.printTable("ID CONNECTION STATE CREATED EXPIRES LAST-USED NOTE", rows)
+				return c.printTable("ID CONNECTION STATE CREATED EXPIRES LAST-USED KIND NOTE", rows)
 			})
 		},
 	}
@@ -138,7 +193,7 @@ func (c *cli) tokenList() *cobra.Command {
 func (c *cli) tokenRevoke() *cobra.Command {
 	var connection string
 	cmd := &cobra.Command{
-		Use: "revoke ID", Short: "Make a token worthless at once", Args: cobra.ExactArgs(1),
+		Use: "revoke ID", Short: "Make a token, or a client with all its access tokens, worthless at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
 				tokens := newTokens(db)

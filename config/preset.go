@@ -1,0 +1,84 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Preset is what an identity provider calls things unless its administrator
+// decided otherwise. A connection that names one overrides it name by name.
+type Preset struct {
+	Claims     Claims     // of OpenID Connect
+	Attributes Attributes // of SAML
+}
+
+// Attributes names the SAML attributes that facts are read from, by Name. The
+// first that is there counts.
+type Attributes struct {
+	Subject  []string // who they are for good; the NameID where there is none
+	Groups   []string
+	Email    []string
+	Name     []string
+	Roles    []string
+	UserName []string
+}
+
+// PresetOf gives the preset of a name, and the one that suits most providers
+// for the empty name or one that does not exist.
+func PresetOf(name string) Preset {
+	p := presets()["generic"]
+	if q, ok := presets()[name]; ok {
+		p = q
+	}
+	return p
+}
+
+// presets are the names of claims and attributes that the makers document.
+func presets() map[string]Preset {
+	const (
+		ws     = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
+		ms     = "http://schemas.microsoft.com/ws/2008/06/identity/claims/"
+		tenant = "http://schemas.microsoft.com/identity/claims/"
+	)
+	usual := Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "preferred_username"}
+	plain := Attributes{
+		Groups: []string{"groups", "memberOf", "group"}, Email: []string{"email", "mail"}, Name: []string{"displayName", "name", "cn"},
+		Roles: []string{"role", "roles"}, UserName: []string{"uid", "username", "userName"},
+	}
+	entra := Attributes{
+		Subject: []string{tenant + "objectidentifier"},
+		Groups:  []string{ms + "groups"}, Email: []string{ws + "emailaddress"}, Name: []string{tenant + "displayname"},
+		Roles: []string{ms + "role"}, UserName: []string{ws + "name"},
+	}
+	return map[string]Preset{
+		"generic": {usual, Attributes{
+			Groups: slices.Concat(entra.Groups, plain.Groups), Email: slices.Concat(entra.Email, plain.Email),
+			Name: slices.Concat(entra.Name, plain.Name), Roles: slices.Concat(entra.Roles, plain.Roles),
+			UserName: slices.Concat(entra.UserName, plain.UserName),
+		}},
+		"entra": {usual, entra},
+		"okta":  {usual, plain},
+		"ping":  {usual, plain},
+		// Google has no groups in its ID tokens, and calls people by their address.
+		"google": {Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "email"}, plain},
+		"adfs": {
+			Claims{Groups: "group", Email: "email", Name: "unique_name", Roles: "role", UserName: "upn"},
+			Attributes{
+				Groups: []string{"http://schemas.xmlsoap.org/claims/Group"}, Email: []string{ws + "emailaddress"},
+				Name: []string{ws + "name"}, Roles: []string{ms + "role"}, UserName: []string{ws + "upn"},
+			},
+		},
+		// The names of its built-in mappers.
+		"keycloak": {usual, Attributes{
+			Groups: []string{"member", "groups"}, Email: []string{"urn:oid:1.2.840.113549.1.9.1", "email"}, Name: []string{"name", "displayName"},
+			Roles: []string{"Role", "roles"}, UserName: []string{"username"},
+		}},
+	}
+}
+
+// preset reads whose names a connection goes by; empty where it does not say.
+func (s section) preset() string {
+	names := slices.Sorted(maps.Keys(presets()))
+	return s.text("preset", "one of "+strings.Join(names, ", "), "", func(v string) bool { return slices.Contains(names, v) })
+}

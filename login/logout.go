@@ -1,0 +1,154 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/audit"
+	"portcullis/fault"
+	"portcullis/oidc"
+	"portcullis/session"
+	"portcullis/web"
+)
+
+// openID gives the connection of a path if it is one over OpenID Connect.
+func (l *Login) openID(c *gin.Context) (*openID, error) {
+	p, ok := l.byID[c.Param("connection")]
+	if !ok {
+		return nil, errNoSuchWay
+	}
+	o, ok := p.protocol.(*openID)
+	if !ok {
+		return nil, errNoSuchWay
+	}
+	return o, nil
+}
+
+// backChannelLogout obeys a logout token that an OpenID provider sends from
+// its server to ours (OpenID Connect Back-Channel Logout 1.0). Every failure
+// is a 400, as section 2.8 asks, and the provider may send another token.
+func (l *Login) backChannelLogout(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	ctx, address := c.Request.Context(), web.ClientAddress(c.Request)
+	err := l.limit.debt(address)
+	if err == nil {
+		err = l.obeyLogoutToken(c, address)
+	}
+	if err == nil {
+		c.Status(http.StatusOK)
+		return
+	}
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
+		l.limit.failed(address)
+	}
+	l.log.WarnContext(ctx, "logout token refused", "reference", web.Reference(ctx), "connection", c.Param("connection"), "error", err.Error())
+	c.JSON(http.StatusBadRequest, logoutProblem{Error: "invalid_request", Description: fault.Message(err)})
+}
+
+// logoutProblem is the answer to a request that failed (section 2.8).
+type logoutProblem struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+func (l *Login) obeyLogoutToken(c *gin.Context, address string) error {
+	o, err := l.openID(c)
+	if err != nil {
+		return err
+	}
+	raw, err := logoutToken(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	token, err := o.client.VerifyLogout(ctx, raw)
+	if err != nil {
+		return err
+	}
+	hash := sha256.Sum256([]byte(token.ID))
+	return l.obey(ctx, o, session.Named{Subject: token.Subject, Session: token.Session},
+		&session.Once{Hash: hash[:], Expires: token.Expires}, "back-channel", address)
+}
+
+// logoutToken reads the one parameter of the request, which is a form (section
+// 2.5).
+func logoutToken(c *gin.Context) (string, error) {
+	kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return "", fault.New(fault.Invalid, "the request is not a form")
+	}
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxForm)
+	if err := c.Request.ParseForm(); err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "the form cannot be read")
+	}
+	values := c.Request.PostForm["logout_token"]
+	if len(values) != 1 || values[0] == "" {
+		return "", fault.New(fault.Invalid, "the form holds no logout token")
+	}
+	return values[0], nil
+}
+
+// obey ends the sessions that an OpenID provider names.
+func (l *Login) obey(ctx context.Context, o *openID, n session.Named, once *session.Once, channel, address string) error {
+	n.Connection, n.Issuer = o.conn.ID, o.issuer
+	by := audit.Actor{Kind: "idp", Name: o.conn.ID, Address: address}
+	ended, err := l.sessions.EndNamed(ctx, n, once, by, web.Reference(ctx))
+	if err != nil {
+		return fmt.Errorf("sessions: %w", err)
+	}
+	l.log.InfoContext(ctx, "identity provider signed somebody out", "reference", web.Reference(ctx),
+		"connection", o.conn.ID, "channel", channel, "ended", ended)
+	return nil
+}
+
+// frontChannelLogout ends the session that an OpenID provider names through
+// the browser (OpenID Connect Front-Channel Logout 1.0, section 2). Our cookie
+// does not come along, since the provider loads this in a frame and the cookie
+// is bound to our own site; so the sid decides, which the provider chose at
+// random. Whoever forges the request ends at most the session whose sid they
+// know. Both parameters must be there and right.
+func (l *Login) frontChannelLogout(c *gin.Context) error {
+	o, err := l.openID(c)
+	if err != nil {
+		return err
+	}
+	if err := l.limit.start(web.ClientAddress(c.Request)); err != nil {
+		return err
+	}
+	c.Header("Cache-Control", "no-store")
+	query := c.Request.URL.Query()
+	issuers, ids := query["iss"], query["sid"]
+	if len(issuers) != 1 || issuers[0] != o.issuer || len(ids) != 1 {
+		return fault.New(fault.Invalid, "the request to sign out does not say whose session it means")
+	}
+	sid, err := oidc.Subject(ids[0])
+	if err != nil {
+		return fault.Wrap(fault.Invalid, errors.New("sid"), "the request to sign out does not say whose session it means")
+	}
+	if err := l.obey(c.Request.Context(), o, session.Named{Session: sid}, nil, "front-channel", web.ClientAddress(c.Request)); err != nil {
+		return err
+	}
+	c.Status(http.StatusOK)
+	return nil
+}
+
+// clientKeys publishes the keys with which the gate proves itself to an OpenID
+// provider (private_key_jwt).
+func (l *Login) clientKeys(c *gin.Context) error {
+	o, err := l.openID(c)
+	if err != nil {
+		return err
+	}
+	if o.jwks == nil {
+		return fault.New(fault.NotFound, "this connection has no key of its own")
+	}
+	c.Header("Cache-Control", "public, max-age=300")
+	c.Data(http.StatusOK, "application/jwk-set+json", o.jwks)
+	return nil
+}

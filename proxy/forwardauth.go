@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/fault"
+	"portcullis/web"
+)
+
+// authPath is where a proxy in front asks whether a request may pass. Envoy
+// puts the path in question behind it; the others name it in a header.
+const authPath = web.Prefix + "/auth"
+
+// headerSignIn tells the proxy in front where a browser that asked for a page
+// gets what is missing: a local address, for its own redirect.
+const headerSignIn = "X-Portcullis-Sign-In"
+
+// forwardAuth answers a proxy in front: 200 with the headers that it hands on
+// in place of the client's (identity, and the cookies that are not ours), 401 where signing in helps, 403 for every other refusal. With
+// ?redirect a browser that asked for a page gets a redirect to the sign-in
+// for the 401, for proxies that hand such an answer on as it is.
+//
+// What was asked for counts from a trusted proxy alone. Whoever else asks is
+// told whether they would get in everywhere, and no assertion: that is
+// between the gate and the portal.
+func (p *Proxy) forwardAuth(c *gin.Context) error {
+	r := c.Request
+	c.Header("Cache-Control", "no-store")
+	t, err := p.asked(r)
+	if err != nil {
+		return refusal(err)
+	}
+	v := p.decide(r, t)
+	if v.err != nil {
+		if v.signIn == "" || !pageFor(r, t) {
+			return refusal(v.err)
+		}
+		if r.URL.Query().Has("redirect") {
+			c.Redirect(http.StatusFound, v.signIn)
+			return nil
+		}
+		c.Header(headerSignIn, v.signIn)
+		return refusal(v.err)
+	}
+	h := c.Writer.Header()
+	if !t.unknown {
+		// Each is there, if only empty: Caddy hands on the name of its own
+		// variable for what is not.
+		for _, name := range []string{headerAssertion, headerUser, headerEmail, headerName, headerRoles, "Cookie"} {
+			h[name] = []string{""}
+		}
+	}
+	if v.who != nil {
+		assertion := ""
+		if !t.unknown {
+			if assertion, err = p.statement(v.who); err != nil {
+				return err
+			}
+		}
+		identify(h, v.who, assertion)
+	}
+	if rest := foreignCookies(r.Header["Cookie"]); !t.unknown && len(rest) > 0 {
+		h["Cookie"] = rest
+	}
+	c.Status(http.StatusOK)
+	return nil
+}
+
+// refusal gives every refusal but a missing sign-in the one status that all
+// proxies understand. A gate that cannot tell stays a 5xx: they refuse then.
+func refusal(err error) error {
+	switch status := web.Status(err); {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status >= http.StatusInternalServerError:
+		return err
+	default:
+		return &web.Failure{Err: fault.Wrap(fault.Forbidden, err, "this request may not pass"), Status: http.StatusForbidden}
+	}
+}
+
+// asked reads which request the proxy asks about: from the headers of nginx
+// (X-Original-*), of Traefik and Caddy (X-Forwarded-*), or from the path that
+// Envoy sends. The guard has dropped those headers unless the peer is a
+// trusted proxy. Whatever cannot be read, and whatever is said twice in
+// different words, is refused: one of the two may be the client's.
+func (p *Proxy) asked(r *http.Request) (*target, error) {
+	if !web.FromTrustedProxy(r) {
+		return &target{passage: &passage{path: "/", decoded: "/"}, once: "/", unknown: true}, nil
+	}
+	raw, err := originalTarget(r)
+	if err != nil {
+		return nil, err
+	}
+	method, err := said(r, "X-Original-Method", "X-Forwarded-Method")
+	if err != nil {
+		return nil, err
+	}
+	if method == "" && r.URL.Path != authPath {
+		method = r.Method // Envoy asks with the method in question
+	}
+	if !served(method) {
+		return nil, fault.New(fault.Forbidden, "the method %s is not served here", method)
+	}
+	g, err := p.passage(raw)
+	if err != nil {
+		return nil, err
+	}
+	once, err := url.PathUnescape(g.path)
+	if err != nil { // impossible: it was decoded already
+		return nil, fault.Wrap(fault.Invalid, err, "the address is malformed")
+	}
+	// nginx drops Upgrade; only a GET opens a WebSocket (RFC 6455, section 4.1).
+	upgrade := (method == "" || method == http.MethodGet) && (r.Header.Get("Upgrade") != "" || r.Header.Get("Sec-Websocket-Key") != "")
+	return &target{passage: g, method: method, once: once, upgrade: upgrade}, nil
+}
+
+// originalTarget is the path and query of the request in question, as it
+// came.
+func originalTarget(r *http.Request) (string, error) {
+	raw, err := said(r, "X-Original-Uri", "X-Forwarded-Uri")
+	if err != nil {
+		return "", err
+	}
+	if full, err := said(r, "X-Original-Url"); err != nil {
+		return "", err
+	} else if full != "" {
+		_, rest, _ := strings.Cut(full, "://")
+		slash := strings.IndexByte(rest, '/')
+		if slash < 0 || raw != "" && raw != rest[slash:] {
+			return "", fault.New(fault.Forbidden, "the proxy in front names two addresses, or none")
+		}
+		raw = rest[slash:]
+	}
+	if g := passageOf(r.Context()); g.path != authPath { // Envoy
+		behind := strings.TrimPrefix(g.path, authPath) + g.query
+		if raw != "" && raw != behind {
+			return "", fault.New(fault.Forbidden, "the proxy in front names two addresses")
+		}
+		raw = behind
+	}
+	if raw == "" || raw[0] != '/' {
+		return "", fault.New(fault.Forbidden, "the proxy in front does not say which address is asked for")
+	}
+	return raw, nil
+}
+
+// said is the one value of a few headers that mean the same; empty if none
+// is there.
+func said(r *http.Request, names ...string) (string, error) {
+	var value string
+	for _, name := range names {
+		for _, v := range r.Header[name] {
+			if v == "" || value != "" && v != value {
+				return "", fault.New(fault.Forbidden, "the proxy in front says %s in two ways", name)
+			}
+			value = v
+		}
+	}
+	return value, nil
+}
+
+// pageFor reports whether a browser asked for a page, so that it can follow a
+// redirect and come back.
+func pageFor(r *http.Request, t *target) bool {
+	return !t.upgrade && web.WantsPage(r) && (t.method == "" || t.method == http.MethodGet || t.method == http.MethodHead)
+}

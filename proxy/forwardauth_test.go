@@ -1,0 +1,221 @@
+package proxy_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"portcullis/proxy"
+	"portcullis/session"
+)
+
+const authURL = "/.portcullis/auth"
+
+// fronts are the ways in which proxies say which request they ask about.
+func fronts() map[string]func(method, target string) (asked string, lines []string) {
+	return map[string]func(method, target string) (string, []string){
+		"nginx": func(m, t string) (string, []string) {
+			return authURL, []string{"X-Original-URI: " + t, "X-Original-Method: " + m}
+		},
+		"nginx with a whole URL": func(m, t string) (string, []string) {
+			return authURL, []string{"X-Original-URL: https://portal.example" + t, "X-Original-Method: " + m}
+		},
+		"Traefik and Caddy": func(m, t string) (string, []string) {
+			return authURL, []string{"X-Forwarded-Uri: " + t, "X-Forwarded-Method: " + m, "X-Forwarded-Proto: https", "X-Forwarded-Host: portal.example"}
+		},
+		"Envoy": func(_, t string) (string, []string) { return authURL + t, nil },
+	}
+}
+
+func guarded(c *proxy.Config) {
+	trusting("127.0.0.1/32")(c)
+	c.Routes = []proxy.Route{
+		{Path: "/public/", Public: true},
+		{Path: "/reports/", Tasks: []string{"report.view"}},
+		{Path: "/admin/", Roles: []string{"administrator"}},
+		{Path: "/vault/", Demand: session.Demand{MaxAge: time.Minute}},
+	}
+}
+
+// What the gate would do with a request of its own is what it tells a proxy
+// in front that asks about that request.
+func TestForwardAuthDecidesLikeTheProxy(t *testing.T) {
+	tp := record(t)
+	g := open(t, tp.url, guarded)
+	rapid.Check(t, func(r *rapid.T) {
+		piece := rapid.SampledFrom([]string{
+			"public", "reports", "ADMIN", "admin", "vault", "x", "%61dmin", "%2561dmin", "..", "%2e%2e", "a;b", "", ".portcullis", "scim", "v2", "%00", "é", "a b", "%2F", "%zz",
+		})
+		target := "/" + strings.ReplaceAll(strings.Join(rapid.SliceOfN(piece, 0, 4).Draw(r, "path"), "/"), " ", "%20") +
+			rapid.SampledFrom([]string{"", "?a=/public/", "?x;y"}).Draw(r, "query")
+		method := rapid.SampledFrom([]string{"GET", "POST", "DELETE", "TRACE"}).Draw(r, "method")
+		lines := rapid.SampledFrom([][]string{{}, {"ann"}, {"Cookie: portcullis=WRONG"}, {"Cookie: portcullis=AWAY"}, {"ann", "Origin: http://evil.example", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: x"}}).Draw(r, "lines")
+		front := rapid.SampledFrom([]string{"nginx", "nginx with a whole URL", "Traefik and Caddy", "Envoy"}).Draw(r, "front")
+		if method == "TRACE" && front == "Envoy" {
+			return // refused on the way in
+		}
+
+		asked, extra := fronts()[front](method, target)
+		own := "GET"
+		if front == "Envoy" {
+			own = method
+		}
+		direct := g.ask(t, method, target, append([]string{"Content-Length: 0"}, lines...)...)
+		for tp.head(t) != "" { // the portal has seen it
+		}
+		res := g.ask(t, own, asked, append(append([]string{"Content-Length: 0"}, lines...), extra...)...)
+		want := direct.Code
+		switch {
+		case want == 400 && front == "Envoy": // refused on the way in
+		case want >= 400 && want < 500 && want != 401:
+			want = 403
+		}
+		if strings.HasPrefix(target, "/.portcullis") { // our own pages, which no proxy in front asks about
+			if res.Code == 200 {
+				r.Errorf("%s: %s %s passes, and is the gate's own", front, method, target)
+			}
+			return
+		}
+		if res.Code != want {
+			r.Errorf("%s: %s %s %q = %d, and the proxy answers %d", front, method, target, lines, res.Code, direct.Code)
+		}
+		if tp.head(t) != "" {
+			r.Errorf("%s: the portal was asked", front)
+		}
+	})
+}
+
+func TestForwardAuthTellsWhoItIs(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	for front, ask := range fronts() {
+		target, lines := ask("GET", "/reports/1")
+		res := g.get(t, target, append(lines, "ann")...)
+		if res.Code != 200 || res.Header.Get("X-Portcullis-User") != "ann-1" || res.Header.Get("X-Portcullis-Roles") != "clerk,reader" ||
+			strings.Count(res.Header.Get("X-Portcullis-Assertion"), ".") != 2 || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v", front, res.Code, res.Header)
+		}
+		target, lines = ask("GET", "/public/x")
+		res = g.get(t, target, lines...)
+		if v, there := res.Header["X-Portcullis-User"]; res.Code != 200 || !there || v[0] != "" || res.Header.Get("X-Portcullis-Assertion") != "" {
+			t.Errorf("%s: a public page for nobody = %d %v", front, res.Code, res.Header)
+		}
+	}
+}
+
+func TestForwardAuthSaysWhereToSignIn(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	const way = "/.portcullis/sign-in?return_to=%2Ffoo%3Fnext%3Dhttps%3A%2F%2Fa.b%2Fc"
+	const deep = "/foo?next=https://a.b/c"
+	for name, tc := range map[string]struct {
+		target string
+		lines  []string
+		code   int
+		in     string // the header that names the way
+	}{
+		"nginx":                  {authURL, []string{"page", "X-Original-URI: " + deep, "X-Original-Method: GET"}, 401, "X-Portcullis-Sign-In"},
+		"Caddy, with a redirect": {authURL + "?redirect", []string{"page", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: GET"}, 302, "Location"},
+		"a form":                 {authURL + "?redirect", []string{"page", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: POST"}, 401, ""},
+		"a script":               {authURL + "?redirect", []string{"Sec-Fetch-Mode: cors", "X-Forwarded-Uri: " + deep, "X-Forwarded-Method: GET"}, 401, ""},
+	} {
+		res := g.get(t, tc.target, tc.lines...)
+		if res.Code != tc.code || res.Header.Get(tc.in) != way && tc.in != "" {
+			t.Errorf("%s = %d %v", name, res.Code, res.Header)
+		}
+		if tc.in == "" && (res.Header.Get("X-Portcullis-Sign-In") != "" || res.Header.Get("Location") != "") {
+			t.Errorf("%s is led away: %v", name, res.Header)
+		}
+	}
+}
+
+// The proxy in front hands on the cookies that it is given, so that ours end
+// here.
+func TestForwardAuthGivesTheCookiesThatAreNotOurs(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	for sent, want := range map[string]string{
+		"portcullis=" + annToken + "; theme=dark; __Host-portcullis=x; lang=en": "theme=dark; lang=en",
+		"portcullis=" + annToken: "",
+	} {
+		res := g.get(t, authURL, "Cookie: "+sent, "X-Original-URI: /x")
+		if res.Code != 200 || res.Header.Get("Cookie") != want {
+			t.Errorf("%q = %d, %q", sent, res.Code, res.Header.Get("Cookie"))
+		}
+	}
+}
+
+// Only a trusted proxy says what is asked for. Anybody else learns whether
+// they would get in everywhere, and holds no assertion afterwards.
+func TestForwardAuthBelievesTrustedProxiesOnly(t *testing.T) {
+	for name, tc := range map[string]struct {
+		routes []proxy.Route
+		lines  []string
+		code   int
+	}{
+		"signed in, no rules":     {nil, []string{"ann"}, 200},
+		"nobody, a public path":   {[]proxy.Route{{Path: "/public/", Public: true}}, []string{"X-Original-URI: /public/"}, 401},
+		"a rule that she misses":  {[]proxy.Route{{Path: "/admin/", Roles: []string{"administrator"}}}, []string{"ann", "X-Forwarded-Uri: /x"}, 403},
+		"a rule that she has":     {[]proxy.Route{{Path: "/reports/", Tasks: []string{"report.view"}}}, []string{"ann"}, 200},
+		"a sign-in too long ago":  {[]proxy.Route{{Path: "/vault/", Demand: session.Demand{MaxAge: time.Minute}}}, []string{"ann"}, 401},
+		"headers that are ours":   {nil, []string{"X-Portcullis-User: boss"}, 401},
+		"Envoy's path, untrusted": {[]proxy.Route{{Path: "/admin/", Roles: []string{"administrator"}}}, []string{"ann", "envoy"}, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := open(t, record(t).url, routes(tc.routes...))
+			target := authURL
+			if last := len(tc.lines) - 1; tc.lines[last] == "envoy" {
+				target, tc.lines = authURL+"/x", tc.lines[:last]
+			}
+			res := g.get(t, target, tc.lines...)
+			if res.Code != tc.code || res.Header.Get("X-Portcullis-Assertion") != "" {
+				t.Errorf("answer = %d %v, want %d and no assertion", res.Code, res.Header, tc.code)
+			}
+			if who := res.Header.Get("X-Portcullis-User"); (who == "ann-1") != (tc.code == 200) {
+				t.Errorf("user = %q", who)
+			}
+		})
+	}
+}
+
+// What a proxy says unclearly is refused: one of two words may be the
+// client's.
+func TestForwardAuthFailsClosed(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	for name, lines := range map[string][]string{
+		"no address":              {},
+		"an empty address":        {"X-Original-URI: "},
+		"two addresses":           {"X-Original-URI: /admin/", "X-Original-URI: /x"},
+		"two words":               {"X-Original-URI: /x", "X-Forwarded-Uri: /public/"},
+		"a URL besides":           {"X-Original-URI: /x", "X-Original-URL: https://portal.example/y"},
+		"a URL without a path":    {"X-Original-URL: https://portal.example"},
+		"no path":                 {"X-Original-URI: public"},
+		"a dot segment":           {"X-Original-URI: /public/../admin"},
+		"an encoded dot segment":  {"X-Original-URI: /public/%2e%2e/admin"},
+		"a semicolon":             {"X-Original-URI: /public/..;/admin"},
+		"two methods":             {"X-Original-URI: /x", "X-Original-Method: GET", "X-Forwarded-Method: POST"},
+		"a method nobody serves":  {"X-Original-URI: /x", "X-Original-Method: TRACE"},
+		"another origin":          {"X-Original-URI: /ws", "Sec-WebSocket-Key: x", "Origin: http://evil.example"},
+		"our own pages":           {"X-Original-URI: /.portcullis/whoami"},
+		"our own pages, encoded":  {"X-Original-URI: /%2eportcullis/whoami"},
+		"SCIM":                    {"X-Original-URI: /scim/v2/acme/Users"},
+		"a number sign":           {"X-Original-URI: /x#/public"},
+		"another scheme's target": {"X-Original-URI: http://evil.example/public/"},
+	} {
+		if res := g.get(t, authURL, append(lines, "ann")...); res.Code != http.StatusForbidden || res.Header.Get("X-Portcullis-User") != "" {
+			t.Errorf("%s = %d %v", name, res.Code, res.Header)
+		}
+	}
+	g.people.away.Store(true)
+	if res := g.get(t, authURL, "ann", "X-Original-URI: /x"); res.Code != http.StatusServiceUnavailable {
+		t.Errorf("with the sessions away = %d", res.Code)
+	}
+}
+
+func TestForwardAuthEndsWithTheSession(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	g.people.leave(annToken)
+	if res := g.get(t, authURL, "ann", "X-Original-URI: /x"); res.Code != http.StatusUnauthorized || res.Header.Get("X-Portcullis-Assertion") != "" {
+		t.Errorf("after the session = %d %v", res.Code, res.Header)
+	}
+}

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/login"
+	"portcullis/trace"
+)
+
+type loginTest struct {
+	ID         string `gorm:"column:id"`
+	Connection string `gorm:"column:connection"`
+	Operator   string `gorm:"column:operator"`
+	Created    int64  `gorm:"column:created"`
+	Expires    int64  `gorm:"column:expires"`
+	Report     string `gorm:"column:report"`
+}
+
+func (s loginStore) InsertTest(ctx context.Context, test login.Test, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error {
+		_, err := t.exec("INSERT INTO login_tests (id, link_hash, connection, operator, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
+			test.ID, test.LinkHash, test.Connection, test.Operator, micros(test.Created), micros(test.Expires))
+		if err != nil {
+			return err
+		}
+		return t.Audit(e)
+	})
+}
+
+func (s loginStore) OpenTest(ctx context.Context, linkHash []byte, now time.Time) (login.Test, error) {
+	var r loginTest
+	err := s.db.update(ctx, func(t tx) error {
+		return t.row(&r, "test", "UPDATE login_tests SET opened = ? WHERE link_hash = ? AND opened = 0 AND expires > ? RETURNING *",
+			micros(now), linkHash, micros(now))
+	})
+	return login.Test{
+		ID: r.ID, LinkHash: linkHash, Connection: r.Connection, Operator: r.Operator, Created: moment(r.Created), Expires: moment(r.Expires),
+	}, err
+}
+
+func (s loginStore) FinishTest(ctx context.Context, id string, report trace.Record, e audit.Event) error {
+	body, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	return s.db.update(ctx, func(t tx) error {
+		n, err := t.exec("UPDATE login_tests SET report = ? WHERE id = ? AND report = ''", string(body), id)
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.Audit(e)
+	})
+}
+
+func (s loginStore) TestReport(ctx context.Context, id string) (*trace.Record, error) {
+	var r loginTest
+	err := s.db.glance(ctx, func(t tx) error {
+		return t.row(&r, "test", "SELECT id, report FROM login_tests WHERE id = ?", id)
+	})
+	if err != nil || r.Report == "" {
+		return nil, err
+	}
+	report := &trace.Record{}
+	return report, json.Unmarshal([]byte(r.Report), report)
+}
+
+func (s loginStore) DeleteTests(ctx context.Context, before time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		_, err := t.exec("DELETE FROM login_tests WHERE expires < ?", micros(before))
+		return err
+	})
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/session"
+)
+
+func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *session.Once, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error) {
+	err = s.db.update(ctx, func(t tx) error {
+		ids = nil
+		if once != nil {
+			added, err := t.exec("INSERT INTO logout_tokens (connection, hash, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+				n.Connection, once.Hash, micros(once.Expires))
+			if err != nil {
+				return err
+			}
+			if added == 0 {
+				return fault.New(fault.Conflict, "the request was obeyed before")
+			}
+		}
+		rows, err := t.endNamed(n, reason, at)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			ids = append(ids, r.ID)
+			p, err := t.Person(r.PersonID)
+			if err != nil {
+				return err
+			}
+			err = t.Audit(audit.Event{
+				At: at, Action: audit.SessionEnded, Actor: by, Person: r.PersonID, Subject: p.UserName,
+				Connection: n.Connection, Reason: reason, Reference: reference,
+			})
+			if err != nil {
+				return err
+			}
+			if err := t.Change(directory.Change{At: at, Session: r.ID, Loss: true}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+func (t tx) endNamed(n session.Named, reason string, at time.Time) (rows []sessionRow, err error) {
+	where := []string{"connection = ?", "idp_issuer = ?", "ended = 0", "expires > ?"}
+	args := []any{micros(at), reason, n.Connection, n.Issuer, micros(at)}
+	if n.Subject != "" {
+		where, args = append(where, "idp_subject = ?"), append(args, n.Subject)
+	}
+	if n.Session != "" {
+		where, args = append(where, "idp_session = ?"), append(args, n.Session)
+	}
+	err = t.rows(&rows, "UPDATE sessions SET ended = ?, end_reason = ? WHERE "+strings.Join(where, " AND ")+" RETURNING *", args...)
+	return rows, err
+}
+
+func (s sessionStore) TakeDue(ctx context.Context, now, usedSince, lease time.Time, limit int) ([]session.Row, error) {
+	var rows []sessionRow
+	err := s.db.update(ctx, func(t tx) error {
+		// The condition stands twice: on PostgreSQL a second caller waits for
+		// the row, and then looks again.
+		return t.rows(&rows, `UPDATE sessions SET refresh_due = ? WHERE refresh_due <= ? AND id IN (
+				SELECT id FROM sessions
+				WHERE ended = 0 AND refresh_due > 0 AND refresh_due <= ? AND expires > ? AND last_seen > ?
+				ORDER BY refresh_due LIMIT ?)
+			RETURNING *`,
+			micros(lease), micros(now), micros(now), micros(now), micros(usedSince), limit)
+	})
+	out := make([]session.Row, len(rows))
+	for i, r := range rows {
+		out[i] = r.domain()
+	}
+	return out, err
+}
+
+func (s sessionStore) RenewSession(ctx context.Context, id string, refresh []byte, due time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		_, err := t.exec("UPDATE sessions SET refresh_token = ?, refresh_due = ? WHERE id = ? AND ended = 0", refresh, micros(due), id)
+		return err
+	})
+}
