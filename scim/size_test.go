@@ -155,9 +155,11 @@ func BenchmarkSize(b *testing.B) {
 							if tc.bare == "" {
 								continue
 							}
-							key, doc := id, ""
+							// Somebody else: whoever was just looked up is in memory.
+							who = (who+sizes[i]/2)%sizes[i] + 1
+							key, doc := storetest.SeededID(who), ""
 							if tc.name == "filter" {
-								key = name
+								key = storetest.SeededName(who)
 							}
 							began = time.Now()
 							if err := bare[i].QueryRowContext(b.Context(), tc.bare, key).Scan(&doc); err != nil {
