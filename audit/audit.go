@@ -40,6 +40,10 @@ const (
 	MappingApproved   Action = "mapping.approved"
 	MappingRolledBack Action = "mapping.rolled-back"
 	KeyCreated        Action = "key.created"
+	MassLossFound     Action = "mass-loss.found"
+	MassLossUndone    Action = "mass-loss.undone"
+	PersonRestored    Action = "person.restored"
+	GroupRestored     Action = "group.restored"
 )
 
 // Actor is who did it.

@@ -188,6 +188,16 @@ type SCIM struct {
 	// string, boolean, integer, decimal or dateTime (RFC 7643, section 2.3).
 	// Names are unique whatever their case. Never nil.
 	Attributes map[string]string
+
+	Guard Guard
+}
+
+// Guard says what counts as a mass loss, which is recorded as one change and
+// can be undone: within an hour more than People, and more than Percent of a
+// hundred, of a connection's people or of a group's members.
+type Guard struct {
+	Percent int // 1 to 100; defaults to 20
+	People  int // 1 to 1,000,000; defaults to 10
 }
 
 // maxSize bounds a configuration file, in bytes.

@@ -91,7 +91,7 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 				Claims:       config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "preferred_username"},
 				RefreshEvery: 10 * time.Minute,
 			},
-			SCIM: config.SCIM{Attributes: map[string]string{}},
+			SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
 		}},
 		Sessions: config.Sessions{Idle: 15 * time.Minute, Absolute: 12 * time.Hour},
 		Limits:   config.Limits{SCIM: config.Rate{PerSecond: 200}, SignIn: config.Rate{PerSecond: 10}},
@@ -148,7 +148,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 					Scopes: []string{"openid", "profile", "email"},
 					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles", UserName: "upn"},
 				},
-				SCIM: config.SCIM{Enabled: true, Attributes: map[string]string{"tag": "string", "vip": "boolean"}},
+				SCIM: config.SCIM{Enabled: true, Attributes: map[string]string{"tag": "string", "vip": "boolean"}, Guard: config.Guard{Percent: 30, People: 50}},
 			},
 			{
 				ID: "partner", Organization: "partner", Domains: []string{"partner.example"}, Provisioning: config.JIT, Link: "externalId",
@@ -158,7 +158,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 					Claims:       config.Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "preferred_username"},
 					RefreshEvery: 10 * time.Minute,
 				},
-				SCIM: config.SCIM{Attributes: map[string]string{}},
+				SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
 			},
 		},
 	}

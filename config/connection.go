@@ -114,8 +114,12 @@ func (s section) link(sc SCIM) string {
 }
 
 func (s section) scim() SCIM {
-	sc := s.sub("scim", shape{keys: []string{"enabled", "attributes"}, later: []string{"guard", "oauth"}})
-	out := SCIM{Enabled: sc.flag("enabled"), Attributes: map[string]string{}}
+	sc := s.sub("scim", shape{keys: []string{"enabled", "attributes", "guard"}, later: []string{"oauth"}})
+	guard := sc.sub("guard", shape{keys: []string{"percent", "people"}})
+	out := SCIM{
+		Enabled: sc.flag("enabled"), Attributes: map[string]string{},
+		Guard: Guard{Percent: guard.whole("percent", 20, 100), People: guard.whole("people", 10, 1_000_000)},
+	}
 	n := sc.get("attributes")
 	if n == nil {
 		return out

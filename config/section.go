@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -161,6 +162,20 @@ func (s section) flag(k string) bool {
 		s.r.wrong(n, s.key(k), "true or false")
 	}
 	return n.kind == boolean && strings.EqualFold(n.text, "true")
+}
+
+// whole reads a whole number from 1 to most.
+func (s section) whole(k string, def, most int) int {
+	n := s.get(k)
+	if n == nil {
+		return def
+	}
+	v, err := strconv.Atoi(n.text)
+	if n.kind != number || err != nil || v < 1 || v > most {
+		s.r.wrong(n, s.key(k), fmt.Sprintf("a whole number from 1 to %d", most))
+		return def
+	}
+	return v
 }
 
 // items gives what is listed under k, each with its full name.

@@ -39,6 +39,7 @@ type Connection struct {
 	Domains      []string // lower-case e-mail domains that are theirs
 	Provisioning Provisioning
 	Link         string // SCIM attribute on which a pushed record and a sign-in meet; "externalId" if empty
+	Guard        Guard  // what of a mass loss over SCIM can be undone
 }
 
 // Provisioning says who makes people.
@@ -199,6 +200,7 @@ func New(c Config) *Directory {
 		if conn.Link == "" {
 			conn.Link = LinkExternalID
 		}
+		conn.Guard = conn.Guard.filled()
 		d.connections[conn.ID] = conn
 		for _, domain := range conn.Domains {
 			d.claimed[canonicalDomain(domain)] = conn.Organization
@@ -267,7 +269,7 @@ type Tx interface {
 	// that one of the values is parked in. It is one look-up.
 	Awaited(connection, link string, hashes, values []string) (bool, error)
 
-	Bury(connection string, hashes []string, at time.Time) error // one burial
+	Bury(connection string, hashes []string, at time.Time) (burial string, err error)
 	Buried(connection string, hashes []string) (bool, error)
 	Unbury(connection string, hashes []string) error // every burial that one of them belongs to, whole
 
@@ -276,6 +278,8 @@ type Tx interface {
 	// place in the order of creation; next is 0 after the last one.
 	StandingAt(person string, at time.Time) (Standing, error)
 	Standings(at time.Time, after int64, limit int) (page []Standing, next int64, err error)
+
+	LedgerTx // what was lost
 
 	EndSessions(person, reason string, at time.Time) (ended int, err error)
 	// AuditEnding ends the sessions of the event's person, and writes the event

@@ -145,6 +145,9 @@ func (m *moves) note(tx Tx, people, groups []string) error {
 // regroup changes the membership.
 func (m *moves) regroup(tx Tx, g Group, e GroupEdit) error {
 	if e.Replace != nil {
+		if err := insistOnMembers(tx, g, m.at); err != nil {
+			return err
+		}
 		if err := m.clear(tx, g, *e.Replace); err != nil {
 			return err
 		}
@@ -174,6 +177,9 @@ func (m *moves) leave(tx Tx, g Group, ids []string) error {
 		if groups, err = tx.Unnest(g.ID, ids, m.at); err != nil {
 			return err
 		}
+	}
+	if err := noteRemovals(tx, g, ids, people, groups, m.at); err != nil {
+		return err
 	}
 	return m.went(tx, people, groups)
 }
@@ -276,6 +282,9 @@ func (d *Directory) DeleteGroupIf(ctx context.Context, by audit.Actor, connectio
 		}
 		people, err := tx.PeopleIn([]string{id})
 		if err != nil {
+			return err
+		}
+		if err := tx.InsertGroupDeletion(id, len(people), now); err != nil {
 			return err
 		}
 		if err := tx.DeleteGroup(id, now); err != nil {

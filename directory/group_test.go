@@ -36,7 +36,7 @@ func (r *rig) members(group string, want ...string) {
 		ids = append(ids, m.ID)
 	}
 	slices.Sort(ids)
-	slices.Sort(want)
+	want = slices.Sorted(slices.Values(want))
 	if diff := cmp.Diff(want, ids); diff != "" {
 		r.t.Errorf("members (-want +got):\n%s", diff)
 	}

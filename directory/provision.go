@@ -20,6 +20,7 @@ type Record struct {
 	Name       string // for display
 	Email      string
 	Active     bool
+	Insists    bool           // the identity provider says so now: Active is not what it was before for want of a word
 	Attributes map[string]any // the whole SCIM resource without id, meta, groups, active and password
 }
 
@@ -284,6 +285,11 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 		if err := d.apply(&next, after); err != nil {
 			return err
 		}
+		if after.Insists && !old.IDPActive && !next.IDPActive {
+			if err := insistOnInactive(tx, old, now); err != nil {
+				return err
+			}
+		}
 		if samePerson(old, next) {
 			return nil
 		}
@@ -343,6 +349,11 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 		event.Action = audit.PersonReactivated
 	}
 	loss := why != ""
+	if event.Action == audit.PersonDeactivated {
+		if err := noteDeactivation(tx, next, now); err != nil {
+			return err
+		}
+	}
 	var err error
 	if loss {
 		err = tx.AuditEnding(event, why)
@@ -355,9 +366,11 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 	return tx.Change(Change{At: now, Person: next.ID, Loss: loss})
 }
 
-// Delete erases a pushed person and leaves a tombstone: their data are gone,
-// the audit trail stays, the userName is free again, sign-in does not bring
-// them back. Every session ends at once. It fails with fault.NotFound.
+// Delete erases a pushed person and leaves a tombstone: nobody finds them any
+// more, the audit trail stays, the userName is free again, sign-in does not
+// bring them back. Every session ends at once. The ledger keeps their data for
+// an hour, and those of a mass loss for [UndoLife]. It fails with
+// fault.NotFound.
 func (d *Directory) Delete(ctx context.Context, by audit.Actor, connection, id string) error {
 	return d.DeleteIf(ctx, by, connection, id, func(Person) error { return nil })
 }
@@ -385,7 +398,11 @@ func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id
 		if err != nil {
 			return err
 		}
-		if err := tx.Bury(connection, hashes, now); err != nil {
+		burial, err := tx.Bury(connection, hashes, now)
+		if err != nil {
+			return err
+		}
+		if err := tx.InsertDeletion(id, burial, now); err != nil {
 			return err
 		}
 		if err := rememberBars(tx, p, hashes, now); err != nil {

@@ -225,7 +225,7 @@ func TestWhoIsBarredIsToldSo(t *testing.T) {
 		r.refused(says("ada"), fault.Forbidden, "access for Alpha is suspended")
 		r.update(func(tx directory.Tx) error { return tx.PutOrganization(directory.Organization{Name: "Alpha"}, r.now) })
 		r.policy = nil
-		r.refused(says("ada"), fault.Unavailable, "sign-in is closed until the mapping file is repaired")
+		r.refused(says("ada"), fault.Unavailable, "sign-in is closed: no mapping is in force")
 		r.policy = policy()
 		r.enter(says("ada"))
 	})

@@ -68,7 +68,7 @@ func (s *Standing) Admit(policy *mapping.Policy, now time.Time) (mapping.Access,
 		return mapping.Access{}, err
 	}
 	if policy == nil {
-		return mapping.Access{}, fault.New(fault.Unavailable, "sign-in is closed until the mapping file is repaired")
+		return mapping.Access{}, fault.New(fault.Unavailable, "sign-in is closed: no mapping is in force")
 	}
 	facts := s.Facts()
 	access := policy.Evaluate(&facts, now)

@@ -86,7 +86,7 @@ func rememberBars(tx Tx, p Person, graves []string, now time.Time) error {
 		if set == nil {
 			continue
 		}
-		if err := tx.Bury(p.Connection, barred(p.Connection, bar, graves), now); err != nil {
+		if _, err := tx.Bury(p.Connection, barred(p.Connection, bar, graves), now); err != nil {
 			return err
 		}
 	}

@@ -47,9 +47,16 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// program is one that runs until the test ends.
+type program struct {
+	out   *bufio.Reader
+	log   *lines // what it said on standard error
+	ended <-chan error
+}
+
 // start runs a program until the test ends and logs what it says. The
 // processes that it starts end with it.
-func start(t *testing.T, dir string, env []string, name string, args ...string) (stdout *bufio.Reader, ended <-chan error) {
+func start(t *testing.T, dir string, env []string, name string, args ...string) program {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -87,7 +94,7 @@ func start(t *testing.T, dir string, env []string, name string, args ...string) 
 			t.Logf("%s said:\n%s", filepath.Base(name), logged)
 		}
 	})
-	return bufio.NewReader(out), done
+	return program{bufio.NewReader(out), logged, done}
 }
 
 // story runs one of the scripts to its end.
@@ -101,12 +108,12 @@ func story(t *testing.T, script string, env ...string) {
 		t.Fatal(err)
 	}
 	env = append(env, "E2E_SHOTS="+filepath.Join(shots, strings.ReplaceAll(t.Name(), "/", "-")), "E2E_CHROMIUM="+browser(t))
-	out, ended := start(t, ".", env, "node", script)
+	p := start(t, ".", env, "node", script)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
 		for {
-			line, err := out.ReadString('\n')
+			line, err := p.out.ReadString('\n')
 			if line != "" {
 				t.Log(strings.TrimRight(line, "\n"))
 			}
@@ -116,7 +123,7 @@ func story(t *testing.T, script string, env ...string) {
 		}
 	}()
 	select {
-	case err := <-ended:
+	case err := <-p.ended:
 		<-read
 		if err != nil {
 			t.Errorf("%s: %v", script, err)
@@ -141,7 +148,7 @@ func browser(t *testing.T) string {
 }
 
 func TestDemo(t *testing.T) {
-	out, _ := start(t, t.TempDir(), nil, gate, "demo", "--listen", free(t))
+	out := start(t, t.TempDir(), nil, gate, "demo", "--listen", free(t)).out
 	var text strings.Builder
 	for !strings.Contains(text.String(), "Ctrl-C") {
 		line, err := out.ReadString('\n')
@@ -178,23 +185,30 @@ rules:
   - {id: accounts, match: {connection: independent, groups: [{name: Accounts-*}]}, grant: {roles: [viewer], permissionGroups: [all]}}
 `
 
-// TestIndependentProvider signs in at oidc-provider, with claims in the ID
-// token, and with claims at the userinfo endpoint alone.
-func TestIndependentProvider(t *testing.T) {
-	for name, conform := range map[string]string{"claims in the ID token": "no", "claims at userinfo": "yes"} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			listen, ops, idp := free(t), free(t), free(t)
-			portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", "text/plain")
-				_ = json.NewEncoder(w).Encode(map[string]string{
-					"user": r.Header.Get("X-Portcullis-User"), "roles": r.Header.Get("X-Portcullis-Roles"),
-				})
-			}))
-			t.Cleanup(portal.Close)
-			files := map[string]string{
-				"mapping.yaml": mapping, "client.secret": "a-secret-of-this-run-alone-0123456789",
-				"portcullis.yaml": fmt.Sprintf(`public_url: http://%[1]s
+// deployment is a gate before an independent identity provider and a portal
+// that says who asked.
+type deployment struct {
+	program
+	dir, ops string
+	env      []string // for the stories
+}
+
+// deploy starts one. conform says whether claims are at the userinfo endpoint
+// alone.
+func deploy(t *testing.T, conform string) deployment {
+	t.Helper()
+	d := deployment{dir: t.TempDir(), ops: free(t)}
+	listen, idp := free(t), free(t)
+	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"user": r.Header.Get("X-Portcullis-User"), "roles": r.Header.Get("X-Portcullis-Roles"),
+		})
+	}))
+	t.Cleanup(portal.Close)
+	files := map[string]string{
+		"mapping.yaml": mapping, "client.secret": "a-secret-of-this-run-alone-0123456789",
+		"portcullis.yaml": fmt.Sprintf(`public_url: http://%[1]s
 listen: %[1]s
 ops_listen: %[2]s
 upstream: {url: %[3]q}
@@ -205,22 +219,30 @@ connections:
     organization: Independent
     domains: [alpha.example]
     oidc: {issuer: "http://%[4]s", client_id: portcullis, client_secret_file: client.secret}
-`, listen, ops, portal.URL, idp),
-			}
-			for name, text := range files {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			env := []string{
-				"E2E_GATE=http://" + listen, "E2E_ISSUER=http://" + idp,
-				"E2E_SECRET=" + files["client.secret"], "E2E_CONFORM=" + conform, "NODE_NO_WARNINGS=1",
-			}
-			start(t, dir, nil, gate, "serve")
-			start(t, ".", env, "node", "provider.mjs")
-			await(t, "http://"+ops+"/readyz")
-			await(t, "http://"+idp+"/.well-known/openid-configuration")
-			story(t, "signin.mjs", env...)
+`, listen, d.ops, portal.URL, idp),
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.env = []string{
+		"E2E_GATE=http://" + listen, "E2E_ISSUER=http://" + idp,
+		"E2E_SECRET=" + files["client.secret"], "E2E_CONFORM=" + conform, "NODE_NO_WARNINGS=1",
+	}
+	d.program = start(t, d.dir, nil, gate, "serve")
+	start(t, ".", d.env, "node", "provider.mjs")
+	await(t, "http://"+d.ops+"/readyz")
+	await(t, "http://"+idp+"/.well-known/openid-configuration")
+	return d
+}
+
+// TestIndependentProvider signs in at oidc-provider, with claims in the ID
+// token, and with claims at the userinfo endpoint alone.
+func TestIndependentProvider(t *testing.T) {
+	for name, conform := range map[string]string{"claims in the ID token": "no", "claims at userinfo": "yes"} {
+		t.Run(name, func(t *testing.T) {
+			story(t, "signin.mjs", deploy(t, conform).env...)
 		})
 	}
 }

@@ -1,22 +1,6 @@
 // A sign-in at the independent provider, and out of it again.
 import { check, equal, shot, tell } from "./browser.mjs";
-
-const { E2E_GATE: gate, E2E_ISSUER: issuer } = process.env;
-
-// interact fills in the provider's own forms.
-async function interact(page, person) {
-  await page.fill('input[name="login"]', person);
-  await page.fill('input[name="password"]', "any");
-  await page.click('button[type="submit"]');
-  await page.click('button[type="submit"]:text-is("Continue")');
-}
-
-// whoami asks with the page's cookies, from beside it: the gate's own pages
-// let no script connect anywhere.
-const whoami = async (page) => {
-  const answer = await page.context().request.get(`${gate}/.portcullis/whoami`, { headers: { Accept: "application/json" } });
-  return { ...(await answer.json()), status: answer.status() };
-};
+import { gate, interact, issuer, whoami } from "./independent.mjs";
 
 await tell(async ({ open, step }) => {
   step("one connection: straight to the provider, and back to the deep link");

@@ -167,6 +167,26 @@ func TestExplainAgreesWithEvaluate(t *testing.T) {
 		collect(e.Roles, &roles)
 		collect(e.Tasks, &tasks)
 		collect(e.PermissionGroups, &groups)
+		if diff := cmp.Diff(e.Data, p.Sights(&f, at)); diff != "" {
+			t.Fatalf("Sights (-Explain +got):\n%s", diff)
+		}
+		var data mapping.Permissions
+		for _, d := range e.Data {
+			if len(d.Rules) == 0 || !contains(want.Rules, d.Rules) {
+				t.Fatalf("sight %+v is not of the rules that matched: %v", d, want.Rules)
+			}
+			if d.Unrestricted {
+				data.Unrestricted = true
+			} else {
+				data.AnyOf = append(data.AnyOf, d.Where)
+			}
+		}
+		if len(e.Data) > 0 {
+			data.AllOf = want.Permissions.AllOf
+		}
+		if diff := cmp.Diff(want.Permissions, data, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("explained data (-Evaluate +got):\n%s\n%s", diff, s.yaml())
+		}
 		got := [][]string{matched, roles, tasks, groups}
 		if diff := cmp.Diff([][]string{want.Rules, want.Roles, want.Tasks, want.PermissionGroups}, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("explained lists (-Evaluate +got):\n%s\n%s", diff, s.yaml())

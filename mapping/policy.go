@@ -3,6 +3,7 @@ package mapping
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"path"
 	"slices"
 	"sync"
 )
@@ -86,6 +87,7 @@ type Fragment struct {
 	// of it is, or, when there is none, nobody gets in through the connection.
 	Problems Problems
 	Closed   bool
+	Tests    int // how many stand in it, and pass
 }
 
 type role struct {
@@ -140,11 +142,25 @@ func (p *Policy) Fragments() []Fragment {
 		f := Fragment{Connection: u.connection, Problems: slices.Clone(u.problems), Closed: u.good == nil}
 		if u.good != nil {
 			rec := u.good.rec
-			f.File, f.Hash, f.Text = rec.file, hex.EncodeToString(rec.hash[:]), rec.content
+			f.File, f.Hash, f.Text, f.Tests = rec.file, hex.EncodeToString(rec.hash[:]), rec.content, len(u.good.tests)
 		}
 		out = append(out, f)
 	}
 	return out
+}
+
+// Includes reports whether a file of that name, relative to the folder of the
+// root file, is or would be part of the policy.
+func (p *Policy) Includes(name string) bool {
+	for _, rec := range p.records {
+		for _, include := range rec.includes {
+			pattern := path.Join(path.Dir(rec.name), include.text)
+			if ok, err := path.Match(pattern, name); pattern == name || ok && err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Roles lists the roles by name.

@@ -16,27 +16,6 @@ import (
 	"portcullis/store/storetest"
 )
 
-// comments stands for what package mapping says of a file: here, a line
-// "# power ID = CONTENT" is a power, "# grants ID = CONTENT" one that only
-// ever gives. Policies are told apart by their hash.
-func comments(bodies ...string) revision.Powers {
-	byHash := make(map[string]string)
-	for _, b := range bodies {
-		byHash[revision.Hash(texts(b))] = b
-	}
-	return func(p *mapping.Policy) (out []revision.Power) {
-		for line := range strings.Lines(byHash[p.Hash()]) {
-			id, content, _ := strings.Cut(strings.TrimSpace(line), " = ")
-			if rest, ok := strings.CutPrefix(id, "# power "); ok {
-				out = append(out, revision.Power{ID: rest, Content: content})
-			} else if rest, ok := strings.CutPrefix(id, "# grants "); ok {
-				out = append(out, revision.Power{ID: rest, Content: content, Grants: true})
-			}
-		}
-		return out
-	}
-}
-
 func touches(changed, people int) revision.Reach {
 	return func(context.Context, *mapping.Policy, *mapping.Policy) (*revision.Counts, error) {
 		return &revision.Counts{People: people, Changed: changed}, nil
@@ -45,11 +24,10 @@ func touches(changed, people int) revision.Reach {
 
 func TestWhatNeedsAnApproval(t *testing.T) {
 	five, zero := 5.0, 0.0
-	none := good
-	grant := good + "# grants rule desk grants admin = SG-Admins\n"
-	wider := good + "# grants rule desk grants admin = SG-*\n"
-	ceiling := good + "# power ceiling of alpha = US\n"
-	higher := good + "# power ceiling of alpha = *\n"
+	none := strings.Replace(good, "roles: {", "roles: {admin: {tasks: [lock], privileged: true}, ", 1)
+	grant := none + "  - id: desk\n    match: {connection: alpha, groups: [{name: SG-Admins}]}\n    grant: {roles: [admin]}\n"
+	wider := strings.Replace(grant, "SG-Admins", "SG-*", 1)
+	ceiling := strings.Replace(none, "ceiling: unrestricted", "ceiling: {roles: [viewer]}", 1)
 	privileged := revision.Approval{Privileged: true}
 	over := revision.Approval{PeopleOver: &five}
 	for _, tc := range []struct {
@@ -57,20 +35,17 @@ func TestWhatNeedsAnApproval(t *testing.T) {
 		approval      revision.Approval
 		before, after string
 		reach         revision.Reach
-		blind         bool // without Powers
 		want          []string
 	}{
 		{name: "nothing asked", before: none, after: grant},
 		{name: "always", approval: revision.Approval{Always: true}, before: none, after: none + "#\n", want: []string{"every change"}},
-		{name: "grant added", approval: privileged, before: none, after: grant, want: []string{"new: rule desk grants admin"}},
-		{name: "grant widened", approval: privileged, before: grant, after: wider, want: []string{"changed: rule desk grants admin"}},
-		{name: "grant gone", approval: privileged, before: grant, after: none},
+		{name: "grant added", approval: privileged, before: none, after: grant, want: []string{"new: rule desk of connection alpha grants privileged role admin"}},
+		{name: "grant widened", approval: privileged, before: grant, after: wider, want: []string{"changed: rule desk"}},
+		{name: "grant gone", approval: privileged, before: grant, after: none, want: []string{"gone: rule desk"}},
 		{name: "grant as before", approval: privileged, before: grant, after: grant + "#\n"},
-		{name: "ceiling changed", approval: privileged, before: ceiling, after: higher, want: []string{"changed: ceiling of alpha"}},
-		{name: "ceiling gone", approval: privileged, before: ceiling, after: none, want: []string{"gone: ceiling of alpha"}},
-		{name: "ceiling new", approval: privileged, before: none, after: ceiling, want: []string{"new: ceiling of alpha"}},
-		{name: "the first one grants", approval: privileged, after: grant, want: []string{"new: rule desk grants admin"}},
-		{name: "powers unknown", approval: privileged, before: none, after: none + "#\n", blind: true, want: []string{"cannot be ruled out"}},
+		{name: "ceiling changed", approval: privileged, before: none, after: ceiling, want: []string{"changed: ceiling of connection alpha"}},
+		{name: "ordinary", approval: privileged, before: none, after: strings.Replace(none, "report.view", "report.list", 1)},
+		{name: "the first one", approval: privileged, after: good, want: []string{"new: ceiling of connection alpha"}},
 		{name: "five of a hundred", approval: over, before: none, after: grant, reach: touches(5, 100)},
 		{name: "six of a hundred", approval: over, before: none, after: grant, reach: touches(6, 100), want: []string{"6 of 100 people, more than 5 %"}},
 		{name: "nobody of nobody", approval: over, before: none, after: grant, reach: touches(0, 0)},
@@ -84,11 +59,7 @@ func TestWhatNeedsAnApproval(t *testing.T) {
 			if tc.before != "" {
 				apply(t, ledger(db, revision.LedgerConfig{}), tc.before)
 			}
-			c := revision.LedgerConfig{Approval: tc.approval, Reach: tc.reach, Powers: comments(tc.before, tc.after)}
-			if tc.blind {
-				c.Powers = nil
-			}
-			l := ledger(db, c)
+			l := ledger(db, revision.LedgerConfig{Approval: tc.approval, Reach: tc.reach})
 			p, err := l.Propose(t.Context(), ada, texts(tc.after), "r")
 			if err != nil {
 				t.Fatal(err)

@@ -241,7 +241,7 @@ func inForceOf(file string, p *mapping.Policy, base []byte, before []Text) []Tex
 			body = older[fragment.Hash]
 			delete(older, fragment.Hash)
 		}
-		texts = append(texts, Text{Name: f.Name, Body: body})
+		texts = append(texts, Text{Name: f.Name, Connection: f.Connection, Body: body})
 	}
 	slices.SortFunc(texts[1:], byName)
 	return texts

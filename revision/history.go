@@ -15,14 +15,14 @@ type History struct {
 	Applications []Application // newest first
 	Proposals    []Proposal    // open ones, newest first
 	Revisions    map[int64]Revision
+	Overtaken    map[int64]bool // proposals, by Seq, that must be made again: what they were compared with is not in force any more
 }
 
 // History gives the newest n applications and open proposals, and the
 // revisions that they speak of, without texts.
 func (l *Ledger) History(ctx context.Context, n int) (h History, err error) {
 	err = l.store.View(ctx, func(tx Tx) (err error) {
-		h = History{Revisions: make(map[int64]Revision)}
-		if h.Head, err = tx.Head(); err != nil {
+		if h, err = begin(tx); err != nil {
 			return err
 		}
 		if h.Applications, err = tx.Applications(0, n); err != nil {
@@ -31,25 +31,50 @@ func (l *Ledger) History(ctx context.Context, n int) (h History, err error) {
 		if h.Proposals, err = tx.OpenProposals(n); err != nil {
 			return err
 		}
-		hashes := make(map[string]bool)
-		for _, a := range h.Applications {
-			hashes[a.Hash] = true
-		}
-		for _, p := range h.Proposals {
-			hashes[p.Hash] = true
-		}
-		for hash := range hashes {
-			found, err := tx.RevisionsByHash(hash)
-			if err != nil {
-				return err
-			}
-			for _, r := range found {
-				h.Revisions[r.Number] = r
-			}
-		}
-		return nil
+		return h.fill(tx)
 	})
 	return h, err
+}
+
+// begin is a history of which nothing is known but what is in force.
+func begin(tx Tx) (h History, err error) {
+	h = History{Revisions: make(map[int64]Revision), Overtaken: make(map[int64]bool)}
+	h.Head, err = tx.Head()
+	return h, err
+}
+
+// fill reads the revisions that a history speaks of, and which proposals were
+// overtaken.
+func (h *History) fill(tx Tx) error {
+	hashes := make(map[string]bool)
+	for _, a := range h.Applications {
+		hashes[a.Hash] = a.Hash != ""
+	}
+	head, err := tx.Head()
+	if err != nil {
+		return err
+	}
+	for _, p := range h.Proposals {
+		hashes[p.Hash] = true
+		ok, err := still(tx, p, head.Seq)
+		if err != nil {
+			return err
+		}
+		h.Overtaken[p.Seq] = !ok
+	}
+	for hash, known := range hashes {
+		if !known {
+			continue
+		}
+		found, err := tx.RevisionsByHash(hash)
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			h.Revisions[r.Number] = r
+		}
+	}
+	return nil
 }
 
 // Show gives one revision with its texts, and when it came into force, newest
@@ -59,7 +84,7 @@ func (l *Ledger) Show(ctx context.Context, ref string) (r Revision, applied []Ap
 		return r, nil, err
 	}
 	err = l.store.View(ctx, func(tx Tx) error {
-		applied, err = tx.Applications(r.Number, shown)
+		applied, err = wasInForce(tx, r, shown)
 		return err
 	})
 	return r, applied, err

@@ -34,6 +34,7 @@ type Config struct {
 	Store   Store                 // required
 	File    string                // the mapping file; empty where the database says what is in force
 	Options mapping.Options       // what a mapping is checked against
+	Reach   Reach                 // counts what a changed file changes for people; may be nil
 	Replica string                // what this gate is called in reports; empty: it reports nothing
 	Changed func(context.Context) // called after another revision is in force; may be nil
 	Now     func() time.Time      // defaults to time.Now
@@ -54,6 +55,7 @@ type Keeper struct {
 	store   Store
 	file    string
 	options mapping.Options
+	reach   Reach
 	replica string
 	changed func(context.Context)
 	now     func() time.Time
@@ -68,7 +70,8 @@ type Keeper struct {
 	seen   int64  // database: the application that was judged last
 
 	turn     sync.Mutex      // one Load or Check at a time; of what follows
-	owed     *Revision       // file: in force and not recorded yet
+	owed     *owed           // file: in force and not recorded yet
+	tallies  chan tally      // file: recorded and not counted yet
 	texts    []Text          // file: that are in force
 	recalled *mapping.Policy // file: what was in force before the start
 	reported Replica
@@ -86,11 +89,12 @@ func New(c Config) *Keeper {
 		c.Changed = func(context.Context) {}
 	}
 	k := &Keeper{
-		store: c.Store, file: c.File, options: c.Options, replica: c.Replica, changed: c.Changed,
+		store: c.Store, file: c.File, options: c.Options, reach: c.Reach, replica: c.Replica, changed: c.Changed,
 		now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	k.status.Managed = c.File == ""
 	k.seen = -1
+	k.tallies = make(chan tally, maxTallies)
 	return k
 }
 
@@ -136,6 +140,9 @@ func (k *Keeper) load(ctx context.Context) error {
 
 // Run looks after the mapping until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
+	var counting sync.WaitGroup
+	counting.Go(func() { k.count(ctx) })
+	defer counting.Wait()
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
@@ -165,7 +172,7 @@ func (k *Keeper) Check(ctx context.Context) {
 // look reads the file.
 func (k *Keeper) look(ctx context.Context) {
 	if k.owed != nil {
-		k.record(ctx, *k.owed)
+		k.record(ctx, k.owed)
 	}
 	seen, err := look(k.file, k.last, k.next)
 	if err != nil {
@@ -209,10 +216,10 @@ func (k *Keeper) judge(ctx context.Context, seen *files, atOnce bool) error {
 	k.texts = inForceOf(k.file, p, seen.base, k.texts)
 	hash := Hash(k.texts)
 	k.enforce(ctx, p, hash)
-	k.record(ctx, Revision{
-		Hash: hash, Texts: k.texts, Author: audit.Gate(), Reason: "the mapping file changed", Created: k.now(),
-		Tests: Tests{Ran: p.Test().Ran},
-	})
+	r := Revision{
+		Hash: hash, Texts: k.texts, Author: audit.Gate(), Reason: "the mapping file changed", Created: k.now(), Tests: Tests{Ran: p.Test().Ran},
+	}
+	k.record(ctx, &owed{r, parts(r, p), tally{before: previous, after: p}})
 	return k.partly(ctx, p)
 }
 
@@ -344,41 +351,6 @@ func (k *Keeper) recordRefusal(ctx context.Context, e audit.Event) {
 	if err := k.store.Update(ctx, func(tx Tx) error { return tx.Audit(e) }); err != nil {
 		k.log.ErrorContext(ctx, "the refusal of a mapping is not in the audit trail", "error", err)
 	}
-}
-
-// record keeps a text of the file that is in force as a revision. What the
-// database has as the newest already is left alone: this is a restart, or
-// another gate with the same file.
-func (k *Keeper) record(ctx context.Context, r Revision) {
-	ctx, cancel := context.WithTimeout(ctx, writeWithin)
-	defer cancel()
-	err := k.store.Update(ctx, func(tx Tx) error {
-		head, err := tx.Head()
-		if err != nil || head.Hash == r.Hash {
-			return err
-		}
-		stored, err := tx.InsertRevision(r)
-		if err != nil {
-			return err
-		}
-		_, err = tx.InsertApplication(Application{
-			At: r.Created, Revision: stored.Number, Hash: stored.Hash, Way: ByFile, Base: head.Seq, By: audit.Gate(), Reason: r.Reason,
-		})
-		if err != nil {
-			return err
-		}
-		return tx.Audit(audit.Event{
-			At: r.Created, Action: audit.MappingApplied, Actor: audit.Gate(), Subject: k.file, Detail: map[string]string{"revision": r.Hash},
-		})
-	})
-	if err == nil {
-		k.owed = nil
-		return
-	}
-	if k.owed == nil || k.owed.Hash != r.Hash {
-		k.log.ErrorContext(ctx, "the mapping in force is not recorded; it will be tried again", "revision", r.Hash, "error", err)
-	}
-	k.owed = &r
 }
 
 // unreadable reports a source that cannot be read, once for each reason.

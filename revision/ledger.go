@@ -3,6 +3,7 @@ package revision
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,7 +20,6 @@ type LedgerConfig struct {
 	File     string          // the mapping file that owns the mapping; empty where the database does
 	Options  mapping.Options // what a mapping is checked against
 	Approval Approval
-	Powers   Powers
 	Reach    Reach
 	Patience time.Duration    // how long Reach may take where no approval hangs on it; defaults to 5s
 	Now      func() time.Time // defaults to time.Now
@@ -35,7 +35,6 @@ type Ledger struct {
 	file     string
 	options  mapping.Options
 	approval Approval
-	powers   Powers
 	reach    Reach
 	patience time.Duration
 	now      func() time.Time
@@ -51,20 +50,13 @@ func NewLedger(c LedgerConfig) *Ledger {
 	}
 	return &Ledger{
 		patience: c.Patience, store: c.Store, file: c.File, options: c.Options,
-		approval: c.Approval, powers: c.Powers, reach: c.Reach, now: func() time.Time { return c.Now().UTC() },
+		approval: c.Approval, reach: c.Reach, now: func() time.Time { return c.Now().UTC() },
 	}
 }
 
-// candidate is a revision that somebody wants in force, and what it would
-// change against the one that is.
-type candidate struct {
-	revision Revision
-	base     Application
-	counts   *Counts
-	needs    []string
-}
-
-// Propose records texts as a revision that waits to be applied. It fails with
+// Propose records texts as a revision that waits to be applied: a whole
+// mapping, or the one text of a fragment ([ReadFragment]), which changes
+// nothing for other connections and is not overtaken by what they do. It fails with
 // [mapping.Problems] when they are broken and with fault.Conflict when they
 // are in force, or proposed over the same revision by somebody else, already.
 func (l *Ledger) Propose(ctx context.Context, by Signer, texts []Text, reason string) (Proposal, error) {
@@ -90,25 +82,32 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 		if err := c.onTop(tx); err != nil {
 			return err
 		}
-		if c.base.Hash == c.revision.Hash {
-			return fault.New(fault.Conflict, "revision %d (%.12s) is in force already", c.base.Revision, c.base.Hash)
+		if c.same() {
+			return inForceAlready(c)
 		}
 		r, err := tx.InsertRevision(c.revision)
 		if err != nil {
 			return err
 		}
 		open, err := tx.OpenProposal(r.Number)
-		switch {
-		case err == nil && open.Base == c.base.Seq && open.Author == by:
-			p = open
-			return nil
-		case err == nil && open.Base == c.base.Seq:
-			return fault.New(fault.Conflict, "revision %d (%.12s) was proposed by %s already", r.Number, r.Hash, open.Author.Name)
-		case err != nil && !fault.Is(err, fault.NotFound):
+		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
+		}
+		if err == nil {
+			ok, err := still(tx, open, c.base.Seq)
+			switch {
+			case err != nil:
+				return err
+			case ok && open.Author == by:
+				p = open
+				return nil
+			case ok:
+				return fault.New(fault.Conflict, "revision %d (%.12s) was proposed by %s already", r.Number, r.Hash, open.Author.Name)
+			}
 		}
 		p, err = tx.InsertProposal(Proposal{
 			At: l.now(), Revision: r.Number, Hash: r.Hash, Base: c.base.Seq, Author: by, Reason: reason, Needs: c.needs, Counts: c.counts,
+			Fragment: r.Fragment,
 		})
 		if err != nil {
 			return err
@@ -139,10 +138,14 @@ func (l *Ledger) Approve(ctx context.Context, by Signer, ref string) (p Proposal
 			return fault.Wrap(fault.NotFound, err, "revision %d (%.12s) is not proposed", r.Number, r.Hash)
 		}
 		head, err := tx.Head()
+		if err != nil {
+			return err
+		}
+		ok, err := still(tx, p, head.Seq)
 		switch {
 		case err != nil:
 			return err
-		case head.Seq != p.Base:
+		case !ok:
 			return overtaken(head, r)
 		case by.ID == "":
 			return fault.New(fault.Forbidden, "who you are is not known, so you cannot approve")
@@ -165,16 +168,30 @@ func (l *Ledger) Approve(ctx context.Context, by Signer, ref string) (p Proposal
 // have, and with fault.Conflict when another revision came into force while
 // it was at work. What is in force already stays, and fresh is false.
 func (l *Ledger) Apply(ctx context.Context, by Signer, texts []Text, reason string) (a Application, fresh bool, err error) {
-	c, err := l.candidate(ctx, by, texts, reason)
-	if err != nil {
-		return Application{}, false, err
-	}
-	if c.base.Hash == c.revision.Hash {
-		return c.base, false, nil
-	}
-	a, err = l.apply(ctx, by, c, ByApply, reason)
-	return a, err == nil, err
+	return l.bring(ctx, by, texts, ByApply, reason)
 }
+
+// bring compiles texts and puts them in force. Another client's change that
+// comes in between does not hinder that of a fragment.
+func (l *Ledger) bring(ctx context.Context, by Signer, texts []Text, way Way, reason string) (a Application, fresh bool, err error) {
+	for range maxTurns {
+		c, err := l.candidate(ctx, by, texts, reason)
+		if err != nil {
+			return Application{}, false, err
+		}
+		if c.same() {
+			return c.base, false, nil
+		}
+		a, err = l.apply(ctx, by, c, way, reason)
+		if c.revision.Fragment == "" || !errors.Is(err, errMoved) {
+			return a, err == nil, err
+		}
+	}
+	return Application{}, false, fault.New(fault.Unavailable, "the mapping changes too often just now: try again")
+}
+
+// maxTurns bounds how often a fragment is put on top of what others changed.
+const maxTurns = 20
 
 // ApplyKnown is Apply of a revision that is known, such as a proposal.
 func (l *Ledger) ApplyKnown(ctx context.Context, by Signer, ref, reason string) (a Application, fresh bool, err error) {
@@ -201,7 +218,7 @@ func (l *Ledger) Rollback(ctx context.Context, by Signer, ref, reason string) (A
 	}
 	var before []Application
 	err = l.store.View(ctx, func(tx Tx) error {
-		before, err = tx.Applications(r.Number, 1)
+		before, err = wasInForce(tx, r, 1)
 		return err
 	})
 	if err != nil {
@@ -210,14 +227,11 @@ func (l *Ledger) Rollback(ctx context.Context, by Signer, ref, reason string) (A
 	if len(before) == 0 {
 		return Application{}, fault.New(fault.Conflict, "revision %d (%.12s) was never in force; apply it", r.Number, r.Hash)
 	}
-	c, err := l.candidate(ctx, by, r.Texts, reason)
-	if err != nil {
-		return Application{}, err
+	a, fresh, err := l.bring(ctx, by, r.Texts, ByRollback, reason)
+	if err == nil && !fresh {
+		err = fault.New(fault.Conflict, "revision %d (%.12s) is in force already", r.Number, r.Hash)
 	}
-	if c.base.Hash == r.Hash {
-		return Application{}, fault.New(fault.Conflict, "revision %d (%.12s) is in force already", r.Number, r.Hash)
-	}
-	return l.apply(ctx, by, c, ByRollback, reason)
+	return a, err
 }
 
 func (l *Ledger) apply(ctx context.Context, by Signer, c candidate, way Way, reason string) (a Application, err error) {
@@ -241,10 +255,13 @@ func (l *Ledger) apply(ctx context.Context, by Signer, c candidate, way Way, rea
 		if err != nil {
 			return err
 		}
-		a, err = tx.InsertApplication(Application{
-			At: l.now(), Revision: r.Number, Hash: r.Hash, Way: way, Base: c.base.Seq, By: by.Actor, Reason: why, Counts: c.counts, Proposal: p.Seq,
-		})
-		if err != nil {
+		next := Application{
+			At: l.now(), Way: way, Base: c.base.Seq, By: by.Actor, Reason: why, Counts: c.counts, Proposal: p.Seq, Fragment: r.Fragment,
+		}
+		if r.Fragment != "" {
+			next.Part = r.Number
+		}
+		if a, err = bring(tx, c.whole, c.parts, next); err != nil {
 			return err
 		}
 		if err := tx.CloseProposals(r.Number, a.Seq); err != nil {
@@ -283,10 +300,13 @@ func (l *Ledger) approved(tx Tx, c candidate) (Proposal, error) {
 		return p, nil
 	}
 	why := strings.Join(c.needs, "; ")
+	ok, err := still(tx, p, c.base.Seq)
 	switch {
+	case err != nil:
+		return p, err
 	case p.Seq == 0:
 		return p, fault.New(fault.Forbidden, "it needs the approval of a second person (%s): propose it first", why)
-	case p.Base != c.base.Seq:
+	case !ok:
 		return p, overtaken(c.base, c.revision)
 	case p.Approved.IsZero():
 		return p, fault.New(fault.Forbidden, "it needs the approval of a second person (%s): it is proposed by %s and not approved", why, p.Author.Name)
@@ -299,62 +319,6 @@ func (l *Ledger) approved(tx Tx, c candidate) (Proposal, error) {
 
 func overtaken(head Application, r Revision) error {
 	return fault.New(fault.Conflict, "revision %d (%.12s) came into force since %.12s was proposed: propose it again", head.Revision, head.Hash, r.Hash)
-}
-
-// candidate compiles texts and compares them with what is in force.
-func (l *Ledger) candidate(ctx context.Context, by Signer, texts []Text, reason string) (c candidate, err error) {
-	if err := l.owned(); err != nil {
-		return c, err
-	}
-	if err := checkReason(reason); err != nil {
-		return c, err
-	}
-	after, err := Compile(texts, l.options)
-	if err != nil {
-		return c, err
-	}
-	c.revision = Revision{
-		Hash: Hash(texts), Texts: portable(texts), Author: by.Actor, Reason: reason, Created: l.now(), Tests: Tests{Ran: after.Test().Ran},
-	}
-	var base Revision
-	if c.base, base, err = inForce(ctx, l.store); err != nil || c.base.Hash == c.revision.Hash {
-		return c, err
-	}
-	// What was good once may be broken under today's configuration: then
-	// nobody has anything, and everything is new.
-	before, _ := compileStored(base, l.options, nil)
-	if c.counts, err = l.count(ctx, before, after); err != nil {
-		return c, err
-	}
-	c.needs = l.approval.needs(before, after, l.powers, c.counts)
-	return c, nil
-}
-
-// count asks Reach. Where no approval hangs on the answer it may be missing:
-// going back in a hurry does not wait until a large directory is counted.
-func (l *Ledger) count(ctx context.Context, before, after *mapping.Policy) (*Counts, error) {
-	if l.reach == nil {
-		return nil, nil //nolint:nilnil // it cannot be told
-	}
-	if l.approval.PeopleOver != nil {
-		return l.reach(ctx, before, after)
-	}
-	short, cancel := context.WithTimeout(ctx, l.patience)
-	defer cancel()
-	counts, err := l.reach(short, before, after)
-	if err != nil && short.Err() != nil && ctx.Err() == nil {
-		return nil, nil //nolint:nilnil // it took too long
-	}
-	return counts, err
-}
-
-// onTop checks that what a candidate was compared with is still in force.
-func (c candidate) onTop(tx Tx) error {
-	head, err := tx.Head()
-	if err == nil && head.Seq != c.base.Seq {
-		err = fault.New(fault.Conflict, "revision %d (%.12s) of %s came into force meanwhile: look again", head.Revision, head.Hash, head.By.Name)
-	}
-	return err
 }
 
 // owned fails where the mapping file owns the mapping.
@@ -383,6 +347,7 @@ func (l *Ledger) event(action audit.Action, by audit.Actor, r Revision, reason s
 	if r.Number > 0 {
 		e.Subject = fmt.Sprintf("mapping revision %d", r.Number)
 	}
+	e.Connection = r.Fragment
 	if len(needs) > 0 {
 		e.Detail["needs_approval"] = strings.Join(needs, "; ")
 	}

@@ -34,19 +34,24 @@ import (
 
 // Text is one named text of a revision.
 type Text struct {
-	Name string // what messages call it; unique within the revision
-	Body []byte
+	Name       string // what messages call it; unique within the revision
+	Connection string // of which it is the fragment; empty for a text of all
+	Body       []byte
 }
 
-// Revision is an immutable mapping.
+// Content is a text of a revision without its body.
+type Content struct{ Name, Connection, Hash string }
+
+// Revision is an immutable mapping, or the fragment of one connection alone.
 type Revision struct {
-	Number  int64  // 1, 2, 3 … in the order in which they were first seen
-	Hash    string // of Texts, as [Hash] gives it; unique
-	Texts   []Text // the base first; nil in lists
-	Author  audit.Actor
-	Reason  string    // why it was brought, first
-	Created time.Time // when it was first seen
-	Tests   Tests
+	Number   int64  // 1, 2, 3 … in the order in which they were first seen
+	Hash     string // of Texts, as [Hash] gives it; unique
+	Texts    []Text // the base first; nil in lists
+	Author   audit.Actor
+	Reason   string    // why it was brought, first
+	Created  time.Time // when it was first seen
+	Tests    Tests
+	Fragment string // the connection whose fragment it is; empty for a whole mapping
 }
 
 // Tests is what came of the tests in the texts.
@@ -85,6 +90,8 @@ type Application struct {
 	Reason   string
 	Counts   *Counts // nil where they were not taken
 	Proposal int64   // Seq of the proposal that it carried out; 0 for none
+	Part     int64   // number of the fragment's revision that it brought alone; 0 for a whole mapping
+	Fragment string  // the connection of that fragment
 }
 
 // Signer is somebody who proposes or approves.
@@ -117,7 +124,8 @@ type Proposal struct {
 	Counts   *Counts
 	Approved time.Time // zero while it is not
 	Approver Signer
-	Applied  int64 // Seq of the application; 0 while it is open
+	Applied  int64  // Seq of the application; 0 while it is open
+	Fragment string // the connection whose fragment it is about; empty for a whole mapping
 }
 
 // Replica is what one running gate reports.
@@ -156,6 +164,13 @@ type Tx interface {
 	InsertApplication(Application) (Application, error)        // with its Seq; it is the head then
 	Applications(revision int64, n int) ([]Application, error) // the newest n, newest first; of all revisions for 0
 	ApplicationAt(time.Time) (Application, error)              // what was in force then; zero for nothing
+	Contents(application int64) ([]Content, error)             // of the whole mapping that it put in force, the base first; none for 0
+	FillCounts(application int64, c Counts) error              // where they were not taken; otherwise nothing
+
+	// FragmentApplications gives the newest n that changed the fragment of a
+	// connection, in whatever way, newest first. Their Revision and Hash are
+	// the fragment's own, zero where it went.
+	FragmentApplications(connection string, n int) ([]Application, error)
 
 	InsertProposal(Proposal) (Proposal, error)        // with its Seq
 	OpenProposal(revision int64) (Proposal, error)    // the newest one that was not applied

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/elimity-com/scim/schema"
@@ -51,6 +52,13 @@ type patch struct {
 	ignored []string // attributes that no schema knows
 
 	conditions int // bytes of them
+}
+
+// names reports whether an operation is about an attribute of the core.
+func (p patch) names(attribute string) bool {
+	return slices.ContainsFunc(p.ops, func(o op) bool {
+		return o.target.extension == "" && o.target.field.urn == "" && o.target.field.attr.Name() == attribute
+	})
 }
 
 // parsePatch reads the body of RFC 7644, section 3.5.2 in every client's

@@ -68,6 +68,7 @@ func (c *call) putUser(id string) error {
 			if err != nil {
 				return old, err
 			}
+			_, r.Insists = member(doc, "active")
 			if r.ExternalID == "" && old.ExternalID != "" && !cut {
 				r.ExternalID = old.ExternalID
 				r.Attributes["externalId"] = old.ExternalID
@@ -101,7 +102,9 @@ func (c *call) patchUser(id string) error {
 			if err := c.ifMatch(p.Version); err != nil {
 				return old, err
 			}
-			return c.site.user.patched(old, change)
+			r, err := c.site.user.patched(old, change)
+			r.Insists = change.names("active")
+			return r, err
 		})
 	if err != nil {
 		return err

@@ -369,7 +369,7 @@ func TestAnotherMappingIsInForceAtOnce(t *testing.T) {
 		stream = a.watch(token)
 		set(nil)
 		cut(t, "the last mapping", stream)
-		a.refused(token, fault.Unavailable, "sign-in is closed until the mapping file is repaired")
+		a.refused(token, fault.Unavailable, "sign-in is closed: no mapping is in force")
 		set(policyOf(t, rules))
 		a.watch(token) // no mapping is a fault of ours; it ended nobody's session
 		set(policyOf(t, strings.Replace(rules, "groups: [{id: staff}]", "groups: [{id: none}]", 1)))

@@ -305,7 +305,10 @@ func TestABurialIsUndoneWhole(t *testing.T) {
 			return yes
 		}
 		update(t, db, func(tx directory.Tx) error {
-			return errors.Join(tx.Bury("alpha", []string{"a", "b"}, start), tx.Bury("alpha", []string{"c"}, start), tx.Bury("beta", []string{"a"}, start))
+			_, err1 := tx.Bury("alpha", []string{"a", "b"}, start)
+			_, err2 := tx.Bury("alpha", []string{"c"}, start)
+			_, err3 := tx.Bury("beta", []string{"a"}, start)
+			return errors.Join(err1, err2, err3)
 		})
 		if !buried("alpha", "a") || !buried("alpha", "b") || buried("alpha", "z") {
 			t.Error("a burial is not found under each of its hashes and no other")

@@ -555,15 +555,15 @@ func anys(list []string) []any {
 	return out
 }
 
-func (t tx) Bury(connection string, hashes []string, at time.Time) error {
-	burial := newID()
+func (t tx) Bury(connection string, hashes []string, at time.Time) (burial string, err error) {
+	burial = newID()
 	for _, h := range hashes {
 		err := t.later("INSERT INTO tombstones (connection, hash, burial, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", connection, h, burial, micros(at))
 		if err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return burial, nil
 }
 
 func (t tx) Buried(connection string, hashes []string) (bool, error) {

@@ -189,7 +189,7 @@ func fill(t *testing.T, db *store.DB) {
 				},
 				func() error { _, err := tx.AddMembers(g, []string{p.ID}, start); return err },
 				func() error { return tx.Park(g, []string{p.ID}) },
-				func() error { return tx.Bury("alpha", []string{p.ID, g}, start) },
+				func() error { _, err := tx.Bury("alpha", []string{p.ID, g}, start); return err },
 				func() error { return tx.Change(directory.Change{At: start, Person: p.ID}) },
 				func() error { return tx.Audit(happened) },
 			} {

@@ -29,6 +29,7 @@ type proposal struct {
 	ApproverName  string `gorm:"column:approver_name"`
 	ApproverLogin string `gorm:"column:approver_login"`
 	Applied       int64  `gorm:"column:applied"`
+	Fragment      string `gorm:"column:fragment"`
 }
 
 func (r *proposal) domain() (revision.Proposal, error) {
@@ -36,6 +37,7 @@ func (r *proposal) domain() (revision.Proposal, error) {
 		Seq: r.Seq, At: moment(r.At), Revision: r.Revision, Hash: r.Hash, Base: r.Base, Reason: r.Reason,
 		Author:   signer(r.AuthorKind, r.AuthorID, r.AuthorName, r.AuthorLogin),
 		Approved: moment(r.ApprovedAt), Approver: signer(r.ApproverKind, r.ApproverID, r.ApproverName, r.ApproverLogin), Applied: r.Applied,
+		Fragment: r.Fragment,
 	}
 	if err := json.Unmarshal([]byte(r.Needs), &p.Needs); err != nil {
 		return p, fault.Wrap(fault.Internal, err, "needs of a proposal")
@@ -49,7 +51,7 @@ func signer(kind, id, name, login string) revision.Signer {
 	return revision.Signer{Actor: audit.Actor{Kind: kind, ID: id, Name: name}, Login: login}
 }
 
-const selectProposals = "SELECT p.*, r.hash FROM mapping_proposals p JOIN mapping_revisions r ON r.number = p.revision "
+const selectProposals = "SELECT p.*, r.hash, r.fragment FROM mapping_proposals p JOIN mapping_revisions r ON r.number = p.revision "
 
 // proposals reads rows that a query gives.
 func (t revisionTx) proposals(query string, args ...any) ([]revision.Proposal, error) {

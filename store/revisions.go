@@ -58,13 +58,14 @@ type revisionRow struct {
 	Reason      string `gorm:"column:reason"`
 	TestsRan    int64  `gorm:"column:tests_ran"`
 	TestsFailed int64  `gorm:"column:tests_failed"`
+	Fragment    string `gorm:"column:fragment"`
 }
 
 func (r *revisionRow) domain() revision.Revision {
 	return revision.Revision{
 		Number: r.Number, Hash: r.Hash, Created: moment(r.Created), Reason: r.Reason,
 		Author: audit.Actor{Kind: r.AuthorKind, ID: r.AuthorID, Name: r.AuthorName},
-		Tests:  revision.Tests{Ran: int(r.TestsRan), Failed: int(r.TestsFailed)},
+		Tests:  revision.Tests{Ran: int(r.TestsRan), Failed: int(r.TestsFailed)}, Fragment: r.Fragment,
 	}
 }
 
@@ -74,24 +75,51 @@ func (t revisionTx) Revision(number int64) (revision.Revision, error) {
 		return revision.Revision{}, err
 	}
 	var texts []struct {
-		Name string `gorm:"column:name"`
-		Body []byte `gorm:"column:body"`
+		Name       string `gorm:"column:name"`
+		Connection string `gorm:"column:connection"`
+		Body       []byte `gorm:"column:body"`
 	}
-	err := t.rows(&texts, `SELECT c.name, x.body FROM mapping_contents c JOIN mapping_texts x ON x.hash = c.text
+	err := t.rows(&texts, `SELECT c.name, c.connection, x.body FROM mapping_contents c JOIN mapping_texts x ON x.hash = c.text
 		WHERE c.revision = ? ORDER BY c.position`, number)
 	r := row.domain()
 	for _, each := range texts {
-		r.Texts = append(r.Texts, revision.Text{Name: each.Name, Body: append([]byte{}, each.Body...)}) // SQLite gives nil for none
+		r.Texts = append(r.Texts, revision.Text{
+			Name: each.Name, Connection: each.Connection, Body: append([]byte{}, each.Body...), // SQLite gives nil for none
+		})
 	}
 	return r, err
 }
 
 func (t revisionTx) RevisionsByHash(prefix string) ([]revision.Revision, error) {
 	var rows []revisionRow
+	const whole = 64 // digits
+	if len(prefix) == whole {
+		err := t.rows(&rows, "SELECT * FROM mapping_revisions WHERE hash = ?", prefix)
+		return revisions(rows), err
+	}
 	err := t.rows(&rows, "SELECT * FROM mapping_revisions WHERE substr(hash, 1, ?) = ? ORDER BY number LIMIT 2", len(prefix), prefix)
+	return revisions(rows), err
+}
+
+func revisions(rows []revisionRow) []revision.Revision {
 	out := make([]revision.Revision, len(rows))
 	for i := range rows {
 		out[i] = rows[i].domain()
+	}
+	return out
+}
+
+func (t revisionTx) Contents(application int64) ([]revision.Content, error) {
+	var rows []struct {
+		Name       string `gorm:"column:name"`
+		Connection string `gorm:"column:connection"`
+		Hash       string `gorm:"column:text"`
+	}
+	err := t.rows(&rows, `SELECT c.name, c.connection, c.text FROM mapping_contents c JOIN mapping_applications a ON a.revision = c.revision
+		WHERE a.seq = ? ORDER BY c.position`, application)
+	out := make([]revision.Content, len(rows))
+	for i, r := range rows {
+		out[i] = revision.Content(r)
 	}
 	return out, err
 }
@@ -105,8 +133,8 @@ func (t revisionTx) InsertRevision(r revision.Revision) (revision.Revision, erro
 		return r, err
 	}
 	_, err = t.exec(`INSERT INTO mapping_revisions
-		(number, hash, created, author_kind, author_id, author_name, reason, tests_ran, tests_failed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.Number, r.Hash, micros(r.Created), r.Author.Kind, r.Author.ID, r.Author.Name, r.Reason, r.Tests.Ran, r.Tests.Failed)
+		(number, hash, created, author_kind, author_id, author_name, reason, tests_ran, tests_failed, fragment) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.Number, r.Hash, micros(r.Created), r.Author.Kind, r.Author.ID, r.Author.Name, r.Reason, r.Tests.Ran, r.Tests.Failed, r.Fragment)
 	for i, each := range r.Texts {
 		if err != nil {
 			return r, err
@@ -115,7 +143,8 @@ func (t revisionTx) InsertRevision(r revision.Revision) (revision.Revision, erro
 		if _, err = t.exec("INSERT INTO mapping_texts (hash, body) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING", hash, body(each)); err != nil {
 			return r, err
 		}
-		_, err = t.exec("INSERT INTO mapping_contents (revision, position, name, text) VALUES (?, ?, ?, ?)", r.Number, i, each.Name, hash)
+		_, err = t.exec(`INSERT INTO mapping_contents (revision, position, name, connection, text) VALUES (?, ?, ?, ?, ?)`,
+			r.Number, i, each.Name, each.Connection, hash)
 	}
 	return r, err
 }
@@ -148,6 +177,8 @@ type application struct {
 	Reason    string `gorm:"column:reason"`
 	Counts    string `gorm:"column:counts"`
 	Proposal  int64  `gorm:"column:proposal"`
+	Part      int64  `gorm:"column:part"`
+	Fragment  string `gorm:"column:fragment"`
 }
 
 func (r *application) domain() (revision.Application, error) {
@@ -155,11 +186,12 @@ func (r *application) domain() (revision.Application, error) {
 	return revision.Application{
 		Seq: r.Seq, At: moment(r.At), Revision: r.Revision, Hash: r.Hash, Way: revision.Way(r.Way), Base: r.Base,
 		By:     audit.Actor{Kind: r.ActorKind, ID: r.ActorID, Name: r.ActorName},
-		Reason: r.Reason, Counts: counts, Proposal: r.Proposal,
+		Reason: r.Reason, Counts: counts, Proposal: r.Proposal, Part: r.Part, Fragment: r.Fragment,
 	}, err
 }
 
-const selectApplications = "SELECT a.*, r.hash FROM mapping_applications a JOIN mapping_revisions r ON r.number = a.revision "
+const selectApplications = `SELECT a.*, r.hash, coalesce(f.fragment, '') AS fragment FROM mapping_applications a
+	JOIN mapping_revisions r ON r.number = a.revision LEFT JOIN mapping_revisions f ON f.number = a.part `
 
 // applications reads rows that a query gives.
 func (t revisionTx) applications(query string, args ...any) ([]revision.Application, error) {
@@ -199,8 +231,8 @@ func (t revisionTx) InsertApplication(a revision.Application) (revision.Applicat
 		return a, err
 	}
 	_, err = t.exec(`INSERT INTO mapping_applications
-		(seq, at, revision, way, base, actor_kind, actor_id, actor_name, reason, counts, proposal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		a.Seq, micros(a.At), a.Revision, string(a.Way), a.Base, a.By.Kind, a.By.ID, a.By.Name, a.Reason, counts, a.Proposal)
+		(seq, at, revision, way, base, actor_kind, actor_id, actor_name, reason, counts, proposal, part) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		a.Seq, micros(a.At), a.Revision, string(a.Way), a.Base, a.By.Kind, a.By.ID, a.By.Name, a.Reason, counts, a.Proposal, a.Part)
 	if err != nil {
 		return a, err
 	}
@@ -212,6 +244,26 @@ func (t revisionTx) Applications(number int64, n int) ([]revision.Application, e
 		return t.applications(selectApplications+"ORDER BY a.seq DESC LIMIT ?", n)
 	}
 	return t.applications(selectApplications+"WHERE a.revision = ? ORDER BY a.seq DESC LIMIT ?", number, n)
+}
+
+func (t revisionTx) FragmentApplications(connection string, n int) ([]revision.Application, error) {
+	return t.applications(`SELECT a.seq, a.at, a.way, a.base, a.actor_kind, a.actor_id, a.actor_name, a.reason, a.counts, a.proposal, a.part,
+		coalesce(r.number, 0) AS revision, coalesce(c.text, '') AS hash, CAST(? AS TEXT) AS fragment
+		FROM mapping_applications a
+		LEFT JOIN mapping_contents c ON c.revision = a.revision AND c.connection = ?
+		LEFT JOIN mapping_revisions r ON r.hash = c.text
+		LEFT JOIN mapping_applications b ON b.seq = a.base
+		LEFT JOIN mapping_contents d ON d.revision = b.revision AND d.connection = ?
+		WHERE coalesce(c.text, '') <> coalesce(d.text, '')
+		ORDER BY a.seq DESC LIMIT ?`, connection, connection, connection, n)
+}
+
+func (t revisionTx) FillCounts(seq int64, c revision.Counts) error {
+	counts, err := writeCounts(&c)
+	if err == nil {
+		_, err = t.exec("UPDATE mapping_applications SET counts = ? WHERE seq = ? AND counts = ''", counts, seq)
+	}
+	return err
 }
 
 func (t revisionTx) ApplicationAt(at time.Time) (revision.Application, error) {

@@ -256,3 +256,90 @@ func TestReplicasReportAndAreForgotten(t *testing.T) {
 		}
 	})
 }
+
+func TestAFragmentsHistoryIsWhatItsTextWas(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		t.Helper()
+		db := open()
+		base := revision.Text{Name: "mapping.yaml", Body: []byte("base")}
+		one := func(body string) revision.Text {
+			return revision.Text{Name: "one.yaml", Connection: "one", Body: []byte(body)}
+		}
+		hash := func(t revision.Text) string { return revision.Hash([]revision.Text{t}) }
+		bring := func(part int64, texts ...revision.Text) {
+			t.Helper()
+			revise(t, db, func(tx revision.Tx) error {
+				r, err := tx.InsertRevision(revision.Revision{Hash: revision.Hash(texts), Texts: texts, Author: ada, Created: start})
+				if err != nil {
+					return err
+				}
+				head, err := tx.Head()
+				if err != nil {
+					return err
+				}
+				_, err = tx.InsertApplication(revision.Application{
+					At: start, Revision: r.Number, Way: revision.ByApply, Base: head.Seq, By: ada, Part: part,
+				})
+				return err
+			})
+		}
+		revise(t, db, func(tx revision.Tx) error {
+			_, err := tx.InsertRevision(revision.Revision{
+				Hash: hash(one("b")), Texts: []revision.Text{one("b")}, Fragment: "one", Author: ada, Created: start,
+			})
+			return err
+		})
+		bring(0, base)
+		bring(0, base, one("a"))
+		bring(1, base, one("b"))
+		bring(0, base, one("b"), revision.Text{Name: "two.yaml", Connection: "two", Body: []byte("x")})
+		bring(0, base)
+		revise(t, db, func(tx revision.Tx) error {
+			if err := tx.FillCounts(3, revision.Counts{People: 7}); err != nil {
+				return err
+			}
+			return tx.FillCounts(3, revision.Counts{People: 8})
+		})
+		err := db.Revisions().View(t.Context(), func(tx revision.Tx) error {
+			list, err := tx.FragmentApplications("one", 9)
+			if err != nil {
+				return err
+			}
+			var got []string
+			for _, a := range list {
+				got = append(got, fmt.Sprintf("%d: %d %.8s %s", a.Seq, a.Revision, a.Hash, a.Fragment))
+			}
+			want := []string{"5: 0  one", fmt.Sprintf("3: 1 %.8s one", hash(one("b"))), fmt.Sprintf("2: 0 %.8s one", hash(one("a")))}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("FragmentApplications (-want +got):\n%s", diff)
+			}
+			if c := list[1].Counts; c == nil || c.People != 7 {
+				t.Errorf("Counts = %+v, want those that were filled in first", c)
+			}
+			all, err := tx.Applications(0, 9)
+			if err != nil || len(all) != 5 || all[2].Fragment != "one" || all[2].Part != 1 || all[0].Fragment != "" {
+				t.Errorf("Applications = %+v, %v", all, err)
+			}
+			contents, err := tx.Contents(4)
+			if err != nil {
+				return err
+			}
+			texts := []revision.Content{
+				{Name: "mapping.yaml", Hash: hash(base)},
+				{Name: "one.yaml", Connection: "one", Hash: hash(one("b"))},
+				{Name: "two.yaml", Connection: "two", Hash: hash(revision.Text{Body: []byte("x")})},
+			}
+			if diff := cmp.Diff(texts, contents); diff != "" {
+				t.Errorf("Contents (-want +got):\n%s", diff)
+			}
+			r, err := tx.Revision(1)
+			if err == nil && (r.Fragment != "one" || r.Texts[0].Connection != "one") {
+				t.Errorf("Revision = %+v, want the fragment of one", r)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +21,7 @@ type problemJSON struct {
 	Column  int    `json:"column"`
 	Level   string `json:"level"` // "error" or "warning"
 	Message string `json:"message"`
+	Excerpt string `json:"excerpt,omitempty"` // the line and, below it, a caret
 }
 
 // checkCommand looks at the configuration and at the mapping file it names.
@@ -33,13 +36,13 @@ func (c *cli) checkCommand() *cobra.Command {
 				return err
 			}
 			for _, p := range problems {
-				found = append(found, problemJSON{p.File, p.Line, p.Column, "error", p.Message})
+				found = append(found, problemJSON{p.File, p.Line, p.Column, "error", p.Message, ""})
 			}
 			if cfg == nil {
 				return c.report(found)
 			}
 			for _, p := range cfg.Warnings {
-				found = append(found, problemJSON{p.File, p.Line, p.Column, "warning", p.Message})
+				found = append(found, problemJSON{p.File, p.Line, p.Column, "warning", p.Message, ""})
 			}
 			if cfg.Mapping.Managed {
 				return c.report(found) // what the database holds was checked when it was applied; doctor looks at it
@@ -66,15 +69,45 @@ func checkMapping(file string, o mapping.Options, now time.Time) ([]problemJSON,
 	if err != nil && !ok {
 		return nil, nil, err
 	}
-	for _, p := range problems {
-		found = append(found, problemJSON{p.File, p.Line, p.Column, "error", p.Message})
-	}
+	found = append(found, problemsWire(problems, "error")...)
 	if policy != nil {
-		for _, p := range policy.WarningsAt(now) {
-			found = append(found, problemJSON{p.File, p.Line, p.Column, "warning", p.Message})
-		}
+		found = append(found, problemsWire(policy.WarningsAt(now), "warning")...)
 	}
 	return found, policy, nil
+}
+
+func problemsWire(problems mapping.Problems, level string) []problemJSON {
+	out := make([]problemJSON, len(problems))
+	for i, p := range problems {
+		out[i] = problemJSON{p.File, p.Line, p.Column, level, p.Message, p.Excerpt}
+	}
+	return out
+}
+
+// say prints a problem as file:line:col: message; on a terminal with the line
+// and a caret below it.
+func (c *cli) say(w io.Writer, p problemJSON) {
+	level := ""
+	if p.Level == "warning" {
+		level = "warning: "
+	}
+	fmt.Fprintf(w, "%s:%d:%d: %s%s\n", p.File, p.Line, p.Column, level, p.Message)
+	if p.Excerpt == "" || c.terminal == nil || !c.terminal(w) {
+		return
+	}
+	for line := range strings.SplitSeq(p.Excerpt, "\n") {
+		fmt.Fprintln(w, "    "+printable(strings.ReplaceAll(line, "\t", " ")))
+	}
+}
+
+// isTerminal reports whether a person is looking.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // report prints what a check found. Warnings alone exit 0.
@@ -91,11 +124,7 @@ func (c *cli) report(found []problemJSON) error {
 		}
 	} else {
 		for _, p := range found {
-			level := ""
-			if p.Level == "warning" {
-				level = "warning: "
-			}
-			fmt.Fprintf(c.out, "%s:%d:%d: %s%s\n", p.File, p.Line, p.Column, level, p.Message)
+			c.say(c.out, p)
 		}
 		if errs == 0 {
 			fmt.Fprintln(c.err, "fine")

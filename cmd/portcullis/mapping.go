@@ -26,17 +26,27 @@ func (c *cli) mappingCommand() *cobra.Command {
 }
 
 func (c *cli) mappingCheck() *cobra.Command {
-	return &cobra.Command{
+	var o mapping.Options
+	cmd := &cobra.Command{
 		Use: "check FILE", Short: "Check a mapping file and run the tests in it", Args: cobra.ExactArgs(1),
-		Long: "Check a mapping file and run the tests in it. It needs no configuration and no database.",
+		Long: `Check a mapping file and run the tests in it, as a gate does before it puts one
+in force. It needs no configuration and no database.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			found, _, err := checkMapping(args[0], mapping.Options{}, c.now())
+			found, _, err := checkMapping(args[0], o, c.now())
 			if err != nil {
 				return err
 			}
 			return c.report(found)
 		},
 	}
+	environmentFlag(cmd, &o)
+	return cmd
+}
+
+// environmentFlag makes a command look at the file as a gate of an environment
+// does.
+func environmentFlag(cmd *cobra.Command, o *mapping.Options) {
+	cmd.Flags().StringVar(&o.Environment, "env", "", "for a gate of this environment (prod, unless it says another)")
 }
 
 type failureJSON struct {
@@ -49,14 +59,18 @@ type failureJSON struct {
 }
 
 func (c *cli) mappingTest() *cobra.Command {
-	return &cobra.Command{
+	var o mapping.Options
+	cmd := &cobra.Command{
 		Use: "test FILE", Short: "Run the tests in a mapping file", Args: cobra.ExactArgs(1),
+		Long: `Run the tests in a mapping file. A test runs in the environment that it names
+(env: uat), and in prod without one, whatever --env is: with it the file is what
+a gate of that environment has in force.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			text, err := os.ReadFile(args[0])
 			if err != nil {
 				return err
 			}
-			policy, err := mapping.Compile(args[0], text, revision.Disk(args[0], mapping.Options{}))
+			policy, err := mapping.Compile(args[0], text, revision.Disk(args[0], o))
 			if err != nil {
 				return err
 			}
@@ -79,6 +93,8 @@ func (c *cli) mappingTest() *cobra.Command {
 			return err
 		},
 	}
+	environmentFlag(cmd, &o)
+	return cmd
 }
 
 // question is what explain is asked.

@@ -42,7 +42,8 @@ type historyJSON struct {
 	What       string      `json:"what"`  // "file", "apply", "rollback", "proposal"
 	State      string      `json:"state"` // "in force", "past"; of a proposal "open", "approved", "overtaken"
 	Revision   int64       `json:"revision"`
-	Hash       string      `json:"hash"`
+	Hash       string      `json:"hash"`               // empty where a fragment was taken away
+	Fragment   string      `json:"fragment,omitempty"` // the connection whose fragment alone was brought
 	By         string      `json:"by"`
 	Reason     string      `json:"reason"`
 	TestsRan   int         `json:"testsRan"`
@@ -53,7 +54,7 @@ type historyJSON struct {
 
 func applicationWire(a revision.Application, r revision.Revision, head int64) historyJSON {
 	w := historyJSON{
-		At: a.At, What: string(a.Way), State: "past", Revision: a.Revision, Hash: a.Hash, By: a.By.Name, Reason: a.Reason,
+		At: a.At, What: string(a.Way), State: "past", Revision: a.Revision, Hash: a.Hash, Fragment: a.Fragment, By: a.By.Name, Reason: a.Reason,
 		TestsRan: r.Tests.Ran, Counts: countsWire(a.Counts),
 	}
 	if a.Seq == head {
@@ -62,13 +63,13 @@ func applicationWire(a revision.Application, r revision.Revision, head int64) hi
 	return w
 }
 
-func waitingWire(p revision.Proposal, r revision.Revision, head int64) historyJSON {
+func waitingWire(p revision.Proposal, r revision.Revision, overtaken bool) historyJSON {
 	w := historyJSON{
-		At: p.At, What: "proposal", State: "open", Revision: p.Revision, Hash: p.Hash, By: p.Author.Name, Reason: p.Reason,
+		At: p.At, What: "proposal", State: "open", Revision: p.Revision, Hash: p.Hash, Fragment: p.Fragment, By: p.Author.Name, Reason: p.Reason,
 		TestsRan: r.Tests.Ran, Needs: p.Needs, Counts: countsWire(p.Counts), ApprovedBy: p.Approver.Name,
 	}
 	switch {
-	case p.Base != head:
+	case overtaken:
 		w.State = "overtaken"
 	case !p.Approved.IsZero():
 		w.State = "approved"
@@ -79,15 +80,17 @@ func waitingWire(p revision.Proposal, r revision.Revision, head int64) historyJS
 func (c *cli) mappingHistory() *cobra.Command {
 	var replicas bool
 	var limit int
+	var fragment string
 	cmd := &cobra.Command{
 		Use: "history", Short: "List what was in force when, and what waits", Args: cobra.NoArgs,
-		Long: "List what was in force when, newest first, after the proposals that wait.\n\n--replicas lists the gates that run on the database, and the revision of each.",
+		Long: "List what was in force when, newest first, after the proposals that wait.\n\n" +
+			"--fragment lists what the fragment of one connection was, however it came; hashes\nare those of its text then.\n\n--replicas lists the gates that run on the database, and the revision of each.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
 				return usagef("--limit: want a number above 0")
 			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
-				h, err := l.History(cmd.Context(), limit)
+				h, err := history(cmd.Context(), l, fragment, limit)
 				if err != nil {
 					return err
 				}
@@ -96,7 +99,7 @@ func (c *cli) mappingHistory() *cobra.Command {
 				}
 				list := []historyJSON{}
 				for _, p := range h.Proposals {
-					list = append(list, waitingWire(p, h.Revisions[p.Revision], h.Head.Seq))
+					list = append(list, waitingWire(p, h.Revisions[p.Revision], h.Overtaken[p.Seq]))
 				}
 				for _, a := range h.Applications {
 					list = append(list, applicationWire(a, h.Revisions[a.Revision], h.Head.Seq))
@@ -111,17 +114,26 @@ func (c *cli) mappingHistory() *cobra.Command {
 						people = fmt.Sprintf("%d/%d", w.Counts.Changed, w.Counts.People)
 					}
 					rows[i] = []string{
-						stamp(w.At), w.What, w.State, strconv.FormatInt(w.Revision, 10), fmt.Sprintf("%.12s", w.Hash), w.By,
+						stamp(w.At), w.What, w.State, strconv.FormatInt(w.Revision, 10), fmt.Sprintf("%.12s", w.Hash), w.Fragment, w.By,
 						strconv.Itoa(w.TestsRan), people, w.Reason,
 					}
 				}
-				return c.printTable("AT WHAT STATE REVISION HASH BY TESTS PEOPLE REASON", rows)
+				return c.printTable("AT WHAT STATE REVISION HASH FRAGMENT BY TESTS PEOPLE REASON", rows)
 			})
 		},
 	}
+	fragmentFlag(cmd, &fragment)
 	cmd.Flags().BoolVar(&replicas, "replicas", false, "list the gates and the revision that each runs")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	cmd.MarkFlagsMutuallyExclusive("fragment", "replicas")
 	return cmd
+}
+
+func history(ctx context.Context, l *revision.Ledger, fragment string, limit int) (revision.History, error) {
+	if fragment != "" {
+		return l.FragmentHistory(ctx, fragment, limit)
+	}
+	return l.History(ctx, limit)
 }
 
 type replicaJSON struct {
@@ -191,11 +203,11 @@ func (c *cli) mappingShow() *cobra.Command {
 						wire[i] = applicationWire(a, r, 0)
 					}
 					return c.printJSON(map[string]any{
-						"revision": r.Number, "hash": r.Hash, "by": r.Author.Name, "reason": r.Reason, "created": r.Created,
+						"revision": r.Number, "hash": r.Hash, "fragment": r.Fragment, "by": r.Author.Name, "reason": r.Reason, "created": r.Created,
 						"testsRan": r.Tests.Ran, "texts": texts, "applications": wire,
 					})
 				}
-				fmt.Fprintf(c.err, "revision %d, %s\nby %s, %s: %s\n", r.Number, r.Hash, printable(r.Author.Name), stamp(r.Created), printable(r.Reason))
+				fmt.Fprintf(c.err, "revision %d, %s%s\nby %s, %s: %s\n", r.Number, r.Hash, ofFragment(r.Fragment), printable(r.Author.Name), stamp(r.Created), printable(r.Reason))
 				for _, a := range applied {
 					fmt.Fprintf(c.err, "%s by %s, %s: %s\n", a.Way, printable(a.By.Name), stamp(a.At), printable(a.Reason))
 				}

@@ -28,19 +28,42 @@ func (c *cli) withLedger(ctx context.Context, f func(*config.Config, *revision.L
 	})
 }
 
-// mappingText reads a file that is to be a revision. One that cannot be read
-// is no fault of its text.
-func mappingText(file string) ([]revision.Text, error) {
-	texts, err := revision.ReadFile(file)
+// mappingText reads a file that is to be a revision, as a whole mapping or as
+// the fragment of a connection. One that cannot be read is no fault of its
+// text.
+func mappingText(file, fragment string) ([]revision.Text, error) {
+	texts, err := revision.ReadFragment(file, fragment)
+	if fragment == "" {
+		texts, err = revision.ReadFile(file)
+	}
 	if cause := errors.Unwrap(err); cause != nil {
 		return nil, cause
 	}
 	return texts, err
 }
 
+// fragmentFlag makes a command be about the file of one connection alone.
+func fragmentFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "fragment", "", "the connection whose fragment it is about; nothing else is touched")
+}
+
+// named makes sure that a revision is the fragment that the command line
+// names, if it names one.
+func named(ctx context.Context, l *revision.Ledger, ref, fragment string) error {
+	if fragment == "" {
+		return nil
+	}
+	r, _, err := l.Show(ctx, ref)
+	if err == nil && r.Fragment != fragment {
+		return usagef("revision %d (%.12s) is no fragment of connection %s", r.Number, r.Hash, fragment)
+	}
+	return err
+}
+
 type proposalJSON struct {
 	Revision   int64       `json:"revision"`
 	Hash       string      `json:"hash"`
+	Fragment   string      `json:"fragment,omitempty"` // the connection whose fragment alone it is
 	ProposedBy string      `json:"proposedBy"`
 	ProposedAt time.Time   `json:"proposedAt"`
 	Reason     string      `json:"reason"`
@@ -52,7 +75,7 @@ type proposalJSON struct {
 
 func proposalWire(p revision.Proposal) proposalJSON {
 	return proposalJSON{
-		Revision: p.Revision, Hash: p.Hash, ProposedBy: p.Author.Name, ProposedAt: p.At, Reason: p.Reason,
+		Revision: p.Revision, Hash: p.Hash, Fragment: p.Fragment, ProposedBy: p.Author.Name, ProposedAt: p.At, Reason: p.Reason,
 		Needs: append([]string{}, p.Needs...), Counts: countsWire(p.Counts), ApprovedBy: p.Approver.Name, ApprovedAt: optional(p.Approved),
 	}
 }
@@ -68,21 +91,26 @@ func (c *cli) sayNeeds(p revision.Proposal) {
 }
 
 func (c *cli) mappingPropose() *cobra.Command {
-	var reason string
+	var reason, fragment string
 	cmd := &cobra.Command{
 		Use: "propose FILE|HASH --reason TEXT", Short: "Record a mapping that is to be applied", Args: cobra.ExactArgs(1),
 		Long: `Record a mapping that is to be applied, from a file or, by its hash, one that is
 known. Whether somebody else must approve it is said at once.
 
+--fragment takes the file of one connection alone. It is checked, approved and
+applied by itself: other connections are not touched, and what they do
+meanwhile does not overtake it.
+
 The author is the user of the operating system, whom nobody chooses. A file
 that is called like a hash is named with ./ before it.`,
-		Example: `  portcullis mapping propose mapping.yaml --reason "year-end helpers"`,
+		Example: `  portcullis mapping propose mapping.yaml --reason "year-end helpers"
+  portcullis mapping propose --fragment acme clients/acme.yaml --reason "their list of 3 March"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if reason == "" {
 				return usagef("want --reason TEXT: whoever approves it reads it")
 			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
-				p, err := c.propose(cmd.Context(), l, args[0], reason)
+				p, err := c.propose(cmd.Context(), l, args[0], fragment, reason)
 				if err != nil {
 					return err
 				}
@@ -95,20 +123,32 @@ that is called like a hash is named with ./ before it.`,
 					next = "approve"
 				}
 				fmt.Fprintf(c.err, "next: portcullis mapping %s %.12s\n", next, p.Hash)
-				_, err = fmt.Fprintf(c.out, "proposed revision %d, %s\n", p.Revision, p.Hash)
+				_, err = fmt.Fprintf(c.out, "proposed revision %d, %s%s\n", p.Revision, p.Hash, ofFragment(p.Fragment))
 				return err
 			})
 		},
 	}
+	fragmentFlag(cmd, &fragment)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever approves it and for the audit trail")
 	return cmd
 }
 
-func (c *cli) propose(ctx context.Context, l *revision.Ledger, what, reason string) (revision.Proposal, error) {
+// ofFragment says in an answer that it is about a fragment.
+func ofFragment(connection string) string {
+	if connection == "" {
+		return ""
+	}
+	return ", fragment of " + printable(connection)
+}
+
+func (c *cli) propose(ctx context.Context, l *revision.Ledger, what, fragment, reason string) (revision.Proposal, error) {
 	if revision.IsHash(what) {
+		if err := named(ctx, l, what, fragment); err != nil {
+			return revision.Proposal{}, err
+		}
 		return l.ProposeAgain(ctx, c.signer(), what, reason)
 	}
-	texts, err := mappingText(what)
+	texts, err := mappingText(what, fragment)
 	if err != nil {
 		return revision.Proposal{}, err
 	}
@@ -134,7 +174,7 @@ the account that they logged in with before sudo or su.`,
 				}
 				c.sayNeeds(p)
 				fmt.Fprintf(c.err, "next: portcullis mapping apply %.12s\n", p.Hash)
-				_, err = fmt.Fprintf(c.out, "approved revision %d, %s, proposed by %s: %s\n", p.Revision, p.Hash, printable(p.Author.Name), printable(p.Reason))
+				_, err = fmt.Fprintf(c.out, "approved revision %d, %s%s, proposed by %s: %s\n", p.Revision, p.Hash, ofFragment(p.Fragment), printable(p.Author.Name), printable(p.Reason))
 				return err
 			})
 		},
@@ -142,34 +182,39 @@ the account that they logged in with before sudo or su.`,
 }
 
 func (c *cli) mappingApply() *cobra.Command {
-	var reason string
+	var reason, fragment string
 	cmd := &cobra.Command{
 		Use: "apply HASH|FILE", Short: "Put a mapping in force, in every gate within a second", Args: cobra.ExactArgs(1),
 		Long: `Put a mapping in force, in every gate within a second: a proposal by its hash,
 or a file. Exit code 1 when it is broken, needs an approval that it does not
-have, or when another one came into force meanwhile.`,
+have, or when another one came into force meanwhile. --fragment takes the file
+of one connection, and touches no other.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
-				a, fresh, err := c.apply(cmd.Context(), l, args[0], reason)
+				a, fresh, err := c.apply(cmd.Context(), l, args[0], fragment, reason)
 				if err != nil {
 					return err
 				}
 				if !fresh {
 					fmt.Fprintln(c.err, "it is in force already; nothing was done")
 				}
-				return c.sayInForce(a)
+				return c.sayInForce(cmd.Context(), l, a)
 			})
 		},
 	}
+	fragmentFlag(cmd, &fragment)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail; a proposal has its own")
 	return cmd
 }
 
-func (c *cli) apply(ctx context.Context, l *revision.Ledger, what, reason string) (revision.Application, bool, error) {
+func (c *cli) apply(ctx context.Context, l *revision.Ledger, what, fragment, reason string) (revision.Application, bool, error) {
 	if revision.IsHash(what) {
+		if err := named(ctx, l, what, fragment); err != nil {
+			return revision.Application{}, false, err
+		}
 		return l.ApplyKnown(ctx, c.signer(), what, reason)
 	}
-	texts, err := mappingText(what)
+	texts, err := mappingText(what, fragment)
 	if err != nil {
 		return revision.Application{}, false, err
 	}
@@ -177,35 +222,57 @@ func (c *cli) apply(ctx context.Context, l *revision.Ledger, what, reason string
 }
 
 func (c *cli) mappingRollback() *cobra.Command {
-	var reason string
+	var reason, fragment string
 	cmd := &cobra.Command{
-		Use: "rollback HASH|NUMBER", Short: "Go back to a mapping that was in force before", Args: cobra.ExactArgs(1),
-		Long: `Go back to a mapping that was in force before. What needs an approval needs
-one here too: propose HASH, have it approved, and roll back or apply.`,
+		Use: "rollback [HASH|NUMBER]", Short: "Go back to a mapping that was in force before", Args: cobra.MaximumNArgs(1),
+		Long: `Go back to a mapping that was in force before: the one before this one, unless
+another is named. What needs an approval needs one here too: propose HASH, have
+it approved, and roll back or apply.
+
+--fragment goes back with the fragment of one connection, and leaves everything
+else as it is.`,
+		Example: `  portcullis mapping rollback --fragment acme --reason "wrong list"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
-				a, err := l.Rollback(cmd.Context(), c.signer(), args[0], reason)
+				ref, err := backTo(cmd.Context(), l, args, fragment)
+				if err != nil {
+					return err
+				}
+				a, err := l.Rollback(cmd.Context(), c.signer(), ref, reason)
 				if fault.Is(err, fault.Forbidden) {
 					err = fmt.Errorf("cannot roll back: %w", err)
 				}
 				if err != nil {
 					return err
 				}
-				return c.sayInForce(a)
+				return c.sayInForce(cmd.Context(), l, a)
 			})
 		},
 	}
+	fragmentFlag(cmd, &fragment)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
 	return cmd
 }
 
-func (c *cli) sayInForce(a revision.Application) error {
+// backTo names the revision to go back to.
+func backTo(ctx context.Context, l *revision.Ledger, args []string, fragment string) (string, error) {
+	if len(args) > 0 {
+		return args[0], named(ctx, l, args[0], fragment)
+	}
+	return l.Previous(ctx, fragment)
+}
+
+func (c *cli) sayInForce(ctx context.Context, l *revision.Ledger, a revision.Application) error {
 	if c.json {
-		return c.printJSON(applicationWire(a, revision.Revision{}, a.Seq))
+		r, _, err := l.Show(ctx, a.Hash)
+		if err != nil {
+			return err
+		}
+		return c.printJSON(applicationWire(a, r, a.Seq))
 	}
 	if a.Counts != nil {
 		fmt.Fprintln(c.err, countsInWords(a.Counts))
 	}
-	_, err := fmt.Fprintf(c.out, "in force: revision %d, %s\n", a.Revision, a.Hash)
+	_, err := fmt.Fprintf(c.out, "in force: revision %d, %s%s\n", a.Revision, a.Hash, ofFragment(a.Fragment))
 	return err
 }

@@ -66,7 +66,16 @@ type whoJSON struct {
 	Tasks        []string   `json:"tasks"`
 	Rules        []string   `json:"rules"`            // that gave it
 	Only         []string   `json:"onlyIf,omitempty"` // of --row: what else the row must meet, one alternative each
+	Data         []dataJSON `json:"data,omitempty"`   // of --row: each permission group that shows it, and by which rules
 	SignedIn     *time.Time `json:"signedIn"`         // when the facts of the sign-in were received; null if never
+}
+
+// dataJSON is one way in which somebody may see a row.
+type dataJSON struct {
+	PermissionGroup string   `json:"permissionGroup"`
+	Parameters      string   `json:"parameters,omitempty"`
+	Rules           []string `json:"rules"`
+	Only            string   `json:"onlyIf,omitempty"` // what else the row must meet
 }
 
 func (c *cli) mappingWho() *cobra.Command {
@@ -133,21 +142,10 @@ func who(ctx context.Context, d *directory.Directory, p *mapping.Policy, w wante
 			len(w.row) > 0 && !sees {
 			return nil
 		}
-		// Who meets the same rules has it for the same reasons.
-		key := s.Person.Connection + "\n" + strings.Join(access.Rules, "\n") + "\n\n" + strings.Join(access.Roles, "\n") +
-			"\n\n" + strings.Join(access.PermissionGroups, "\n")
-		rules, ok := why[key]
-		if !ok {
-			f := s.Facts()
-			if len(why) == maxReasons {
-				clear(why)
-			}
-			rules = w.rules(p.Explain(&f, at))
-			why[key] = rules
-		}
+		reasons := w.reasons(why, p, &s, &access, at)
 		found = append(found, whoJSON{
 			ID: s.Person.ID, UserName: s.Person.UserName, Name: s.Person.Name, Organization: s.Person.Organization, Connection: s.Person.Connection,
-			Roles: list(access.Roles), Tasks: list(access.Tasks), Rules: rules, SignedIn: optional(s.Assertion.Received),
+			Roles: list(access.Roles), Tasks: list(access.Tasks), Rules: reasons.rules, Data: reasons.data, SignedIn: optional(s.Assertion.Received),
 		})
 		if len(w.row) > 0 {
 			found[len(found)-1].Only = narrower
@@ -157,18 +155,61 @@ func who(ctx context.Context, d *directory.Directory, p *mapping.Policy, w wante
 	return found, err
 }
 
+// reasons is why somebody has what is wanted.
+type reasons struct {
+	rules []string
+	data  []dataJSON
+}
+
+// reasons says why somebody has what is wanted. Roles and tasks are explained
+// once for all who meet the same rules; data is not, since a rule may give
+// each of them other accounts.
+func (w *wanted) reasons(known map[string][]string, p *mapping.Policy, s *directory.Standing, a *mapping.Access, at time.Time) (r reasons) {
+	f := s.Facts()
+	if w.role != "" || w.task != "" {
+		key := fmt.Sprintf("%q %q %q", s.Person.Connection, a.Rules, a.Roles)
+		rules, ok := known[key]
+		if !ok {
+			if len(known) == maxReasons {
+				clear(known)
+			}
+			rules = w.rules(p.Explain(&f, at))
+			known[key] = rules
+		}
+		r.rules = list(rules)
+	}
+	if len(w.row) > 0 {
+		r.data = w.data(p.Sights(&f, at), a.Permissions.AllOf)
+	}
+	for _, d := range r.data {
+		r.rules = append(r.rules, d.Rules...)
+	}
+	slices.Sort(r.rules)
+	r.rules = list(slices.Compact(r.rules))
+	return r
+}
+
+// data lists what shows the row.
+func (w *wanted) data(sights []mapping.Sight, narrower []mapping.Where) (out []dataJSON) {
+	for _, d := range sights {
+		if rest, ok := within(append([]mapping.Where{d.Where}, narrower...), w.row); ok {
+			out = append(out, dataJSON{d.PermissionGroup, d.Parameters, d.Rules, rest})
+		}
+	}
+	return out
+}
+
 // maxReasons bounds the explanations that are kept for the next person.
 const maxReasons = 1000
 
 func list(names []string) []string { return append([]string{}, names...) }
 
-// rules are those that gave what is wanted. For data they are all that gave a
-// permission group.
+// rules are those that gave the role or the task.
 func (w *wanted) rules(e mapping.Explanation) []string {
 	var out []string
 	take := func(origins []mapping.Origin, name string) {
 		for _, o := range origins {
-			if name == "" || o.Name == name {
+			if o.Name == name {
 				out = append(out, o.Rules...)
 			}
 		}
@@ -179,11 +220,7 @@ func (w *wanted) rules(e mapping.Explanation) []string {
 	if w.task != "" {
 		take(e.Tasks, w.task)
 	}
-	if len(w.row) > 0 {
-		take(e.PermissionGroups, "")
-	}
-	slices.Sort(out)
-	return list(slices.Compact(out))
+	return out
 }
 
 func (c *cli) sayWho(found []whoJSON, src *source, at time.Time) error {

@@ -14,6 +14,7 @@ import (
 
 	"portcullis/proxy"
 	"portcullis/revision"
+	"portcullis/scim"
 	"portcullis/store"
 	"portcullis/web"
 )
@@ -27,7 +28,7 @@ type ops struct {
 	registry *prometheus.Registry
 }
 
-func newOps(db *store.DB, keeper *revision.Keeper) *ops {
+func newOps(db *store.DB, keeper *revision.Keeper, guard *scim.Guard) *ops {
 	o := &ops{db: db, keeper: keeper, registry: prometheus.NewRegistry()}
 	o.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "portcullis_http_request_duration_seconds", Help: "Requests on the public listener, by room and status.",
@@ -47,8 +48,28 @@ func newOps(db *store.DB, keeper *revision.Keeper) *ops {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "portcullis_mapping_in_force", Help: "1 while there is a mapping in force; without one nobody gets in.",
 		}, func() float64 { return flag(keeper.Policy() != nil) }),
+		newMassLosses(guard),
 		&mappingInfo{keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
 	return o
+}
+
+// massLosses counts what the guard found.
+type massLosses struct {
+	guard *scim.Guard
+	desc  *prometheus.Desc
+}
+
+func newMassLosses(guard *scim.Guard) *massLosses {
+	return &massLosses{guard, prometheus.NewDesc("portcullis_scim_mass_losses",
+		"Mass losses over SCIM that can still be undone, by connection.", []string{"connection"}, nil)}
+}
+
+func (m *massLosses) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc }
+
+func (m *massLosses) Collect(ch chan<- prometheus.Metric) {
+	for connection, n := range m.guard.Open() {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, float64(n), connection)
+	}
 }
 
 // mappingInfo says which revision runs here.

@@ -49,12 +49,13 @@ type cli struct {
 	json       bool
 	now        func() time.Time
 	signer     func() revision.Signer // whoever runs it, for what needs two people
+	terminal   func(io.Writer) bool   // whether a person is looking; nil: nobody is
 }
 
 // run is the whole program, for main and for tests.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	c := &cli{
-		in: in, out: out, err: errs, signer: systemSigner,
+		in: in, out: out, err: errs, signer: systemSigner, terminal: isTerminal,
 		now: time.Now,
 	}
 	return c.execute(ctx, args)
@@ -83,7 +84,16 @@ func (c *cli) exit(err error) int {
 		return exitFound
 	}
 	if problems, ok := errors.AsType[mapping.Problems](err); ok {
-		fmt.Fprintln(c.err, problems)
+		wire := problemsWire(problems, "error")
+		if c.json {
+			if err := c.printJSON(wire); err != nil {
+				return exitBroken
+			}
+			return exitFound
+		}
+		for _, p := range wire {
+			c.say(c.err, p)
+		}
 		return exitFound
 	}
 	fmt.Fprintln(c.err, "portcullis:", err)
@@ -198,6 +208,7 @@ func connections(cfg *config.Config) []directory.Connection {
 		out[i] = directory.Connection{
 			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains,
 			Provisioning: directory.Provisioning(conn.Provisioning), Link: conn.Link,
+			Guard: directory.Guard{Percent: conn.SCIM.Guard.Percent, People: conn.SCIM.Guard.People},
 		}
 	}
 	return out

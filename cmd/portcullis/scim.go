@@ -12,7 +12,7 @@ import (
 )
 
 func (c *cli) scimCommand() *cobra.Command {
-	return group("scim", "What identity providers pushed", c.scimLog())
+	return group("scim", "What identity providers pushed", c.scimLog(), c.scimChanges(), c.scimUndo())
 }
 
 type entryJSON struct {

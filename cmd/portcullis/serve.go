@@ -62,6 +62,7 @@ type gate struct {
 	login    *login.Login
 	traces   *trace.Writer
 	scim     *scim.Endpoint
+	guard    *scim.Guard
 	proxy    *proxy.Proxy
 	ops      *ops
 }
@@ -88,12 +89,13 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.sessions = session.New(session.Config{
 		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
 	})
+	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	g.keeper = revision.New(revision.Config{
 		Store: g.db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Replica: replica(cfg),
+		Reach:   reach(g.dir, time.Now), //nolint:forbidigo // the clock of the process
 		Changed: g.sessions.PolicyChanged, Log: log,
 	})
 	_ = g.keeper.Load(ctx) // reported by the keeper, and by /readyz
-	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	if err := g.dir.Reconcile(ctx); err != nil {
 		return nil, err
 	}
@@ -116,7 +118,8 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
 	})
-	g.ops = newOps(g.db, g.keeper)
+	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
+	g.ops = newOps(g.db, g.keeper, g.guard)
 	return g, nil
 }
 
@@ -170,7 +173,8 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 
 func routes(cfg *config.Config) (out []proxy.Route) {
 	for _, r := range cfg.Routes {
-		out = append(out, proxy.Route{Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
+		out = append(out, proxy.Route{
+			Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
 			Demand: session.Demand{ACR: r.Require.ACR, MaxAge: r.Require.MaxAge},
 		})
 	}
@@ -254,6 +258,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"sign-in":  g.login.Run,
 		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
+		"guard":    g.guard.Run,
 		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
 	} {
 		wg.Go(func() {

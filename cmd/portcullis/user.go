@@ -263,7 +263,7 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 		fmt.Fprintln(c.err, "the mapping is broken, so access cannot be shown:")
 		return mappingErr
 	case mappingErr != nil:
-		fmt.Fprintf(c.err, "warning: the mapping file is broken; this is by the revision that was in force last:\n%v\n", mappingErr)
+		fmt.Fprintf(c.err, "warning: the mapping is broken; this is by the revision that was in force last:\n%v\n", mappingErr)
 	}
 	_, err = fmt.Fprintf(c.out, "\n%s", explainStanding(&s, policy, c.now()))
 	return err
