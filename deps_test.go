@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"trace":           {"fault", "mapping"},
 	"oidc":            {"fault", "outbound", "trace"},
 	"graph":           {"fault", "outbound"},
-	"login":           {"fault", "mapping", "audit", "directory", "session", "outbound", "oidc", "graph", "trace", "web"},
+	"login":           {"fault", "mapping", "audit", "directory", "session", "outbound", "oidc", "saml", "graph", "trace", "web"},
 	"scim":            {"fault", "audit", "directory", "web"},
 	"proxy":           {"fault", "mapping", "directory", "session", "web"},
 	"admin":           {"fault", "mapping", "audit", "directory", "session", "revision", "scim", "trace", "web"},
@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"store/storetest": {"store"},
 	"config":          {},
 	"demo":            {},
-	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "login", "scim", "proxy", "store", "config", "demo", "trace", "admin"},
+	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "saml", "login", "scim", "proxy", "store", "config", "demo", "trace", "admin"},
 	"e2e":             {},
 }
 

@@ -47,6 +47,9 @@ const (
 	ConsoleLink       Action = "console.link"   // a link that opens the console with every right was made
 	ConsoleOpened     Action = "console.opened" // by such a link
 	ConsoleClosed     Action = "console.closed"
+	MetadataAccepted  Action = "metadata.accepted"
+	MetadataHeld      Action = "metadata.held"
+	MetadataApproved  Action = "metadata.approved"
 )
 
 // Actions lists every action, for whoever chooses one.
@@ -55,7 +58,8 @@ func Actions() []Action {
 		SignIn, SignInRefused, SignInTested, SignOut, SessionEnded, PersonCreated, PersonUpdated, PersonLinked, PersonDeactivated,
 		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
 		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingRolledBack,
-		KeyCreated, MassLossFound, MassLossUndone, ConsoleLink, ConsoleOpened, ConsoleClosed,
+		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
+		ConsoleLink, ConsoleOpened, ConsoleClosed,
 	}
 }
 

@@ -27,14 +27,6 @@ func within(connections []string) (fragment, error) {
 	return join(out, ")"), storable(anys(connections)...)
 }
 
-func anys(list []string) []any {
-	out := make([]any, len(list))
-	for i, s := range list {
-		out[i] = s
-	}
-	return out
-}
-
 func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Event, error) {
 	where, err := within(q.Connections)
 	if err != nil {

@@ -133,6 +133,11 @@ const haystack = "(name_key || ' ' || email_key || ' ' || user_name_key)"
 // maxWords bounds the conditions of one search.
 const maxWords = 8
 
+// hit is somebody whom a search found.
+type hit struct {
+	Seq int64 `gorm:"column:seq"`
+}
+
 // searched is the condition that people have every word of a text. A few hits
 // are looked up first, so that they are sorted; many are met on the way.
 func (t tx) searched(text string) (fragment, error) {
@@ -149,16 +154,16 @@ func (t tx) searched(text string) (fragment, error) {
 	if len(long) == 0 {
 		return holds, nil
 	}
-	var seqs []int64
-	if err := t.rows(&seqs, t.lookUp(long), append(t.lookUpArgs(long), maxHits+1)...); err != nil {
+	var hits []hit
+	if err := t.rows(&hits, t.lookUp(long), append(t.lookUpArgs(long), maxHits+1)...); err != nil {
 		return fragment{}, err
 	}
-	if len(seqs) > maxHits {
+	if len(hits) > maxHits {
 		return holds, nil
 	}
-	numbers := make([]string, len(seqs))
-	for i, s := range seqs {
-		numbers[i] = strconv.FormatInt(s, 10)
+	numbers := make([]string, len(hits))
+	for i, h := range hits {
+		numbers[i] = strconv.FormatInt(h.Seq, 10)
 	}
 	if len(numbers) == 0 {
 		return sqlf(never), nil

@@ -29,8 +29,6 @@ type logEntry struct {
 	Took       int64  `gorm:"column:took"`
 }
 
-func (logEntry) TableName() string { return "scim_log" }
-
 func (r *logEntry) domain() scim.Entry {
 	return scim.Entry{
 		Seq: r.Seq, At: moment(r.At), Connection: r.Connection, Token: r.Token, Address: r.Address, Method: r.Method, Path: r.Path,
@@ -42,15 +40,16 @@ func (s journalStore) AppendJournal(ctx context.Context, entries []scim.Entry) e
 	if len(entries) == 0 {
 		return nil
 	}
-	rows := make([]logEntry, len(entries))
-	for i, e := range entries {
-		rows[i] = logEntry{
-			At: micros(e.At), Connection: e.Connection, Token: e.Token, Address: e.Address, Method: e.Method, Path: e.Path,
-			Status: e.Status, Cause: e.Cause, Body: e.Body, Took: e.Took.Microseconds(),
-		}
-	}
 	return s.db.update(ctx, func(t tx) error {
-		return classify(t.once().g.Omit("seq").CreateInBatches(rows, 500).Error)
+		for _, e := range entries {
+			err := t.later(`INSERT INTO scim_log (at, connection, token, address, method, path, status, cause, body, took)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				micros(e.At), e.Connection, e.Token, e.Address, e.Method, e.Path, e.Status, e.Cause, e.Body, e.Took.Microseconds())
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

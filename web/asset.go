@@ -12,7 +12,7 @@ import (
 	"portcullis/fault"
 )
 
-//go:embed assets/*.css assets/*.svg
+//go:embed assets/*.css assets/*.svg assets/*.js
 var assetFiles embed.FS
 
 // AssetPrefix is the path below which [Asset] serves.
@@ -44,10 +44,13 @@ func (f *File) Path() string { return f.path }
 var (
 	style = sync.OnceValue(func() *File { return loadAsset("portcullis.css", "text/css; charset=utf-8") })
 	icon  = sync.OnceValue(func() *File { return loadAsset("portcullis.svg", "image/svg+xml") })
+	// submit is the only script of the pages, and on those that are a form to pass on.
+	submit = sync.OnceValue(func() *File { return loadAsset("submit.js", "text/javascript; charset=utf-8") })
 )
 
-func stylePath() string { return style().path }
-func iconPath() string  { return icon().path }
+func stylePath() string  { return style().path }
+func iconPath() string   { return icon().path }
+func submitPath() string { return submit().path }
 
 func loadAsset(name, kind string) *File {
 	body, err := assetFiles.ReadFile("assets/" + name)
@@ -57,9 +60,11 @@ func loadAsset(name, kind string) *File {
 	return NewFile(AssetPrefix, name, kind, body)
 }
 
-// Asset answers with the style sheet or the icon whose path was asked for. It
+// Asset answers with the style sheet, icon or script whose path was asked for. It
 // fails with [fault.NotFound].
-func Asset(w http.ResponseWriter, r *http.Request) error { return ServeFile(w, r, style(), icon()) }
+func Asset(w http.ResponseWriter, r *http.Request) error {
+	return ServeFile(w, r, style(), icon(), submit())
+}
 
 // ServeFile answers with the one of some files whose path was asked for. It
 // fails with [fault.NotFound].
