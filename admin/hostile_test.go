@@ -135,7 +135,7 @@ func TestExportsHoldNoFormula(t *testing.T) {
 		}
 		for _, path := range []string{"/people.csv", "/people.csv?role=viewer", "/people.csv?state=locked", "/audit.csv"} {
 			res := s.page(path)
-			if got := res.Header.Get("Content-Disposition"); res.StatusCode != 200 || !strings.HasPrefix(got, "attachment") {
+			if got := res.Header.Get("Content-Disposition"); res.StatusCode != http.StatusOK || !strings.HasPrefix(got, "attachment") {
 				t.Errorf("%s: status = %d, disposition = %q", path, res.StatusCode, got)
 			}
 			rows, err := csv.NewReader(strings.NewReader(res.text)).ReadAll()
