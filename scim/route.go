@@ -110,7 +110,7 @@ func (c *call) body() (map[string]any, error) {
 	if c.doc != nil {
 		return c.doc, nil
 	}
-	doc, err := readObject(c.w, c.r)
+	doc, err := c.readObject(c.w, c.r)
 	if err == nil && c.entry != nil && c.journal.store != nil {
 		c.entry.Body = redact(doc)
 	}

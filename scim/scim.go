@@ -80,6 +80,7 @@ type Config struct {
 	Connections []Connection               // those that may push
 	Limit       Limit                      // of each connection
 	Address     func(*http.Request) string // the client's network address; defaults to that of the peer
+	BodyWithin  time.Duration              // how long a body may take; defaults to 30s
 	Now         func() time.Time           // defaults to time.Now
 	Log         *slog.Logger               // defaults to discarding
 }
@@ -94,8 +95,10 @@ type Endpoint struct {
 	guesses   *guesses
 	sites     map[string]*site
 	address   func(*http.Request) string
-	now       func() time.Time
-	log       *slog.Logger
+
+	bodyWithin time.Duration
+	now        func() time.Time
+	log        *slog.Logger
 }
 
 // site is the endpoint of one connection.
@@ -117,6 +120,9 @@ func New(c Config) *Endpoint {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.BodyWithin <= 0 {
+		c.BodyWithin = 30 * time.Second
+	}
 	if c.Address == nil {
 		c.Address = peer
 	}
@@ -128,10 +134,11 @@ func New(c Config) *Endpoint {
 	}
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
-		journal:  &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
-		guesses:  &guesses{from: make(map[string]*bucket)},
-		verified: verified{known: make(map[[2]string]verdict)},
-		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		journal:    &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		bodyWithin: c.BodyWithin,
+		guesses:    &guesses{from: make(map[string]*bucket)},
+		verified:   verified{known: make(map[[2]string]verdict)},
+		sites:      make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	public := strings.TrimSuffix(c.PublicURL.String(), "/")
 	for _, conn := range c.Connections {
