@@ -96,6 +96,7 @@ type Endpoint struct {
 	sites     map[string]*site
 	address   func(*http.Request) string
 
+	work       *queue // requests of every connection that are at work
 	bodyWithin time.Duration
 	now        func() time.Time
 	log        *slog.Logger
@@ -107,6 +108,7 @@ type site struct {
 	base        string // absolute, without a slash at the end
 	user, group *resourceType
 	limit       *bucket
+	work, lists *queue   // requests that are at work, and those of them that are lists
 	grants      *bucket  // access tokens that are given
 	audiences   []string // what an assertion of a client may be for, the token endpoint first
 }
@@ -135,16 +137,17 @@ func New(c Config) *Endpoint {
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
 		journal:    &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
-		bodyWithin: c.BodyWithin,
-		guesses:    &guesses{from: make(map[string]*bucket)},
-		verified:   verified{known: make(map[[2]string]verdict)},
-		sites:      make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		bodyWithin: c.BodyWithin, work: newQueue(turnsOfAll),
+		guesses:  &guesses{from: make(map[string]*bucket)},
+		verified: verified{known: make(map[[2]string]verdict)},
+		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	public := strings.TrimSuffix(c.PublicURL.String(), "/")
 	for _, conn := range c.Connections {
 		base := c.PublicURL.JoinPath(Prefix, conn.ID).String()
 		e.sites[conn.ID] = &site{
 			connection: conn.ID, base: base, limit: newBucket(c.Limit), user: userType(e.declared(conn)), group: groupType(),
+			work: newQueue(turnsOfOne), lists: newQueue(turnsOfLists),
 			grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
 			audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
 		}
@@ -186,6 +189,9 @@ type call struct {
 	query    url.Values
 	endpoint string         // Users, Groups, …: what is asked for
 	entry    *Entry         // in the provisioning log; nil within a Bulk request
+	one      string         // id of the resource that is asked for; empty: none
+	turns    []*queue       // that the request is at work in
+	stop     func()         // ends what a list may take; nil: it is none
 	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
 }
 
@@ -237,6 +243,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
 	}
+	defer c.end()
 	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context
 }
 

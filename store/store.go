@@ -90,8 +90,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if db.sql, err = db.g.DB(); err != nil {
 		return nil, err
 	}
-	db.sql.SetMaxOpenConns(16)
-	db.sql.SetMaxIdleConns(16)
+	conns := maxConns
+	if db.dialect == "sqlite" {
+		conns += readers + 1 // which the lanes keep
+	}
+	db.sql.SetMaxOpenConns(conns)
+	db.sql.SetMaxIdleConns(conns)
 	db.sql.SetConnMaxIdleTime(5 * time.Minute)
 	if err := db.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.sql.Close())
@@ -200,6 +204,10 @@ func (t tx) forUpdate(query, table string) string {
 	}
 	return query
 }
+
+// maxConns is how many connections to the database there are beside those that
+// the lanes of SQLite keep.
+const maxConns = 16
 
 // patience bounds a transaction on a database that has fallen silent, so that
 // nobody waits for ever. The largest push takes a fraction of it.
