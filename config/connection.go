@@ -19,7 +19,7 @@ func (s section) connections() []Connection {
 	owners := map[string]claim{}
 	for _, it := range s.items(k, want) {
 		cs := s.r.section(it.node, it.key, shape{
-			keys:  []string{"id", "organization", "domains", "provisioning", "link", "preset", "oidc", "scim"},
+			keys:  []string{"id", "organization", "domains", "addresses", "provisioning", "link", "preset", "oidc", "scim"},
 			later: []string{"guard", "title", "ceiling"},
 			hints: map[string]string{"saml": "SAML is not understood by this version: a connection signs people in over oidc"},
 		})
@@ -45,6 +45,7 @@ func (s section) connection() Connection {
 		Provisioning: s.choice("provisioning", JIT, BySCIM),
 		Preset:       s.preset(),
 		SCIM:         s.scim(),
+		Addresses:    s.some("addresses"),
 	}
 	c.OIDC = s.oidc(PresetOf(c.Preset))
 	c.Organization = s.text("organization", "a name", c.ID, visible)

@@ -146,7 +146,7 @@ func open(tb testing.TB, upstream string, change ...func(*proxy.Config)) *gate {
 	g := &gate{addr: l.Addr().String(), url: "http://" + l.Addr().String(), people: newPeople(), pen: &pen{}, log: &syncBuffer{}, over: make(chan struct{}, 10)}
 	g.people.enter(annToken, ann())
 	log := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c := proxy.Config{PublicURL: parse(tb, g.url), Upstream: parse(tb, upstream), Sessions: g.people, Keys: g.pen, Log: log}
+	c := proxy.Config{PublicURL: parse(tb, g.url), Upstream: proxy.Upstream{URL: parse(tb, upstream)}, Sessions: g.people, Keys: g.pen, Log: log}
 	for _, f := range change {
 		f(&c)
 	}
