@@ -14,6 +14,9 @@ import (
 // puts the path in question behind it; the others name it in a header.
 const authPath = web.Prefix + "/auth"
 
+// asks reports whether a path is where proxies ask.
+func asks(path string) bool { return path == authPath || strings.HasPrefix(path, authPath+"/") }
+
 // headerSignIn tells the proxy in front where a browser that asked for a page
 // gets what is missing: a local address, for its own redirect.
 const headerSignIn = "X-Portcullis-Sign-In"

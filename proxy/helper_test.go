@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -359,4 +360,25 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// signedIn is a Sessions that knows Ann.
+var signedIn = func() *people {
+	p := newPeople()
+	p.enter(annToken, ann())
+	return p
+}()
+
+// status asks a handler without a server.
+func status(h http.Handler, method, target string, lines ...string) int {
+	r := httptest.NewRequest(method, "http://gate.example/", nil)
+	r.RequestURI = target
+	r.URL, _ = url.ParseRequestURI(target)
+	for _, l := range lines {
+		name, value, _ := strings.Cut(l, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"strings"
 
 	"portcullis/fault"
 	"portcullis/web"
@@ -56,6 +55,4 @@ func (p *Proxy) hostOf(r *http.Request) (string, error) {
 
 // anyHost reports whether a path is the gate's own and has nothing to do with
 // a host: other programs ask there, by whatever name they have for the gate.
-func anyHost(path string) bool {
-	return path == jwksPath || path == authPath || strings.HasPrefix(path, authPath+"/")
-}
+func anyHost(path string) bool { return path == jwksPath || asks(path) }

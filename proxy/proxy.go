@@ -204,7 +204,11 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	if c.SCIM != nil {
 		e.Any(SCIMPrefix+"/*path", gin.WrapH(c.SCIM))
 	}
-	e.NoMethod(web.Handle(p.log, func(*gin.Context) error {
+	e.NoMethod(web.Handle(p.log, func(c *gin.Context) error {
+		if asks(passageOf(c.Request.Context()).path) { // Envoy, of a method that gin does not know
+			web.SetHeaders(c.Writer.Header())
+			return p.forwardAuth(c)
+		}
 		return &web.Failure{Err: fault.New(fault.Invalid, "this address does not take that method"), Status: http.StatusMethodNotAllowed}
 	}))
 	e.NoRoute(web.Handle(p.log, p.portal))
