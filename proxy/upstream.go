@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -95,6 +96,9 @@ func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
 			return tooLarge(most)
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, most)
+	}
+	if r.ContentLength != 0 {
+		r.Body = inbound{r.Body}
 	}
 	unhurry(w, r)
 	if who != nil {
@@ -192,6 +196,7 @@ func (p *Proxy) failed(w http.ResponseWriter, out *http.Request, err error) {
 	f := &web.Failure{Err: fault.Wrap(fault.Unavailable, err, "the portal behind this gate does not answer"), Status: http.StatusBadGateway}
 	var slow net.Error
 	var large *http.MaxBytesError
+	var broken *brokenBody
 	switch {
 	case ok && errors.Is(context.Cause(out.Context()), session.ErrEnded):
 		w.Header().Set("Connection", "close") // a body may still be on its way
@@ -202,12 +207,33 @@ func (p *Proxy) failed(w http.ResponseWriter, out *http.Request, err error) {
 		w.Header().Set("Connection", "close")
 		web.Fail(w, out, p.log, tooLarge(large.Limit))
 		return
+	case errors.As(err, &broken):
+		w.Header().Set("Connection", "close")
+		web.Fail(w, out, p.log, fault.Wrap(fault.Invalid, err, "what you sent did not arrive whole"))
+		return
 	case errors.As(err, &slow) && slow.Timeout():
 		f.Status = http.StatusGatewayTimeout
 		f.Err = fault.Wrap(fault.Unavailable, err, "the portal behind this gate took too long to answer")
 	}
 	web.Fail(w, out, p.log, f)
 }
+
+// inbound is the body of a request, whose faults are the client's and not the
+// portal's.
+type inbound struct{ io.ReadCloser }
+
+func (b inbound) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // a Reader's end is EOF itself
+		err = &brokenBody{err}
+	}
+	return n, err
+}
+
+// brokenBody is a body that could not be read.
+type brokenBody struct{ error }
+
+func (b *brokenBody) Unwrap() error { return b.error }
 
 // buffers keeps the buffers that bodies are copied through.
 type buffers struct{ pool sync.Pool }
