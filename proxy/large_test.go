@@ -36,13 +36,13 @@ func (e *endless) Read(b []byte) (int, error) {
 
 // A body of any size passes through a few buffers, in both directions.
 func TestLargeBodiesAreNotKept(t *testing.T) {
-	const size = 256 << 20
+	const size = 64 << 20
 	var most, before int64
 	up := portal(t, func(w http.ResponseWriter, r *http.Request) {
 		buf, total := make([]byte, 64<<10), int64(0)
 		for {
 			n, err := r.Body.Read(buf)
-			if total += int64(n); total%(32<<20) < int64(n) {
+			if total += int64(n); total%(16<<20) < int64(n) {
 				most = max(most, heap()-before)
 			}
 			if err == io.EOF {
