@@ -29,17 +29,20 @@ func TestRequestsAreCounted(t *testing.T) {
 		free    [][]string // are not
 	}{
 		"per address": {
-			proxy.Limits{PerAddress: 1}, []string{"ann", "X-Forwarded-For: 2001:db8::1"},
+			proxy.Limits{PerAddress: 1},
+			[]string{"ann", "X-Forwarded-For: 2001:db8::1"},
 			[][]string{{"ann", "X-Forwarded-For: 2001:db8::2"}, {"X-Forwarded-For: 2001:db8::3"}},
 			[][]string{{"ann", "X-Forwarded-For: 2001:db8:0:1::1"}, {"ann", "X-Forwarded-For: 192.0.2.1"}},
 		},
 		"per account": {
-			proxy.Limits{PerAccount: 1}, []string{"ann", "X-Forwarded-For: 192.0.2.1"},
+			proxy.Limits{PerAccount: 1},
+			[]string{"ann", "X-Forwarded-For: 192.0.2.1"},
 			[][]string{{"ann", "X-Forwarded-For: 192.0.2.2"}, {"Cookie: portcullis=ANNAGAIN"}},
 			[][]string{{"Cookie: portcullis=COLLEAGUE", "X-Forwarded-For: 192.0.2.1"}},
 		},
 		"per connection": {
-			proxy.Limits{PerConnection: 1}, []string{"ann"},
+			proxy.Limits{PerConnection: 1},
+			[]string{"ann"},
 			[][]string{{"ann"}, {"Cookie: portcullis=COLLEAGUE"}},
 			[][]string{{"Cookie: portcullis=STRANGER"}},
 		},

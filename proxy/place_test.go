@@ -162,8 +162,14 @@ func TestBodiesAreBounded(t *testing.T) {
 		size   int
 		want   int
 	}{
-		{"/x", 100, 200}, {"/x", 101, 413}, {"/large/", 1000, 200}, {"/large/", 1001, 413},
-		{"/small/", 10, 200}, {"/small/", 11, 413}, {"/SMALL/", 11, 413}, {"/LARGE/", 101, 413},
+		{"/x", 100, 200},
+		{"/x", 101, 413},
+		{"/large/", 1000, 200},
+		{"/large/", 1001, 413},
+		{"/small/", 10, 200},
+		{"/small/", 11, 413},
+		{"/SMALL/", 11, 413},
+		{"/LARGE/", 101, 413},
 	} {
 		for name, body := range map[string]string{"sized": sized(tc.size), "chunked": chunked(tc.size)} {
 			res := g.ask(t, "POST", tc.target, "ann", body)

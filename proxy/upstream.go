@@ -224,7 +224,7 @@ type inbound struct{ io.ReadCloser }
 
 func (b inbound) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a Reader's end is EOF itself
+	if err != nil && err != io.EOF {
 		err = &brokenBody{err}
 	}
 	return n, err
