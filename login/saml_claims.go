@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -87,7 +88,7 @@ func (f *federated) subject(ctx context.Context, st *saml.Statement) (string, er
 	b := trace.Of(ctx)
 	if name := f.c.Subject; name != "" {
 		values := st.Attributes[name]
-		if !b.Check("subject attribute", len(values) == 1, "one value of "+name, fmt.Sprintf("%d", len(values))) {
+		if !b.Check("subject attribute", len(values) == 1, "one value of "+name, strconv.Itoa(len(values))) {
 			return "", outbound.Refuse(errors.New("subject attribute"), "it does not say who you are")
 		}
 		return oidc.Subject(values[0])

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/xml"
 	"html"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	crewjam "github.com/crewjam/saml"
+	"github.com/crewjam/saml/logger"
 
 	"portcullis/config"
 	"portcullis/login"
@@ -74,7 +74,7 @@ func newSAMLIDP(t *testing.T) *samlIDP {
 	at := func(path string) url.URL { u, _ := url.Parse(p.server.URL + path); return *u }
 	key, valid := pairOf(t, "idp"), 1000*time.Hour
 	p.idp = &crewjam.IdentityProvider{
-		Key: key.Private, Certificate: key.Certificate, Logger: log.New(os.Stderr, "", 0), MetadataURL: at("/metadata"), SSOURL: at("/sso"),
+		Key: key.Private, Certificate: key.Certificate, Logger: logger.DefaultLogger, MetadataURL: at("/metadata"), SSOURL: at("/sso"),
 		LogoutURL: at("/slo"), ServiceProviderProvider: p, AssertionMaker: p, ValidDuration: &valid,
 		SignatureMethod: "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
 	}
