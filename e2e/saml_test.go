@@ -12,7 +12,10 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -104,6 +107,26 @@ func (s *simple) learn(t *testing.T) {
 	s.write(t, "idp.xml", fetch(t, s.idp+"/saml2/idp/metadata.php"))
 }
 
+// lastTrace is what the gate's operator is told of the last sign-in.
+func (d *deployment) lastTrace(t *testing.T) string {
+	t.Helper()
+	tell := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), gate, append([]string{"login"}, args...)...)
+		cmd.Dir, cmd.Stderr = d.dir, os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	list := tell("traces", "--limit", "1")
+	reference := regexp.MustCompile(`\b[A-Z2-7]{12}\b`).FindString(list)
+	if reference == "" {
+		t.Fatalf("no sign-in in\n%s", list)
+	}
+	return tell("trace", reference)
+}
+
 // TestSimpleSAMLphp signs in and out at SimpleSAMLphp, with what it signs and
 // encrypts.
 func TestSimpleSAMLphp(t *testing.T) {
@@ -113,7 +136,12 @@ func TestSimpleSAMLphp(t *testing.T) {
 		"all signed, encrypted, by POST": {"assertion.encryption": true, "SingleSignOnServiceBinding": bindingPOST, "SingleLogoutServiceBinding": bindingPOST},
 	} {
 		t.Run(name, func(t *testing.T) {
-			story(t, "federated.mjs", deploySimple(t, settings).env...)
+			s := deploySimple(t, settings)
+			story(t, "federated.mjs", s.env...)
+			_, encrypted := settings["assertion.encryption"]
+			if trace := s.lastTrace(t); strings.Contains(trace, "decryption") != encrypted {
+				t.Errorf("the trace of a sign-in that is encrypted: %v\n%s", encrypted, trace)
+			}
 		})
 	}
 }
