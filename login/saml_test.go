@@ -13,6 +13,7 @@ import (
 	crewjam "github.com/crewjam/saml"
 	"github.com/google/go-cmp/cmp"
 
+	"portcullis/audit"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/login"
@@ -369,5 +370,24 @@ func TestSAMLDryRunMakesNoSession(t *testing.T) {
 	answer := b.samlSignIn(g, path)
 	if answer.StatusCode != http.StatusOK || !strings.Contains(answer.body, "This sign-in would succeed") || len(g.sessions.tokens()) != 0 {
 		t.Errorf("answer %d\n%s", answer.StatusCode, answer.body)
+	}
+}
+
+func TestSomebodyWhoIsLockedStaysOut(t *testing.T) {
+	r, p := newRooms(t), newSAMLIDP(t)
+	g := newGate(t, all(r.use, p.connection("acme", nil)))
+	b, token := p.enterAs(t, g, "alice-1", "i-1")
+	who, err := r.sessions.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.people.Lock(t.Context(), audit.Gate(), who.PersonID, "a test"); err != nil {
+		t.Fatal(err)
+	}
+	if answer := b.samlSignIn(g, "/.portcullis/sign-in/acme"); answer.StatusCode != http.StatusForbidden {
+		t.Errorf("answer %d\n%s", answer.StatusCode, answer.body)
+	}
+	if alive(t, r.sessions, token) {
+		t.Error("the session lives on")
 	}
 }
