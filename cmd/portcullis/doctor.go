@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/url"
 	"os"
 	"time"
 
@@ -45,8 +43,9 @@ mapping file, keys, clocks and tokens. Exit code 1 when something is broken.`,
 			}
 			found = append(found, examineMapping(cfg, c.now())...)
 			found = append(found, examineStore(ctx, cfg, c.now())...)
-			found = append(found, examineLogin(ctx, cfg)...)
-			found = append(found, examineUpstream(ctx, cfg.Upstream.URL))
+			found = append(found, examineLogin(ctx, cfg, c.now())...)
+			found = append(found, examineUpstreams(ctx, cfg, c.now())...)
+			found = append(found, examineTLS(cfg, c.now())...)
 			return c.diagnose(found)
 		},
 	}
@@ -153,7 +152,7 @@ func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB, now ti
 	return found
 }
 
-func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
+func examineLogin(ctx context.Context, cfg *config.Config, now time.Time) (found []diagnosis) {
 	providers, err := loginConnections(ctx, cfg, nil)
 	if err != nil {
 		return []diagnosis{{"sign-in", "broken", fault.Message(err)}}
@@ -161,28 +160,16 @@ func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
 	l := login.New(login.Config{PublicURL: cfg.PublicURL, Connections: providers})
 	for _, r := range l.Check(ctx) {
 		d := diagnosis{"sign-in " + r.Connection, "fine", r.Name + ": " + r.Detail}
+		if ends, ok := expiry(d.What, r.Detail, r.Expires, now); ok {
+			d = ends
+		}
+		if r.Warning {
+			d.Status = "warning"
+		}
 		if r.Err != nil {
 			d.Status, d.Detail = "broken", r.Name+": "+r.Err.Error() // an operator may see the cause
 		}
 		found = append(found, d)
 	}
 	return found
-}
-
-// examineUpstream opens a connection to the portal and asks it nothing.
-func examineUpstream(ctx context.Context, u *url.URL) diagnosis {
-	host := u.Host
-	if u.Port() == "" {
-		port := "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
-		host = net.JoinHostPort(u.Hostname(), port)
-	}
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", host)
-	if err != nil {
-		return diagnosis{"upstream", "broken", err.Error()}
-	}
-	_ = conn.Close() // nothing was written
-	return diagnosis{"upstream", "fine", u.String()}
 }
