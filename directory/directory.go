@@ -29,7 +29,7 @@ import (
 // Organization is a client company, or a part of one.
 type Organization struct {
 	Name     string
-	Disabled bool
+	Disabled bool // frozen: none of its people is inside, see [Directory.Freeze]
 }
 
 // Connection is one identity provider of one organization.
@@ -144,15 +144,18 @@ type Member struct {
 }
 
 // Change is a record that every replica reads: forget what you know of this
-// person, of this session, or (both empty) of everybody. With Loss the right
+// person, of this session, of everybody in this organization, or (all three
+// empty) of everybody. With Loss the right
 // to be inside is gone and open streams are cut; without it they are cut only
 // if what the person may do has become different.
 type Change struct {
 	Seq     int64
 	At      time.Time
 	Person  string
-	Session string
+	Session string // or the API token that stands for one
 	Loss    bool
+
+	Organization string
 }
 
 // Config is what a Directory needs.
@@ -214,7 +217,9 @@ type Store interface {
 // updates that clash with fault.Conflict.
 type Tx interface {
 	Organization(name string) (Organization, error)
+	Organizations() ([]Client, error) // by name
 	PutOrganization(o Organization, at time.Time) error
+	FreezeOrganization(name string, b Bar) error
 	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
 	PutConnection(Connection) error
 	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
@@ -268,7 +273,10 @@ type Tx interface {
 
 	LedgerTx // what was lost
 
+	// EndSessions and EndSessionsOf end the sessions of a person and of an
+	// organization, and count those that had not expired by themselves.
 	EndSessions(person, reason string, at time.Time) (ended int, err error)
+	EndSessionsOf(organization, reason string, at time.Time) (ended int, err error)
 	Change(Change) error
 	Audit(audit.Event) error
 }

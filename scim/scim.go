@@ -178,6 +178,7 @@ type call struct {
 	endpoint string         // Users, Groups, …: what is asked for
 	entry    *Entry         // in the provisioning log; nil within a Bulk request
 	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
+	frozen   bool           // the organization is: only losses are taken
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .
@@ -225,7 +226,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return invalid(typeValue, "the query string cannot be read")
 	}
 	c := &call{
-		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry,
+		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry, frozen: token.Frozen,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
 	}
 	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context

@@ -23,6 +23,9 @@ func (c *call) createUser() error {
 	if err != nil {
 		return err
 	}
+	if c.frozen {
+		return errFrozen()
+	}
 	p, err := c.directory.Provision(c.ctx(), c.by, c.site.connection, record)
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (c *call) putUser(id string) error {
 				r.ExternalID = old.ExternalID
 				r.Attributes["externalId"] = old.ExternalID
 			}
-			return r, nil
+			return r, c.losing(r)
 		})
 	if err != nil {
 		return err
@@ -103,7 +106,10 @@ func (c *call) patchUser(id string) error {
 			}
 			r, err := c.site.user.patched(old, change)
 			r.Insists = change.names("active")
-			return r, err
+			if err != nil {
+				return r, err
+			}
+			return r, c.losing(r)
 		})
 	if err != nil {
 		return err

@@ -33,21 +33,23 @@ func (s directoryStore) Glance(ctx context.Context, f func(directory.Tx) error) 
 }
 
 func (t tx) EndSessions(person, reason string, at time.Time) (int, error) {
-	n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0", micros(at), reason, person)
+	n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0 AND expires > ?", micros(at), reason, person, micros(at))
 	return int(n), err
 }
 
 func (t tx) Change(c directory.Change) error {
 	*t.changed = true
 	if t.dialect == "postgres" {
-		_, err := t.exec("INSERT INTO changes (at, person, session, loss) VALUES ("+postgresNow+", ?, ?, ?)", c.Person, c.Session, c.Loss)
+		_, err := t.exec("INSERT INTO changes (at, person, session, loss, organization) VALUES ("+postgresNow+", ?, ?, ?, ?)",
+			c.Person, c.Session, c.Loss, c.Organization)
 		if err != nil {
 			return err
 		}
 		_, err = t.exec("SELECT pg_notify(?, '')", channel)
 		return err
 	}
-	_, err := t.exec("INSERT INTO changes (at, person, session, loss) VALUES (?, ?, ?, ?)", micros(c.At), c.Person, c.Session, c.Loss)
+	_, err := t.exec("INSERT INTO changes (at, person, session, loss, organization) VALUES (?, ?, ?, ?, ?)",
+		micros(c.At), c.Person, c.Session, c.Loss, c.Organization)
 	return err
 }
 

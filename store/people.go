@@ -89,24 +89,6 @@ func (r *person) domain() directory.Person {
 	return p
 }
 
-func (t tx) Organization(name string) (directory.Organization, error) {
-	var o directory.Organization
-	err := t.row(&o, "organization", "SELECT name, disabled FROM organizations WHERE name = ?", name)
-	return o, err
-}
-
-func (t tx) PutOrganization(o directory.Organization, at time.Time) error {
-	_, err := t.exec(`INSERT INTO organizations_history (name, disabled, since, until)
-		SELECT name, disabled, since, CAST(? AS BIGINT) FROM organizations WHERE name = ? AND disabled <> ? AND since < ?`,
-		micros(at), o.Name, o.Disabled, micros(at))
-	if err != nil {
-		return err
-	}
-	_, err = t.exec(`INSERT INTO organizations (name, disabled, since) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE
-		SET disabled = excluded.disabled, since = excluded.since WHERE organizations.disabled <> excluded.disabled`, o.Name, o.Disabled, micros(at))
-	return err
-}
-
 func (t tx) ConnectionLink(id string) (string, error) {
 	var link string
 	err := t.row(&link, "connection", "SELECT link FROM connections WHERE id = ?", id)

@@ -59,6 +59,14 @@ func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
 		if err != nil {
 			return err
 		}
+		// A freeze waits for this transaction, or this one sees it.
+		var frozen []bool
+		if err := t.rows(&frozen, t.forShare("SELECT disabled FROM organizations WHERE name = ?"), p.Organization); err != nil {
+			return err
+		}
+		if slices.Contains(frozen, true) {
+			return fault.New(fault.Forbidden, "your access has ended")
+		}
 		_, err = t.exec(`INSERT INTO sessions
 			(id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token,
 			 idp_issuer, idp_subject, idp_session, refresh_token, refresh_due)

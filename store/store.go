@@ -189,6 +189,14 @@ func (t tx) forUpdate(query, table string) string {
 	return query
 }
 
+// forShare makes a read wait for writers of the same row, and them for it.
+func (t tx) forShare(query string) string {
+	if t.write && t.dialect == "postgres" {
+		return query + " FOR SHARE"
+	}
+	return query
+}
+
 // patience bounds a transaction on a database that has fallen silent, so that
 // nobody waits for ever. The largest push takes a fraction of it.
 const patience = time.Minute

@@ -208,10 +208,19 @@ func (c *cli) printTrace(r trace.Record) error {
 		}
 	}
 	rows := [][]string{
-		{"reference", r.Reference}, {"begun as", r.Start}, {"connection", r.Connection + " (" + r.Protocol + ")"},
-		{"started", stamp(r.Started)}, {"finished", stamp(r.Finished)}, {"address", r.Address},
-		{"outcome", string(r.Outcome)}, {"told", r.Reason}, {"cause", r.Cause}, {"person", r.Person},
-		{"asked for", r.Demand}, {"signed by", r.Key}, {"clock", skew},
+		{"reference", r.Reference},
+		{"begun as", r.Start},
+		{"connection", r.Connection + " (" + r.Protocol + ")"},
+		{"started", stamp(r.Started)},
+		{"finished", stamp(r.Finished)},
+		{"address", r.Address},
+		{"outcome", string(r.Outcome)},
+		{"told", r.Reason},
+		{"cause", r.Cause},
+		{"person", r.Person},
+		{"asked for", r.Demand},
+		{"signed by", r.Key},
+		{"clock", skew},
 	}
 	for _, n := range r.Notes {
 		rows = append(rows, []string{"note", string(n)})

@@ -108,6 +108,38 @@ func TestLockOnTheCommandLineIsSeenByARunningGate(t *testing.T) {
 	}
 }
 
+func TestAFrozenClientIsOutUntilItIsUnfrozen(t *testing.T) {
+	t.Parallel()
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			p := w.pusher(t)
+			b := w.browser(t)
+			b.mustSignIn(t, "ada")
+			losing(t, b, "organization freeze", func() {
+				if out := w.cli(t, exitFine, "organization", "freeze", "Alpha", "--reason", "breach"); !strings.Contains(out, "1 sessions ended") {
+					t.Errorf("organization freeze says %q", out)
+				}
+			})
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
+				t.Errorf("sign-in while frozen = %d, want 403", s.status)
+			}
+			p.must(t, http.StatusForbidden, http.MethodPost, "/Users", userJSONOf("alpha-new", "new@alpha.example"))
+			out := w.cli(t, exitFine, "organization", "list")
+			if !strings.Contains(out, "frozen") || !strings.Contains(out, "breach") {
+				t.Errorf("organization list says %q", out)
+			}
+			w.cli(t, exitFine, "organization", "unfreeze", "Alpha")
+			if status, _ := b.whoami(t); status != http.StatusUnauthorized {
+				t.Errorf("whoami after unfreeze = %d, want 401: sessions do not come back", status)
+			}
+			b.mustSignIn(t, "ada")
+			w.cli(t, exitFound, "organization", "freeze", "Nobody")
+		})
+	}
+}
+
 func TestMappingEditTakesEverythingAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, terrain{})

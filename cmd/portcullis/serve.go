@@ -173,7 +173,8 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 
 func routes(cfg *config.Config) (out []proxy.Route) {
 	for _, r := range cfg.Routes {
-		out = append(out, proxy.Route{Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
+		out = append(out, proxy.Route{
+			Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
 			Demand: session.Demand{ACR: r.Require.ACR, MaxAge: r.Require.MaxAge},
 		})
 	}
