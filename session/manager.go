@@ -21,6 +21,7 @@ type Config struct {
 	Policy   func() *mapping.Policy // required; nil while no revision is in force
 	Idle     time.Duration          // defaults to 15 minutes, at least 1 minute
 	Absolute time.Duration          // defaults to 12 hours
+	Max      int                    // sessions of one person at a time: at a new one the oldest ends; 0: any number
 	Now      func() time.Time       // defaults to time.Now
 	Log      *slog.Logger           // defaults to discarding
 }
@@ -33,6 +34,7 @@ type Manager struct {
 	policy   func() *mapping.Policy
 	idle     time.Duration
 	absolute time.Duration
+	most     int
 	now      func() time.Time
 	log      *slog.Logger
 	cache    *cache
@@ -56,7 +58,7 @@ func New(c Config) *Manager {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute,
+		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
 		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), started: c.Now(),
 	}
 }
@@ -78,6 +80,9 @@ func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Clien
 		return "", nil, err
 	}
 	if err := m.store.InsertSession(ctx, r); err != nil {
+		return "", nil, err
+	}
+	if err := m.endExcess(ctx, r); err != nil {
 		return "", nil, err
 	}
 	s := directory.Standing{Person: in.Person, Assertion: in.Assertion}

@@ -23,6 +23,10 @@ type Row struct {
 	Ended       time.Time // zero while it lives
 	EndReason   string
 
+	// How the identity provider says they signed in; read by SessionsOf alone.
+	ACR      string
+	AuthTime time.Time
+
 	// What the identity provider calls the session and its person (see
 	// [Ticket]), and the sealed refresh token with when it is due.
 	Issuer          string
@@ -44,6 +48,11 @@ type Store interface {
 
 	// SessionsOf gives the living sessions of a person, the newest first.
 	SessionsOf(ctx context.Context, person string, now time.Time) ([]Row, error)
+
+	// EndExcess ends the oldest of the living sessions of a person that were
+	// used since a time, until keep are left, each with its audit event and
+	// change record, and gives their ids.
+	EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, reason string, at time.Time) (ids []string, err error)
 
 	// EndSession ends one session, with its audit event and change record. A
 	// session that has ended already stays as it is.

@@ -126,27 +126,71 @@ func (s sessionStore) FindSession(ctx context.Context, tokenHash []byte) (r sess
 
 func (s sessionStore) SessionsOf(ctx context.Context, person string, now time.Time) ([]session.Row, error) {
 	var rows []sessionRow
+	var facts []struct{ ID, Facts string }
 	err := s.db.view(ctx, func(t tx) error {
-		return t.rows(&rows, "SELECT * FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ? ORDER BY created DESC, id", person, micros(now))
+		err := t.rows(&rows, "SELECT * FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ? ORDER BY created DESC, id", person, micros(now))
+		if err != nil {
+			return err
+		}
+		return t.rows(&facts, `SELECT id, facts FROM assertions WHERE person_id = ? AND id IN (
+			SELECT assertion_id FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ?)`, person, person, micros(now))
 	})
+	if err != nil {
+		return nil, err
+	}
+	said := make(map[string]directory.Assertion, len(facts))
+	for _, f := range facts {
+		if said[f.ID], err = readAssertion(f.Facts); err != nil {
+			return nil, err
+		}
+	}
 	out := make([]session.Row, len(rows))
 	for i, r := range rows {
 		out[i] = r.domain()
+		out[i].ACR, out[i].AuthTime = said[r.AssertionID].ACR, said[r.AssertionID].AuthTime
 	}
-	return out, err
+	return out, nil
+}
+
+func (s sessionStore) EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, reason string, at time.Time) (ids []string, err error) {
+	err = s.db.update(ctx, func(t tx) error {
+		ids = nil
+		p, err := t.Person(person) // one at a time, so that two sign-ins do not end each other
+		if err != nil {
+			return err
+		}
+		err = t.rows(&ids, `SELECT id FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ? AND last_seen > ?
+			ORDER BY created DESC, id`, person, micros(at), micros(usedSince))
+		if err != nil {
+			return err
+		}
+		ids = ids[min(keep, len(ids)):]
+		for _, id := range ids {
+			err := t.endOne(id, reason, at, audit.Event{
+				At: at, Action: audit.SessionEnded, Actor: audit.Gate(), Person: person, Subject: p.UserName, Connection: p.Connection, Reason: reason,
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ids, err
 }
 
 func (s sessionStore) EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error {
-	return s.db.update(ctx, func(t tx) error {
-		n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE id = ? AND ended = 0", micros(at), reason, id)
-		if err != nil || n == 0 {
-			return err
-		}
-		if err := t.Audit(e); err != nil {
-			return err
-		}
-		return t.Change(directory.Change{At: at, Session: id, Loss: true})
-	})
+	return s.db.update(ctx, func(t tx) error { return t.endOne(id, reason, at, e) })
+}
+
+func (t tx) endOne(id, reason string, at time.Time, e audit.Event) error {
+	n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE id = ? AND ended = 0", micros(at), reason, id)
+	if err != nil || n == 0 {
+		return err
+	}
+	if err := t.Audit(e); err != nil {
+		return err
+	}
+	return t.Change(directory.Change{At: at, Session: id, Loss: true})
 }
 
 // touchBatch bounds how long other writers wait for a Touch.

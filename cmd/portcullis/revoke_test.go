@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -98,6 +99,18 @@ func TestLockOnTheCommandLineIsSeenByARunningGate(t *testing.T) {
 				t.Errorf("sign-in while locked = %d, want 403", s.status)
 			}
 			w.cli(t, exitFine, "user", "unlock", "ada@alpha.example")
+			b.mustSignIn(t, "ada")
+			var list []struct{ ID, Device, Address, Connection string }
+			if err := json.Unmarshal([]byte(w.cli(t, exitFine, "user", "sessions", "alpha-ada", "--json")), &list); err != nil || len(list) != 1 ||
+				list[0].Connection != "alpha" || list[0].Address != "127.0.0.1" || list[0].Device != "Go-http-client/1.1" {
+				t.Fatalf("user sessions = %+v, %v", list, err)
+			}
+			losing(t, b, "user sign-out --session", func() {
+				if out := w.cli(t, exitFine, "user", "sign-out", "alpha-ada", "--session", list[0].ID); !strings.Contains(out, "1 sessions ended") {
+					t.Errorf("user sign-out --session says %q", out)
+				}
+			})
+			w.cli(t, exitFound, "user", "sign-out", "alpha-ada", "--session", list[0].ID)
 			b.mustSignIn(t, "ada")
 			losing(t, b, "user sign-out", func() { w.cli(t, exitFine, "user", "sign-out", "alpha-ada") })
 			b.mustSignIn(t, "ada")

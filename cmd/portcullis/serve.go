@@ -87,7 +87,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}
 	policy := func() *mapping.Policy { return g.keeper.Policy() }
 	g.sessions = session.New(session.Config{
-		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
+		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Log: log,
 	})
 	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	g.keeper = revision.New(revision.Config{
