@@ -63,7 +63,11 @@ func New(c Config) *Manager {
 	}
 }
 
-const sealPurpose = "session id token"
+// What tokens of identity providers are sealed for, see [Sealer].
+const (
+	IDTokenPurpose = "session id token"
+	RefreshPurpose = "session refresh token"
+)
 
 // Issue begins a session for somebody who signed in. The token is 256 random
 // bits and is given to the browser alone. It fails with fault.Forbidden if the
