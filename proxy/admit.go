@@ -69,11 +69,15 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 		if err := rules.refuse(who.Access); err != nil {
 			return verdict{err: err}
 		}
-		if why := rules.unmet(who, p.now()); why != "" {
+		if why := rules.unmet(who, p.now()); why != "" && who.Token {
+			return verdict{err: fault.New(fault.Forbidden, "a program cannot come here: %s", why)}
+		} else if why != "" {
 			return p.stepUp(t, who, rules.demand(), why)
 		}
 	case rules.public:
 		who = nil // a public path is open to whoever cannot be recognized, too
+	case isBearer(r):
+		return verdict{err: err}
 	case fault.Is(err, fault.Unauthenticated):
 		return verdict{
 			err: p.signInFirst(err), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
@@ -94,6 +98,9 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 // who gives the principal of the first session cookie that is valid. It fails
 // like [Sessions.Verify]; a store that is away makes nobody a stranger.
 func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
+	if secret, ours := ownBearer(r.Header); ours {
+		return p.bearer(r, secret)
+	}
 	err := fault.New(fault.Unauthenticated, "you are not signed in")
 	for _, token := range p.tokens(r) {
 		who, failed := p.sessions.Verify(r.Context(), token)

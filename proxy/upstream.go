@@ -103,6 +103,9 @@ func (p *Proxy) reverse(base *url.URL, host string) *httputil.ReverseProxy {
 					h["Cookie"] = lines
 				}
 			}
+			if _, ours := ownBearer(h); ours {
+				delete(h, "Authorization")
+			}
 			if g.who != nil {
 				identify(h, g.who, g.assertion)
 			}

@@ -219,7 +219,7 @@ func (m *Manager) expire(ctx context.Context) {
 		m.rechecks.add(person)
 	}
 	for _, s := range m.cache.open("") {
-		idle := now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
+		idle := !s.principal.Token && now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
 		switch {
 		case !now.Before(s.principal.Expires):
 			m.cache.cutStream(s)

@@ -108,7 +108,7 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 	hash := sha256.Sum256([]byte(token))
 	now := m.now()
 	if m.fresh(now) {
-		if e := m.cache.get(hash); e != nil && m.current(e, now) {
+		if e := m.cache.get(hash); e != nil && !e.principal.Token && m.current(e, now) {
 			e.seen.Store(now.UnixNano())
 			return e, nil
 		}
@@ -122,7 +122,7 @@ func (m *Manager) current(e *entry, now time.Time) bool {
 	return e.policy == m.policy() &&
 		(until.IsZero() || now.Before(until)) &&
 		now.Before(e.principal.Expires) &&
-		now.Sub(time.Unix(0, e.seen.Load())) < m.idle
+		(e.principal.Token || now.Sub(time.Unix(0, e.seen.Load())) < m.idle)
 }
 
 // load reads a session and all that its access depends on, and caches the
@@ -245,7 +245,7 @@ func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, con
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
-		if e, err := m.load(ctx, p.hash, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
+		if e, err := m.reload(ctx, p, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
 			cancel(ErrEnded)
 		} else {
 			m.cache.confirm(s, e.principal)

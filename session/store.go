@@ -72,8 +72,19 @@ type Store interface {
 	// RenewSession replaces the refresh token of a living session.
 	RenewSession(ctx context.Context, id string, refresh []byte, due time.Time) error
 
+	// InsertAPIToken and RevokeAPIToken write their event in the same
+	// transaction, the second a change record, too; that fails with
+	// fault.NotFound, and changes nothing if the token is revoked already.
+	InsertAPIToken(ctx context.Context, t APIToken, e audit.Event) error
+	RevokeAPIToken(ctx context.Context, id string, at time.Time, e audit.Event) error
+
+	// FindAPIToken gives a token, dead or not, with all that is known of whom
+	// it stands for. It fails with fault.NotFound, also if the person is gone.
+	FindAPIToken(ctx context.Context, hash []byte) (APIToken, directory.Standing, error)
+	APITokens(ctx context.Context) ([]APIToken, error)
+
 	// Touch moves LastSeen of sessions, and LastActive of their people,
-	// forward; never back.
+	// forward; never back. Ids of API tokens move when those were last used.
 	Touch(ctx context.Context, seen map[string]time.Time) error
 
 	// DeleteSessions forgets sessions that expired or ended before that time,

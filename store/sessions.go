@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"portcullis/audit"
@@ -97,29 +98,14 @@ func (s sessionStore) FindSession(ctx context.Context, tokenHash []byte) (r sess
 			return err
 		}
 		r, st = row.domain(), directory.Standing{}
-		if st.Person, err = t.Person(r.Person); err != nil {
-			return err
-		}
-		if st.Organization, err = t.Organization(st.Person.Organization); err != nil {
-			return err
-		}
-		if st.Pushed, err = t.GroupsOf(r.Person); err != nil {
-			return err
-		}
 		var facts string
 		if err := t.row(&facts, "sign-in", "SELECT facts FROM assertions WHERE id = ?", r.AssertionID); err != nil {
 			return err
 		}
-		if st.Assertion, err = readAssertion(facts); err != nil || !st.Assertion.GroupsIncomplete {
+		if st.Assertion, err = readAssertion(facts); err != nil {
 			return err
 		}
-		last, err := t.LastAssertion(r.Person, true)
-		if err == nil {
-			st.LastComplete = &last
-		} else if !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		return nil
+		return t.stand(&st, r.Person)
 	})
 	return r, st, err
 }
@@ -215,6 +201,10 @@ func (s sessionStore) Touch(ctx context.Context, seen map[string]time.Time) erro
 }
 
 func (t tx) touch(id string, at int64) error {
+	if strings.HasPrefix(id, session.TokenIDPrefix) {
+		_, err := t.exec("UPDATE api_tokens SET last_used = ? WHERE id = ? AND last_used < ?", at, id, at)
+		return err
+	}
 	n, err := t.exec("UPDATE sessions SET last_seen = ? WHERE id = ? AND last_seen < ?", at, id, at)
 	if err != nil || n == 0 {
 		return err
