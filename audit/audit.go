@@ -41,6 +41,8 @@ const (
 	MappingRolledBack Action = "mapping.rolled-back"
 	KeyCreated        Action = "key.created"
 	KeysRewrapped     Action = "keys.rewrapped"
+	Restored          Action = "database.restored"
+	PeopleConfirmed   Action = "connection.confirmed"
 	ClientFrozen      Action = "organization.frozen"
 	ClientUnfrozen    Action = "organization.unfrozen"
 	MassLossFound     Action = "mass-loss.found"

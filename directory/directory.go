@@ -84,6 +84,7 @@ type Person struct {
 	Deactivated   *Bar   // by an administrator
 	Locked        *Bar   // by an administrator
 	Attributes    []byte // the SCIM resource as JSON, without id, meta, groups and password; nil if never pushed
+	Unconfirmed   bool   // brought back by a restore: out until the identity provider names them, see [Directory.Confirm]
 	Version       int64  // grows by one with each change; the SCIM ETag
 	Created       time.Time
 	Modified      time.Time
@@ -231,8 +232,11 @@ type Tx interface {
 	IdentitiesByLink(connection, link string) ([]Identity, error) // of people who were not pushed, the oldest first
 	People(Query) (Page[Person], error)
 	InsertPerson(p Person, link string) error
-	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new
-	DeletePerson(id string) error             // with identities, memberships, assertions and sessions
+	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new; not Unconfirmed
+	ConfirmPerson(id string) error
+	ConfirmPeople(connection string) (confirmed int, err error)
+	UnconfirmedPeople() (byConnection map[string]int, err error)
+	DeletePerson(id string) error // with identities, memberships, assertions and sessions
 
 	Identities(person string) ([]Identity, error)
 	InsertIdentity(Identity) error

@@ -50,6 +50,7 @@ type Directory interface {
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Person, error)
 	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
 	Person(ctx context.Context, connection, id string) (directory.Person, error)
+	Confirm(ctx context.Context, id string) error
 	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 

@@ -150,7 +150,25 @@ func (c *call) person(id string) (directory.Person, error) {
 	if !p.Provisioned {
 		return p, errUser(id)
 	}
-	return p, nil
+	return p, c.confirm(p)
+}
+
+// confirm takes note that the identity provider still knows somebody: it names
+// them, in a write or in a look-up. To be listed with everybody says nothing.
+func (c *call) confirm(p directory.Person) error {
+	if !p.Unconfirmed {
+		return nil
+	}
+	return c.directory.Confirm(c.ctx(), p.ID)
+}
+
+// people lists people, and takes note of the one who was looked up.
+func (c *call) people(q directory.Query) (directory.Page[directory.Person], error) {
+	page, err := c.directory.People(c.ctx(), q)
+	if err == nil && q.Filter != nil && q.Filter.Op == directory.Eq && len(page.Items) == 1 {
+		err = c.confirm(page.Items[0])
+	}
+	return page, err
 }
 
 // userBody reads the projection and the body of POST and PUT.

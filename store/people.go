@@ -40,6 +40,7 @@ type person struct {
 	Modified          int64  `gorm:"column:modified"`
 	LastActive        int64  `gorm:"column:last_active"`
 	Since             int64  `gorm:"column:since"`
+	Unconfirmed       bool   `gorm:"column:unconfirmed"`
 }
 
 func (person) TableName() string { return "people" }
@@ -76,6 +77,7 @@ func (r *person) domain() directory.Person {
 		ID: r.ID, Connection: r.Connection, Organization: r.Organization, UserName: r.UserName, ExternalID: r.ExternalID,
 		Name: r.Name, Email: r.Email, EmailVerified: r.EmailVerified, Provisioned: r.Provisioned, IDPActive: r.IDPActive,
 		Version: r.Version, Created: moment(r.Created), Modified: moment(r.Modified), LastActive: moment(r.LastActive),
+		Unconfirmed: r.Unconfirmed,
 	}
 	if r.Attributes != "" {
 		p.Attributes = []byte(r.Attributes)
@@ -104,7 +106,7 @@ func (t tx) PutConnection(c directory.Connection) error {
 // personColumns are what is read of people: not what is there for look-ups.
 const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
 	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
-	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active`
+	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active, people.unconfirmed`
 
 // scanPeople reads rows of personColumns, and of sort_value if the list is
 // sorted: by hand, for gorm takes longer over a page than the database.
@@ -127,7 +129,7 @@ func (t tx) scanPeople(sorted bool, query string, args ...any) (people []found[p
 		to := []any{
 			&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
 			&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
-			&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
+			&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive, &r.Unconfirmed,
 		}
 		if sorted {
 			to = append(to, &f.SortValue)

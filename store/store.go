@@ -38,8 +38,12 @@ var migrations embed.FS
 
 // Config says where the database is.
 type Config struct {
-	URL string       // "sqlite:PATH" or "postgres://…"; required
-	Log *slog.Logger // defaults to discarding
+	URL string // "sqlite:PATH" or "postgres://…"; required
+
+	// AsIs leaves the schema alone: where it is not that of this program, Open
+	// fails with fault.Conflict. An empty database gets its schema all the same.
+	AsIs bool
+	Log  *slog.Logger // defaults to discarding
 }
 
 // DB is an open database, migrated. It is safe for concurrent use.
@@ -91,7 +95,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	db.sql.SetMaxOpenConns(16)
 	db.sql.SetMaxIdleConns(16)
 	db.sql.SetConnMaxIdleTime(5 * time.Minute)
-	if err := db.migrate(ctx); err != nil {
+	if err := db.prepare(ctx, c.AsIs); err != nil {
 		return nil, errors.Join(err, db.sql.Close())
 	}
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -138,9 +142,6 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 func (db *DB) migrate(ctx context.Context) error {
-	if err := db.sql.PingContext(ctx); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached")
-	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.dialect == "postgres" {
 		dialect = goose.DialectPostgres

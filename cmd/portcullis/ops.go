@@ -48,7 +48,7 @@ func newOps(db *store.DB, keeper *revision.Keeper, guard *scim.Guard) *ops {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "portcullis_mapping_in_force", Help: "1 while there is a mapping in force; without one nobody gets in.",
 		}, func() float64 { return flag(keeper.Policy() != nil) }),
-		newMassLosses(guard),
+		newMassLosses(guard), newUnconfirmed(db),
 		&mappingInfo{keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
 	return o
 }

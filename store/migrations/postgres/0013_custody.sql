@@ -30,7 +30,6 @@ CREATE TABLE api_tokens (
 CREATE INDEX api_tokens_person ON api_tokens (person_id);
 CREATE INDEX api_tokens_organization ON api_tokens (organization);
 
--- After a restore: since when a connection's pushed people are not believed
--- (0: they are), and when the identity provider last named each of them.
-ALTER TABLE connections ADD COLUMN stale_since BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE people ADD COLUMN confirmed BIGINT NOT NULL DEFAULT 0;
+-- Whom a restore may have revived: out until the identity provider names them.
+ALTER TABLE people ADD COLUMN unconfirmed BOOLEAN NOT NULL DEFAULT FALSE;
+CREATE INDEX people_unconfirmed ON people (connection) WHERE unconfirmed;
