@@ -46,7 +46,7 @@ func (d *Directory) Freeze(ctx context.Context, by audit.Actor, name, reason str
 			return err
 		}
 		err = tx.Audit(audit.Event{
-			At: now, Action: audit.ClientFrozen, Actor: by, Subject: name, Reason: reason, Detail: endedDetail(ended),
+			At: now, Action: audit.ClientFrozen, Actor: by, Subject: name, Reason: reason, Detail: EndedDetail(ended),
 		})
 		if err != nil {
 			return err

@@ -66,6 +66,10 @@ type Store interface {
 	// in one transaction with the event. f gives nil for what stays as it is;
 	// when nothing changes there is no event.
 	Rewrap(ctx context.Context, f func(purpose string, sealed []byte) ([]byte, error), e func(changed int) audit.Event) (changed int, err error)
+
+	// InsertNextKey stores a key, with the event, while the newest of its
+	// purpose is the one called after (empty: none), and does nothing otherwise.
+	InsertNextKey(ctx context.Context, k Stored, after string, e audit.Event) error
 }
 
 // Config is what a Ring needs.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"portcullis/audit"
@@ -32,7 +33,7 @@ const refreshEvery = 2 * time.Second
 type Listed struct {
 	ID        string
 	Purpose   string
-	State     string // next, signing, published (it signed lately) or retired
+	State     string // next, signing, published (it signed lately) or retired; of SAML pairs: in use
 	Created   time.Time
 	Activates time.Time // zero: from the beginning
 }
@@ -59,6 +60,8 @@ func List(ctx context.Context, s Store, now time.Time) ([]Listed, error) {
 		for i, k := range sorted(of[p]) {
 			l := Listed{ID: k.ID, Purpose: p, Created: k.Created, Activates: k.Activates, State: "published"}
 			switch {
+			case strings.HasPrefix(p, pairPurpose("")):
+				l.State = "in use" // which pair signs stands in its certificates
 			case i >= len(good):
 				l.State = "retired"
 			case now.Before(k.Activates):

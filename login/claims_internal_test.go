@@ -90,7 +90,9 @@ func TestAssertionOutOfClaims(t *testing.T) {
 			func(a *directory.Assertion) { a.AuthTime = time.Unix(1, 0).UTC() },
 		},
 		{
-			"how and when they proved who they are", openID{}, `{"sub":"s","acr":"gold","auth_time":0.5e1}`,
+			"how and when they proved who they are",
+			openID{},
+			`{"sub":"s","acr":"gold","auth_time":0.5e1}`,
 			func(a *directory.Assertion) {
 				a.ACR, a.AuthTime, a.Claims = "gold", time.Unix(5, 0).UTC(), map[string]any{"sub": "s", "acr": "gold"}
 			},
@@ -99,7 +101,9 @@ func TestAssertionOutOfClaims(t *testing.T) {
 			"a proof in the future is none", openID{}, `{"sub":"s","auth_time":62}`, func(*directory.Assertion) {},
 		},
 		{
-			"nonsense is no proof", openID{}, `{"sub":"s","acr":7,"auth_time":"5"}`,
+			"nonsense is no proof",
+			openID{},
+			`{"sub":"s","acr":7,"auth_time":"5"}`,
 			func(a *directory.Assertion) { a.Claims = map[string]any{"sub": "s", "acr": 7.0} },
 		},
 	} {

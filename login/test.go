@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,7 +154,7 @@ func section(title string, fields []trace.Field) web.Section {
 	for _, f := range fields {
 		values := f.Values
 		if f.More > 0 {
-			values = append(values[:len(values):len(values)], fmt.Sprintf("… and %d more", f.More))
+			values = append(slices.Clip(values), fmt.Sprintf("… and %d more", f.More))
 		}
 		s.Rows = append(s.Rows, web.Row{Name: f.Name, Values: values})
 	}

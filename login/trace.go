@@ -63,6 +63,7 @@ func (l *Login) ended(b *trace.Builder, well trace.Outcome, err error) trace.Rec
 	switch fault.KindOf(err) {
 	case fault.Invalid, fault.Forbidden, fault.NotFound, fault.Unauthenticated, fault.Conflict:
 		outcome = trace.Refused
+	default:
 	}
 	return b.End(now, outcome, fault.Message(err), err.Error())
 }

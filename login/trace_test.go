@@ -71,8 +71,10 @@ func TestARefusalIsFoundUnderTheReferenceOfItsPage(t *testing.T) {
 		"denied there":  {path: func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }, check: "answer", got: "error access_denied"},
 		"another state": {path: func(q url.Values) { q.Set("state", "forged") }, check: "state", got: "of none"},
 		"wrong secret":  {change: func(p *idp, _ *gate) { p.client.secret = "changed" }, check: "token endpoint", got: "invalid_client"},
-		"barred": {change: func(_ *idp, g *gate) { g.people.refuse = fault.New(fault.Forbidden, "your account is locked") },
-			check: "access", got: "your account is locked"},
+		"barred": {
+			change: func(_ *idp, g *gate) { g.people.refuse = fault.New(fault.Forbidden, "your account is locked") },
+			check:  "access", got: "your account is locked",
+		},
 		"provider away": {change: func(p *idp, _ *gate) { p.server.CloseClientConnections(); p.handle("/token", hangUp) }, check: "token endpoint", got: "", outcome: trace.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {

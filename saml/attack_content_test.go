@@ -250,8 +250,8 @@ func meanings() []bad {
 	fields := func(class string, values map[string][]string) {
 		for key, list := range values {
 			for _, v := range list {
-				add(class, key+" = "+v, legit().set(key, v))
-				whole := legit().set(key, v)
+				add(class, key+" = "+v, quick().set(key, v))
+				whole := quick().set(key, v)
 				whole.signResponse, whole.signAssertion = true, false
 				add(class, "signed response: "+key+" = "+v, whole)
 			}
@@ -280,11 +280,17 @@ func meanings() []bad {
 		"", "-", "Success", "urn:oasis:names:tc:SAML:2.0:status:Responder", "urn:oasis:names:tc:SAML:2.0:status:Requester", "urn:oasis:names:tc:SAML:2.0:status:success",
 		"urn:oasis:names:tc:SAML:2.0:status:Success ", "urn:oasis:names:tc:SAML:2.0:status:AuthnFailed", "urn:x",
 	}})
+	// SAML lets only what is not signed say nothing of where it goes and whose it is
+	for _, key := range []string{"Destination", "Response.Issuer"} {
+		whole := quick().set(key, "-")
+		whole.signResponse = true
+		add("audience, recipient and destination", "signed response without "+key, whole)
+	}
 	for name, s := range map[string]string{
 		"empty": "", "a space": " ", "a space before": " " + subject, "a line end behind": subject + "\n", "a null by name": "a\u2400\u0000", "long": strings.Repeat("a", 1025), "direction override": "alice\u202E@example.com",
 		"zero width": "ali\u200Bce@example.com", "tab": "alice\t@example.com", "line": "alice&#10;admin", "no-break space": "alice\u00A0", "replacement": "alice\uFFFD",
 	} {
-		o := legit()
+		o := quick()
 		if o.subject = s; strings.ContainsRune(s, 0) {
 			o.subject = "a&#x85;"
 		}
@@ -322,10 +328,13 @@ func structures() []bad {
 		"unknown attribute":           {`<saml:Subject>`, `<saml:Subject x="y">`},
 		"text":                        {`<saml:Subject>`, `<saml:Subject>text`},
 		"an assertion in a value":     {`g1</saml:AttributeValue>`, `<saml:Assertion/></saml:AttributeValue>`},
+		"an ID in a namespace":        {`g1</saml:AttributeValue>`, `<x xmlns="urn:x" xmlns:y="urn:y" y:ID="_z"/></saml:AttributeValue>`},
+		"the assertion's ID again":    {`g1</saml:AttributeValue>`, `<x xmlns="urn:x" Id="_a1"/></saml:AttributeValue>`},
+		"the response's ID again":     {`g1</saml:AttributeValue>`, `<x xmlns="urn:x" id="_r1"/></saml:AttributeValue>`},
 		"two issuers":                 {`<saml:Subject>`, `<saml:Issuer>x</saml:Issuer><saml:Subject>`},
 		"a long session index":        {`_s1`, strings.Repeat("s", 2000)},
 	} {
-		o := legit()
+		o := quick()
 		o.wrong = func(s string) string {
 			old := edit[0]
 			if begin, end, wild := strings.Cut(old, "*"); wild {

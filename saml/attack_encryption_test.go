@@ -18,7 +18,7 @@ func encryptionAttacks() []bad {
 	var cases []bad
 	class := "encryption"
 	add := func(name string, change func(o *response)) {
-		o := legit()
+		o := quick()
 		o.encrypt = encrypted()
 		change(o)
 		cases = append(cases, bad{class: class, name: name, form: o.form()})
@@ -65,18 +65,18 @@ func encryptionAttacks() []bad {
 		}
 	}
 	for name, plain := range map[string]string{
-		"nothing": "", "a space": " ", "text": "hello", "garbage": string(random(300)), "a response": legit().xml(), "a declaration": "<?xml version=\"1.0\"?>@", "a DTD": "<!DOCTYPE x>@", "a comment": "<!-- -->@", "text before": "x@", "text behind": "@x",
+		"nothing": "", "a space": " ", "text": "hello", "garbage": string(random(300)), "a response": quick().xml(), "a declaration": "<?xml version=\"1.0\"?>@", "a DTD": "<!DOCTYPE x>@", "a comment": "<!-- -->@", "text before": "x@", "text behind": "@x",
 		"two": "@@", "an encrypted assertion": `<saml:EncryptedAssertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"/>`, "another element": "<x/>", "without namespace": "<Assertion/>", "in an element": "<x>@</x>", "a mark": "\uFEFF@", "an entity": "&x;", "a null": "\x00@",
 		"its content alone": "<saml:Issuer>x</saml:Issuer>", "large": "<x>" + strings.Repeat("x", 100000) + "</x>", "deep": strings.Repeat("<x>", 100),
 	} {
-		o := legit()
+		o := quick()
 		o.encrypt = encrypted()
 		e := *o.encrypt
 		e.wrong = func(string) string { return o.encrypt.seal(strings.ReplaceAll(plain, "@", legitAssertion())) }
-		whole := legit()
+		whole := quick()
 		whole.signAssertion, whole.signResponse, whole.encrypt = false, true, &e
 		cases = append(cases, bad{class: "encryption", name: "plaintext: " + name, form: whole.form()})
-		part := legit()
+		part := quick()
 		part.encrypt = &e
 		cases = append(cases, bad{class: oracle, name: "plaintext, response not signed: " + name, form: part.form()})
 	}
@@ -136,16 +136,16 @@ func encryptionShapes() []bad {
 		},
 	} {
 		for _, mode := range []string{"assertion", "response"} {
-			o := legit()
+			o := quick()
 			o.encrypt = encrypted()
 			o.encrypt.wrong = wrong
 			o.signAssertion, o.signResponse = mode == "assertion", mode == "response"
 			cases = append(cases, bad{class: "encryption", name: mode + ": " + name, form: o.form()})
 		}
 	}
-	o := legit()
+	o := quick()
 	o.encrypt = encrypted()
 	return append(cases, bad{class: "encryption", name: "we have no key", form: o.form(), config: func(c *saml.Config) { c.Decryption = nil }},
 		bad{class: "encryption", name: "only another key of ours", form: o.form(), config: func(c *saml.Config) { c.Decryption = []saml.KeyPair{keyPair(retired())} }},
-		bad{class: "encryption", name: "an encrypted response", form: base64.StdEncoding.EncodeToString([]byte(encrypted().seal(legit().xml())))})
+		bad{class: "encryption", name: "an encrypted response", form: base64.StdEncoding.EncodeToString([]byte(encrypted().seal(quick().xml())))})
 }

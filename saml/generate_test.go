@@ -125,7 +125,7 @@ func config() saml.Config {
 	return saml.Config{
 		EntityID:   ourEntity,
 		ACS:        ourACS,
-		IDP:        saml.IdentityProvider{EntityID: theirEntity, Certificates: []*x509.Certificate{theirs().cert}},
+		IDP:        saml.IdentityProvider{EntityID: theirEntity, Certificates: []*x509.Certificate{theirs().cert, curve256().cert}},
 		Decryption: []saml.KeyPair{keyPair(ours())},
 		Now:        func() time.Time { return noon },
 	}
@@ -194,6 +194,13 @@ func legit() *response {
 		fields: map[string]string{}, signAssertion: true, by: theirs(),
 		s: signing{method: rsaSHA256, digest: sha256URI},
 	}
+}
+
+// quick is legit with a signature that costs little to make.
+func quick() *response {
+	o := legit()
+	o.by, o.s.method = curve256(), ecdsa256
+	return o
 }
 
 func (o *response) set(key, value string) *response {

@@ -2,6 +2,7 @@ package saml_test
 
 import (
 	"encoding/base64"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -34,7 +35,7 @@ func TestTheLibrarysProviderIsUnderstood(t *testing.T) {
 				IDP: &library.IdentityProvider{
 					Key: theirs().key, Certificate: today().cert, MetadataURL: *entity, SignatureMethod: dsig.RSASHA256SignatureMethod,
 				},
-				HTTPRequest: httptest.NewRequest("GET", theirEntity, nil), Request: library.AuthnRequest{ID: requestID, IssueInstant: now},
+				HTTPRequest: httptest.NewRequest(http.MethodGet, theirEntity, nil), Request: library.AuthnRequest{ID: requestID, IssueInstant: now},
 				ServiceProviderMetadata: &library.EntityDescriptor{EntityID: ourEntity}, SPSSODescriptor: descriptor,
 				ACSEndpoint: &library.IndexedEndpoint{Binding: saml.BindingPOST, Location: ourACS}, Now: now,
 			}

@@ -208,3 +208,16 @@ func FuzzResponse(f *testing.F) {
 		}
 	})
 }
+
+// TestPanicIsARefusal stands for the mistakes that we do not know of: a page
+// of the 4xx kind all the same, and a line in the trace.
+func TestPanicIsARefusal(t *testing.T) {
+	sp := provider(t, func(c *saml.Config) { c.Now = func() time.Time { panic("no clock") } })
+	st, checks, err := sp.Response(legit().form(), expected)
+	if st != nil || !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "no clock") || strings.Contains(fault.Message(err), "clock") {
+		t.Errorf("Response = %v, %v, want a refusal that hides its cause", st, err)
+	}
+	if len(checks) == 0 || checks[len(checks)-1].OK {
+		t.Errorf("checks = %+v, want the last one to fail", checks)
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"path"
 	"slices"
@@ -50,14 +51,23 @@ func (db *DB) applied(ctx context.Context) (versions []int64, err error) {
 	if db.dialect == "postgres" {
 		there = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'goose_db_version'"
 	}
-	err = db.glance(ctx, func(t tx) error {
-		var n int
-		if err := t.rows(&n, there); err != nil || n == 0 {
-			return err
+	var n int
+	if err := db.sql.QueryRowContext(ctx, there).Scan(&n); err != nil || n == 0 {
+		return nil, classify(err)
+	}
+	rows, err := db.sql.QueryContext(ctx, "SELECT DISTINCT version_id FROM goose_db_version WHERE is_applied AND version_id > 0")
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var v int64
+		if err := rows.Scan(&v); err != nil {
+			return nil, classify(err)
 		}
-		return t.rows(&versions, "SELECT DISTINCT version_id FROM goose_db_version WHERE is_applied AND version_id > 0")
-	})
-	return versions, err
+		versions = append(versions, v)
+	}
+	return versions, classify(rows.Err())
 }
 
 // known are the numbers of the migrations of this program.

@@ -61,11 +61,11 @@ func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
 			return err
 		}
 		// A freeze waits for this transaction, or this one sees it.
-		var frozen []bool
-		if err := t.rows(&frozen, t.forShare("SELECT disabled FROM organizations WHERE name = ?"), p.Organization); err != nil {
+		var home []directory.Organization
+		if err := t.rows(&home, t.forShare("SELECT name, disabled FROM organizations WHERE name = ?"), p.Organization); err != nil {
 			return err
 		}
-		if slices.Contains(frozen, true) {
+		if len(home) > 0 && home[0].Disabled {
 			return fault.New(fault.Forbidden, "your access has ended")
 		}
 		_, err = t.exec(`INSERT INTO sessions

@@ -137,9 +137,12 @@ func TestFactsAndDecisionInWords(t *testing.T) {
 		Start: "S", Started: noon.Add(-time.Minute), Finished: noon, Outcome: trace.Refused, Reason: "you have no access here", Person: "p1",
 		Demand: "acr gold", Key: "key k1", Skew: 1500 * time.Millisecond, Measured: true, Notes: []trace.Note{trace.NoGroups},
 		Facts: []trace.Field{
-			{Name: "subject", Values: []string{"alice"}}, {Name: "e-mail", Values: []string{"a@acme.example"}},
-			{Name: "groups", Values: []string{"g1"}}, {Name: "pushed groups", Values: []string{"Pushed"}},
-			{Name: "e-mail verified", Values: []string{"no"}}, {Name: "groups incomplete", Values: []string{"yes"}},
+			{Name: "subject", Values: []string{"alice"}},
+			{Name: "e-mail", Values: []string{"a@acme.example"}},
+			{Name: "groups", Values: []string{"g1"}},
+			{Name: "pushed groups", Values: []string{"Pushed"}},
+			{Name: "e-mail verified", Values: []string{"no"}},
+			{Name: "groups incomplete", Values: []string{"yes"}},
 		},
 		Decision: &trace.Decision{
 			Verdict: "no rule that grants matched", Reason: "you have no access here",

@@ -50,6 +50,7 @@ func (s *shelf) FindTrace(context.Context, string) (trace.Record, error)     { r
 func (s *shelf) Traces(context.Context, trace.Query) ([]trace.Record, error) { return nil, nil }
 func (s *shelf) LostTraces(context.Context, time.Time) ([]trace.Loss, error) { return nil, nil }
 func (s *shelf) fail(err error)                                              { s.mu.Lock(); s.err = err; s.mu.Unlock() }
+
 func (s *shelf) counts() (kept int, lost int64, deletions []time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

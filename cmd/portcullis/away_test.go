@@ -1,7 +1,6 @@
 package main
 
 import (
-	"database/sql"
 	"encoding/json"
 	"io"
 	"net"
@@ -325,12 +324,8 @@ func TestLockedSQLiteFileLosesNothing(t *testing.T) {
 	p := w.pusher(t)
 	b := w.browser(t)
 	b.mustSignIn(t, "ada")
-	db, err := sql.Open("sqlite", filepath.Join(w.dir, "portcullis.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	conn, err := db.Conn(t.Context())
+	// It waits for its turn: the gate writes the trace of the sign-in.
+	conn, err := storetest.Raw(t, "sqlite:"+filepath.Join(w.dir, "portcullis.db")).Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,10 +144,6 @@ func (c *cli) distrust(ctx context.Context, db *store.DB, believe bool) error {
 	return err
 }
 
-func (c *cli) connectionCommand() *cobra.Command {
-	return group("connection", "Connections after a restore", c.connectionConfirm())
-}
-
 func (c *cli) connectionConfirm() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{

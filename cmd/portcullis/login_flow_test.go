@@ -190,6 +190,7 @@ func (w *world) age(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer rows.Close()
 	aged := map[string]string{}
 	for rows.Next() {
 		var id, text string
