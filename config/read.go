@@ -183,7 +183,7 @@ func (s section) keys(db Database) Keys {
 }
 
 func (s section) sessions() Sessions {
-	ss := s.sub("sessions", shape{keys: []string{"idle", "absolute"}})
+	ss := s.sub("sessions", shape{keys: []string{"idle", "absolute", "max"}})
 	bounded := func(v string) (time.Duration, bool) {
 		d, ok := duration(v)
 		return d, ok && d >= time.Second && d <= maxAbsolute
@@ -192,6 +192,7 @@ func (s section) sessions() Sessions {
 	out := Sessions{
 		Idle:     scalar(ss, "idle", want, defaultIdle, bounded),
 		Absolute: scalar(ss, "absolute", want, defaultAbsolute, bounded),
+		Max:      ss.count("max", 10_000),
 	}
 	if out.Idle > out.Absolute {
 		k, want := "idle", "at most sessions.absolute ("+brief(out.Absolute)+")"

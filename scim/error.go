@@ -13,6 +13,7 @@ import (
 
 	liberrors "github.com/elimity-com/scim/errors"
 
+	"portcullis/directory"
 	"portcullis/fault"
 )
 
@@ -46,6 +47,18 @@ func (r *refusal) Unwrap() error { return r.err }
 // invalid is a 400 with a scimType. The message is shown to the client.
 func invalid(scimType, format string, args ...any) error {
 	return &refusal{scimType: scimType, err: fault.New(fault.Invalid, format, args...)}
+}
+
+// errFrozen refuses what is no loss while the organization is frozen.
+func errFrozen() error { return directory.ErrFrozen }
+
+// losing refuses a record that lets somebody be active, or stay so, while the
+// organization is frozen: whoever is not is out, whatever else is said of them.
+func (c *call) losing(r directory.Record) error {
+	if c.frozen && r.Active {
+		return errFrozen()
+	}
+	return nil
 }
 
 // answered is an error of a status that no kind of fault stands for.

@@ -50,6 +50,7 @@ type Directory interface {
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Shown, error)
 	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
 	Person(ctx context.Context, connection, id string) (directory.Shown, error)
+	Confirm(ctx context.Context, id string) error
 	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 
@@ -193,6 +194,7 @@ type call struct {
 	turns    []*queue       // that the request is at work in
 	stop     func()         // ends what a list may take; nil: it is none
 	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
+	frozen   bool           // the organization is: only losses are taken
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .
@@ -240,7 +242,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return invalid(typeValue, "the query string cannot be read")
 	}
 	c := &call{
-		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry,
+		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry, frozen: token.Frozen,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
 	}
 	defer c.end()

@@ -40,8 +40,12 @@ var migrations embed.FS
 
 // Config says where the database is.
 type Config struct {
-	URL string       // "sqlite:PATH" or "postgres://…"; required
-	Log *slog.Logger // defaults to discarding
+	URL string // "sqlite:PATH" or "postgres://…"; required
+
+	// AsIs leaves the schema alone: where it is not that of this program, Open
+	// fails with fault.Conflict. An empty database gets its schema all the same.
+	AsIs bool
+	Log  *slog.Logger // defaults to discarding
 }
 
 // DB is an open database, migrated. It is safe for concurrent use.
@@ -97,7 +101,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	db.sql.SetMaxOpenConns(conns)
 	db.sql.SetMaxIdleConns(conns)
 	db.sql.SetConnMaxIdleTime(5 * time.Minute)
-	if err := db.migrate(ctx); err != nil {
+	if err := db.prepare(ctx, c.AsIs); err != nil {
 		return nil, errors.Join(err, db.sql.Close())
 	}
 	if db.dialect == "sqlite" {
@@ -147,9 +151,6 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 func (db *DB) migrate(ctx context.Context) error {
-	if err := db.sql.PingContext(ctx); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached")
-	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.dialect == "postgres" {
 		dialect = goose.DialectPostgres
@@ -201,6 +202,14 @@ type memo struct {
 func (t tx) forUpdate(query, table string) string {
 	if t.write && t.dialect == "postgres" {
 		return query + " FOR UPDATE OF " + table
+	}
+	return query
+}
+
+// forShare makes a read wait for writers of the same row, and them for it.
+func (t tx) forShare(query string) string {
+	if t.write && t.dialect == "postgres" {
+		return query + " FOR SHARE"
 	}
 	return query
 }

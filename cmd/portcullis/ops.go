@@ -51,6 +51,7 @@ func newOps(g *gate) *ops {
 		}, func() float64 { return flag(keeper.Policy() != nil) }),
 		newMassLosses(g.guard),
 		newUpstreams(g.proxy),
+		newUnconfirmed(g.db),
 		&mappingInfo{keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
 	if g.certificate != nil {
 		o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
