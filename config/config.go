@@ -43,6 +43,7 @@ type Config struct {
 	Routes         []Route        // in the order of the file; paths are unique
 	TrustedProxies []netip.Prefix // whose forwarding headers count; none by default
 	Limits         Limits
+	Shutdown       Shutdown
 
 	// Warnings are what an administrator should look at although it does not
 	// keep the gate from starting, such as a secret that everyone may read.
@@ -94,6 +95,12 @@ type Approval struct {
 type Sessions struct {
 	Idle     time.Duration // without a request; defaults to 15m, never above Absolute
 	Absolute time.Duration // since sign-in; defaults to 12h, at most 30 days
+}
+
+// Shutdown says how the gate takes leave when it is asked to stop.
+type Shutdown struct {
+	Delay time.Duration // from "not ready" until no connection is taken, for load balancers to notice; 0 to 5m, defaults to 1s
+	Drain time.Duration // what requests under way get from then on; 1s to 1h, defaults to 5s
 }
 
 // Route is what the gate asks of requests below a path. Exactly one holds:

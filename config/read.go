@@ -18,6 +18,8 @@ const (
 	defaultAbsolute    = 12 * time.Hour
 	defaultSCIMRate    = 200
 	defaultSignInRate  = 10
+	defaultDelay       = time.Second
+	defaultDrain       = 5 * time.Second
 
 	maxAbsolute = 30 * 24 * time.Hour
 )
@@ -29,7 +31,7 @@ func (r *reader) config(root *node) *Config {
 	s := r.section(root, "", shape{
 		keys: []string{
 			"environment", "public_url", "listen", "ops_listen", "upstream", "database", "keys", "mapping",
-			"connections", "sessions", "routes", "trusted_proxies", "limits",
+			"connections", "sessions", "routes", "trusted_proxies", "limits", "shutdown",
 		},
 		later: []string{"mail", "tls", "preset", "saml", "local"},
 	})
@@ -44,6 +46,7 @@ func (r *reader) config(root *node) *Config {
 		Routes:         s.routes(),
 		TrustedProxies: s.trustedProxies(),
 		Limits:         s.limits(),
+		Shutdown:       s.shutdown(),
 	}
 	c.Listen, c.OpsListen = s.listeners()
 	c.Keys = s.keys(c.Database)
@@ -206,6 +209,20 @@ func (s section) sessions() Sessions {
 		s.r.wrong(ss.get(k), ss.key(k), want)
 	}
 	return out
+}
+
+func (s section) shutdown() Shutdown {
+	ss := s.sub("shutdown", shape{keys: []string{"delay", "drain"}})
+	within := func(least, most time.Duration) func(string) (time.Duration, bool) {
+		return func(v string) (time.Duration, bool) {
+			d, ok := duration(v)
+			return d, ok && d >= least && d <= most
+		}
+	}
+	return Shutdown{
+		Delay: scalar(ss, "delay", "from 0s to 5m, such as 10s", defaultDelay, within(0, 5*time.Minute)),
+		Drain: scalar(ss, "drain", "from 1s to 1h, such as 30s", defaultDrain, within(time.Second, time.Hour)),
+	}
 }
 
 func (s section) routes() []Route {

@@ -67,8 +67,11 @@ type Config struct {
 	SCIM           http.Handler             // serves everything below SCIMPrefix; nothing does if nil
 	AnswerWithin   time.Duration            // how long the portal may take to begin its answer; defaults to 2m
 	BodyWithin     time.Duration            // how long a body may take that is not for the portal; defaults to 2m
-	Now            func() time.Time         // defaults to time.Now
-	Log            *slog.Logger             // defaults to discarding
+	// Observe hears of each answer of the portal how long it took to begin;
+	// status 0 says that there was none. Nobody hears by default.
+	Observe func(status int, took time.Duration)
+	Now     func() time.Time // defaults to time.Now
+	Log     *slog.Logger     // defaults to discarding
 }
 
 // Proxy is the handler of the public listener. It is safe for concurrent use.
@@ -82,6 +85,7 @@ type Proxy struct {
 	rules     []rule
 	upstream  http.Handler
 	transport *http.Transport
+	streams   streams
 	handler   http.Handler
 	patience  time.Duration // with a body that is not for the portal
 	now       func() time.Time
@@ -113,7 +117,7 @@ func New(c Config) *Proxy {
 		sessions: c.Sessions, keys: c.Keys, rules: compile(c.Routes), patience: c.BodyWithin, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	p.transport = newTransport(c.AnswerWithin)
-	p.upstream = p.reverse(c.Upstream, c.UpstreamHost)
+	p.upstream = p.reverse(watched(p.transport, c.Observe), c.Upstream, c.UpstreamHost)
 	p.handler = web.References(p.guard(p.engine(c)), c.TrustedProxies...)
 	return p
 }

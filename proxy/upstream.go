@@ -44,7 +44,8 @@ func newTransport(answerWithin time.Duration) *http.Transport {
 // as long as the right to be inside, not a second longer.
 func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
 	r, ctx := c.Request, c.Request.Context()
-	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx)}
+	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx), streams: &p.streams}
+	defer w.left()
 	unhurry(w, r)
 	if who != nil {
 		g := passageOf(ctx)
@@ -65,11 +66,11 @@ func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
 }
 
 // reverse makes the reverse proxy to the portal at base.
-func (p *Proxy) reverse(base *url.URL, host string) *httputil.ReverseProxy {
+func (p *Proxy) reverse(transport http.RoundTripper, base *url.URL, host string) *httputil.ReverseProxy {
 	prefix := strings.TrimSuffix(base.EscapedPath(), "/")
 	scheme := p.public.Scheme
 	return &httputil.ReverseProxy{
-		Transport:  p.transport,
+		Transport:  transport,
 		BufferPool: &buffers{},
 		ErrorLog:   slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // what matters comes to failed
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -109,6 +110,7 @@ func (p *Proxy) reverse(base *url.URL, host string) *httputil.ReverseProxy {
 		},
 		ModifyResponse: func(res *http.Response) error {
 			cleanResponse(res.Header)
+			p.endless(res)
 			return nil
 		},
 		ErrorHandler: p.failed,

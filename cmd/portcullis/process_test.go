@@ -118,13 +118,18 @@ func TestTerminationLetsRequestsFinish(t *testing.T) {
 		status, _ := fetch(w.public + "/public/x")
 		return status == 0
 	})
+	// They wait for nobody: requests are still under way.
+	if took := endWithin(t, began, patience, events, socket); took > 4*time.Second {
+		t.Errorf("streams ended %s after SIGTERM, want at once", took)
+	} else {
+		t.Logf("streams ended after %s", took)
+	}
 	close(w.portal.slow)
 	for range load {
 		if got := <-answers; got != "200 done at last <nil>" {
 			t.Errorf("a request under way at SIGTERM was answered %q", got)
 		}
 	}
-	t.Logf("streams were cut after %s", endWithin(t, began, 30*time.Second, events, socket))
 	select {
 	case <-p.done:
 	case <-time.After(30 * time.Second):

@@ -29,10 +29,6 @@ import (
 	"portcullis/web"
 )
 
-// drain is how long requests that run may go on after the signal to stop.
-// Streams would go on for ever, so they are cut then.
-const drain = 5 * time.Second
-
 func (c *cli) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "serve", Short: "Run the gate", Args: cobra.NoArgs,
@@ -182,9 +178,8 @@ func routes(cfg *config.Config) (out []proxy.Route) {
 }
 
 // serve listens and runs until ctx ends; ready, if not nil, is called with
-// the address of the public listener. Then no new connection is taken,
-// requests that run get until drain, streams are cut, and what is in memory
-// is written down.
+// the address of the public listener. Then the gate takes leave, see
+// [gate.leave], and what is in memory is written down.
 func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	defer func() { err = errors.Join(err, g.db.Close()) }()
 	defer g.proxy.Close()
@@ -194,7 +189,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	}
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.count(g.proxy), g.log)}
+	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(g.ops.count(g.proxy)), g.log)}
 	listeners := []net.Listener{public}
 	if g.cfg.OpsListen != "" {
 		private, err := listen(ctx, g.cfg.OpsListen)
@@ -218,9 +213,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	g.ops.draining.Store(true)
-	g.log.InfoContext(running, "stopping")
-	err = errors.Join(err, shutdown(running, cut, servers))
+	err = errors.Join(err, g.leave(running, cut, servers, err == nil))
 	stopRooms()
 	return err
 }
@@ -231,21 +224,6 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
 	return l, nil
-}
-
-// shutdown ends the servers, cutting what still runs after drain.
-func shutdown(running context.Context, cut context.CancelFunc, servers []*http.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), drain+2*time.Second)
-	defer cancel()
-	timer := time.AfterFunc(drain, cut)
-	defer timer.Stop()
-	var errs []error
-	for _, s := range servers {
-		if err := s.Shutdown(ctx); err != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // run starts what works in the background; stop ends it and waits.
