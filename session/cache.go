@@ -49,6 +49,7 @@ type cache struct {
 	unsaved map[string]time.Time         // last uses whose entry is gone, until they are written down
 	gen     atomic.Uint64                // grows with every change heard
 	limit   int                          // of entries
+	cuts    uint64                       // streams that were cut
 }
 
 func newCache() *cache {
@@ -143,6 +144,7 @@ func (c *cache) cut(sessionID string) {
 	if s := c.streams[sessionID]; s != nil {
 		delete(c.streams, sessionID)
 		s.cancel(ErrEnded)
+		c.cuts++
 	}
 }
 

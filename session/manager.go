@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"portcullis/audit"
@@ -38,6 +39,9 @@ type Manager struct {
 	cache    *cache
 	feed     feed
 	rechecks rechecks
+	shelf    *shelf
+	hits     atomic.Uint64
+	misses   atomic.Uint64
 	started  time.Time // the zero of the feed's clock, which must not jump
 }
 
@@ -57,7 +61,7 @@ func New(c Config) *Manager {
 	}
 	return &Manager{
 		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute,
-		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), started: c.Now(),
+		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: &shelf{limit: maxShelf}, started: c.Now(),
 	}
 }
 
@@ -101,9 +105,11 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 	if m.fresh(now) {
 		if e := m.cache.get(hash); e != nil && m.current(e, now) {
 			e.seen.Store(now.UnixNano())
+			m.hits.Add(1)
 			return e, nil
 		}
 	}
+	m.misses.Add(1)
 	return m.load(ctx, hash, true)
 }
 
@@ -145,7 +151,7 @@ func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, e
 		return nil, err
 	}
 	e := &entry{principal: principal(r, s, access, hash), policy: policy}
-	e.principal.checked = began
+	e.principal.checked, e.principal.shelf = began, m.shelf
 	e.written.Store(r.LastSeen.UnixNano())
 	if used {
 		e.seen.Store(now.UnixNano())
