@@ -137,6 +137,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	return classify(db.g.WithContext(ctx).Exec("SELECT 1").Error)
 }
 
+// Stats says how the connections to the database are used.
+func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
+
 func (db *DB) migrate(ctx context.Context) error {
 	if err := db.sql.PingContext(ctx); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached")

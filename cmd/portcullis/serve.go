@@ -77,6 +77,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		}
 	}()
 	g = &gate{cfg: cfg, log: log, db: db}
+	counts := newMetrics(connectionIDs(cfg))
 	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true})
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
-		Traces: g.traces, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
+		Traces: attempts{g.traces, counts}, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
@@ -110,12 +111,14 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
 	g.proxy = proxy.New(proxy.Config{
-		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
-		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
+		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: countedKeys{ring, counts},
+		Observe: counts.answered,
+		Routes:  routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
 	})
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
-	g.ops = newOps(g.db, g.keeper, g.guard)
+	counts.watch(g)
+	g.ops = &ops{metrics: counts, db: g.db, keeper: g.keeper, sessions: g.sessions}
 	return g, nil
 }
 
@@ -237,7 +240,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
 		"guard":    g.guard.Run,
-		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
+		"audit":    audit.NewSealer(&trail{Store: g.db.Audit(), metrics: g.ops.metrics}, g.log).Run,
 	} {
 		wg.Go(func() {
 			if err := f(ctx); err != nil {

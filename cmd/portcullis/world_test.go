@@ -222,14 +222,11 @@ func (w *world) cli(t *testing.T, want int, args ...string) string {
 // metric reads one number of /metrics.
 func (w *world) metric(t *testing.T, name string) string {
 	t.Helper()
-	_, body := fetch(w.ops + "/metrics")
-	for line := range strings.Lines(body) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			return strings.TrimSpace(rest)
-		}
+	value := w.counted(name)
+	if value == "" {
+		t.Fatalf("no metric %s", name)
 	}
-	t.Fatalf("no metric %s", name)
-	return ""
+	return value
 }
 
 // ready asks /readyz.
