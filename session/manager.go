@@ -40,6 +40,7 @@ type Manager struct {
 	feed     feed
 	rechecks rechecks
 	shelf    *shelf
+	shared   *shared
 	hits     atomic.Uint64
 	misses   atomic.Uint64
 	started  time.Time // the zero of the feed's clock, which must not jump
@@ -61,7 +62,7 @@ func New(c Config) *Manager {
 	}
 	return &Manager{
 		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute,
-		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: &shelf{limit: maxShelf}, started: c.Now(),
+		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: &shelf{limit: maxShelf}, shared: newShared(), started: c.Now(),
 	}
 }
 
@@ -150,7 +151,7 @@ func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, e
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{principal: principal(r, s, access, hash), policy: policy}
+	e := &entry{principal: principal(r, s, m.shared.of(access), hash), policy: policy}
 	e.principal.checked, e.principal.shelf = began, m.shelf
 	e.written.Store(r.LastSeen.UnixNano())
 	if used {
@@ -202,9 +203,9 @@ func (m *Manager) lastSeen(r Row) time.Time {
 func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte) *Principal {
 	return &Principal{
 		hash:      hash,
-		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
-		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
-		Access: access, ACR: s.Assertion.ACR, AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
+		SessionID: r.ID, PersonID: r.Person, Connection: same(r.Connection), Organization: same(s.Person.Organization),
+		Issuer: same(s.Assertion.Issuer), Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
+		Access: access, ACR: same(s.Assertion.ACR), AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
 	}
 }
 

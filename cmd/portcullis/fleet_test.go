@@ -58,7 +58,7 @@ type seat struct {
 }
 
 // seats copies somebody who was pushed and is signed in, with a session each.
-func seats(t *testing.T, databaseURL, person string, from, n int) []seat {
+func seats(t *testing.T, databaseURL, person string, n int) []seat {
 	t.Helper()
 	db := storetest.Raw(t, databaseURL)
 	tx, err := db.BeginTx(t.Context(), nil)
@@ -71,7 +71,7 @@ func seats(t *testing.T, databaseURL, person string, from, n int) []seat {
 	sessions := copying(t, tx, "sessions", "person_id", "id", "person_id", "assertion_id", "token_hash")
 	out := make([]seat, n)
 	for i := range out {
-		id := "seat-" + strconv.Itoa(from+i)
+		id := "seat-" + strconv.Itoa(i)
 		out[i] = seat{id, strings.Repeat("S", 40) + id}
 		hash := sha256.Sum256([]byte(out[i].token))
 		for _, err := range []error{
@@ -135,15 +135,21 @@ func copying(t *testing.T, tx *sql.Tx, table, key string, columns ...string) fun
 // and the others are copies.
 func (w *world) seated(t *testing.T, databaseURL string, n int) []seat {
 	t.Helper()
+	return seats(t, databaseURL, w.original(t), n)
+}
+
+// original pushes somebody, has them sign in, and gives their id.
+func (w *world) original(t *testing.T) (id string) {
+	t.Helper()
 	p := w.pusher(t)
-	id := p.user(t, "ada")
+	id = p.user(t, "ada")
 	b := w.browser(t)
 	answer := b.answerOf(t, "ada")
 	b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if s := b.open(t, w.public+"/.portcullis/oidc/alpha/callback?"+answer.RawQuery); s.status != http.StatusSeeOther {
 		t.Fatalf("the sign-in = %d at %s\n%s", s.status, s.url, s.body)
 	}
-	return seats(t, databaseURL, id, 0, n)
+	return id
 }
 
 // ask is a request of somebody at one gate; 0 when there is no answer.
