@@ -28,14 +28,14 @@ var mayImport = map[string][]string{
 	"trace":           {"fault", "mapping"},
 	"oidc":            {"fault", "outbound", "trace"},
 	"graph":           {"fault", "outbound"},
-	"login":           {"fault", "mapping", "audit", "directory", "session", "outbound", "oidc", "graph", "trace", "web"},
+	"login":           {"fault", "mapping", "audit", "directory", "session", "outbound", "oidc", "saml", "graph", "trace", "web"},
 	"scim":            {"fault", "audit", "directory", "web"},
 	"proxy":           {"fault", "mapping", "directory", "session", "web"},
 	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace"},
 	"store/storetest": {"store"},
 	"config":          {},
 	"demo":            {},
-	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "login", "scim", "proxy", "store", "config", "demo", "trace"},
+	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "saml", "login", "scim", "proxy", "store", "config", "demo", "trace"},
 	"e2e":             {},
 }
 

@@ -44,6 +44,9 @@ const (
 	MassLossUndone    Action = "mass-loss.undone"
 	PersonRestored    Action = "person.restored"
 	GroupRestored     Action = "group.restored"
+	MetadataAccepted  Action = "metadata.accepted"
+	MetadataHeld      Action = "metadata.held"
+	MetadataApproved  Action = "metadata.approved"
 )
 
 // Actor is who did it.

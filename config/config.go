@@ -145,7 +145,8 @@ type Connection struct {
 	Provisioning string   // JIT or BySCIM; defaults to JIT
 	Preset       string   // whose names for claims and attributes count, see PresetOf; empty where the file does not say
 	Link         string   // SCIM attribute on which a SCIM record and a sign-in meet; defaults to externalId
-	OIDC         *OIDC    // nil where nobody signs in through the connection: it only receives SCIM
+	OIDC         *OIDC    // nil where people sign in over SAML, or nobody does
+	SAML         *SAML    // nil where people sign in over OpenID Connect, or nobody does: it only receives SCIM
 	SCIM         SCIM
 }
 

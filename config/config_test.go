@@ -162,6 +162,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				},
 				SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
 			},
+			federated(dir),
 		},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
@@ -169,6 +170,45 @@ func TestFullFileIsUnderstood(t *testing.T) {
 	}
 	if _, ok := got.Database.SQLite(); ok {
 		t.Error("SQLite() says yes to a PostgreSQL URL")
+	}
+}
+
+// federated is the SAML connection of the full file.
+func federated(dir string) config.Connection {
+	const ws = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
+	return config.Connection{
+		ID: "federated", Organization: "federated", Domains: []string{"federated.example"}, Provisioning: config.JIT, Link: "externalId", Preset: "adfs",
+		SAML: &config.SAML{
+			MetadataFile: filepath.Join(dir, "federated.xml"), MetadataSigner: filepath.Join(dir, "federation.pem"),
+			ProviderEntityID: "https://id.federated.example", EntityID: "urn:portal", Binding: config.ByPOST,
+			AllowIDPInitiated: true, ForceAuthn: true, AllowPrivate: true,
+			AuthnContext: []string{"urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"}, Subject: "employeeNumber",
+			Attributes: config.Attributes{
+				Groups: []string{"memberOf"}, Email: []string{"mail", "email"}, Name: []string{ws + "name"},
+				Roles: []string{"http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}, UserName: []string{ws + "upn"},
+			},
+		},
+		SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
+	}
+}
+
+// TestSAMLHasDefaults holds the contract's short form of a SAML connection.
+func TestSAMLHasDefaults(t *testing.T) {
+	text := strings.Replace(minimal, `oidc: {issuer: "https://id.example.com", client_id: gate, client_secret_env: SECRET}`,
+		`saml: {metadata_url: "https://id.example.com/metadata?appid=1"}`, 1)
+	got, err := config.Parse("portcullis.yaml", []byte(text), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.SAML{
+		MetadataURL: "https://id.example.com/metadata?appid=1", SignRequests: true, Attributes: config.PresetOf("").Attributes,
+	}
+	if diff := cmp.Diff(want, got.Connections[0].SAML); diff != "" || got.Connections[0].OIDC != nil {
+		t.Errorf("SAML (-want +got):\n%s", diff)
+	}
+	first := want.Attributes.Groups
+	if len(first) != 4 || first[0] != "http://schemas.microsoft.com/ws/2008/06/identity/claims/groups" || first[1] != "groups" {
+		t.Errorf("groups are read from %q", first)
 	}
 }
 

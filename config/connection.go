@@ -19,9 +19,8 @@ func (s section) connections() []Connection {
 	owners := map[string]claim{}
 	for _, it := range s.items(k, want) {
 		cs := s.r.section(it.node, it.key, shape{
-			keys:  []string{"id", "organization", "domains", "provisioning", "link", "preset", "oidc", "scim"},
+			keys:  []string{"id", "organization", "domains", "provisioning", "link", "preset", "oidc", "saml", "scim"},
 			later: []string{"guard", "title", "ceiling"},
-			hints: map[string]string{"saml": "SAML is not understood by this version: a connection signs people in over oidc"},
 		})
 		c := cs.connection()
 		if n := cs.get("id"); n != nil && c.ID != "" {
@@ -46,18 +45,21 @@ func (s section) connection() Connection {
 		Preset:       s.preset(),
 		SCIM:         s.scim(),
 	}
-	c.OIDC = s.oidc(PresetOf(c.Preset))
+	c.OIDC, c.SAML = s.oidc(PresetOf(c.Preset)), s.saml(PresetOf(c.Preset))
+	if n := s.get("saml"); n != nil && s.has("oidc") {
+		s.r.problem(n.line, n.col, "%s: want one of oidc and saml in a connection, got both", s.key("saml"))
+	}
 	c.Organization = s.text("organization", "a name", c.ID, visible)
 	c.Link = s.link(c.SCIM)
 	if n := s.get("provisioning"); c.Provisioning == BySCIM && !c.SCIM.Enabled && n != nil {
 		s.r.problem(n.line, n.col, `%s: want scim: {enabled: true} in the connection with "scim", got SCIM turned off`, s.key("provisioning"))
 	}
-	switch saml := s.at.has("saml"); {
-	case s.absent, s.has("oidc"), saml:
+	switch {
+	case s.absent, s.has("oidc"), s.has("saml"):
 	case c.SCIM.Enabled:
-		s.r.warn(s.at, "%s: nobody can sign in here: it has no oidc and only receives SCIM", s.path)
+		s.r.warn(s.at, "%s: nobody can sign in here: it has neither oidc nor saml and only receives SCIM", s.path)
 	default:
-		s.missing("oidc", "the identity provider, {issuer: …, client_id: …, client_secret_file: …}")
+		s.missing("oidc", "the identity provider, {issuer: …, client_id: …, client_secret_file: …} (or saml, {metadata_file: …})")
 	}
 	return c
 }

@@ -108,7 +108,7 @@ func usable(t *testing.T, c *config.Config) {
 			t.Errorf("connection %+v", cn)
 		}
 		ids[cn.ID] = true
-		if cn.OIDC == nil && !cn.SCIM.Enabled {
+		if cn.OIDC == nil && cn.SAML == nil && !cn.SCIM.Enabled || cn.OIDC != nil && cn.SAML != nil {
 			t.Errorf("connection %q is for nothing", cn.ID)
 		}
 		if o := cn.OIDC; o != nil && (o.Issuer == "" || o.ClientID == "" || o.ClientSecret.IsZero() || !slices.Contains(o.Scopes, "openid")) {

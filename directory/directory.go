@@ -135,6 +135,14 @@ type Group struct {
 	Indirect   bool // of one person's groups: they are in it through another
 }
 
+// Shown is a person with the pushed groups that they are in, as SCIM shows
+// them. Of the groups there may be no more than ID, Name and Indirect.
+type Shown struct {
+	Person
+
+	Groups []Group
+}
+
 // Member is somebody in a group, or a group in a group: whoever is in the
 // inner one is in the outer one.
 type Member struct {
@@ -220,6 +228,7 @@ type Tx interface {
 	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
 
 	Person(id string) (Person, error)
+	PersonInGroups(id string) (Shown, error)
 	PersonBySubject(connection, issuer, subject string) (Person, error)
 	PersonByLink(connection, link string) (Person, error)         // pushed people only; fault.Conflict if it is several
 	PeopleBySubject(connection, subject string) ([]Person, error) // at any issuer; of all connections if it is empty
@@ -255,6 +264,10 @@ type Tx interface {
 	Park(group string, values []string) error              // members who are not known yet
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
+	// Awaited reports whether anything may wait for somebody who arrives: a
+	// burial under one of the hashes, a sign-in with that link value, a group
+	// that one of the values is parked in. It is one look-up.
+	Awaited(connection, link string, hashes, values []string) (bool, error)
 
 	Bury(connection string, hashes []string, at time.Time) (burial string, err error)
 	Buried(connection string, hashes []string) (bool, error)
@@ -269,6 +282,9 @@ type Tx interface {
 	LedgerTx // what was lost
 
 	EndSessions(person, reason string, at time.Time) (ended int, err error)
+	// AuditEnding ends the sessions of the event's person, and writes the event
+	// with their number, see [EndedDetail].
+	AuditEnding(e audit.Event, reason string) error
 	Change(Change) error
 	Audit(audit.Event) error
 }

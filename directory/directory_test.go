@@ -104,6 +104,11 @@ func (t recordingTx) Audit(e audit.Event) error {
 	return t.Tx.Audit(e)
 }
 
+func (t recordingTx) AuditEnding(e audit.Event, reason string) error {
+	*t.events = append(*t.events, e)
+	return t.Tx.AuditEnding(e, reason)
+}
+
 func (t recordingTx) Change(c directory.Change) error {
 	*t.losses = append(*t.losses, c)
 	return t.Tx.Change(c)
@@ -199,7 +204,7 @@ func (r *rig) revise(id string, edit func(*directory.Record)) directory.Person {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return p
+	return p.Person
 }
 
 func (r *rig) must(err error) {

@@ -82,6 +82,7 @@ type Cursor struct {
 type Query struct {
 	Connection string  // required, except for the command line's list of everybody
 	Pushed     bool    // only those who came over SCIM
+	Brief      bool    // of people no more than ID, IDPActive, Attributes, Version, Created and Modified
 	Filter     *Filter // nil: all
 	Sort       *Sort   // nil: by creation
 	Offset     int

@@ -77,7 +77,7 @@ func (d *Directory) SignOut(ctx context.Context, by audit.Actor, id, reason stri
 			return err
 		}
 		event := personEvent(now, audit.SessionEnded, by, p)
-		event.Reason, event.Detail = reason, endedDetail(ended)
+		event.Reason, event.Detail = reason, EndedDetail(ended)
 		if err := tx.Audit(event); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 			}
 		}
 		event := personEvent(now, action, by, p)
-		event.Reason, event.Detail = reason, endedDetail(ended)
+		event.Reason, event.Detail = reason, EndedDetail(ended)
 		if err := tx.Audit(event); err != nil {
 			return err
 		}
@@ -162,9 +162,9 @@ func storedLink(tx Tx, p Person) (string, error) {
 
 // Person gives a pushed person of a connection. It fails with fault.NotFound
 // for anybody else.
-func (d *Directory) Person(ctx context.Context, connection, id string) (p Person, err error) {
+func (d *Directory) Person(ctx context.Context, connection, id string) (p Shown, err error) {
 	err = d.store.Glance(ctx, func(tx Tx) error {
-		p, err = pushedPerson(tx, connection, id)
+		p, err = shownPerson(tx, connection, id)
 		return err
 	})
 	return p, err
@@ -219,6 +219,15 @@ func pushedPerson(tx Tx, connection, id string) (Person, error) {
 	return p, err
 }
 
+// shownPerson is pushedPerson with their groups.
+func shownPerson(tx Tx, connection, id string) (Shown, error) {
+	p, err := tx.PersonInGroups(id)
+	if err == nil && (p.Connection != connection || !p.Provisioned) {
+		return Shown{}, fault.New(fault.NotFound, "no such user")
+	}
+	return p, err
+}
+
 // recordOf gives the record of a pushed person.
 func recordOf(p Person) (Record, error) {
 	r := Record{UserName: p.UserName, ExternalID: p.ExternalID, Name: p.Name, Email: p.Email, Active: p.IDPActive}
@@ -241,9 +250,15 @@ func personEvent(now time.Time, action audit.Action, by audit.Actor, p Person) a
 	return audit.Event{At: now, Action: action, Actor: by, Person: p.ID, Subject: p.UserName, Connection: p.Connection}
 }
 
-func endedDetail(ended int) map[string]string {
+// EndedKey names, in the detail of an audit event, the number of sessions that
+// came to an end.
+const EndedKey = "sessions_ended"
+
+// EndedDetail is the detail of an event that ended so many sessions; none for
+// none.
+func EndedDetail(ended int) map[string]string {
 	if ended == 0 {
 		return nil
 	}
-	return map[string]string{"sessions_ended": strconv.Itoa(ended)}
+	return map[string]string{EndedKey: strconv.Itoa(ended)}
 }

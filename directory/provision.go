@@ -85,6 +85,10 @@ func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection st
 			return err
 		}
 		revived := revivals(conn.ID, link, p.UserName)
+		awaited, err := tx.Awaited(conn.ID, link, graveyard(conn.ID, revived), namesOf(p))
+		if err != nil || !awaited { // nearly everybody is new
+			return err
+		}
 		if err := recallBars(tx, &p, link, revived, now); err != nil {
 			return err
 		}
@@ -157,7 +161,7 @@ func (d *Directory) absorb(tx Tx, by audit.Actor, p *Person, link string, now ti
 		}
 		err = tx.Audit(audit.Event{
 			At: now, Action: audit.SessionEnded, Actor: by, Person: i.Person, Subject: p.UserName, Connection: p.Connection,
-			Reason: "the pushed record was linked to another sign-in", Detail: endedDetail(ended),
+			Reason: "the pushed record was linked to another sign-in", Detail: EndedDetail(ended),
 		})
 		if err != nil {
 			return err
@@ -190,7 +194,7 @@ func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link st
 	}
 	event := personEvent(now, audit.PersonLinked, by, *p)
 	event.Reason = "the pushed record met an earlier sign-in"
-	event.Detail = endedDetail(ended)
+	event.Detail = EndedDetail(ended)
 	if err := tx.Audit(event); err != nil {
 		return err
 	}
@@ -225,14 +229,19 @@ func carryBars(tx Tx, from string, to *Person, link string, now time.Time) error
 	return tx.UpdatePerson(next, link)
 }
 
+// namesOf are the values by which a group may wait for a person.
+func namesOf(p Person) []string {
+	names := []string{p.ID, p.UserName}
+	if p.ExternalID != "" {
+		names = append(names, p.ExternalID)
+	}
+	return names
+}
+
 // attachParked puts a person who has just arrived into the groups that were
 // waiting for them.
 func (d *Directory) attachParked(tx Tx, p Person, now time.Time) error {
-	values := []string{p.ID, p.UserName}
-	if p.ExternalID != "" {
-		values = append(values, p.ExternalID)
-	}
-	groups, err := tx.ClaimParked(p.Connection, values)
+	groups, err := tx.ClaimParked(p.Connection, namesOf(p))
 	if err != nil {
 		return err
 	}
@@ -252,18 +261,18 @@ func (d *Directory) attachParked(tx Tx, p Person, now time.Time) error {
 // computes, and its faults are returned as they are. A record that comes back
 // unchanged writes nothing: an identity provider may push the same change
 // twice. A record that is no longer active ends every session at once.
-func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id string, edit func(Person, Record) (Record, error)) (Person, error) {
+func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id string, edit func(Person, Record) (Record, error)) (Shown, error) {
 	conn, ok := d.connections[connection]
 	if !ok {
-		return Person{}, fault.New(fault.NotFound, "no connection %q", connection)
+		return Shown{}, fault.New(fault.NotFound, "no connection %q", connection)
 	}
 	now := d.now()
-	var out Person
-	err := d.store.Update(ctx, func(tx Tx) error {
-		old, err := pushedPerson(tx, connection, id)
-		if err != nil {
+	var out Shown
+	err := d.store.Update(ctx, func(tx Tx) (err error) {
+		if out, err = shownPerson(tx, connection, id); err != nil {
 			return err
 		}
+		old := out.Person
 		before, err := recordOf(old)
 		if err != nil {
 			return err
@@ -281,12 +290,12 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 				return err
 			}
 		}
-		if out = old; samePerson(old, next) {
+		if samePerson(old, next) {
 			return nil
 		}
 		next.Version++
 		next.Modified = now
-		out = next
+		out.Person = next
 		link := linkOf(conn, after)
 		if err := tx.UpdatePerson(next, link); err != nil {
 			return err
@@ -295,12 +304,12 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 			return err
 		}
 		if link != linkOf(conn, before) {
-			return d.relinked(tx, by, &out, link, now)
+			return d.relinked(tx, by, &out.Person, link, now)
 		}
 		return nil
 	})
 	if err != nil {
-		return Person{}, err
+		return Shown{}, err
 	}
 	return out, nil
 }
@@ -340,19 +349,18 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 		event.Action = audit.PersonReactivated
 	}
 	loss := why != ""
-	if loss {
-		ended, err := tx.EndSessions(next.ID, why, now)
-		if err != nil {
-			return err
-		}
-		event.Detail = endedDetail(ended)
-	}
 	if event.Action == audit.PersonDeactivated {
 		if err := noteDeactivation(tx, next, now); err != nil {
 			return err
 		}
 	}
-	if err := tx.Audit(event); err != nil {
+	var err error
+	if loss {
+		err = tx.AuditEnding(event, why)
+	} else {
+		err = tx.Audit(event)
+	}
+	if err != nil {
 		return err
 	}
 	return tx.Change(Change{At: now, Person: next.ID, Loss: loss})
@@ -405,13 +413,7 @@ func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id
 }
 
 func (d *Directory) erase(tx Tx, by audit.Actor, p Person, now time.Time) error {
-	ended, err := tx.EndSessions(p.ID, "deleted", now)
-	if err != nil {
-		return err
-	}
-	event := personEvent(now, audit.PersonDeleted, by, p)
-	event.Detail = endedDetail(ended)
-	if err := tx.Audit(event); err != nil {
+	if err := tx.AuditEnding(personEvent(now, audit.PersonDeleted, by, p), "deleted"); err != nil {
 		return err
 	}
 	if err := tx.DeletePerson(p.ID); err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,6 +72,12 @@ func barred(connection string, bar State, graves []string) []string {
 		hashes[i] = tombstone(connection, string(bar), g)
 	}
 	return hashes
+}
+
+// graveyard are all hashes under which something may be remembered about
+// somebody who comes back: the graves, and the bars apart from them.
+func graveyard(connection string, graves []string) []string {
+	return slices.Concat(graves, barred(connection, Locked, graves), barred(connection, Deactivated, graves))
 }
 
 // rememberBars keeps the bars of somebody who is deleted.

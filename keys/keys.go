@@ -51,6 +51,10 @@ type Store interface {
 	// the event, and does nothing otherwise: two replicas that start at the
 	// same time agree on one.
 	InsertFirstKey(ctx context.Context, k Stored, e audit.Event) error
+
+	// InsertNextKey stores a key, with the event, while the newest of its
+	// purpose is the one called after (empty: none), and does nothing otherwise.
+	InsertNextKey(ctx context.Context, k Stored, after string, e audit.Event) error
 }
 
 // Config is what a Ring needs.

@@ -75,6 +75,12 @@ func (l *Login) admit(c *gin.Context, b *trace.Builder, a Attempt, who arrival) 
 	if err != nil {
 		return in, fmt.Errorf("directory: %w", err)
 	}
+	if len(a.Replaces) > 0 { // the cookie may not have come along
+		by := audit.Actor{Kind: "person", ID: in.Person.ID, Name: in.Person.Name, Address: web.ClientAddress(c.Request)}
+		if _, _, err := l.sessions.EndHashed(ctx, a.Replaces, by); err != nil {
+			return in, fmt.Errorf("previous session: %w", err)
+		}
+	}
 	return in, l.enter(c, in, who.ticket)
 }
 
@@ -125,7 +131,7 @@ func (l *Login) consume(r *http.Request, p *provider, state string) (Attempt, er
 		return Attempt{}, fmt.Errorf("attempt: %w", err)
 	}
 	ours := false
-	for _, v := range web.Cookies(r, l.public, BrowserCookie) {
+	for _, v := range web.Cookies(r, l.public, p.protocol.cookie()) {
 		if subtle.ConstantTimeCompare(digest(v), a.BrowserHash) == 1 {
 			ours = true
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -36,6 +37,7 @@ type gate struct {
 	t        *testing.T
 	login    *login.Login
 	public   *url.URL
+	base     string // where it listens
 	store    *attempts
 	people   *people
 	sessions *sessions
@@ -71,6 +73,7 @@ func newGate(t *testing.T, change func(*login.Config), idps ...*idp) *gate {
 	server := httptest.NewServer(web.References(engine))
 	t.Cleanup(server.Close)
 	g.public, _ = url.Parse(server.URL)
+	g.base = server.URL
 	c := login.Config{
 		PublicURL: g.public, Directory: g.people, Sessions: g.sessions, Store: g.store, Now: g.now, Traces: g.traces,
 		Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -219,6 +222,9 @@ type attempts struct {
 	rows map[string]login.Attempt
 	down bool
 
+	used     map[string]bool
+	metadata map[string]login.Metadata
+
 	tests   []login.Test
 	reports map[string]trace.Record
 }
@@ -292,6 +298,46 @@ func (s *attempts) TestReport(_ context.Context, id string) (*trace.Record, erro
 		return &r, nil
 	}
 	return nil, nil //nolint:nilnil // nothing yet
+}
+
+func (s *attempts) UseAssertion(_ context.Context, connection string, hash []byte, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used == nil {
+		s.used = map[string]bool{}
+	}
+	key := connection + " " + string(hash)
+	if s.used[key] {
+		return fault.New(fault.Conflict, "used before")
+	}
+	s.used[key] = true
+	return nil
+}
+
+func (s *attempts) DeleteAssertions(context.Context, time.Time) error { return nil }
+
+func (s *attempts) Metadata(_ context.Context, connection string) (login.Metadata, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.metadata[connection]
+	if !ok {
+		return login.Metadata{}, fault.New(fault.NotFound, "no metadata")
+	}
+	return m, nil
+}
+
+func (s *attempts) SaveMetadata(_ context.Context, m login.Metadata, _ ...audit.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.metadata == nil {
+		s.metadata = map[string]login.Metadata{}
+	}
+	if s.metadata[m.Connection].Version != m.Version {
+		return fault.New(fault.Conflict, "changed meanwhile")
+	}
+	m.Version++
+	s.metadata[m.Connection] = m
+	return nil
 }
 
 func (s *attempts) DeleteTests(context.Context, time.Time) error { return nil }
@@ -390,6 +436,15 @@ func (s *sessions) End(_ context.Context, token string, by audit.Actor) (session
 	delete(s.alive, token)
 	s.ended, s.by = append(s.ended, token), by
 	return s.tickets[token], conn, nil
+}
+
+func (s *sessions) EndHashed(ctx context.Context, hash []byte, by audit.Actor) (session.Ticket, string, error) {
+	for _, token := range s.tokens() {
+		if sum := sha256.Sum256([]byte(token)); bytes.Equal(sum[:], hash) {
+			return s.End(ctx, token, by)
+		}
+	}
+	return session.Ticket{}, "", nil
 }
 
 func (s *sessions) EndNamed(context.Context, session.Named, *session.Once, audit.Actor, string) (int, error) {

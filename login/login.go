@@ -8,7 +8,8 @@
 // request (a 4xx page), never of the gate. And an answer counts once, for the
 // browser that asked, at the connection that was asked: state, nonce and PKCE
 // verifier live in a row that is bound to the browser and consumed before the
-// code is redeemed.
+// code is redeemed; the same row holds the id of a SAML request, and an
+// assertion counts once.
 //
 // The package does not decide who may enter, keeps no person, and logs no
 // token, code, state or cookie.
@@ -16,6 +17,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -38,7 +40,8 @@ type Connection struct {
 	Organization string   // shown in the chooser
 	Domains      []string // e-mail domains that lead here
 	Link         string   // attribute on which a pushed record and a sign-in meet; defaults to externalId
-	OIDC         *OIDC    // required
+	OIDC         *OIDC    // one of OIDC and SAML is required
+	SAML         *SAML
 }
 
 // OIDC is a connection over OpenID Connect.
@@ -95,6 +98,8 @@ type Sessions interface {
 	// End ends one session and gives its ticket and connection. A token that
 	// is not known is no error.
 	End(ctx context.Context, token string, by audit.Actor) (ticket session.Ticket, connection string, err error)
+	// EndHashed is End by the SHA-256 of a token.
+	EndHashed(ctx context.Context, hash []byte, by audit.Actor) (ticket session.Ticket, connection string, err error)
 	// EndNamed ends what an identity provider names, and fails with
 	// fault.Conflict for a request that counted before.
 	EndNamed(ctx context.Context, n session.Named, once *session.Once, by audit.Actor, reference string) (ended int, err error)
@@ -182,6 +187,10 @@ func (l *Login) Mount(g *gin.RouterGroup) {
 	g.POST("/oidc/:connection/backchannel-logout", l.backChannelLogout)
 	g.GET("/oidc/:connection/frontchannel-logout", web.Handle(l.log, l.frontChannelLogout))
 	g.GET("/oidc/:connection/jwks.json", web.Handle(l.log, l.clientKeys))
+	g.GET("/saml/:connection/metadata", web.Handle(l.log, l.samlMetadata))
+	g.POST("/saml/:connection/acs", web.Handle(l.log, l.samlAnswer))
+	g.GET("/saml/:connection/slo", web.Handle(l.log, l.samlLogout))
+	g.POST("/saml/:connection/slo", web.Handle(l.log, l.samlLogout))
 	g.GET("/sign-out", web.Handle(l.log, l.confirmSignOut))
 	g.POST("/sign-out", web.Handle(l.log, l.signOut))
 }
@@ -237,7 +246,7 @@ func (l *Login) sweep(ctx context.Context) error {
 			l.abandoned(a)
 		}
 		if len(gone) < sweepBatch {
-			return l.store.DeleteTests(ctx, now.Add(-testKept))
+			return errors.Join(l.store.DeleteTests(ctx, now.Add(-testKept)), l.store.DeleteAssertions(ctx, now))
 		}
 	}
 }

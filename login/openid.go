@@ -53,7 +53,9 @@ const defaultRefresh = 10 * time.Minute
 
 func origin(public *url.URL) string { return public.Scheme + "://" + public.Host }
 
-func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (string, error) {
+func (o *openID) cookie() string { return BrowserCookie }
+
+func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (departure, error) {
 	a.Nonce, a.Verifier = rand.Text(), rand.Text()+rand.Text()
 	r := oidc.Request{
 		Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint,
@@ -65,11 +67,12 @@ func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (str
 	case a.Another:
 		r.Prompt = "select_account"
 	}
-	return o.client.AuthURL(ctx, r)
+	target, err := o.client.AuthURL(ctx, r)
+	return departure{URL: target}, err
 }
 
-func (o *openID) signOut(ticket session.Ticket, back, state string) string {
-	return o.client.SignOutURL(oidc.SignOut{Redirect: back, IDToken: ticket.IDToken, State: state})
+func (o *openID) signOut(_ context.Context, ticket session.Ticket, back, state string) departure {
+	return departure{URL: o.client.SignOutURL(oidc.SignOut{Redirect: back, IDToken: ticket.IDToken, State: state})}
 }
 
 func (o *openID) check(ctx context.Context) (results []Result) {

@@ -2,10 +2,15 @@ package login
 
 import (
 	"context"
+	"net/http"
 	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
 
 	"portcullis/directory"
 	"portcullis/session"
+	"portcullis/web"
 )
 
 // provider is one connection with the protocol that its identity provider
@@ -19,22 +24,45 @@ type provider struct {
 // identity provider speaks. How the answer comes back differs: each protocol
 // has a handler of its own, which ends in [Login.arrive].
 type protocol interface {
+	// cookie is the name of the cookie that binds attempts to a browser.
+	cookie() string
 	// begin writes into a what the answer will be held against, and gives
 	// where to send the browser. hint is what the person typed; may be empty.
-	begin(ctx context.Context, a *Attempt, state, hint string) (target string, err error)
-	// signOut is where the identity provider ends its own session; empty if it
-	// offers nothing of the kind. back is where it should send the browser,
-	// with state.
-	signOut(ticket session.Ticket, back, state string) string
+	begin(ctx context.Context, a *Attempt, state, hint string) (departure, error)
+	// signOut is where the identity provider ends its own session; the zero
+	// value if it offers nothing of the kind. back is where it should send the
+	// browser, with state.
+	signOut(ctx context.Context, ticket session.Ticket, back, state string) departure
 	// check looks at the connection from the command line, and changes nothing.
 	check(ctx context.Context) []Result
 	// run keeps what is known of the identity provider fresh until ctx ends.
 	run(ctx context.Context)
 }
 
+// departure is where the browser goes: it follows a redirect to URL, or posts
+// Fields there.
+type departure struct {
+	URL    string
+	Fields []web.Field
+	ID     string // of a message that is answered; empty for others
+}
+
 func newProvider(conn Connection, c *Config) *provider {
 	conn = conn.withDefaults()
+	if conn.SAML != nil {
+		return &provider{conn: conn, protocol: newFederated(conn, c)}
+	}
 	return &provider{conn: conn, protocol: newOpenID(conn, c)}
+}
+
+// send makes the browser go.
+func (d departure) send(c *gin.Context, title string) error {
+	c.Header("Cache-Control", "no-store")
+	if len(d.Fields) == 0 {
+		c.Redirect(http.StatusSeeOther, d.URL)
+		return nil
+	}
+	return web.Page(c, http.StatusOK, "post", web.Post{Title: title, Action: d.URL, Fields: d.Fields})
 }
 
 func (c Connection) withDefaults() Connection {
@@ -55,9 +83,12 @@ func (c Connection) withDefaults() Connection {
 // Result is one thing that [Login.Check] looked at.
 type Result struct {
 	Connection string
-	Name       string // "metadata", "keys" or "clock"
+	Name       string // "metadata", "keys", "clock" or "certificate"
 	Detail     string // what was found, in words
 	Err        error  // nil if it is well
+	Warning    bool   // Detail is something to look at, though it works
+	// Expires is when what Detail names ends; the zero time for nothing.
+	Expires time.Time
 }
 
 // Check reaches each identity provider and looks at what it publishes of

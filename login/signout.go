@@ -1,7 +1,7 @@
 package login
 
 import (
-	"cmp"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -32,6 +32,10 @@ func (l *Login) confirmSignOut(c *gin.Context) error {
 			return fmt.Errorf("session: %w", err)
 		}
 	}
+	return signedOutPage(c, returnTo)
+}
+
+func signedOutPage(c *gin.Context, returnTo string) error {
 	return web.Page(c, http.StatusOK, "message", web.Message{
 		Title: "You are signed out",
 		Text:  "Your session here has ended. On a shared computer, close the browser too: your identity provider may still know you.",
@@ -79,24 +83,33 @@ func (l *Login) signOut(c *gin.Context) error {
 	if connection != "" {
 		l.log.InfoContext(ctx, "signed out", "reference", web.Reference(ctx), "connection", connection)
 	}
-	c.Redirect(http.StatusSeeOther, l.signOutTarget(connection, ticket, returnTo))
-	return nil
+	to := l.signOutTarget(ctx, connection, ticket, returnTo)
+	if to.ID != "" {
+		web.SetForeignCookie(c.Writer, l.public, signOutCookie, to.ID+"."+encodeReturn(returnTo), signOutLife)
+	}
+	return to.send(c, "Signing out at your identity provider")
 }
 
 // signOutTarget is where the identity provider ends its own session, or our
 // own page when it offers nothing of the kind.
-func (l *Login) signOutTarget(connection string, ticket session.Ticket, returnTo string) string {
+func (l *Login) signOutTarget(ctx context.Context, connection string, ticket session.Ticket, returnTo string) departure {
 	here := signOutPath
 	if returnTo != "/" {
 		here += "?" + url.Values{"return_to": {returnTo}}.Encode()
 	}
-	p, ok := l.byID[connection]
-	if !ok {
-		return here
+	if p, ok := l.byID[connection]; ok {
+		if to := p.protocol.signOut(ctx, ticket, l.absolute(signOutPath), encodeReturn(returnTo)); to.URL != "" {
+			return to
+		}
 	}
-	state := ""
-	if returnTo != "/" {
-		state = base64.RawURLEncoding.EncodeToString([]byte(returnTo))
+	return departure{URL: here}
+}
+
+// encodeReturn is a local target as the state of a sign-out; empty for the
+// first page.
+func encodeReturn(returnTo string) string {
+	if returnTo == "/" {
+		return ""
 	}
-	return cmp.Or(p.protocol.signOut(ticket, l.absolute(signOutPath), state), here)
+	return base64.RawURLEncoding.EncodeToString([]byte(returnTo))
 }

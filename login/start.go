@@ -161,7 +161,7 @@ func (l *Login) startAt(c *gin.Context, id string, w wish) error {
 // depart writes down what the answer will be held against, and redirects.
 func (l *Login) depart(c *gin.Context, p *provider, w wish) error {
 	ctx := c.Request.Context()
-	browser := l.browser(c.Request)
+	browser := l.browser(c.Request, p.protocol.cookie())
 	if browser == "" {
 		browser = rand.Text()
 	}
@@ -171,11 +171,16 @@ func (l *Login) depart(c *gin.Context, p *provider, w wish) error {
 		Reference: web.Reference(ctx), Created: now, Expires: now.Add(attemptLife),
 		Address: web.ClientAddress(c.Request), Test: w.test, Another: w.another,
 	}
+	// A form that another site posts brings along no cookie of ours but the
+	// one that is made for it.
+	if w.test == "" && p.protocol.cookie() != BrowserCookie {
+		a.Replaces = l.held(c.Request)
+	}
 	l.demanded(c, &a, cmp.Or(w.page, w.returnTo))
 	if !usableHint(w.hint) {
 		w.hint = ""
 	}
-	target, err := p.protocol.begin(ctx, &a, state, w.hint)
+	to, err := p.protocol.begin(ctx, &a, state, w.hint)
 	trace.Of(ctx).Check("identity provider", err == nil, "metadata that can be used", outcomeOf(err))
 	if err != nil {
 		return err
@@ -183,18 +188,31 @@ func (l *Login) depart(c *gin.Context, p *provider, w wish) error {
 	if err := l.store.InsertAttempt(ctx, a); err != nil {
 		return fmt.Errorf("attempt: %w", err)
 	}
-	web.SetCookie(c.Writer, l.public, BrowserCookie, browser, attemptLife)
-	c.Header("Cache-Control", "no-store")
+	if name := p.protocol.cookie(); name == BrowserCookie {
+		web.SetCookie(c.Writer, l.public, name, browser, attemptLife)
+	} else {
+		web.SetForeignCookie(c.Writer, l.public, name, browser, attemptLife)
+	}
 	l.log.InfoContext(ctx, "sign-in started", "reference", a.Reference, "connection", p.conn.ID)
-	c.Redirect(http.StatusSeeOther, target)
+	return to.send(c, "Going to your identity provider")
+}
+
+// held is the SHA-256 of the session that the browser brings along, nil if it
+// brings none.
+func (l *Login) held(r *http.Request) []byte {
+	for _, token := range web.Cookies(r, l.public, web.SessionCookie) {
+		if _, err := l.sessions.Verify(r.Context(), token); err == nil {
+			return digest(token)
+		}
+	}
 	return nil
 }
 
 // browser is the id that binds attempts to this browser, empty if it has
 // none. Only what this package made is taken, so that nobody plants a known
 // one of another shape.
-func (l *Login) browser(r *http.Request) string {
-	for _, v := range web.Cookies(r, l.public, BrowserCookie) {
+func (l *Login) browser(r *http.Request, cookie string) string {
+	for _, v := range web.Cookies(r, l.public, cookie) {
 		if len(v) == len(rand.Text()) {
 			return v
 		}

@@ -16,7 +16,7 @@ type Attempt struct {
 	StateHash   []byte // SHA-256 of the state parameter, 32 bytes; unique
 	BrowserHash []byte // SHA-256 of the browser's sign-in cookie, 32 bytes
 	Connection  string // id
-	Nonce       string // expected in the ID token
+	Nonce       string // expected in the ID token; over SAML the id of our request
 	Verifier    string // PKCE code verifier (RFC 7636, section 4.1)
 	ReturnTo    string // safe local path, at most 8 KiB
 	Reference   string // of the request that started it
@@ -25,6 +25,7 @@ type Attempt struct {
 	Address     string         // of the browser that started it
 	Demand      session.Demand // what the page that it is for asks of the sign-in
 	Test        string         // id of the dry run that it is; empty for a sign-in
+	Replaces    []byte         // SHA-256 of the session that the browser held, which ends; nil for none
 
 	// What the identity provider is asked for, not stored.
 	Force   bool // to have the person prove anew who they are
@@ -44,6 +45,20 @@ type Store interface {
 	// each of them to one caller: at most limit.
 	DeleteAttempts(ctx context.Context, before time.Time, limit int) ([]Attempt, error)
 
+	// UseAssertion remembers that a SAML assertion, by the SHA-256 of its id,
+	// counted at a connection. It fails with fault.Conflict if it did before.
+	UseAssertion(ctx context.Context, connection string, hash []byte, expires time.Time) error
+	// DeleteAssertions forgets assertions that expired before that time.
+	DeleteAssertions(ctx context.Context, before time.Time) error
+
+	// Metadata gives what is known of a connection's SAML identity provider.
+	// It fails with fault.NotFound.
+	Metadata(ctx context.Context, connection string) (Metadata, error)
+	// SaveMetadata writes m, with its events, and makes its version the next
+	// one. It fails with fault.Conflict unless m.Version is the one that is
+	// stored; 0 is that of a connection without any.
+	SaveMetadata(ctx context.Context, m Metadata, events ...audit.Event) error
+
 	// InsertTest adds a dry run, with its audit event.
 	InsertTest(ctx context.Context, t Test, e audit.Event) error
 	// OpenTest gives the dry run of a link: once, and before it expires.
@@ -56,4 +71,15 @@ type Store interface {
 	TestReport(ctx context.Context, id string) (*trace.Record, error)
 	// DeleteTests forgets dry runs that expired before that time.
 	DeleteTests(ctx context.Context, before time.Time) error
+}
+
+// Metadata is what a SAML identity provider published of itself at an address.
+type Metadata struct {
+	Connection string
+	Source     string // the address
+	Accepted   []byte // the document in force
+	AcceptedAt time.Time
+	Pending    []byte // a document that waits for approval; nil for none
+	PendingAt  time.Time
+	Version    int64
 }

@@ -197,15 +197,16 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Get fetches a document, and gives the header of the answer even where it
-// fails after that came. It fails with a [Status] unless the status is 200.
+// Get fetches a document, of JSON unless header says what else in Accept, and
+// gives the header of the answer even where it fails after that came. It fails
+// with a [Status] unless the status is 200.
 func Get(ctx context.Context, c *http.Client, target string, header http.Header) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
-	maps.Copy(req.Header, header)
 	req.Header.Set("Accept", "application/json")
+	maps.Copy(req.Header, header)
 	res, err := c.Do(req)
 	if err != nil {
 		return nil, nil, withoutURL(err)

@@ -142,9 +142,9 @@ func (m *meaning) confirmation(st *Statement) error {
 		if last == nil {
 			last = errors.New("none")
 		}
-		return m.t.step(check, "a bearer confirmation for us, for this request, for now", last)
+		return m.t.step(check, "a confirmation (bearer) for us, for this request, for now", last)
 	}
-	return m.t.step(check, "a bearer confirmation for us, for this request, for now", nil)
+	return m.t.step(check, "a confirmation (bearer) for us, for this request, for now", nil)
 }
 
 // bearer gives the end of a confirmation that holds.

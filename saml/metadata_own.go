@@ -19,41 +19,54 @@ type OwnMetadata struct {
 	Valid        time.Duration // validUntil, from now; 0 says none
 	Cache        time.Duration // cacheDuration, in whole seconds; 0 says none
 	NameIDFormat string        // the format that we ask for; empty says none
+	Unsigned     bool          // requests are not signed
 }
 
 // Metadata writes what an identity provider has to know of us, in the order of
 // the schema (SAML metadata, section 2.4.4). It shows every key of the
 // connection, so that the next one is known before it is used. It offers POST
 // for answers, redirect and POST for logout, and no artifact binding.
-func (sp *ServiceProvider) Metadata(o OwnMetadata) ([]byte, error) {
+func (sp *ServiceProvider) Metadata(o OwnMetadata) ([]byte, error) { return sp.c.metadata(o) }
+
+// OwnMetadataOf is [ServiceProvider.Metadata] while nothing is known of the
+// identity provider yet: its administrator needs ours to make theirs. Of c it
+// reads who we are, our keys and the clock.
+func OwnMetadataOf(c Config, o OwnMetadata) ([]byte, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c.metadata(o)
+}
+
+func (c *Config) metadata(o OwnMetadata) ([]byte, error) {
 	entity := etree.NewElement("md:EntityDescriptor")
 	entity.CreateAttr("xmlns:md", nsMetadata)
 	entity.CreateAttr("xmlns:ds", nsDSig)
-	entity.CreateAttr("entityID", sp.c.EntityID)
+	entity.CreateAttr("entityID", c.EntityID)
 	if o.Valid > 0 {
-		entity.CreateAttr("validUntil", formatTime(sp.c.Now().Add(o.Valid)))
+		entity.CreateAttr("validUntil", formatTime(c.Now().Add(o.Valid)))
 	}
 	if o.Cache > 0 {
 		entity.CreateAttr("cacheDuration", formatDuration(o.Cache))
 	}
 	role := entity.CreateElement("md:SPSSODescriptor")
-	role.CreateAttr("AuthnRequestsSigned", strconv.FormatBool(len(sp.c.Signing) > 0))
+	role.CreateAttr("AuthnRequestsSigned", strconv.FormatBool(len(c.Signing) > 0 && !o.Unsigned))
 	role.CreateAttr("WantAssertionsSigned", strconv.FormatBool(true))
 	role.CreateAttr("protocolSupportEnumeration", nsProtocol)
-	for _, pair := range sp.c.Signing {
+	for _, pair := range c.Signing {
 		addKeyDescriptor(role, "signing", pair.Certificate)
 	}
-	for _, pair := range sp.c.Decryption {
+	for _, pair := range c.Decryption {
 		descriptor := addKeyDescriptor(role, "encryption", pair.Certificate)
 		for _, name := range encryptionMethods() {
 			descriptor.CreateElement("md:EncryptionMethod").CreateAttr("Algorithm", name)
 		}
 	}
-	if sp.c.SLO != "" && len(sp.c.Signing) > 0 { // logout messages have to be signed
+	if c.SLO != "" && len(c.Signing) > 0 { // logout messages have to be signed
 		for _, binding := range []string{BindingRedirect, BindingPOST} {
 			service := role.CreateElement("md:SingleLogoutService")
 			service.CreateAttr("Binding", binding)
-			service.CreateAttr("Location", sp.c.SLO)
+			service.CreateAttr("Location", c.SLO)
 		}
 	}
 	if o.NameIDFormat != "" {
@@ -61,7 +74,7 @@ func (sp *ServiceProvider) Metadata(o OwnMetadata) ([]byte, error) {
 	}
 	service := role.CreateElement("md:AssertionConsumerService")
 	service.CreateAttr("Binding", BindingPOST)
-	service.CreateAttr("Location", sp.c.ACS)
+	service.CreateAttr("Location", c.ACS)
 	service.CreateAttr("index", "0")
 	service.CreateAttr("isDefault", strconv.FormatBool(true))
 

@@ -34,6 +34,9 @@ type AuthnRequest struct {
 	NameIDFormat string // of the NameIDPolicy; empty asks for none
 	RelayState   string // opaque, at most 80 bytes; comes back with the answer
 	Binding      string // [BindingRedirect] or [BindingPOST]; empty takes what the provider has
+
+	// Unsigned leaves the signature out, unless the provider's metadata wants it.
+	Unsigned bool
 }
 
 // Field is one hidden field of a form.
@@ -51,7 +54,7 @@ type Outgoing struct {
 }
 
 // MakeAuthnRequest makes the message that starts a sign-in. It is signed when
-// the connection has a signing key.
+// the connection has a signing key, see [AuthnRequest].Unsigned.
 //
 // It fails with [fault.Invalid] when the request asks for what SAML has not,
 // when the identity provider has no endpoint for the binding, or wants signed
@@ -74,6 +77,9 @@ func (sp *ServiceProvider) MakeAuthnRequest(r AuthnRequest) (*Outgoing, error) {
 	key := sp.signingKey()
 	if key == nil && sp.c.IDP.WantRequestsSigned {
 		return nil, fault.New(fault.Invalid, "the identity provider wants signed requests, and the connection has no signing key")
+	}
+	if r.Unsigned && !sp.c.IDP.WantRequestsSigned {
+		key = nil
 	}
 	el, err := sp.message("AuthnRequest", endpoint.Location)
 	if err != nil {

@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -47,83 +46,18 @@ func parseObject(raw []byte) (map[string]any, error) {
 	if !utf8.Valid(raw) {
 		return nil, invalid(typeSyntax, "the body is not UTF-8")
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	v, err := parseValue(d, 0)
+	if !json.Valid(raw) {
+		return nil, errJSON()
+	}
+	v, err := (&documentReader{raw: raw}).value(0)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, invalid(typeSyntax, "something follows the JSON document")
 	}
 	doc, ok := v.(map[string]any)
 	if !ok {
 		return nil, invalid(typeSyntax, "the body is not a JSON object")
 	}
 	return doc, nil
-}
-
-func parseValue(d *json.Decoder, depth int) (any, error) {
-	token, err := d.Token()
-	if err != nil {
-		return nil, errJSON()
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		if depth >= maxDepth {
-			return nil, invalid(typeSyntax, "the body is nested deeper than %d levels", maxDepth)
-		}
-		if t == '{' {
-			return parseMembers(d, depth)
-		}
-		return parseElements(d, depth)
-	case string:
-		if strings.ContainsRune(t, 0) {
-			return nil, invalid(typeValue, "a text holds the character U+0000")
-		}
-		return t, nil
-	default: // bool, json.Number, nil
-		return t, nil
-	}
-}
-
-func parseMembers(d *json.Decoder, depth int) (any, error) {
-	doc := make(map[string]any)
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return nil, errJSON()
-		}
-		name, ok := token.(string)
-		if !ok || strings.ContainsRune(name, 0) {
-			return nil, errJSON()
-		}
-		if _, twice := doc[name]; twice {
-			return nil, invalid(typeSyntax, "the member %q stands twice in one object", clip(name))
-		}
-		if doc[name], err = parseValue(d, depth+1); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, errJSON()
-	}
-	return doc, nil
-}
-
-func parseElements(d *json.Decoder, depth int) (any, error) {
-	list := []any{}
-	for d.More() {
-		v, err := parseValue(d, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, errJSON()
-	}
-	return list, nil
 }
 
 func errJSON() error { return invalid(typeSyntax, "the body is not valid JSON") }

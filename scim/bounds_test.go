@@ -153,8 +153,8 @@ type failing struct {
 	err error
 }
 
-func (f failing) Person(context.Context, string, string) (directory.Person, error) {
-	return directory.Person{}, f.err
+func (f failing) Person(context.Context, string, string) (directory.Shown, error) {
+	return directory.Shown{}, f.err
 }
 
 func TestFaultsBecomeStatuses(t *testing.T) {

@@ -156,7 +156,7 @@ func encode(doc any) ([]byte, error) {
 	case json.RawMessage:
 		return d, nil
 	case rawList:
-		return d.encode()
+		return d.encode(), nil
 	default:
 		return json.Marshal(doc)
 	}

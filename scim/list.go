@@ -158,10 +158,11 @@ func (c *call) users() lister {
 func (c *call) usersRaw(q directory.Query) (directory.Page[json.RawMessage], error) {
 	page, err := c.directory.People(c.ctx(), q)
 	out := directory.Page[json.RawMessage]{Total: page.Total, Next: page.Next, Items: make([]json.RawMessage, len(page.Items))}
-	for i, person := range page.Items {
-		if out.Items[i], err = c.site.userRaw(person, nil); err != nil {
-			break
-		}
+	var all []byte
+	for i := range page.Items {
+		from := len(all)
+		all = c.site.appendUser(all, &page.Items[i], nil)
+		out.Items[i] = all[from:len(all):len(all)]
 	}
 	return out, err
 }
@@ -208,7 +209,7 @@ func idsOf(docs []map[string]any) []string {
 
 // pageQuery is what to ask the directory for a page of one resource type.
 func (c *call) pageQuery(l lister, p page, other *resourceType) (directory.Query, error) {
-	q := directory.Query{Connection: c.site.connection, Pushed: true, Offset: p.start - 1, Limit: p.count}
+	q := directory.Query{Connection: c.site.connection, Pushed: true, Brief: true, Offset: p.start - 1, Limit: p.count}
 	tr := translator{site: c.site, t: l.t, other: other}
 	var err error
 	if p.filter != "" {
@@ -293,19 +294,20 @@ type rawList struct {
 	resources    []json.RawMessage
 }
 
-func (l rawList) encode() ([]byte, error) {
-	head, err := json.Marshal(map[string]any{
-		"schemas": []string{listSchema}, "totalResults": l.total, "startIndex": l.start, "itemsPerPage": len(l.resources),
-	})
-	if err != nil {
-		return nil, err
+func (l rawList) encode() []byte {
+	size := 256
+	for _, r := range l.resources {
+		size += len(r) + 1
 	}
-	body := append(head[:len(head)-1], `,"Resources":[`...)
+	body := strconv.AppendInt(append(make([]byte, 0, size), `{"schemas":["`+listSchema+`"],"totalResults":`...), int64(l.total), 10)
+	body = strconv.AppendInt(append(body, `,"startIndex":`...), int64(l.start), 10)
+	body = strconv.AppendInt(append(body, `,"itemsPerPage":`...), int64(len(l.resources)), 10)
+	body = append(body, `,"Resources":[`...)
 	for i, r := range l.resources {
 		if i > 0 {
 			body = append(body, ',')
 		}
 		body = append(body, r...)
 	}
-	return append(body, "]}"...), nil
+	return append(body, "]}"...)
 }

@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -250,34 +249,6 @@ func (s *site) userDoc(p directory.Person) (map[string]any, error) {
 
 // whole reports whether a resource is shown as it is.
 func (p projection) whole() bool { return !p.some && len(p.less) == 0 }
-
-// userRaw is the document of a person as JSON, put together without reading
-// what is stored: that is a JSON object without id, active, meta, schemas and
-// groups (see [directory.Record]).
-func (s *site) userRaw(p directory.Person, groups []directory.Group) (json.RawMessage, error) {
-	schemas := []string{s.user.core.ID}
-	for _, x := range s.user.extensions {
-		// A quote within a text is escaped, so this is a name.
-		if bytes.Contains(p.Attributes, []byte(`"`+x.ID+`":{`)) {
-			schemas = append(schemas, x.ID)
-		}
-	}
-	head := map[string]any{
-		"schemas": schemas, "id": p.ID, "active": p.IDPActive, "meta": s.meta(s.user, p.ID, p.Version, p.Created, p.Modified),
-	}
-	if len(groups) > 0 {
-		head["groups"] = s.groupsValue(groups)
-	}
-	raw, err := json.Marshal(head)
-	if err != nil {
-		return nil, err
-	}
-	rest := bytes.TrimSpace(p.Attributes)
-	if len(rest) <= len("{}") || rest[0] != '{' {
-		return raw, nil
-	}
-	return append(append(raw[:len(raw)-1], ','), rest[1:]...), nil
-}
 
 // decodeStored reads what the directory keeps of a resource.
 func decodeStored(raw []byte) (map[string]any, error) {

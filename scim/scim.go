@@ -47,9 +47,9 @@ const Prefix = "/scim/v2/"
 type Directory interface {
 	Provision(ctx context.Context, by audit.Actor, connection string, r directory.Record) (directory.Person, error)
 	Revise(ctx context.Context, by audit.Actor, connection, id string,
-		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Person, error)
+		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Shown, error)
 	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
-	Person(ctx context.Context, connection, id string) (directory.Person, error)
+	Person(ctx context.Context, connection, id string) (directory.Shown, error)
 	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 
@@ -89,6 +89,7 @@ type Config struct {
 type Endpoint struct {
 	directory Directory
 	tokens    *Tokens
+	verified  verified
 	journal   *journal
 	guesses   *guesses
 	sites     map[string]*site
@@ -127,9 +128,10 @@ func New(c Config) *Endpoint {
 	}
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
-		journal: &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
-		guesses: &guesses{from: make(map[string]*bucket)},
-		sites:   make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		journal:  &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		guesses:  &guesses{from: make(map[string]*bucket)},
+		verified: verified{known: make(map[[2]string]verdict)},
+		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	public := strings.TrimSuffix(c.PublicURL.String(), "/")
 	for _, conn := range c.Connections {
@@ -204,7 +206,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return e.grant(w, r, connection, entry)
 	}
 	// Who asks comes before what there is: a stranger learns of no connection.
-	token, err := e.tokens.Verify(r.Context(), connection, bearer(r))
+	token, err := e.verify(r.Context(), connection, bearer(r))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -27,7 +28,7 @@ func (c *call) createUser() error {
 	if err != nil {
 		return err
 	}
-	return c.answerUser(http.StatusCreated, p, show, false)
+	return c.answerUser(http.StatusCreated, directory.Shown{Person: p}, show)
 }
 
 func (c *call) getUser(id string) error {
@@ -42,7 +43,7 @@ func (c *call) getUser(id string) error {
 	if c.notModified(p.Version) {
 		return nil
 	}
-	return c.answerUser(http.StatusOK, p, show, true)
+	return c.answerUser(http.StatusOK, p, show)
 }
 
 // putUser replaces a person. What keeps somebody in or out, and what ties them
@@ -77,7 +78,7 @@ func (c *call) putUser(id string) error {
 	if err != nil {
 		return err
 	}
-	return c.answerUser(http.StatusOK, p, show, true)
+	return c.answerUser(http.StatusOK, p, show)
 }
 
 func (c *call) patchUser(id string) error {
@@ -109,7 +110,7 @@ func (c *call) patchUser(id string) error {
 		return err
 	}
 	c.logIgnored(change)
-	return c.answerUser(http.StatusOK, p, show, true)
+	return c.answerUser(http.StatusOK, p, show)
 }
 
 // patched applies a PATCH to what is stored: all of it in memory, so that a
@@ -136,7 +137,7 @@ func (c *call) deleteUser(id string) error {
 }
 
 // person reads somebody who was pushed; whoever only signed in is not there.
-func (c *call) person(id string) (directory.Person, error) {
+func (c *call) person(id string) (directory.Shown, error) {
 	p, err := c.directory.Person(c.ctx(), c.site.connection, id)
 	if err != nil {
 		return p, err
@@ -160,30 +161,19 @@ func (c *call) userBody() (projection, map[string]any, error) {
 	return show, doc, c.site.user.checkSchemas(doc)
 }
 
-func (c *call) answerUser(status int, p directory.Person, show projection, mayHaveGroups bool) error {
-	var groups []directory.Group
-	if mayHaveGroups && show.wants("groups") {
-		of, err := c.directory.GroupsOf(c.ctx(), p.ID)
-		if err != nil {
-			return err
-		}
-		groups = of[p.ID]
-	}
+func (c *call) answerUser(status int, p directory.Shown, show projection) error {
 	if show.whole() {
-		raw, err := c.site.userRaw(p, groups)
-		if err != nil {
-			return err
-		}
 		c.w.Header().Set("Location", c.site.location(c.site.user, p.ID))
 		c.w.Header().Set("ETag", etag(p.Version))
-		c.write(c.ctx(), c.w, status, raw)
+		raw := c.site.appendUser(make([]byte, 0, len(p.Attributes)+1024), &p.Person, p.Groups)
+		c.write(c.ctx(), c.w, status, json.RawMessage(raw))
 		return nil
 	}
-	doc, err := c.site.userDoc(p)
+	doc, err := c.site.userDoc(p.Person)
 	if err != nil {
 		return err
 	}
-	setList(doc, "groups", c.site.groupsValue(groups))
+	setList(doc, "groups", c.site.groupsValue(p.Groups))
 	return c.answer(status, doc, show)
 }
 

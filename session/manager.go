@@ -79,6 +79,9 @@ func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Clien
 		ID: strings.ToLower(rand.Text()), TokenHash: hash[:], Person: in.Person.ID, AssertionID: in.AssertionID,
 		Connection: in.Person.Connection, Client: client.storable(), Created: now, LastSeen: now, Expires: now.Add(m.absolute),
 	}
+	if end := ticket.Ends; !end.IsZero() && end.Before(r.Expires) {
+		r.Expires = end.UTC()
+	}
 	if err := m.seal(&r, ticket); err != nil {
 		return "", nil, err
 	}
@@ -215,7 +218,12 @@ func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte
 // an unknown token.
 func (m *Manager) End(ctx context.Context, token string, by audit.Actor) (ticket Ticket, connection string, err error) {
 	hash := sha256.Sum256([]byte(token))
-	r, s, err := m.store.FindSession(ctx, hash[:])
+	return m.EndHashed(ctx, hash[:], by)
+}
+
+// EndHashed is [Manager.End] by the SHA-256 of a token.
+func (m *Manager) EndHashed(ctx context.Context, hash []byte, by audit.Actor) (ticket Ticket, connection string, err error) {
+	r, s, err := m.store.FindSession(ctx, hash)
 	if fault.Is(err, fault.NotFound) {
 		return Ticket{}, "", nil
 	}

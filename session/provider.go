@@ -15,7 +15,11 @@ type Ticket struct {
 	Issuer  string // who calls them so: the iss of OpenID Connect, the entity ID of SAML
 	Subject string // what it calls the person in its sign-out requests: sub, or a NameID
 	Session string // what it calls its own session: sid, or a SessionIndex
-	IDToken string // for the sign-out there; kept sealed
+	IDToken string // what the sign-out there needs: the ID token, or the whole NameID; kept sealed
+
+	// Ends is when its own session ends, as far as it says: ours ends then at
+	// the latest. The zero time bounds nothing.
+	Ends time.Time
 
 	// Refresh is a refresh token, kept sealed. While the session lives, the
 	// provider is asked every RefreshEvery whether its own still does.

@@ -1,35 +1,12 @@
 package store
 
 import (
-	"database/sql/driver"
 	"encoding/json"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"portcullis/fault"
 )
-
-// blob is a value that gorm hands on as it is: it would make one placeholder
-// for each byte of a plain []byte that stands first between parentheses.
-type blob []byte
-
-// Value implements [driver.Valuer].
-func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
-
-// arguments prepares the arguments of a statement.
-func arguments(args []any) ([]any, error) {
-	if err := storable(args...); err != nil {
-		return nil, err
-	}
-	out := slices.Clone(args)
-	for i, arg := range out {
-		if b, ok := arg.([]byte); ok {
-			out[i] = blob(b)
-		}
-	}
-	return out, nil
-}
 
 // storable refuses texts that PostgreSQL cannot hold before either database
 // sees them, so that both answer alike and a transaction is not aborted.
@@ -55,10 +32,22 @@ func list(values []string) (string, error) {
 	return string(text), err
 }
 
-// inList is the condition that goes with list.
+// inList is the condition that goes with list. PostgreSQL looks each element
+// of an array up in an index, while it would join with a list of unknown length
+// by reading all there is.
 func (t tx) inList(column string) string {
 	if t.dialect == "postgres" {
-		return column + " IN (SELECT jsonb_array_elements_text(?::jsonb))"
+		return column + " = ANY (ARRAY(SELECT jsonb_array_elements_text(?::jsonb)))"
 	}
 	return column + " IN (SELECT value FROM json_each(?))"
+}
+
+// aside is a column in a condition that is not what to look rows up by. SQLite
+// takes every equality for rare, and would walk through all of a connection to
+// find a few by id.
+func (t tx) aside(column string) string {
+	if t.dialect == "sqlite" {
+		return "+" + column
+	}
+	return column
 }

@@ -38,17 +38,24 @@ func (t tx) EndSessions(person, reason string, at time.Time) (int, error) {
 }
 
 func (t tx) Change(c directory.Change) error {
-	*t.changed = true
+	t.memo.changed = true
 	if t.dialect == "postgres" {
-		_, err := t.exec("INSERT INTO changes (at, person, session, loss) VALUES ("+postgresNow+", ?, ?, ?)", c.Person, c.Session, c.Loss)
-		if err != nil {
-			return err
-		}
-		_, err = t.exec("SELECT pg_notify(?, '')", channel)
-		return err
+		return t.later("WITH record AS (INSERT INTO changes (at, person, session, loss) VALUES ("+postgresNow+", ?, ?, ?)) SELECT pg_notify(?, '')",
+			c.Person, c.Session, c.Loss, channel)
 	}
-	_, err := t.exec("INSERT INTO changes (at, person, session, loss) VALUES (?, ?, ?, ?)", micros(c.At), c.Person, c.Session, c.Loss)
-	return err
+	return t.later("INSERT INTO changes (at, person, session, loss) VALUES (?, ?, ?, ?)", micros(c.At), c.Person, c.Session, c.Loss)
+}
+
+// auditInto is the beginning of a statement that writes an audit event.
+const auditInto = `INSERT INTO audit_events
+	(at, action, actor_kind, actor_id, actor_name, address, person, subject, connection, reason, reference, detail) `
+
+// auditColumns are the values that go with it, but for the detail.
+func auditColumns(e audit.Event) []any {
+	return []any{
+		micros(e.At), string(e.Action), e.Actor.Kind, e.Actor.ID, e.Actor.Name, e.Actor.Address,
+		e.Person, e.Subject, e.Connection, e.Reason, e.Reference,
+	}
 }
 
 func (t tx) Audit(e audit.Event) error {
@@ -56,10 +63,22 @@ func (t tx) Audit(e audit.Event) error {
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "audit detail")
 	}
-	_, err = t.exec(`INSERT INTO audit_events
-		(at, action, actor_kind, actor_id, actor_name, address, person, subject, connection, reason, reference, detail)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		micros(e.At), string(e.Action), e.Actor.Kind, e.Actor.ID, e.Actor.Name, e.Actor.Address,
-		e.Person, e.Subject, e.Connection, e.Reason, e.Reference, string(detail))
-	return err
+	return t.later(auditInto+"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(auditColumns(e), string(detail))...)
+}
+
+func (t tx) AuditEnding(e audit.Event, reason string) error {
+	if t.dialect != "postgres" {
+		ended, err := t.EndSessions(e.Person, reason, e.At)
+		if err != nil {
+			return err
+		}
+		e.Detail = directory.EndedDetail(ended)
+		return t.Audit(e)
+	}
+	// One statement, so that nobody waits for the number.
+	args := append([]any{micros(e.At), reason, e.Person}, auditColumns(e)...)
+	return t.later(`WITH ended AS (UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0 RETURNING 1), `+
+		`number (n) AS (SELECT count(*) FROM ended) `+auditInto+
+		`SELECT CAST(? AS bigint), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+
+		`CASE WHEN n = 0 THEN 'null' ELSE json_build_object('`+directory.EndedKey+`', n::text)::text END FROM number`, args...)
 }

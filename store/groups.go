@@ -65,7 +65,9 @@ func (t tx) InsertGroup(g directory.Group) error {
 	if err := storable(g.Name, g.ExternalID); err != nil {
 		return err
 	}
-	return classify(t.g.Omit("seq").Create(&row).Error)
+	return t.later(`INSERT INTO pushed_groups (id, connection, name, name_key, external_id, version, created, modified, since)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		row.ID, row.Connection, row.Name, row.NameKey, row.ExternalID, row.Version, row.Created, row.Modified, row.Since)
 }
 
 func (t tx) UpdateGroup(g directory.Group) error {
@@ -187,7 +189,7 @@ func (t tx) KnownPeople(connection string, ids []string) (known []string, err er
 	if err != nil {
 		return nil, err
 	}
-	query := "SELECT id FROM people WHERE connection = ? AND provisioned AND " + t.inList("id")
+	query := "SELECT id FROM people WHERE " + t.aside("connection") + " = ? AND provisioned AND " + t.inList("id")
 	if t.write && t.dialect == "postgres" {
 		query += " ORDER BY id FOR KEY SHARE" // they stay until they are members
 	}
@@ -239,7 +241,7 @@ func (t tx) KnownGroups(connection string, ids []string) (known []string, err er
 	if err != nil {
 		return nil, err
 	}
-	query := "SELECT id FROM pushed_groups WHERE connection = ? AND " + t.inList("id")
+	query := "SELECT id FROM pushed_groups WHERE " + t.aside("connection") + " = ? AND " + t.inList("id")
 	if t.write && t.dialect == "postgres" {
 		query += " ORDER BY id FOR KEY SHARE" // they stay until they are members
 	}

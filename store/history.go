@@ -13,15 +13,14 @@ const keptColumns = `connection, organization, user_name, external_id, name, ema
 
 // keepPeople writes down what the people of a condition were until now, as
 // the history of the person in the expression as.
-func (t tx) keepPeople(as any, at time.Time, condition string, args ...any) (kept bool, err error) {
+func (t tx) keepPeople(as any, at time.Time, condition string, args ...any) error {
 	column := "id"
 	before := []any{micros(at), micros(at)}
 	if as != nil {
 		column, before = "?", []any{as, micros(at), micros(at)}
 	}
-	n, err := t.exec("INSERT INTO people_history (person_id, until, since, "+keptColumns+") SELECT "+column+
+	return t.later("INSERT INTO people_history (person_id, until, since, "+keptColumns+") SELECT "+column+
 		", CAST(? AS BIGINT), since, "+keptColumns+" FROM people WHERE since < ? AND "+condition, append(before, args...)...)
-	return n > 0, err
 }
 
 // keepGroup writes down how a group was called until now.
@@ -51,7 +50,7 @@ func (t tx) keepNested(at time.Time, condition string, args ...any) error {
 // inherit makes the history of a person, and what they are until now, part of
 // another's.
 func (t tx) inherit(from, to string, at time.Time) error {
-	if _, err := t.keepPeople(to, at, "id = ?", from); err != nil {
+	if err := t.keepPeople(to, at, "id = ?", from); err != nil {
 		return err
 	}
 	for _, table := range []string{"people_history", "memberships_history"} {

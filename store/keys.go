@@ -48,3 +48,20 @@ func (s keyStore) InsertFirstKey(ctx context.Context, k keys.Stored, e audit.Eve
 		return t.Audit(e)
 	})
 }
+
+func (s keyStore) InsertNextKey(ctx context.Context, k keys.Stored, after string, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error {
+		if t.dialect == "postgres" {
+			if _, err := t.exec("LOCK TABLE keys IN EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		n, err := t.exec(`INSERT INTO keys (id, purpose, created, sealed)
+			SELECT ?, ?, ?, ? WHERE COALESCE((SELECT id FROM keys WHERE purpose = ? ORDER BY created DESC, id LIMIT 1), '') = ?`,
+			k.ID, k.Purpose, micros(k.Created), k.Sealed, k.Purpose, after)
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.Audit(e)
+	})
+}

@@ -46,7 +46,7 @@ func losses(rows []loss, err error) ([]directory.Loss, error) {
 }
 
 func (t tx) InsertLoss(l directory.Loss) error {
-	_, err := t.exec("INSERT INTO losses (at, connection, group_id, kind, member, subject, weight) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	err := t.later("INSERT INTO losses (at, connection, group_id, kind, member, subject, weight) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		micros(l.At), l.Connection, l.Group, string(l.Kind), l.Member, l.Subject, l.Weight)
 	return err
 }
@@ -56,7 +56,7 @@ func (t tx) InsertRemovals(g directory.Group, people []string, at time.Time) err
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO losses (at, connection, group_id, kind, member, subject)
+	err = t.later(`INSERT INTO losses (at, connection, group_id, kind, member, subject)
 		SELECT CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT), 'removed', id, user_name FROM people WHERE `+t.inList("id"),
 		micros(at), g.Connection, g.ID, ids)
 	return err
@@ -65,7 +65,7 @@ func (t tx) InsertRemovals(g directory.Group, people []string, at time.Time) err
 func (t tx) InsertRestatement(r directory.Loss, members []string) error {
 	const insert = "INSERT INTO losses (at, connection, group_id, kind, member) SELECT CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), "
 	if members == nil { // about all of the group: to be known are its losses, or those of people who may have been in it
-		_, err := t.exec(insert+"'' WHERE EXISTS (SELECT 1 FROM losses WHERE connection = ? AND (group_id = ? OR group_id = ''))",
+		err := t.later(insert+"'' WHERE EXISTS (SELECT 1 FROM losses WHERE connection = ? AND (group_id = ? OR group_id = ''))",
 			micros(r.At), r.Connection, r.Group, string(r.Kind), r.Connection, r.Group)
 		return err
 	}
@@ -73,7 +73,7 @@ func (t tx) InsertRestatement(r directory.Loss, members []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(insert+"v.value FROM "+t.elements()+" WHERE EXISTS (SELECT 1 FROM losses l WHERE l.member = v.value AND l.connection = ?)",
+	err = t.later(insert+"v.value FROM "+t.elements()+" WHERE EXISTS (SELECT 1 FROM losses l WHERE l.member = v.value AND l.connection = ?)",
 		micros(r.At), r.Connection, r.Group, string(r.Kind), ids, r.Connection)
 	return err
 }

@@ -30,6 +30,7 @@ type attempt struct {
 	Test        string `gorm:"column:test"`
 	ACR         string `gorm:"column:acr"`     // classes, with spaces between them
 	MaxAge      int64  `gorm:"column:max_age"` // seconds
+	Replaces    []byte `gorm:"column:replaces"`
 }
 
 func (r attempt) domain() login.Attempt {
@@ -40,7 +41,7 @@ func (r attempt) domain() login.Attempt {
 	return login.Attempt{
 		StateHash: r.StateHash, BrowserHash: r.BrowserHash, Connection: r.Connection, Nonce: r.Nonce, Verifier: r.Verifier,
 		ReturnTo: r.ReturnTo, Reference: r.Reference, Created: moment(r.Created), Expires: moment(r.Expires),
-		Address: r.Address, Test: r.Test, Demand: session.Demand{ACR: classes, MaxAge: time.Duration(r.MaxAge) * time.Second},
+		Address: r.Address, Test: r.Test, Replaces: nilIfEmpty(r.Replaces), Demand: session.Demand{ACR: classes, MaxAge: time.Duration(r.MaxAge) * time.Second},
 	}
 }
 
@@ -48,10 +49,10 @@ func (s loginStore) InsertAttempt(ctx context.Context, a login.Attempt) error {
 	return s.db.update(ctx, func(t tx) error {
 		// gorm takes a slice that follows a parenthesis apart, so no hash is first.
 		_, err := t.exec(`INSERT INTO sign_in_attempts
-			(connection, state_hash, browser_hash, nonce, verifier, return_to, reference, created, expires, address, test, acr, max_age)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			(connection, state_hash, browser_hash, nonce, verifier, return_to, reference, created, expires, address, test, acr, max_age, replaces)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			a.Connection, a.StateHash, a.BrowserHash, a.Nonce, a.Verifier, a.ReturnTo, a.Reference, micros(a.Created), micros(a.Expires),
-			a.Address, a.Test, strings.Join(a.Demand.ACR, " "), int64(a.Demand.MaxAge/time.Second))
+			a.Address, a.Test, strings.Join(a.Demand.ACR, " "), int64(a.Demand.MaxAge/time.Second), orEmpty(a.Replaces))
 		return err
 	})
 }

@@ -2,8 +2,11 @@ package store
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
+
+	"gorm.io/gorm"
 
 	"portcullis/directory"
 	"portcullis/fault"
@@ -122,40 +125,56 @@ func (t tx) PutConnection(c directory.Connection) error {
 // personColumns are what is read of people: not what is there for look-ups.
 const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
 	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
-	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active`
+	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active,
+	people.more_emails, people.since`
+
+// places are where a row of personColumns goes.
+func (r *person) places() []any {
+	return []any{
+		&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
+		&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
+		&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
+		&r.MoreEmails, &r.Since,
+	}
+}
+
+// briefColumns are what SCIM shows of people.
+const briefColumns = "people.seq, people.id, people.idp_active, people.attributes, people.version, people.created, people.modified"
+
+func (r *person) briefPlaces() []any {
+	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified}
+}
 
 // scanPeople reads rows of personColumns, and of sort_value if the list is
 // sorted: by hand, for gorm takes longer over a page than the database.
 func (t tx) scanPeople(sorted bool, query string, args ...any) (people []found[person], err error) {
-	if args, err = arguments(args); err != nil {
+	return t.scanInto((*person).places, sorted, query, args)
+}
+
+// scanBrief reads rows of briefColumns.
+func (t tx) scanBrief(sorted bool, query string, args ...any) (people []found[person], err error) {
+	return t.scanInto((*person).briefPlaces, sorted, query, args)
+}
+
+func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args []any) (people []found[person], err error) {
+	if err := storable(args...); err != nil {
 		return nil, err
 	}
-	rows, err := t.g.Raw(query, args...).Rows()
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer func() {
-		if e := rows.Close(); err == nil {
-			err = classify(e)
-		}
-	}()
-	for rows.Next() {
+	err = t.lane.query(query, args, func(rows gorm.Rows) error {
 		var f found[person]
-		r := &f.Row
-		to := []any{
-			&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
-			&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
-			&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
-		}
+		to := places(&f.Row)
 		if sorted {
 			to = append(to, &f.SortValue)
 		}
-		if err := rows.Scan(to...); err != nil {
-			return nil, classify(err)
+		for rows.Next() {
+			if err := rows.Scan(to...); err != nil {
+				return err
+			}
+			people = append(people, f)
 		}
-		people = append(people, f)
-	}
-	return people, classify(rows.Err())
+		return rows.Err()
+	})
+	return people, classify(err)
 }
 
 func (t tx) Person(id string) (directory.Person, error) {
@@ -166,7 +185,65 @@ func (t tx) Person(id string) (directory.Person, error) {
 	if len(found) == 0 {
 		return directory.Person{}, fault.New(fault.NotFound, "no such user")
 	}
+	if t.write {
+		t.memo.held = found[0].Row
+	}
 	return found[0].Row.domain(), nil
+}
+
+// directGroups are the groups that a row of people is a member of itself, as
+// a JSON list of pairs; inner tells whether those are in others.
+const (
+	directGroupsSQLite = `(SELECT json_group_array(json_array(g.id, g.name)) FROM (SELECT g.id, g.name FROM memberships m
+		JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id ORDER BY g.seq) g)`
+	directGroupsPostgres = `coalesce((SELECT json_agg(json_build_array(g.id, g.name) ORDER BY g.seq) FROM memberships m
+		JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id)::text, '[]')`
+	inner = `EXISTS (SELECT 1 FROM memberships m JOIN nested_groups n ON n.member_id = m.group_id WHERE m.person_id = people.id)`
+)
+
+func (t tx) PersonInGroups(id string) (directory.Shown, error) {
+	direct := directGroupsSQLite
+	if t.dialect == "postgres" {
+		direct = directGroupsPostgres
+	}
+	if err := storable(id); err != nil {
+		return directory.Shown{}, err
+	}
+	var r person
+	var groups string
+	var deeper, there bool
+	query := t.forUpdate("SELECT "+personColumns+", "+direct+", "+inner+" FROM people WHERE id = ?", "people")
+	err := t.lane.query(query, []any{id}, func(rows gorm.Rows) error {
+		if there = rows.Next(); !there {
+			return rows.Err()
+		}
+		return rows.Scan(append(r.places(), &groups, &deeper)...)
+	})
+	if err != nil {
+		return directory.Shown{}, classify(err)
+	}
+	if !there {
+		return directory.Shown{}, fault.New(fault.NotFound, "no such user")
+	}
+	if t.write {
+		t.memo.held = r
+	}
+	shown := directory.Shown{Person: r.domain()}
+	if deeper {
+		shown.Groups, err = t.GroupsOf(id)
+		return shown, err
+	}
+	if groups == "[]" {
+		return shown, nil
+	}
+	var pairs [][2]string
+	if err := json.Unmarshal([]byte(groups), &pairs); err != nil {
+		return shown, fault.Wrap(fault.Internal, err, "groups of a person")
+	}
+	for _, p := range pairs {
+		shown.Groups = append(shown.Groups, directory.Group{ID: p[0], Name: p[1]})
+	}
+	return shown, nil
 }
 
 func (t tx) PersonBySubject(connection, issuer, subject string) (directory.Person, error) {
@@ -214,7 +291,16 @@ func (t tx) InsertPerson(p directory.Person, link string) error {
 	}
 	more := row.otherEmails()
 	row.MoreEmails = len(more) > 0
-	if err := classify(t.g.Omit("seq").Create(&row).Error); err != nil {
+	err := t.later(`INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
+		email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
+		locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		row.ID, row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link, row.Name, row.NameKey,
+		row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive, row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason,
+		row.LockedAt, row.LockedBy, row.LockedReason, row.Attributes, row.AttributesKey, row.MoreEmails, row.Version,
+		row.Created, row.Modified, row.LastActive, row.Since)
+	t.memo.held = row
+	if err != nil {
 		return err
 	}
 	return t.insertEmails(&row, more)
@@ -225,26 +311,35 @@ func (t tx) UpdatePerson(p directory.Person, link string) error {
 	if err := row.storable(); err != nil {
 		return err
 	}
-	kept, err := t.keepPeople(nil, p.Modified, "id = ? AND version <> ?", p.ID, p.Version)
-	if err != nil {
-		return err
+	if t.memo.held.ID != p.ID {
+		if _, err := t.Person(p.ID); err != nil {
+			return err
+		}
+	}
+	old := t.memo.held // nobody else changes it before this transaction ends
+	row.Since = old.Since
+	if old.Version != p.Version && old.Since < row.Modified {
+		row.Since = row.Modified
+		if err := t.keepPeople(nil, p.Modified, "id = ?", p.ID); err != nil {
+			return err
+		}
 	}
 	more := row.otherEmails()
-	var had bool
+	row.MoreEmails = old.MoreEmails || len(more) > 0
 	// last_active is the sessions' to write.
-	err = t.row(&had, "user", `UPDATE people SET connection = ?, organization = ?, user_name = ?, user_name_key = ?, external_id = ?, link = ?,
+	err := t.later(`UPDATE people SET connection = ?, organization = ?, user_name = ?, user_name_key = ?, external_id = ?, link = ?,
 		name = ?, name_key = ?, email = ?, email_key = ?, email_verified = ?, provisioned = ?, idp_active = ?,
 		deactivated_at = ?, deactivated_by = ?, deactivated_reason = ?, locked_at = ?, locked_by = ?, locked_reason = ?,
-		attributes = ?, attributes_key = ?, version = ?, modified = ?, since = CASE WHEN ? THEN ? ELSE since END,
-		more_emails = (more_emails OR ?) WHERE id = ? RETURNING more_emails`,
+		attributes = ?, attributes_key = ?, version = ?, modified = ?, since = ?, more_emails = ? WHERE id = ?`,
 		row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link,
 		row.Name, row.NameKey, row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive,
 		row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason, row.LockedAt, row.LockedBy, row.LockedReason,
-		row.Attributes, row.AttributesKey, row.Version, row.Modified, kept, row.Modified, len(more) > 0, row.ID)
-	if err != nil || !had {
+		row.Attributes, row.AttributesKey, row.Version, row.Modified, row.Since, row.MoreEmails, row.ID)
+	t.memo.held = row
+	if err != nil || !row.MoreEmails {
 		return err
 	}
-	if _, err := t.exec("DELETE FROM person_emails WHERE person_id = ?", row.ID); err != nil {
+	if err := t.later("DELETE FROM person_emails WHERE person_id = ?", row.ID); err != nil {
 		return err
 	}
 	return t.insertEmails(&row, more)
@@ -254,7 +349,7 @@ func (t tx) UpdatePerson(p directory.Person, link string) error {
 // Most people have none.
 func (t tx) insertEmails(row *person, more []string) error {
 	for _, key := range more {
-		_, err := t.exec("INSERT INTO person_emails (person_id, connection, value_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row.ID, row.Connection, key)
+		err := t.later("INSERT INTO person_emails (person_id, connection, value_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row.ID, row.Connection, key)
 		if err != nil {
 			return err
 		}
@@ -286,6 +381,10 @@ func (r *person) otherEmails() []string {
 }
 
 func (t tx) DeletePerson(id string) error {
+	if t.memo.held.ID == id {
+		t.memo.held = person{}
+		return t.later("DELETE FROM people WHERE id = ?", id)
+	}
 	return t.one("user", "DELETE FROM people WHERE id = ?", id)
 }
 
@@ -294,7 +393,11 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 	if q.Pushed {
 		more = " AND people.provisioned"
 	}
-	rows, total, next, err := page(t, "people", personColumns, tx.scanPeople, peopleTable{tx: t, connection: q.Connection}, q, more)
+	columns, read := personColumns, tx.scanPeople
+	if q.Brief {
+		columns, read = briefColumns, tx.scanBrief
+	}
+	rows, total, next, err := page(t, "people", columns, read, peopleTable{tx: t, connection: q.Connection}, q, more)
 	if err != nil {
 		return directory.Page[directory.Person]{}, err
 	}
@@ -338,8 +441,7 @@ func (t tx) lockLink(connection, link string) error {
 	if !t.write || t.dialect != "postgres" {
 		return nil
 	}
-	_, err := t.exec("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", connection+"/"+link)
-	return err
+	return t.later("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", connection+"/"+link)
 }
 
 func (t tx) Identities(personID string) ([]directory.Identity, error) {
@@ -376,7 +478,7 @@ func (t tx) ForgetLinks(connection string) error {
 }
 
 func (t tx) Rehome(connection, organization string, at time.Time) (int, error) {
-	if _, err := t.keepPeople(nil, at, "connection = ? AND organization <> ?", connection, organization); err != nil {
+	if err := t.keepPeople(nil, at, "connection = ? AND organization <> ?", connection, organization); err != nil {
 		return 0, err
 	}
 	n, err := t.exec("UPDATE people SET organization = ?, since = CASE WHEN since < ? THEN ? ELSE since END WHERE connection = ? AND organization <> ?",
@@ -428,10 +530,35 @@ func readAssertion(facts string) (directory.Assertion, error) {
 	return a, nil
 }
 
+func (t tx) Awaited(connection, link string, hashes, values []string) (awaited bool, err error) {
+	if err := t.lockLink(connection, link); err != nil {
+		return false, err
+	}
+	either := join("SELECT EXISTS (SELECT 1 FROM tombstones WHERE connection = ? AND hash IN (", commas(len(hashes)), "))",
+		" OR EXISTS (SELECT 1 FROM parked_members WHERE connection = ? AND value IN (", commas(len(values)), "))")
+	either.args = slices.Concat([]any{connection}, anys(hashes), []any{connection}, anys(values))
+	if link != "" {
+		either = join(either, sqlf(" OR EXISTS (SELECT 1 FROM identities WHERE connection = ? AND link = ?)", connection, link))
+	}
+	err = t.rows(&awaited, either.text, either.args...)
+	return awaited, err
+}
+
+// commas are the placeholders of a list, for one that is of few lengths.
+func commas(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+func anys(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
+}
+
 func (t tx) Bury(connection string, hashes []string, at time.Time) (burial string, err error) {
 	burial = newID()
 	for _, h := range hashes {
-		_, err := t.exec("INSERT INTO tombstones (connection, hash, burial, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", connection, h, burial, micros(at))
+		err := t.later("INSERT INTO tombstones (connection, hash, burial, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", connection, h, burial, micros(at))
 		if err != nil {
 			return "", err
 		}
@@ -460,7 +587,6 @@ func (t tx) Unbury(connection string, hashes []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("DELETE FROM tombstones WHERE burial IN (SELECT burial FROM tombstones WHERE connection = ? AND "+t.inList("hash")+")",
+	return t.later("DELETE FROM tombstones WHERE burial IN (SELECT burial FROM tombstones WHERE connection = ? AND "+t.inList("hash")+")",
 		connection, wanted)
-	return err
 }

@@ -29,21 +29,20 @@ type logEntry struct {
 	Took       int64  `gorm:"column:took"`
 }
 
-func (logEntry) TableName() string { return "scim_log" }
-
 func (s journalStore) AppendJournal(ctx context.Context, entries []scim.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	rows := make([]logEntry, len(entries))
-	for i, e := range entries {
-		rows[i] = logEntry{
-			At: micros(e.At), Connection: e.Connection, Token: e.Token, Address: e.Address, Method: e.Method, Path: e.Path,
-			Status: e.Status, Cause: e.Cause, Body: e.Body, Took: e.Took.Microseconds(),
-		}
-	}
 	return s.db.update(ctx, func(t tx) error {
-		return classify(t.once().g.Omit("seq").CreateInBatches(rows, 500).Error)
+		for _, e := range entries {
+			err := t.later(`INSERT INTO scim_log (at, connection, token, address, method, path, status, cause, body, took)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				micros(e.At), e.Connection, e.Token, e.Address, e.Method, e.Path, e.Status, e.Cause, e.Body, e.Took.Microseconds())
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -164,9 +164,11 @@ func pageRows[R any](t tx, name, columns string, read reader[R], where fragment,
 	if q.After != nil {
 		query = join(query, " AND ", by.behind(*q.After))
 	}
-	query = join(query, by.order(), sqlf(" LIMIT ?", q.Limit+1))
+	// SQLite looks at a bare placeholder behind LIMIT to plan the statement, and
+	// prepares it anew for each value.
+	query = join(query, by.order(), sqlf(" LIMIT CAST(? AS BIGINT)", q.Limit+1))
 	if q.After == nil && q.Offset > 0 {
-		query = join(query, sqlf(" OFFSET ?", q.Offset))
+		query = join(query, sqlf(" OFFSET CAST(? AS BIGINT)", q.Offset))
 	}
 	return read(t, sorted, query.text, query.args...)
 }

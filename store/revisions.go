@@ -40,7 +40,12 @@ func (s revisionStore) View(ctx context.Context, f func(revision.Tx) error) erro
 
 // Head is one statement without a transaction around it.
 func (s revisionStore) Head(ctx context.Context) (revision.Application, error) {
-	return revisionTx{tx{g: s.db.g.WithContext(ctx), dialect: s.db.dialect}}.Head()
+	var head revision.Application
+	err := s.db.glance(ctx, func(t tx) (err error) {
+		head, err = revisionTx{t}.Head()
+		return err
+	})
+	return head, err
 }
 
 type revisionRow struct {

@@ -275,7 +275,7 @@ func TestAnAttemptIsConsumedOnce(t *testing.T) {
 		dbs := []*store.DB{open(), open()}
 		want := login.Attempt{
 			StateHash: []byte{1, 0, 255}, BrowserHash: []byte{2}, Connection: "alpha", Nonce: "n", Verifier: "v", ReturnTo: "/x?y=z", Reference: "r",
-			Created: start, Expires: start.Add(time.Minute), Address: "192.0.2.1", Test: "t",
+			Created: start, Expires: start.Add(time.Minute), Address: "192.0.2.1", Test: "t", Replaces: []byte{3},
 			Demand: session.Demand{ACR: []string{"gold", "urn:x"}, MaxAge: 5 * time.Minute},
 		}
 		if err := dbs[0].Login().InsertAttempt(t.Context(), want); err != nil {

@@ -20,7 +20,9 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -48,7 +50,8 @@ type DB struct {
 	sql     *sql.DB
 	log     *slog.Logger
 	dialect string
-	writer  chan struct{} // SQLite has one writer: waiting here is fair, its busy handler is not
+	lanes   *sqliteLanes  // SQLite's connections; nil on PostgreSQL
+	tokens  atomic.Uint64 // see tokenStore.Generation
 	woken   chan struct{} // a change was committed, here or (PostgreSQL) anywhere
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -65,7 +68,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	var dialector gorm.Dialector
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
-		db.dialect, db.writer = "sqlite", make(chan struct{}, 1)
+		db.dialect = "sqlite"
 		path := strings.TrimPrefix(c.URL, "sqlite:")
 		if err := reserve(path); err != nil {
 			return nil, err
@@ -79,8 +82,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	var err error
 	db.g, err = gorm.Open(dialector, &gorm.Config{
-		Logger: logger.Discard, SkipDefaultTransaction: true, PrepareStmt: true, DisableAutomaticPing: true,
-		PrepareStmtTTL: foreverTTL,
+		Logger: logger.Discard, SkipDefaultTransaction: true, DisableAutomaticPing: true,
 	})
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "the database cannot be opened")
@@ -94,16 +96,14 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err := db.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.sql.Close())
 	}
+	if db.dialect == "sqlite" {
+		db.lanes = newSQLiteLanes(db.sql)
+	}
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	db.stop = stop
 	go db.listen(listening, c.URL)
 	return db, nil
 }
-
-// foreverTTL is what gorm 1.31 takes for "prepared statements do not expire".
-// With any other value it starts a goroutine that nothing stops. Their number
-// is bounded by the statements in this package: lists are one argument.
-const foreverTTL = 10 * 365 * 24 * time.Hour
 
 // sqliteDSN names the file and the settings that were measured: a writer
 // takes its lock when the transaction begins, readers never wait, and what is
@@ -129,12 +129,17 @@ func reserve(path string) error {
 func (db *DB) Close() error {
 	db.stop()
 	<-db.done
-	return db.sql.Close()
+	var err error
+	if db.lanes != nil {
+		err = db.lanes.close()
+	}
+	return errors.Join(err, db.sql.Close())
 }
 
 // Ping reports whether the database answers. It fails with fault.Unavailable.
 func (db *DB) Ping(ctx context.Context) error {
-	return classify(db.g.WithContext(ctx).Exec("SELECT 1").Error)
+	var one int
+	return db.glance(ctx, func(t tx) error { return t.rows(&one, "SELECT 1") })
 }
 
 // Stats says how the connections to the database are used.
@@ -177,10 +182,17 @@ func (db *DB) migrate(ctx context.Context) error {
 
 // tx is one transaction; it implements the Tx interface of every package.
 type tx struct {
-	g       *gorm.DB
+	g       *gorm.DB // maps rows to structs
+	lane    lane
 	dialect string
 	write   bool
-	changed *bool // a change record was written
+	memo    *memo
+}
+
+// memo is what a transaction remembers from one statement to the next.
+type memo struct {
+	changed bool   // a change record was written
+	held    person // the row that was read or written last, locked
 }
 
 // forUpdate makes a read that a write will follow wait for other writers of
@@ -202,20 +214,12 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 	const tries = 12
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if db.writer != nil {
-		select {
-		case db.writer <- struct{}{}:
-			defer func() { <-db.writer }()
-		case <-ctx.Done():
-			return classify(ctx.Err())
-		}
-	}
 	for try := 1; ; try++ {
-		changed := false
-		err := db.transaction(ctx, func(g *gorm.DB) error {
-			return f(tx{g: g, dialect: db.dialect, write: true, changed: &changed})
+		memory := memo{}
+		err := db.transaction(ctx, readWrite, func(l lane) error {
+			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
-		if err == nil && changed {
+		if err == nil && memory.changed {
 			db.wake()
 		}
 		if try == tries || !retryable(err) || !pause(ctx, try) {
@@ -239,32 +243,13 @@ func pause(ctx context.Context, try int) bool {
 	}
 }
 
-// transaction runs f in a transaction. What f returns is returned as it is:
-// the database's own errors are faults by then, and the rest is not the
-// database's.
-func (db *DB) transaction(ctx context.Context, f func(*gorm.DB) error, options ...*sql.TxOptions) error {
-	var own error
-	err := db.g.WithContext(ctx).Transaction(func(g *gorm.DB) error {
-		own = f(g)
-		return own
-	}, options...)
-	if own != nil {
-		return own
-	}
-	return classify(err)
-}
-
 // view runs f in one read-only transaction, which sees one state throughout.
 func (db *DB) view(ctx context.Context, f func(tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	options := &sql.TxOptions{ReadOnly: true}
-	if db.dialect == "postgres" {
-		options.Isolation = sql.LevelRepeatableRead
-	}
-	return db.transaction(ctx, func(g *gorm.DB) error {
-		return f(tx{g: g, dialect: db.dialect, changed: new(bool)})
-	}, options)
+	return db.transaction(ctx, readOnly, func(l lane) error {
+		return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
+	})
 }
 
 // glance runs reads without a transaction: on PostgreSQL its begin and end cost
@@ -272,56 +257,82 @@ func (db *DB) view(ctx context.Context, f func(tx) error) error {
 func (db *DB) glance(ctx context.Context, f func(tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return f(tx{g: db.g.WithContext(ctx), dialect: db.dialect, changed: new(bool)})
+	var own error
+	err := db.onLane(ctx, false, func(l lane) error {
+		own = f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
+		return nil
+	})
+	if own != nil {
+		return own
+	}
+	return classify(err)
 }
 
-// rows reads into out, a pointer to a slice.
+// rows reads into out, a pointer to a list.
 func (t tx) rows(out any, query string, args ...any) error {
-	args, err := arguments(args)
-	if err != nil {
-		return err
-	}
-	return classify(t.g.Raw(query, args...).Scan(out).Error)
+	_, err := t.scan(out, query, args)
+	return err
 }
 
-// once gives the transaction without its cache of prepared statements, for
-// statements that come in any number of shapes: the cache has no bound.
-func (t tx) once() tx {
-	g := t.g.Session(&gorm.Session{Context: t.g.Statement.Context})
-	switch pool := g.Statement.ConnPool.(type) {
-	case *gorm.PreparedStmtTX:
-		g.Statement.ConnPool = pool.Tx
-	case *gorm.PreparedStmtDB:
-		g.Statement.ConnPool = pool.ConnPool
+// scan reads into out and counts the rows.
+func (t tx) scan(out any, query string, args []any) (n int64, err error) {
+	if err := storable(args...); err != nil {
+		return 0, err
 	}
-	t.g = g
+	err = t.lane.query(query, args, func(rows gorm.Rows) error {
+		n, err = t.read(rows, out)
+		return err
+	})
+	return n, classify(err)
+}
+
+// readStructs lets gorm fill a struct or a list of structs.
+func (t tx) readStructs(rows gorm.Rows, out any) (int64, error) {
+	g := t.g.Session(&gorm.Session{})
+	g.Statement.Dest, g.Statement.ReflectValue = out, reflect.ValueOf(out).Elem()
+	if err := g.Statement.Parse(out); err != nil {
+		return 0, err
+	}
+	gorm.Scan(rows, g, 0)
+	return g.RowsAffected, g.Error
+}
+
+// once gives the transaction for statements that come in any number of shapes:
+// they are not kept prepared. (pgx bounds what it keeps by itself.)
+func (t tx) once() tx {
+	if l, ok := t.lane.(*sqliteLane); ok {
+		other := *l
+		other.once = true
+		t.lane = &other
+	}
 	return t
 }
 
 // row reads one row into out; a missing one is fault.NotFound.
 func (t tx) row(out any, what, query string, args ...any) error {
-	args, err := arguments(args)
-	if err != nil {
-		return err
-	}
-	res := t.g.Raw(query, args...).Scan(out)
-	if res.Error != nil {
-		return classify(res.Error)
-	}
-	if res.RowsAffected == 0 {
+	n, err := t.scan(out, query, args)
+	if err == nil && n == 0 {
 		return fault.New(fault.NotFound, "no such %s", what)
 	}
-	return nil
+	return err
 }
 
 // exec runs a statement and gives the number of rows that it touched.
 func (t tx) exec(query string, args ...any) (int64, error) {
-	args, err := arguments(args)
-	if err != nil {
+	if err := storable(args...); err != nil {
 		return 0, err
 	}
-	res := t.g.Exec(query, args...)
-	return res.RowsAffected, classify(res.Error)
+	n, err := t.lane.exec(query, args)
+	return n, classify(err)
+}
+
+// later runs a statement whose outcome nobody looks at. That it went wrong may
+// come to light with the next one, or when the transaction ends.
+func (t tx) later(query string, args ...any) error {
+	if err := storable(args...); err != nil {
+		return err
+	}
+	return classify(t.lane.later(query, args))
 }
 
 // one runs a statement that must touch a row; otherwise fault.NotFound.

@@ -36,8 +36,17 @@ func (r token) domain() scim.Token {
 	}
 }
 
+// Generation implements [scim.TokenStore].
+func (s tokenStore) Generation() uint64 { return s.db.tokens.Load() }
+
+// updateTokens is update for what makes or ends a token.
+func (s tokenStore) updateTokens(ctx context.Context, f func(tx) error) error {
+	defer s.db.tokens.Add(1) // whatever comes of it: nobody knows when the answer is lost
+	return s.db.update(ctx, f)
+}
+
 func (s tokenStore) InsertToken(ctx context.Context, k scim.Token, e audit.Event) error {
-	return s.db.update(ctx, func(t tx) error {
+	return s.updateTokens(ctx, func(t tx) error {
 		_, err := t.exec("INSERT INTO scim_tokens (id, connection, hash, note, created, expires, client, public_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			k.ID, k.Connection, k.Hash, k.Note, micros(k.Created), micros(k.Expires), k.Client, k.PublicKey)
 		if err != nil {
@@ -49,9 +58,10 @@ func (s tokenStore) InsertToken(ctx context.Context, k scim.Token, e audit.Event
 
 func (s tokenStore) TokenByHash(ctx context.Context, hash []byte) (scim.Token, error) {
 	var r token
-	// One statement, hence no transaction: this runs for each SCIM request.
-	t := tx{g: s.db.g.WithContext(ctx), dialect: s.db.dialect}
-	if err := t.row(&r, "token", "SELECT * FROM scim_tokens WHERE hash = ?", hash); err != nil {
+	err := s.db.glance(ctx, func(t tx) error {
+		return t.row(&r, "token", "SELECT * FROM scim_tokens WHERE hash = ?", hash)
+	})
+	if err != nil {
 		return scim.Token{}, err
 	}
 	return r.domain(), nil
@@ -72,7 +82,7 @@ func (s tokenStore) Tokens(ctx context.Context, connection string) ([]scim.Token
 }
 
 func (s tokenStore) RevokeToken(ctx context.Context, id string, at time.Time, e audit.Event) error {
-	return s.db.update(ctx, func(t tx) error {
+	return s.updateTokens(ctx, func(t tx) error {
 		var r token
 		if err := t.row(&r, "token", t.forUpdate("SELECT * FROM scim_tokens k WHERE id = ?", "k"), id); err != nil {
 			return err

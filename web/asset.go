@@ -12,7 +12,7 @@ import (
 	"portcullis/fault"
 )
 
-//go:embed assets/*.css assets/*.svg
+//go:embed assets/*.css assets/*.svg assets/*.js
 var assetFiles embed.FS
 
 // AssetPrefix is the path below which [Asset] serves.
@@ -28,10 +28,13 @@ type asset struct {
 var (
 	style = sync.OnceValue(func() asset { return loadAsset("portcullis.css", "text/css; charset=utf-8") })
 	icon  = sync.OnceValue(func() asset { return loadAsset("portcullis.svg", "image/svg+xml") })
+	// submit is the only script of the pages, and on those that are a form to pass on.
+	submit = sync.OnceValue(func() asset { return loadAsset("submit.js", "text/javascript; charset=utf-8") })
 )
 
-func stylePath() string { return style().path }
-func iconPath() string  { return icon().path }
+func stylePath() string  { return style().path }
+func iconPath() string   { return icon().path }
+func submitPath() string { return submit().path }
 
 func loadAsset(name, kind string) asset {
 	body, err := assetFiles.ReadFile("assets/" + name)
@@ -47,11 +50,11 @@ func loadAsset(name, kind string) asset {
 	}
 }
 
-// Asset answers with the style sheet or the icon whose path was asked for. A
+// Asset answers with the style sheet, icon or script whose path was asked for. A
 // path names its content, so browsers may keep it for ever. It fails with
 // [fault.NotFound].
 func Asset(w http.ResponseWriter, r *http.Request) error {
-	for _, a := range []asset{style(), icon()} {
+	for _, a := range []asset{style(), icon(), submit()} {
 		if r.URL.Path != a.path {
 			continue
 		}

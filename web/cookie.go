@@ -31,18 +31,29 @@ func CookieName(public *url.URL, name string) string {
 // with "portcullis-", so that it never reaches the upstream ([OwnCookie]).
 // A maxAge of zero lets the cookie last as long as the browser runs.
 func SetCookie(w http.ResponseWriter, public *url.URL, name, value string, maxAge time.Duration) {
-	put(w, public, name, value, int(maxAge.Seconds()))
+	put(w, public, name, value, int(maxAge.Seconds()), http.SameSiteLaxMode)
+}
+
+// SetForeignCookie is [SetCookie] for a cookie that comes along when a page of
+// another site posts a form to us. On loopback over http, where browsers keep
+// no such cookie, it is an ordinary one.
+func SetForeignCookie(w http.ResponseWriter, public *url.URL, name, value string, maxAge time.Duration) {
+	site := http.SameSiteNoneMode // which browsers take with Secure alone
+	if public.Scheme != "https" {
+		site = http.SameSiteLaxMode
+	}
+	put(w, public, name, value, int(maxAge.Seconds()), site)
 }
 
 // ClearCookie makes the browser forget one of our cookies.
 func ClearCookie(w http.ResponseWriter, public *url.URL, name string) {
-	put(w, public, name, "", -1)
+	put(w, public, name, "", -1, http.SameSiteLaxMode)
 }
 
-func put(w http.ResponseWriter, public *url.URL, name, value string, maxAge int) {
+func put(w http.ResponseWriter, public *url.URL, name, value string, maxAge int, site http.SameSite) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // not Secure on an http loopback alone, see CookieName
 		Name: CookieName(public, name), Value: value, Path: "/", MaxAge: maxAge,
-		Secure: public.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: public.Scheme == "https", HttpOnly: true, SameSite: site,
 	})
 }
 

@@ -44,6 +44,7 @@ type Pages struct {
 type page struct {
 	tmpl   *template.Template
 	policy string // Content-Security-Policy
+	script string // path of its script; empty for none
 }
 
 // NewPages parses the *.html files at the top of fsys. The file sign-in.html
@@ -54,6 +55,9 @@ type page struct {
 // identity provider, by way of redirects that nobody can list beforehand,
 // defines the template "leaves": Chromium applies form-action to each
 // redirect that follows a form, so that page goes without the directive.
+//
+// A page runs no script. One that defines the template "scripted" has the one
+// of ours that sends its form on.
 func NewPages(fsys fs.FS) (*Pages, error) {
 	names, err := fs.Glob(fsys, "*.html")
 	if err != nil {
@@ -77,14 +81,18 @@ func NewPages(fsys fs.FS) (*Pages, error) {
 		if t.Lookup("leaves") == nil {
 			pg.policy += "; form-action 'self'"
 		}
+		if t.Lookup("scripted") != nil {
+			pg.policy += "; script-src 'self'"
+			pg.script = submitPath()
+		}
 		p.byName[strings.TrimSuffix(path.Base(name), ".html")] = pg
 	}
 	return p, nil
 }
 
 // Page renders one of this package's own pages: "sign-in" ([SignIn]),
-// "sign-out" ([SignOut]), "message" ([Message]) and "report" ([Report]). It fails like
-// [Pages.Render].
+// "sign-out" ([SignOut]), "message" ([Message]), "report" ([Report]) and "post"
+// ([Post]). It fails like [Pages.Render].
 func Page(c *gin.Context, status int, name string, data any) error {
 	return builtin().Render(c.Writer, c.Request, status, name, data)
 }
@@ -97,7 +105,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 		return fault.New(fault.Internal, "no page %q", name)
 	}
 	var b bytes.Buffer
-	err := pg.tmpl.Execute(&b, view{Style: stylePath(), Icon: iconPath(), Reference: Reference(r.Context()), Data: data})
+	err := pg.tmpl.Execute(&b, view{Style: stylePath(), Icon: iconPath(), Script: pg.script, Reference: Reference(r.Context()), Data: data})
 	if err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
@@ -114,6 +122,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 type view struct {
 	Style     string
 	Icon      string
+	Script    string
 	Reference string
 	Data      any
 }
@@ -169,3 +178,14 @@ type Message struct {
 	Text  string
 	Link  Link // none if empty
 }
+
+// Post is a form that the browser passes on to somebody else, by itself where
+// it runs our script.
+type Post struct {
+	Title  string
+	Action string // an absolute URL
+	Fields []Field
+}
+
+// Field is a hidden field of a [Post].
+type Field struct{ Name, Value string }

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"encoding/pem"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"portcullis/config"
 	"portcullis/keys"
+	"portcullis/login"
+	"portcullis/saml"
 	"portcullis/store"
 )
 
@@ -15,6 +21,14 @@ import (
 // says of a provider gets lost on the way.
 func TestEveryKeyOfAConnectionReachesSignIn(t *testing.T) {
 	dir := t.TempDir()
+	pair, err := saml.NewKeyPair("federation.example", time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate.Raw})
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cfg, err := config.Parse(filepath.Join(dir, "portcullis.yaml"), []byte(`public_url: http://127.0.0.1:8080
 upstream: {url: "http://127.0.0.1:3000"}
 database: {url: "sqlite:gate.db"}
@@ -26,6 +40,10 @@ connections:
            allow_private_addresses: true, graph: {enabled: true, url: "https://graph.example/v1.0"}}
   - id: two
     oidc: {issuer: "https://id.example.com", client_id: gate, private_key_jwt: true}
+  - id: three
+    saml: {metadata_url: "https://id.example.com/m", metadata_signer_file: ca.pem, provider_entity_id: "urn:p", entity_id: "urn:gate", binding: post,
+           sign_requests: false, allow_idp_initiated: true, allow_sha1: true, force_authn: true, authn_context: [mfa], allow_private_addresses: true,
+           subject: uid, attributes: {groups: g, email: [m1, m2], name: n, roles: r, user_name: u}}
 `), func(name string) (string, bool) { return "secret " + name, true })
 	if err != nil {
 		t.Fatal(err)
@@ -40,8 +58,27 @@ connections:
 		t.Fatal(err)
 	}
 	got, err := loginConnections(t.Context(), cfg, ring)
-	if err != nil || len(got) != 2 {
+	if err != nil || len(got) != 3 {
 		t.Fatalf("loginConnections = %v, %v", got, err)
+	}
+	three := got[2].SAML
+	pairs, err := three.Keys(t.Context())
+	if err != nil || len(pairs) != 1 || pairs[0].Certificate.Subject.CommonName != "127.0.0.1" {
+		t.Errorf("Keys = %v, %v", pairs, err)
+	}
+	if len(three.Signers) != 1 || !three.Signers[0].Equal(pair.Certificate) {
+		t.Errorf("signers = %v", three.Signers)
+	}
+	three.Keys, three.Signers = nil, nil
+	if diff := cmp.Diff(&login.SAML{
+		MetadataURL: "https://id.example.com/m", Provider: "urn:p", EntityID: "urn:gate", Binding: saml.BindingPOST, Unsigned: true,
+		AllowIDPInitiated: true, AllowSHA1: true, ForceAuthn: true, AuthnContexts: []string{"mfa"}, AllowPrivate: true, Subject: "uid",
+		Attributes: login.Attributes{
+			Groups: []string{"g"}, Email: []string{"m1", "m2"}, Name: []string{"n"}, Roles: []string{"r"}, UserName: []string{"u"},
+			Subject: config.PresetOf("").Attributes.Subject,
+		},
+	}, three); diff != "" {
+		t.Errorf("SAML (-want +got):\n%s", diff)
 	}
 	one, two := got[0].OIDC, got[1].OIDC
 	p := one.Provider

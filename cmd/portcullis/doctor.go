@@ -45,7 +45,7 @@ mapping file, keys, clocks and tokens. Exit code 1 when something is broken.`,
 			}
 			found = append(found, examineMapping(cfg, c.now())...)
 			found = append(found, examineStore(ctx, cfg, c.now())...)
-			found = append(found, examineLogin(ctx, cfg)...)
+			found = append(found, examineLogin(ctx, cfg, c.now())...)
 			found = append(found, examineUpstream(ctx, cfg.Upstream.URL))
 			return c.diagnose(found)
 		},
@@ -153,7 +153,7 @@ func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB, now ti
 	return found
 }
 
-func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
+func examineLogin(ctx context.Context, cfg *config.Config, now time.Time) (found []diagnosis) {
 	providers, err := loginConnections(ctx, cfg, nil)
 	if err != nil {
 		return []diagnosis{{"sign-in", "broken", fault.Message(err)}}
@@ -161,6 +161,12 @@ func examineLogin(ctx context.Context, cfg *config.Config) (found []diagnosis) {
 	l := login.New(login.Config{PublicURL: cfg.PublicURL, Connections: providers})
 	for _, r := range l.Check(ctx) {
 		d := diagnosis{"sign-in " + r.Connection, "fine", r.Name + ": " + r.Detail}
+		if ends, ok := expiry(d.What, r.Detail, r.Expires, now); ok {
+			d = ends
+		}
+		if r.Warning {
+			d.Status = "warning"
+		}
 		if r.Err != nil {
 			d.Status, d.Detail = "broken", r.Name+": "+r.Err.Error() // an operator may see the cause
 		}

@@ -21,12 +21,14 @@ const (
 // configuration, and at what recent sign-ins brought. db may be nil.
 func examineConnections(ctx context.Context, cfg *config.Config, db *store.DB, now time.Time) (found []diagnosis) {
 	for _, conn := range cfg.Connections {
-		if conn.OIDC == nil {
+		if conn.OIDC == nil && conn.SAML == nil {
 			continue
 		}
 		what := "sign-in " + conn.ID
-		if d, ok := expiry(what, "client secret", conn.OIDC.SecretExpires, now); ok {
-			found = append(found, d)
+		if conn.OIDC != nil {
+			if d, ok := expiry(what, "client secret", conn.OIDC.SecretExpires, now); ok {
+				found = append(found, d)
+			}
 		}
 		if conn.Link == "userName" {
 			found = append(found, diagnosis{
@@ -34,6 +36,7 @@ func examineConnections(ctx context.Context, cfg *config.Config, db *store.DB, n
 				"link: userName is an e-mail address at most identity providers, and those change hands: externalId does not",
 			})
 		}
+		found = append(found, examineMetadata(ctx, cfg, db, conn)...)
 		if db == nil {
 			continue
 		}

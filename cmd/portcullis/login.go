@@ -169,7 +169,7 @@ func signsIn(cfg *config.Config, connection string) error {
 		return err
 	}
 	for _, conn := range cfg.Connections {
-		if conn.ID == connection && conn.OIDC != nil {
+		if conn.ID == connection && (conn.OIDC != nil || conn.SAML != nil) {
 			return nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return expandFiles(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "save": save, "capture": capture, "push": push, "sql": runSQL, "gate": startGate, "stop": stopGate,
+			"exits": exits, "save": save, "capture": capture, "push": push, "soon": pushSoon, "sql": runSQL, "gate": startGate, "stop": stopGate,
 		},
 	})
 }
@@ -140,6 +141,23 @@ func push(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if status != want {
 		ts.Fatalf("status %d, want %d: %s", status, want, answer)
+	}
+}
+
+// pushSoon asks until the status is the wanted one, for a second.
+func pushSoon(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	p := &pusher{ts.Getenv("BASE"), ts.Getenv("TOKEN"), quick}
+	for began := time.Now(); ; {
+		status, _, err := p.try(args[1], args[2], "")
+		ts.Check(err)
+		if status == want {
+			return
+		}
+		if time.Since(began) > time.Second {
+			ts.Fatalf("status %d after a second, want %d", status, want)
+		}
 	}
 }
 

@@ -126,13 +126,18 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 // ring, as for a look from outside, no client proves itself by a key.
 func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) (out []login.Connection, err error) {
 	for _, conn := range cfg.Connections {
-		if conn.OIDC == nil {
+		c := login.Connection{ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link}
+		switch {
+		case conn.SAML != nil:
+			if c.SAML, err = loginSAML(conn.ID, cfg.PublicURL, conn.SAML, ring); err != nil {
+				return nil, err
+			}
+		case conn.OIDC != nil:
+			c.OIDC = loginOIDC(conn.OIDC)
+		default:
 			continue
 		}
-		c := login.Connection{
-			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link, OIDC: loginOIDC(conn.OIDC),
-		}
-		if conn.OIDC.KeyJWT && ring != nil {
+		if conn.OIDC != nil && conn.OIDC.KeyJWT && ring != nil {
 			signer, err := ring.Client(ctx, conn.ID)
 			if err != nil {
 				return nil, err

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/config"
+	"portcullis/fault"
+	"portcullis/keys"
+	"portcullis/login"
+	"portcullis/saml"
+	"portcullis/store"
+)
+
+func (c *cli) connectionCommand() *cobra.Command {
+	return group("connection", "What SAML identity providers publish, and our keys there", c.connectionMetadata(), c.connectionRollover())
+}
+
+type metadataJSON struct {
+	Connection string     `json:"connection"`
+	Source     string     `json:"source"`
+	EntityID   string     `json:"entity_id"`
+	Since      *time.Time `json:"since,omitempty"`
+	Waiting    *time.Time `json:"waiting,omitempty"` // since when something waits for approval
+	Changes    []string   `json:"changes,omitempty"`
+}
+
+func (c *cli) connectionMetadata() *cobra.Command {
+	var connection string
+	cmd := &cobra.Command{
+		Use: "metadata [approve]", Short: "Show what SAML identity providers publish, and approve what waits",
+		Long: `Show which metadata of SAML identity providers is in force, and what waits for
+approval. Metadata that is fetched from an address is kept fresh. A certificate
+that joins or leaves while another stays is a rollover and needs nobody. Another
+name, a new address, or keys of which none was trusted before wait until
+somebody approves them: ask the provider's administrator, over another way, if
+they did it. Every gate follows within half a minute.`,
+		Example: "  portcullis connection metadata\n  portcullis connection metadata approve --connection partner",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 || len(args) == 1 && args[0] != "approve" {
+				return errors.New("want nothing or approve")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
+				if connection != "" {
+					if err := samlConnection(cfg, connection); err != nil {
+						return err
+					}
+				}
+				if len(args) == 0 {
+					return c.showMetadata(cmd.Context(), cfg, db, connection)
+				}
+				if connection == "" {
+					return usagef("--connection: want the id of a connection")
+				}
+				if err := login.ApproveMetadata(cmd.Context(), db.Login(), connection, operator(), c.now()); err != nil {
+					return err
+				}
+				fmt.Fprintln(c.err, "approved; every gate follows within half a minute")
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&connection, "connection", "", "only this connection")
+	return cmd
+}
+
+// samlConnection fails unless people sign in over SAML at a connection.
+func samlConnection(cfg *config.Config, id string) error {
+	if err := known(cfg, id); err != nil {
+		return err
+	}
+	for _, conn := range cfg.Connections {
+		if conn.ID == id && conn.SAML != nil {
+			return nil
+		}
+	}
+	return fault.New(fault.Invalid, "%q is no SAML connection", id)
+}
+
+func (c *cli) showMetadata(ctx context.Context, cfg *config.Config, db *store.DB, only string) error {
+	list := []metadataJSON{}
+	for _, conn := range cfg.Connections {
+		if conn.SAML == nil || only != "" && conn.ID != only {
+			continue
+		}
+		m, err := metadataOf(ctx, cfg, db, conn)
+		if err != nil {
+			return err
+		}
+		list = append(list, m)
+	}
+	if c.json {
+		return c.printJSON(list)
+	}
+	rows := make([][]string, 0, len(list))
+	for _, m := range list {
+		since, waiting := "", ""
+		if m.Since != nil {
+			since = stamp(*m.Since)
+		}
+		if m.Waiting != nil {
+			waiting = stamp(*m.Waiting) + ": " + strings.Join(m.Changes, "; ")
+		}
+		rows = append(rows, []string{m.Connection, m.EntityID, since, m.Source, waiting})
+	}
+	return c.printTable("CONNECTION ENTITY-ID SINCE SOURCE WAITING", rows)
+}
+
+// metadataOf is what is known of a connection's provider, without asking it.
+func metadataOf(ctx context.Context, cfg *config.Config, db *store.DB, conn config.Connection) (metadataJSON, error) {
+	out := metadataJSON{Connection: conn.ID, Source: conn.SAML.MetadataFile}
+	c, err := loginSAML(conn.ID, cfg.PublicURL, conn.SAML, nil)
+	if err != nil {
+		return out, err
+	}
+	if out.Source != "" {
+		text, err := os.ReadFile(out.Source)
+		if errors.Is(err, fs.ErrNotExist) {
+			return out, nil
+		}
+		if err != nil {
+			return out, fault.Wrap(fault.Invalid, err, "%s cannot be read", out.Source)
+		}
+		md, err := saml.ReadMetadata(text, saml.MetadataOptions{EntityID: c.Provider, Signers: c.Signers})
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", out.Source, err)
+		}
+		out.EntityID = md.IDP.EntityID
+		return out, nil
+	}
+	out.Source = conn.SAML.MetadataURL
+	m, err := db.Login().Metadata(ctx, conn.ID)
+	if fault.Is(err, fault.NotFound) {
+		return out, nil // no gate has fetched it yet
+	}
+	if err != nil {
+		return out, err
+	}
+	now, changes, err := login.ReviewMetadata(m, c)
+	if err != nil {
+		return out, err
+	}
+	out.EntityID, out.Since = now.IDP.EntityID, &m.AcceptedAt
+	for _, ch := range changes {
+		out.Waiting = &m.PendingAt
+		out.Changes = append(out.Changes, fmt.Sprintf("%s from %q to %q", ch.What, ch.Old, ch.New))
+	}
+	return out, nil
+}
+
+// examineMetadata looks for metadata that waits for approval.
+func examineMetadata(ctx context.Context, cfg *config.Config, db *store.DB, conn config.Connection) []diagnosis {
+	if db == nil || conn.SAML == nil || conn.SAML.MetadataURL == "" {
+		return nil
+	}
+	what := "sign-in " + conn.ID
+	m, err := metadataOf(ctx, cfg, db, conn)
+	if err != nil {
+		return []diagnosis{{what, "broken", "stored metadata: " + fault.Message(err)}}
+	}
+	if m.Waiting == nil {
+		return nil
+	}
+	return []diagnosis{{what, "warning", fmt.Sprintf("since %s other metadata waits for approval (portcullis connection metadata): %s",
+		stamp(*m.Waiting), strings.Join(m.Changes, "; "))}}
+}
+
+func (c *cli) connectionRollover() *cobra.Command {
+	var connection string
+	cmd := &cobra.Command{
+		Use: "rollover --connection ID", Short: "Make the next key and certificate of ours at a SAML identity provider", Args: cobra.NoArgs,
+		Long: fmt.Sprintf(`Make the next key and certificate of ours at a SAML identity provider, before
+their time. Both certificates stand in our metadata within an hour; the new one signs
+after %d days, and what is encrypted for either is read. Without this command
+the next pair is made %d days before the end of the one in use.`, int(keys.PairNotice/day), int(keys.PairAhead/day)),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if connection == "" {
+				return usagef("--connection: want the id of a connection")
+			}
+			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
+				if err := samlConnection(cfg, connection); err != nil {
+					return err
+				}
+				ring, err := keys.Open(cmd.Context(), keys.Config{Store: db.Keys(), File: cfg.Keys.File, Now: c.now})
+				if err != nil {
+					return err
+				}
+				if err := ring.NextPair(cmd.Context(), connection, operator(), makePair(cfg.PublicURL)); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.err, "made; give the provider our metadata anew: %s/.portcullis/saml/%s/metadata\n", cfg.PublicURL, connection)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&connection, "connection", "", "the connection")
+	return cmd
+}

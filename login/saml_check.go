@@ -1,0 +1,65 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"portcullis/saml"
+)
+
+// check reads the metadata anew, wherever it is, and looks at its keys.
+func (f *federated) check(ctx context.Context) []Result {
+	md, where, err := f.source.look(ctx)
+	r := Result{Connection: f.conn.ID, Name: "metadata", Err: err}
+	if err != nil {
+		r.Detail = where
+		return []Result{r}
+	}
+	r.Detail = fmt.Sprintf("%s, entity id %s", where, md.IDP.EntityID)
+	results := []Result{r}
+	now := f.now()
+	if !md.ValidUntil.IsZero() {
+		results = append(results, Result{Connection: f.conn.ID, Name: "metadata", Detail: "the metadata's validity", Expires: md.ValidUntil})
+	}
+	if f.c.AllowSHA1 {
+		results = append(results, Result{Connection: f.conn.ID, Name: "signatures", Detail: "SHA-1 is allowed, which can be forged with effort", Warning: true})
+	}
+	return append(results, certificateResults(f.conn.ID, md.IDP, now)...)
+}
+
+// certificateResults says of each certificate when it ends. One that has ended
+// or is weak is trouble only if no other is good.
+func certificateResults(connection string, idp saml.IdentityProvider, now time.Time) (results []Result) {
+	states := saml.CertificateStates(idp.Certificates, now)
+	good := 0
+	for _, s := range states {
+		if !s.Expired && !s.Weak {
+			good++
+		}
+	}
+	for _, s := range states {
+		name := fmt.Sprintf("signing certificate %.12s", s.Fingerprint)
+		r := Result{Connection: connection, Name: "certificate", Detail: name}
+		switch {
+		case s.Weak:
+			r.Detail, r.Warning = name+" has a key that is too weak: nothing that it signs is believed", true
+		case s.Expired && good > 0:
+			r.Detail, r.Warning = name+" is outside its validity; another is good", true
+		default:
+			r.Expires = s.NotAfter
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+// look reads the metadata without putting it in force.
+func (s *metadataSource) look(ctx context.Context) (*saml.Metadata, string, error) {
+	if s.c.MetadataFile != "" {
+		md, err := readMetadataFile(s.c)
+		return md, s.c.MetadataFile, err
+	}
+	_, md, err := s.download(ctx)
+	return md, s.c.MetadataURL, err
+}

@@ -1,0 +1,85 @@
+package scim
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"time"
+
+	"portcullis/directory"
+)
+
+// Resources that are shown whole are written as text at once: to put a
+// document together first and to marshal it then takes as long as all the rest
+// of a request.
+
+// appendText appends a JSON text.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			raw, _ := json.Marshal(s) //nolint:errchkjson // a text always marshals
+			return append(b, raw...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	return append(t.UTC().AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
+}
+
+func (s *site) appendLocation(b []byte, t *resourceType, id string) []byte {
+	return appendText(b, s.base+"/"+t.endpoint+"/"+url.PathEscape(id))
+}
+
+func (s *site) appendMeta(b []byte, t *resourceType, id string, version int64, created, modified time.Time) []byte {
+	b = append(append(b, `"meta":{"resourceType":"`...), t.name...)
+	b = appendTime(append(b, `","created":`...), created)
+	b = appendTime(append(b, `,"lastModified":`...), modified)
+	b = s.appendLocation(append(b, `,"location":`...), t, id)
+	b = strconv.AppendInt(append(b, `,"version":"W/\"`...), version, 10)
+	return append(b, `\""}`...)
+}
+
+func (s *site) appendGroups(b []byte, groups []directory.Group) []byte {
+	b = append(b, `"groups":[`...)
+	for i, g := range groups {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(append(b, `{"value":`...), g.ID)
+		b = s.appendLocation(append(b, `,"$ref":`...), s.group, g.ID)
+		b = appendText(append(b, `,"display":`...), g.Name)
+		kind := "direct"
+		if g.Indirect {
+			kind = "indirect"
+		}
+		b = append(append(append(b, `,"type":"`...), kind...), `"}`...)
+	}
+	return append(b, ']')
+}
+
+// appendUser appends the document of a person, put together without reading
+// what is stored: that is a JSON object without id, active, meta, schemas and
+// groups (see [directory.Record]).
+func (s *site) appendUser(b []byte, p *directory.Person, groups []directory.Group) []byte {
+	b = append(append(append(b, `{"schemas":["`...), s.user.core.ID...), '"')
+	for _, x := range s.user.extensions {
+		// A quote within a text is escaped, so this is a name.
+		if bytes.Contains(p.Attributes, []byte(`"`+x.ID+`":{`)) {
+			b = append(append(append(b, `,"`...), x.ID...), '"')
+		}
+	}
+	b = appendText(append(b, `],"id":`...), p.ID)
+	b = strconv.AppendBool(append(b, `,"active":`...), p.IDPActive)
+	b = s.appendMeta(append(b, ','), s.user, p.ID, p.Version, p.Created, p.Modified)
+	if len(groups) > 0 {
+		b = s.appendGroups(append(b, ','), groups)
+	}
+	rest := bytes.TrimSpace(p.Attributes)
+	if len(rest) <= len("{}") || rest[0] != '{' {
+		return append(b, '}')
+	}
+	return append(append(b, ','), rest[1:]...)
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+)
+
+// postgresLane is a connection to PostgreSQL. Every statement costs a way to
+// the server and back, so those that nobody waits for, BEGIN among them, wait
+// for the next one that somebody does, and travel with it. pgx keeps the
+// statements prepared, the last 512 of a connection.
+type postgresLane struct {
+	ctx    context.Context //nolint:containedctx // a transaction has one context, as a *sql.Tx has
+	conn   *pgx.Conn
+	queued *pgx.Batch
+}
+
+func (db *DB) onPostgres(ctx context.Context, f func(lane) error) error {
+	conn, err := db.sql.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	var own error
+	err = conn.Raw(func(driverConn any) error {
+		c, ok := driverConn.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("the driver is %T", driverConn)
+		}
+		own = f(&postgresLane{ctx: ctx, conn: c.Conn(), queued: &pgx.Batch{}})
+		if c.Conn().IsClosed() {
+			return driver.ErrBadConn // the pool is to forget it
+		}
+		return nil
+	})
+	if own == nil && err != nil {
+		own = err
+	}
+	if err := conn.Close(); own == nil && err != nil && !errors.Is(err, sql.ErrConnDone) {
+		own = err
+	}
+	return own
+}
+
+// send sends what is queued and reads the outcomes of all but the last
+// statement, which is left to last.
+func (l *postgresLane) send(last func(pgx.BatchResults) error) error {
+	n := l.queued.Len()
+	if n == 0 {
+		return nil
+	}
+	results := l.conn.SendBatch(l.ctx, l.queued)
+	l.queued = &pgx.Batch{}
+	var err error
+	for range n - 1 {
+		if _, err = results.Exec(); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = last(results)
+	}
+	if e := results.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// mostQueued bounds what waits, for the journal writes thousands of rows.
+const mostQueued = 500
+
+func (l *postgresLane) later(query string, args []any) error {
+	if l.queued.Len() >= mostQueued {
+		_, err := l.exec(query, args)
+		return err
+	}
+	l.queued.Queue(numbered(query), args...)
+	return nil
+}
+
+func (l *postgresLane) exec(query string, args []any) (n int64, err error) {
+	l.queued.Queue(numbered(query), args...)
+	err = l.send(func(results pgx.BatchResults) error {
+		tag, err := results.Exec()
+		n = tag.RowsAffected()
+		return err
+	})
+	return n, err
+}
+
+func (l *postgresLane) query(query string, args []any, read func(gorm.Rows) error) error {
+	l.queued.Queue(numbered(query), args...)
+	return l.send(func(results pgx.BatchResults) error {
+		rows, err := results.Query()
+		if err != nil {
+			return err
+		}
+		err = read(postgresRows{rows})
+		rows.Close()
+		if err == nil {
+			err = rows.Err()
+		}
+		return err
+	})
+}
+
+func (l *postgresLane) begin(kind txKind) error {
+	if kind == readOnly {
+		return l.later("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", nil)
+	}
+	return l.later("BEGIN", nil)
+}
+
+// commit fails where the transaction was rolled back instead: PostgreSQL
+// takes COMMIT for ROLLBACK after a statement that failed.
+func (l *postgresLane) commit() error {
+	if l.conn.PgConn().TxStatus() == 'I' && l.queued.Len() <= 1 {
+		l.queued = &pgx.Batch{} // nothing was asked between BEGIN and now
+		return nil
+	}
+	l.queued.Queue("COMMIT")
+	return l.send(func(results pgx.BatchResults) error {
+		tag, err := results.Exec()
+		if err == nil && tag.String() == "ROLLBACK" {
+			err = errors.New("the transaction was rolled back")
+		}
+		return err
+	})
+}
+
+func (l *postgresLane) rollback() error {
+	l.queued = &pgx.Batch{}
+	if l.conn.IsClosed() || l.conn.PgConn().TxStatus() == 'I' {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), 5*time.Second)
+	defer cancel()
+	if _, err := l.conn.Exec(ctx, "ROLLBACK"); err != nil {
+		return errors.Join(err, l.conn.Close(ctx))
+	}
+	return nil
+}
+
+// postgresRows are rows as gorm reads them.
+type postgresRows struct{ pgx.Rows }
+
+// Columns are the names of the columns.
+func (r postgresRows) Columns() ([]string, error) {
+	fields := r.FieldDescriptions()
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names, nil
+}
+
+// ColumnTypes are asked for where rows are read into maps, which is nowhere.
+func (postgresRows) ColumnTypes() ([]*sql.ColumnType, error) { return nil, nil }
+
+// Close ends the reading.
+func (r postgresRows) Close() error {
+	r.Rows.Close()
+	return r.Err()
+}

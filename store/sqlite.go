@@ -1,0 +1,219 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+
+	"gorm.io/gorm"
+)
+
+// maxPrepared bounds what one connection keeps prepared. The statements of
+// this package are fewer; those of filters, which come in any number of
+// shapes, are not kept.
+const maxPrepared = 512
+
+// sqliteLanes are the connections to an SQLite file: one that writes, for
+// SQLite has one writer at a time, and some that read. Each keeps what it has
+// prepared.
+type sqliteLanes struct {
+	sql   *sql.DB
+	write chan *sqliteConn // of one; nil in it: not open yet
+	read  chan *sqliteConn
+	done  chan struct{}
+	once  sync.Once
+}
+
+// readers is how many may read at the same time.
+const readers = 8
+
+func newSQLiteLanes(db *sql.DB) *sqliteLanes {
+	l := &sqliteLanes{sql: db, write: make(chan *sqliteConn, 1), read: make(chan *sqliteConn, readers), done: make(chan struct{})}
+	l.write <- nil
+	for range readers {
+		l.read <- nil
+	}
+	return l
+}
+
+// with runs f on a connection and takes it back.
+func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) error {
+	pool := s.read
+	if write {
+		pool = s.write // waiting here is fair, SQLite's busy handler is not
+	}
+	var c *sqliteConn
+	select {
+	case <-s.done:
+		return sql.ErrConnDone
+	case <-ctx.Done():
+		return ctx.Err()
+	case c = <-pool:
+	}
+	defer func() { pool <- c }()
+	if c == nil {
+		conn, err := s.sql.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		c = &sqliteConn{conn: conn, prepared: make(map[string]*sql.Stmt)}
+	}
+	sound := false
+	defer func() {
+		if !sound || c.broken {
+			_ = c.close()
+			c = nil
+		}
+	}()
+	err := f(&sqliteLane{ctx: ctx, c: c, write: write})
+	sound = true
+	return err
+}
+
+// close waits for whoever is at work and closes every connection.
+func (s *sqliteLanes) close() (err error) {
+	s.once.Do(func() {
+		close(s.done)
+		for _, pool := range []chan *sqliteConn{s.write, s.read} {
+			for range cap(pool) {
+				if c := <-pool; c != nil {
+					err = errors.Join(err, c.close())
+				}
+			}
+		}
+	})
+	return err
+}
+
+// sqliteConn is one connection and what it has prepared.
+type sqliteConn struct {
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+	broken   bool // it may be within a transaction still
+}
+
+func (c *sqliteConn) close() (err error) {
+	for _, s := range c.prepared {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, c.conn.Close())
+}
+
+// sqliteLane is a connection that somebody works with.
+type sqliteLane struct {
+	ctx   context.Context //nolint:containedctx // a transaction has one context, as a *sql.Tx has
+	c     *sqliteConn
+	write bool
+	open  bool // within a transaction
+	once  bool // what is run is not kept prepared
+}
+
+// statement gives a prepared statement; nil if it is not to be one.
+func (l *sqliteLane) statement(query string) (*sql.Stmt, error) {
+	if s, ok := l.c.prepared[query]; ok {
+		return s, nil
+	}
+	if l.once || len(l.c.prepared) >= maxPrepared {
+		return nil, nil
+	}
+	s, err := l.c.conn.PrepareContext(l.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	l.c.prepared[query] = s
+	return s, nil
+}
+
+// patient is the context of one statement. The driver starts a goroutine for
+// each that can be cancelled; what writes is short, and is cancelled between
+// statements.
+func (l *sqliteLane) patient() (context.Context, error) {
+	if l.write {
+		return context.WithoutCancel(l.ctx), l.ctx.Err()
+	}
+	return l.ctx, nil
+}
+
+func (l *sqliteLane) exec(query string, args []any) (int64, error) {
+	ctx, err := l.patient()
+	if err != nil {
+		return 0, err
+	}
+	s, err := l.statement(query) //nolint:sqlclosecheck // it is kept, and closed with its connection
+	if err != nil {
+		return 0, err
+	}
+	var res sql.Result
+	if s == nil {
+		res, err = l.c.conn.ExecContext(ctx, query, args...)
+	} else {
+		res, err = s.ExecContext(ctx, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (l *sqliteLane) later(query string, args []any) error {
+	_, err := l.exec(query, args)
+	return err
+}
+
+func (l *sqliteLane) query(query string, args []any, read func(gorm.Rows) error) error {
+	ctx, err := l.patient()
+	if err != nil {
+		return err
+	}
+	s, err := l.statement(query) //nolint:sqlclosecheck // it is kept, and closed with its connection
+	if err != nil {
+		return err
+	}
+	var rows *sql.Rows
+	if s == nil {
+		rows, err = l.c.conn.QueryContext(ctx, query, args...)
+	} else {
+		rows, err = s.QueryContext(ctx, args...)
+	}
+	if err != nil {
+		return err
+	}
+	return closing(rows, read)
+}
+
+// begin takes the lock of a writer at once: to take it later fails where
+// somebody else has written meanwhile.
+func (l *sqliteLane) begin(kind txKind) error {
+	statement := "BEGIN IMMEDIATE"
+	if kind == readOnly {
+		statement = "BEGIN"
+	}
+	_, err := l.exec(statement, nil)
+	l.open = err == nil
+	return err
+}
+
+func (l *sqliteLane) commit() error {
+	if err := l.ctx.Err(); err != nil {
+		return err // whoever asked has been told that it failed
+	}
+	l.ctx = context.WithoutCancel(l.ctx)
+	_, err := l.exec("COMMIT", nil)
+	l.open = err != nil
+	return err
+}
+
+func (l *sqliteLane) rollback() error {
+	if !l.open {
+		return nil
+	}
+	l.ctx = context.WithoutCancel(l.ctx)
+	_, err := l.exec("ROLLBACK", nil)
+	if err != nil {
+		// SQLite rolls back by itself when the disk is full, and says that
+		// there is nothing left to end: the connection tells, a new one knows.
+		l.c.broken = true
+	}
+	return nil
+}

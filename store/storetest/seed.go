@@ -1,0 +1,96 @@
+package storetest
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// SeededID is the id of the i-th person that [Seed] makes; ids lie scattered,
+// as random ones do. Its userName is [SeededName].
+func SeededID(i int) string {
+	return fmt.Sprintf("%08x-0000-4000-8000-%012x", int64(i)*2654435761%4294967296, i)
+}
+
+// SeededName is the userName of the i-th person that [Seed] makes.
+func SeededName(i int) string { return fmt.Sprintf("seed%d@example.com", i) }
+
+// Seed makes people 1 to n of a connection as SCIM would, without history and
+// audit trail, in a fraction of the time. The database has to have its schema,
+// and the organization.
+func Seed(tb testing.TB, databaseURL, connection, organization string, n int) {
+	tb.Helper()
+	sqlite := strings.HasPrefix(databaseURL, "sqlite:")
+	db := Raw(tb, databaseURL)
+	db.SetMaxOpenConns(1)
+	numbers, word := "generate_series(1, %d) AS n (i)", `lpad(to_hex((i::bigint * 2654435761) %% 4294967296), 8, '0') || '-0000-4000-8000-' || lpad(to_hex(i), 12, '0')`
+	if sqlite {
+		numbers = "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n) AS n"
+		word = `printf('%%08x-0000-4000-8000-%%012x', (i * 2654435761) %% 4294967296, i)`
+		run(tb, db, "PRAGMA synchronous = OFF")
+		run(tb, db, "PRAGMA cache_size = -500000")
+	}
+	word, numbers = strings.ReplaceAll(word, "%%", "%"), fmt.Sprintf(numbers, n)
+	name := "'seed' || i || '@example.com'"
+	doc := `'{"displayName":"Ada Example","emails":[{"primary":true,"type":"work","value":"' || ` + name +
+		` || '"}],"externalId":"x-' || ` + name + ` || '","name":{"familyName":"Example","givenName":"Ada"},"userName":"' || ` + name + ` || '"}'`
+	indexes := dropIndexes(tb, db, sqlite)
+	run(tb, db, `INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key, email, email_key,
+		email_verified, provisioned, idp_active, attributes, attributes_key, version, created, modified, since)
+		SELECT `+word+`, '`+connection+`', '`+organization+`', `+name+`, `+name+`, 'x-' || `+name+`, 'x-' || `+name+`, 'Ada Example', 'ada example', `+name+`, `+name+`,
+		FALSE, TRUE, TRUE, `+doc+`, lower(`+doc+`), 1, 1772355600000000 + i, 1772355600000000 + i, 1772355600000000 + i FROM `+numbers)
+	for _, index := range indexes {
+		run(tb, db, index)
+	}
+	if !sqlite {
+		run(tb, db, "VACUUM ANALYZE people")
+	}
+}
+
+// SeedMembers makes people 1 to n of [Seed] members of a group.
+func SeedMembers(tb testing.TB, databaseURL, group string, n int) {
+	tb.Helper()
+	db := Raw(tb, databaseURL)
+	run(tb, db, fmt.Sprintf("INSERT INTO memberships (group_id, person_id) SELECT '%s', id FROM people WHERE user_name LIKE 'seed%%' ORDER BY seq LIMIT %d", group, n))
+	if !strings.HasPrefix(databaseURL, "sqlite:") {
+		run(tb, db, "VACUUM ANALYZE memberships")
+	}
+}
+
+// dropIndexes takes the indexes of people away and gives what makes them
+// again: to sort once is faster than to insert at a million places.
+func dropIndexes(tb testing.TB, db *sql.DB, sqlite bool) (again []string) {
+	tb.Helper()
+	query := `SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'people' AND indexname NOT IN (SELECT conname FROM pg_constraint)`
+	if sqlite {
+		query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'people' AND sql IS NOT NULL"
+	}
+	rows, err := db.QueryContext(tb.Context(), query)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name, definition string
+		if err := rows.Scan(&name, &definition); err != nil {
+			tb.Fatal(err)
+		}
+		names, again = append(names, name), append(again, definition)
+	}
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	for _, name := range names {
+		run(tb, db, "DROP INDEX "+name)
+	}
+	return again
+}
+
+func run(tb testing.TB, db *sql.DB, statement string) {
+	tb.Helper()
+	if _, err := db.ExecContext(tb.Context(), statement); err != nil {
+		tb.Fatalf("%s: %v", statement, err)
+	}
+}
