@@ -17,7 +17,7 @@ type observed struct {
 func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now() //nolint:forbidigo // a duration, whatever the gate takes for now
 	res, err := o.RoundTripper.RoundTrip(r)
-	took := time.Since(began) //nolint:forbidigo // the same
+	took := time.Since(began)
 	if err != nil {
 		o.tell(0, took)
 		return nil, err

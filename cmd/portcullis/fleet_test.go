@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -65,7 +66,7 @@ func seats(t *testing.T, databaseURL, person string, n int) []seat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after the commit it has nothing to do
+	defer tx.Rollback()
 	people := copying(t, tx, "people", "id", "id", "external_id", "user_name", "user_name_key", "link", "attributes")
 	facts := copying(t, tx, "assertions", "person_id", "id", "person_id")
 	sessions := copying(t, tx, "sessions", "person_id", "id", "person_id", "assertion_id", "token_hash")
@@ -306,18 +307,14 @@ func (f *fleet) load(t *testing.T, people []seat) (answers func() map[int]int) {
 	return func() map[int]int {
 		mu.Lock()
 		defer mu.Unlock()
-		out := map[int]int{}
-		for status, n := range count {
-			out[status] = n
-		}
-		return out
+		return maps.Clone(count)
 	}
 }
 
 // pushers gives one for each gate, with one token.
 func (f *fleet) pushers(t *testing.T) []*pusher {
 	t.Helper()
-	first := f.world.pusher(t)
+	first := f.pusher(t)
 	out := make([]*pusher, len(f.gates))
 	for i, g := range f.gates {
 		out[i] = &pusher{g.public + "/scim/v2/alpha", first.token, first.http}
