@@ -27,7 +27,7 @@ fmt:
 
 lint: $(GOLANGCI)
 	$(GOLANGCI) run ./...
-	$(GOLANGCI) run --build-tags e2e ./e2e/...
+	$(GOLANGCI) run --build-tags e2e ./e2e/... ./cmd/...
 
 $(GOLANGCI):
 	go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
@@ -52,6 +52,7 @@ cover:
 e2e: ## the demo's story in a browser, and independent identity providers, proxies in front; needs Node, Chromium, nginx and Caddy
 	npm --prefix e2e install --ignore-scripts --no-audit --no-fund
 	go test -tags e2e -count=1 -timeout 15m -v ./e2e/
+	go test -tags e2e -count=1 -timeout 15m -v -run 'TestThreeReplicas|TestMemoryWith' ./cmd/portcullis/
 
 vuln:
 	$(TOOL) govulncheck ./...
