@@ -5,48 +5,61 @@ import (
 	"time"
 )
 
-// statement memoizes the signed statement of one principal.
+// statement memoizes the signed statements of one principal, one for each
+// audience: a handful.
 type statement struct {
-	mu      sync.Mutex
-	text    string
-	until   time.Time
-	shelved bool // the shelf knows of it
+	mu   sync.Mutex
+	kept []kept
 }
 
-// Statement gives what sign made, calling it again only when the statement
-// is no longer fresh at now: once a session and minute, not once a request.
-// sign returns the text and until when it may be handed out.
+type kept struct {
+	audience, text string
+	until          time.Time
+}
+
+// Statement gives what sign made for an audience, calling it again only when
+// that is no longer fresh at now: once a session, audience and minute, not
+// once a request. sign returns the text and until when it may be handed out.
 //
 // Statements are many times larger than what else is remembered of a session,
 // so that there is a bound of its own on them: those that were made first are
 // forgotten first, and made again when they are asked for.
-func (p *Principal) Statement(now time.Time, sign func() (string, time.Time, error)) (string, error) {
-	text, shelve, err := p.remembered(now, sign)
-	if shelve && p.shelf != nil {
+func (p *Principal) Statement(now time.Time, audience string, sign func() (string, time.Time, error)) (string, error) {
+	text, added, err := p.statement.give(now, audience, sign)
+	if added && p.shelf != nil {
 		p.shelf.put(p, len(text))
 	}
 	return text, err
 }
 
-func (p *Principal) remembered(now time.Time, sign func() (string, time.Time, error)) (text string, shelve bool, err error) {
-	p.statement.mu.Lock()
-	defer p.statement.mu.Unlock()
-	if now.Before(p.statement.until) {
-		return p.statement.text, false, nil
+// give is Statement; added says that it is the first for its audience.
+func (s *statement) give(now time.Time, audience string, sign func() (string, time.Time, error)) (text string, added bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := 0
+	for i < len(s.kept) && s.kept[i].audience != audience {
+		i++
+	}
+	if i < len(s.kept) && now.Before(s.kept[i].until) {
+		return s.kept[i].text, false, nil
 	}
 	text, until, err := sign()
 	if err != nil {
 		return "", false, err
 	}
-	shelve = !p.statement.shelved
-	p.statement.text, p.statement.until, p.statement.shelved = text, until, true
-	return text, shelve, nil
+	k := kept{audience, text, until}
+	if i < len(s.kept) {
+		s.kept[i] = k
+		return text, false, nil
+	}
+	s.kept = append(s.kept, k)
+	return text, true, nil
 }
 
-func (p *Principal) forgetStatement() {
-	p.statement.mu.Lock()
-	defer p.statement.mu.Unlock()
-	p.statement.text, p.statement.until, p.statement.shelved = "", time.Time{}, false
+func (s *statement) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = nil
 }
 
 // maxShelf bounds the statements that are remembered, in bytes: those of about
@@ -67,8 +80,8 @@ type book struct {
 	size int
 }
 
-// put adds the statement of a principal and forgets the oldest ones beyond
-// the limit.
+// put adds a statement of a principal, and forgets those of the principals who
+// got theirs first, beyond the limit.
 func (s *shelf) put(p *Principal, size int) {
 	s.mu.Lock()
 	s.row = append(s.row, book{p, size})
@@ -87,6 +100,6 @@ func (s *shelf) put(p *Principal, size int) {
 	}
 	s.mu.Unlock()
 	for _, old := range gone {
-		old.forgetStatement()
+		old.statement.forget()
 	}
 }

@@ -192,6 +192,10 @@ func (m *metrics) watch(g *gate) {
 	gauge("portcullis_database_connections_max", "Connections to the database that there may be.", func() float64 { return float64(pool().MaxOpenConnections) })
 	total("portcullis_database_waits_total", "Times that a connection had to be waited for.", nil, func() float64 { return float64(pool().WaitCount) })
 	total("portcullis_database_wait_seconds_total", "Time that was spent on waiting for a connection.", nil, func() float64 { return pool().WaitDuration.Seconds() })
-	m.registry.MustRegister(newMassLosses(g.guard),
+	if g.certificate != nil {
+		gauge("portcullis_tls_certificate_expires_timestamp_seconds", "When the certificate of the public listener ends.",
+			func() float64 { return float64(g.certificate.Expires().Unix()) })
+	}
+	m.registry.MustRegister(newMassLosses(g.guard), newUpstreams(g.proxy),
 		&mappingInfo{g.keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
 }

@@ -11,13 +11,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"portcullis/proxy"
 )
 
 // metricNames gives every metric that a gate can have.
 func metricNames(t *testing.T) map[string]bool {
 	t.Helper()
 	m := newMetrics(nil)
-	m.watch(&gate{})
+	m.watch(&gate{certificate: &proxy.Certificate{}})
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descs)

@@ -29,6 +29,26 @@ type ops struct {
 	draining atomic.Bool // shutting down: ready for no more
 }
 
+// upstreams says how the portals behind the gate are.
+type upstreams struct {
+	proxy *proxy.Proxy
+	desc  *prometheus.Desc
+}
+
+func newUpstreams(p *proxy.Proxy) *upstreams {
+	return &upstreams{p, prometheus.NewDesc("portcullis_upstream_up", "1 while an upstream with a health path is well.", []string{"upstream"}, nil)}
+}
+
+func (u *upstreams) Describe(ch chan<- *prometheus.Desc) { ch <- u.desc }
+
+func (u *upstreams) Collect(ch chan<- prometheus.Metric) {
+	for _, h := range u.proxy.Health() {
+		if h.Probed {
+			ch <- prometheus.MustNewConstMetric(u.desc, prometheus.GaugeValue, flag(h.Well), h.Origin)
+		}
+	}
+}
+
 // massLosses counts what the guard found.
 type massLosses struct {
 	guard *scim.Guard
