@@ -3,9 +3,9 @@ package proxy
 import (
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -69,17 +69,17 @@ func (s *streams) over() bool {
 // endless notes an event stream of the portal. When the gate drains, it ends
 // as if the portal had ended it.
 func (p *Proxy) endless(res *http.Response) {
-	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if err != nil || media != "text/event-stream" || res.StatusCode != http.StatusOK {
+	const events = "text/event-stream" // parameters may follow
+	if media := res.Header.Get("Content-Type"); len(media) < len(events) || !strings.EqualFold(media[:len(events)], events) {
 		return
 	}
-	e := &events{ReadCloser: res.Body, of: &p.streams}
+	e := &eventStream{ReadCloser: res.Body, of: &p.streams}
 	p.streams.add(res.Body)
 	res.Body = e
 }
 
-// events is the body of an event stream.
-type events struct {
+// eventStream is the body of an event stream.
+type eventStream struct {
 	io.ReadCloser
 
 	of *streams
@@ -87,7 +87,7 @@ type events struct {
 
 // Read gives a clean end instead of the error of a body that was closed
 // while it was read.
-func (e *events) Read(b []byte) (int, error) {
+func (e *eventStream) Read(b []byte) (int, error) {
 	n, err := e.ReadCloser.Read(b)
 	if err != nil && e.of.over() {
 		err = io.EOF
@@ -95,7 +95,7 @@ func (e *events) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (e *events) Close() error {
+func (e *eventStream) Close() error {
 	e.of.remove(e.ReadCloser)
 	return e.ReadCloser.Close()
 }
