@@ -121,6 +121,7 @@ type Approval struct {
 type Sessions struct {
 	Idle     time.Duration // without a request; defaults to 15m, never above Absolute
 	Absolute time.Duration // since sign-in; defaults to 12h, at most 30 days
+	Max      int           // sessions of one person at a time: at a new sign-in the oldest ends; 0, the default: any number
 }
 
 // Shutdown says how the gate takes leave when it is asked to stop.

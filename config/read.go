@@ -186,7 +186,7 @@ func (s section) keys(db Database) Keys {
 }
 
 func (s section) sessions() Sessions {
-	ss := s.sub("sessions", shape{keys: []string{"idle", "absolute"}})
+	ss := s.sub("sessions", shape{keys: []string{"idle", "absolute", "max"}})
 	bounded := func(v string) (time.Duration, bool) {
 		d, ok := duration(v)
 		return d, ok && d >= time.Second && d <= maxAbsolute
@@ -195,6 +195,7 @@ func (s section) sessions() Sessions {
 	out := Sessions{
 		Idle:     scalar(ss, "idle", want, defaultIdle, bounded),
 		Absolute: scalar(ss, "absolute", want, defaultAbsolute, bounded),
+		Max:      ss.count("max", 10_000),
 	}
 	if out.Idle > out.Absolute {
 		k, want := "idle", "at most sessions.absolute ("+brief(out.Absolute)+")"

@@ -59,6 +59,8 @@ func TestAcceptedValues(t *testing.T) {
 		{"keys: {file: k}", func(c *config.Config) any { return c.Keys.File }, "/etc/gate/k"},
 		{"sessions: {idle: 1s, absolute: 30d}", sessions, config.Sessions{Idle: time.Second, Absolute: 720 * time.Hour}},
 		{"sessions: {idle: 1h30m, absolute: 1d2h3m4s}", sessions, config.Sessions{Idle: 90 * time.Minute, Absolute: 26*time.Hour + 184*time.Second}},
+		{"sessions: {max: 3}", sessions, config.Sessions{Idle: 15 * time.Minute, Absolute: 12 * time.Hour, Max: 3}},
+		{"sessions: {max: 0}", sessions, config.Sessions{Idle: 15 * time.Minute, Absolute: 12 * time.Hour}},
 		{"sessions: {idle: 12h}", sessions, config.Sessions{Idle: 12 * time.Hour, Absolute: 12 * time.Hour}},
 		{"shutdown: {delay: 0s, drain: 1h}", func(c *config.Config) any { return c.Shutdown }, config.Shutdown{Drain: time.Hour}},
 		{"limits: {scim: 6000/m}", func(c *config.Config) any { return c.Limits.SCIM }, config.Rate{PerSecond: 100}},

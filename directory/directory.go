@@ -29,7 +29,7 @@ import (
 // Organization is a client company, or a part of one.
 type Organization struct {
 	Name     string
-	Disabled bool
+	Disabled bool // frozen: none of its people is inside, see [Directory.Freeze]
 }
 
 // Connection is one identity provider of one organization.
@@ -84,6 +84,7 @@ type Person struct {
 	Deactivated   *Bar   // by an administrator
 	Locked        *Bar   // by an administrator
 	Attributes    []byte // the SCIM resource as JSON, without id, meta, groups and password; nil if never pushed
+	Unconfirmed   bool   // brought back by a restore: out until the identity provider names them, see [Directory.Confirm]
 	Version       int64  // grows by one with each change; the SCIM ETag
 	Created       time.Time
 	Modified      time.Time
@@ -152,15 +153,18 @@ type Member struct {
 }
 
 // Change is a record that every replica reads: forget what you know of this
-// person, of this session, or (both empty) of everybody. With Loss the right
+// person, of this session, of everybody in this organization, or (all three
+// empty) of everybody. With Loss the right
 // to be inside is gone and open streams are cut; without it they are cut only
 // if what the person may do has become different.
 type Change struct {
 	Seq     int64
 	At      time.Time
 	Person  string
-	Session string
+	Session string // or the API token that stands for one
 	Loss    bool
+
+	Organization string
 }
 
 // Config is what a Directory needs.
@@ -222,7 +226,9 @@ type Store interface {
 // updates that clash with fault.Conflict.
 type Tx interface {
 	Organization(name string) (Organization, error)
+	Organizations() ([]Client, error) // by name
 	PutOrganization(o Organization, at time.Time) error
+	FreezeOrganization(name string, b Bar) error
 	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
 	PutConnection(Connection) error
 	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
@@ -235,8 +241,11 @@ type Tx interface {
 	IdentitiesByLink(connection, link string) ([]Identity, error) // of people who were not pushed, the oldest first
 	People(Query) (Page[Person], error)
 	InsertPerson(p Person, link string) error
-	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new
-	DeletePerson(id string) error             // with identities, memberships, assertions and sessions
+	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new; not Unconfirmed
+	ConfirmPerson(id string) error
+	ConfirmPeople(connection string) (confirmed int, err error)
+	UnconfirmedPeople() (byConnection map[string]int, err error)
+	DeletePerson(id string) error // with identities, memberships, assertions and sessions
 
 	Identities(person string) ([]Identity, error)
 	InsertIdentity(Identity) error
@@ -281,7 +290,10 @@ type Tx interface {
 
 	LedgerTx // what was lost
 
+	// EndSessions and EndSessionsOf end the sessions of a person and of an
+	// organization, and count those that had not expired by themselves.
 	EndSessions(person, reason string, at time.Time) (ended int, err error)
+	EndSessionsOf(organization, reason string, at time.Time) (ended int, err error)
 	// AuditEnding ends the sessions of the event's person, and writes the event
 	// with their number, see [EndedDetail].
 	AuditEnding(e audit.Event, reason string) error

@@ -290,6 +290,12 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 				return err
 			}
 		}
+		if old.Unconfirmed { // whatever is said of them, they are known there
+			if err := tx.ConfirmPerson(old.ID); err != nil {
+				return err
+			}
+			old.Unconfirmed, next.Unconfirmed = false, false
+		}
 		if samePerson(old, next) {
 			return nil
 		}

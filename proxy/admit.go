@@ -78,11 +78,15 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 		if err := rules.refuse(who); err != nil {
 			return verdict{err: err}
 		}
-		if why := rules.unmet(who, now); why != "" {
+		if why := rules.unmet(who, now); why != "" && who.Token {
+			return verdict{err: fault.New(fault.Forbidden, "a program cannot come here: %s", why)}
+		} else if why != "" {
 			return p.stepUp(t, who, rules.demand(), why)
 		}
 	case rules.public:
 		who = nil // a public path is open to whoever cannot be recognized, too
+	case isBearer(r):
+		return verdict{err: err}
 	case t.host != p.home && fault.Is(err, fault.Unauthenticated):
 		// Our cookies are bound to the public host.
 		return verdict{err: fault.New(fault.Forbidden, "only public pages are served at this address")}
@@ -103,18 +107,30 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	return verdict{who: who}
 }
 
-// who gives the principal of the first session cookie that is valid. It fails
-// like [Sessions.Verify], and with fault.Forbidden for somebody whose
-// connection does not let them in from where they are; a store that is away
-// makes nobody a stranger.
+// who gives the principal of a request. It fails like [Sessions.Verify], and
+// with fault.Forbidden for somebody whose connection does not let them in from
+// where they are.
 func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
+	who, err := p.recognize(r)
+	if err != nil {
+		return nil, err
+	}
+	if from := p.networks[who.Connection]; len(from) > 0 && !within(from, web.ClientAddress(r)) {
+		return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
+	}
+	return who, nil
+}
+
+// recognize gives the principal of an API token, or of the first session
+// cookie that is valid. A store that is away makes nobody a stranger.
+func (p *Proxy) recognize(r *http.Request) (*session.Principal, error) {
+	if secret, ours := ownBearer(r.Header); ours {
+		return p.bearer(r, secret)
+	}
 	err := fault.New(fault.Unauthenticated, "you are not signed in")
 	for _, token := range p.tokens(r) {
 		who, failed := p.sessions.Verify(r.Context(), token)
 		if failed == nil {
-			if from := p.networks[who.Connection]; len(from) > 0 && !within(from, web.ClientAddress(r)) {
-				return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
-			}
 			return who, nil
 		}
 		if err = failed; !fault.Is(err, fault.Unauthenticated) {

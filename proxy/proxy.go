@@ -44,6 +44,8 @@ type Sessions interface {
 	// Verify fails with fault.Unauthenticated, saying why in words for the
 	// person, or with fault.Unavailable.
 	Verify(ctx context.Context, token string) (*session.Principal, error)
+	// VerifyToken is Verify for the secret of an API token.
+	VerifyToken(ctx context.Context, secret string) (*session.Principal, error)
 	// Watch gives a context that ends soon after the right to be inside does,
 	// with session.ErrEnded as its cause.
 	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)

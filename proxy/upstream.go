@@ -170,6 +170,9 @@ func (p *Proxy) reverse(b *backend, u Upstream) *httputil.ReverseProxy {
 					h["Cookie"] = lines
 				}
 			}
+			if _, ours := ownBearer(h); ours {
+				delete(h, "Authorization")
+			}
 			if g.who != nil {
 				g.place.names.identify(h, g.who, g.assertion)
 			}

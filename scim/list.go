@@ -125,7 +125,7 @@ func (c *call) listGroups() error { return c.listOne(c.groups()) }
 // users shows the groups of people only where they are asked for by name.
 func (c *call) users() lister {
 	return lister{t: c.site.user, raw: c.usersRaw, find: func(q directory.Query) (directory.Page[map[string]any], error) {
-		page, err := c.directory.People(c.ctx(), q)
+		page, err := c.people(q)
 		if err != nil {
 			return directory.Page[map[string]any]{}, err
 		}
@@ -156,7 +156,7 @@ func (c *call) users() lister {
 }
 
 func (c *call) usersRaw(q directory.Query) (directory.Page[json.RawMessage], error) {
-	page, err := c.directory.People(c.ctx(), q)
+	page, err := c.people(q)
 	out := directory.Page[json.RawMessage]{Total: page.Total, Next: page.Next, Items: make([]json.RawMessage, len(page.Items))}
 	var all []byte
 	for i := range page.Items {

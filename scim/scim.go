@@ -50,6 +50,7 @@ type Directory interface {
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Shown, error)
 	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
 	Person(ctx context.Context, connection, id string) (directory.Shown, error)
+	Confirm(ctx context.Context, id string) error
 	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 
@@ -80,6 +81,7 @@ type Config struct {
 	Connections []Connection               // those that may push
 	Limit       Limit                      // of each connection
 	Address     func(*http.Request) string // the client's network address; defaults to that of the peer
+	BodyWithin  time.Duration              // how long a body may take; defaults to 30s
 	Now         func() time.Time           // defaults to time.Now
 	Log         *slog.Logger               // defaults to discarding
 }
@@ -94,8 +96,11 @@ type Endpoint struct {
 	guesses   *guesses
 	sites     map[string]*site
 	address   func(*http.Request) string
-	now       func() time.Time
-	log       *slog.Logger
+
+	work       *queue // requests of every connection that are at work
+	bodyWithin time.Duration
+	now        func() time.Time
+	log        *slog.Logger
 }
 
 // site is the endpoint of one connection.
@@ -104,6 +109,7 @@ type site struct {
 	base        string // absolute, without a slash at the end
 	user, group *resourceType
 	limit       *bucket
+	work, lists *queue   // requests that are at work, and those of them that are lists
 	grants      *bucket  // access tokens that are given
 	audiences   []string // what an assertion of a client may be for, the token endpoint first
 }
@@ -117,6 +123,9 @@ func New(c Config) *Endpoint {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.BodyWithin <= 0 {
+		c.BodyWithin = 30 * time.Second
+	}
 	if c.Address == nil {
 		c.Address = peer
 	}
@@ -128,7 +137,8 @@ func New(c Config) *Endpoint {
 	}
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
-		journal:  &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		journal:    &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		bodyWithin: c.BodyWithin, work: newQueue(turnsOfAll),
 		guesses:  &guesses{from: make(map[string]*bucket)},
 		verified: verified{known: make(map[[2]string]verdict)},
 		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
@@ -138,6 +148,7 @@ func New(c Config) *Endpoint {
 		base := c.PublicURL.JoinPath(Prefix, conn.ID).String()
 		e.sites[conn.ID] = &site{
 			connection: conn.ID, base: base, limit: newBucket(c.Limit), user: userType(e.declared(conn)), group: groupType(),
+			work: newQueue(turnsOfOne), lists: newQueue(turnsOfLists),
 			grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
 			audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
 		}
@@ -179,7 +190,11 @@ type call struct {
 	query    url.Values
 	endpoint string         // Users, Groups, …: what is asked for
 	entry    *Entry         // in the provisioning log; nil within a Bulk request
+	one      string         // id of the resource that is asked for; empty: none
+	turns    []*queue       // that the request is at work in
+	stop     func()         // ends what a list may take; nil: it is none
 	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
+	frozen   bool           // the organization is: only losses are taken
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .
@@ -227,9 +242,10 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return invalid(typeValue, "the query string cannot be read")
 	}
 	c := &call{
-		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry,
+		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry, frozen: token.Frozen,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
 	}
+	defer c.end()
 	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context
 }
 

@@ -45,6 +45,7 @@ type Token struct {
 	Expires    time.Time // zero: never
 	LastUsed   time.Time // zero: never used; exact to a minute
 	Revoked    time.Time // zero: not revoked
+	Frozen     bool      // the connection's organization is: what the token may do is to take away
 }
 
 // Live reports whether the token opens its connection at that time.
@@ -57,7 +58,8 @@ func (t Token) Live(now time.Time) bool {
 type TokenStore interface {
 	InsertToken(ctx context.Context, t Token, e audit.Event) error
 	// TokenByHash is one indexed look-up, expired and revoked tokens
-	// included. It fails with fault.NotFound.
+	// included; it and TokenByAccess say whether the token is Frozen. It fails
+	// with fault.NotFound.
 	TokenByHash(ctx context.Context, hash []byte) (Token, error)
 	// Tokens lists a connection's tokens, the oldest first; every
 	// connection's if connection is empty.

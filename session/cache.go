@@ -174,6 +174,29 @@ func (c *cache) forget(person string) {
 	}
 }
 
+// forgetOrganization drops what is known of the people of an organization. It
+// cuts their streams, or gives those whose streams are to be checked.
+func (c *cache) forgetOrganization(name string, cut bool) (check []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen.Add(1)
+	for _, e := range c.entries {
+		if e.principal.Organization == name {
+			c.remove(e)
+		}
+	}
+	for id, s := range c.streams {
+		switch {
+		case s.principal.Organization != name:
+		case cut:
+			c.cut(id)
+		default:
+			check = append(check, s.principal.PersonID)
+		}
+	}
+	return check
+}
+
 // cutStream ends one stream; a newer one of the same session goes on.
 func (c *cache) cutStream(s *stream) {
 	c.mu.Lock()

@@ -183,12 +183,23 @@ func (m *Manager) apply(c directory.Change) {
 		m.cache.end(c.Session)
 		return
 	}
+	if c.Organization != "" {
+		m.applyTo(c.Organization, c.Loss)
+		return
+	}
 	m.cache.forget(c.Person)
 	if c.Loss {
 		m.cache.cutPerson(c.Person)
 		return
 	}
 	m.rechecks.add(c.Person)
+}
+
+// applyTo makes this replica forget an organization.
+func (m *Manager) applyTo(organization string, loss bool) {
+	for _, person := range m.cache.forgetOrganization(organization, loss) {
+		m.rechecks.add(person)
+	}
 }
 
 // keep does what can wait.
@@ -219,7 +230,7 @@ func (m *Manager) expire(ctx context.Context) {
 		m.rechecks.add(person)
 	}
 	for _, s := range m.cache.open("") {
-		idle := now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
+		idle := !s.principal.Token && now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
 		switch {
 		case !now.Before(s.principal.Expires):
 			m.cache.cutStream(s)

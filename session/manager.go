@@ -22,6 +22,7 @@ type Config struct {
 	Policy   func() *mapping.Policy // required; nil while no revision is in force
 	Idle     time.Duration          // defaults to 15 minutes, at least 1 minute
 	Absolute time.Duration          // defaults to 12 hours
+	Max      int                    // sessions of one person at a time: at a new one the oldest ends; 0: any number
 	Now      func() time.Time       // defaults to time.Now
 	Log      *slog.Logger           // defaults to discarding
 }
@@ -34,6 +35,7 @@ type Manager struct {
 	policy   func() *mapping.Policy
 	idle     time.Duration
 	absolute time.Duration
+	most     int
 	now      func() time.Time
 	log      *slog.Logger
 	cache    *cache
@@ -61,12 +63,16 @@ func New(c Config) *Manager {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute,
+		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
 		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: &shelf{limit: maxShelf}, shared: newShared(), started: c.Now(),
 	}
 }
 
-const sealPurpose = "session id token"
+// What tokens of identity providers are sealed for, see [Sealer].
+const (
+	IDTokenPurpose = "session id token"
+	RefreshPurpose = "session refresh token"
+)
 
 // Issue begins a session for somebody who signed in. The token is 256 random
 // bits and is given to the browser alone. It fails with fault.Forbidden if the
@@ -88,6 +94,9 @@ func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Clien
 	if err := m.store.InsertSession(ctx, r); err != nil {
 		return "", nil, err
 	}
+	if err := m.endExcess(ctx, r); err != nil {
+		return "", nil, err
+	}
 	s := directory.Standing{Person: in.Person, Assertion: in.Assertion}
 	return token, principal(r, s, in.Access, hash), nil
 }
@@ -107,7 +116,7 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 	hash := sha256.Sum256([]byte(token))
 	now := m.now()
 	if m.fresh(now) {
-		if e := m.cache.get(hash); e != nil && m.current(e, now) {
+		if e := m.cache.get(hash); e != nil && !e.principal.Token && m.current(e, now) {
 			e.seen.Store(now.UnixNano())
 			m.hits.Add(1)
 			return e, nil
@@ -123,7 +132,7 @@ func (m *Manager) current(e *entry, now time.Time) bool {
 	return e.policy == m.policy() &&
 		(until.IsZero() || now.Before(until)) &&
 		now.Before(e.principal.Expires) &&
-		now.Sub(time.Unix(0, e.seen.Load())) < m.idle
+		(e.principal.Token || now.Sub(time.Unix(0, e.seen.Load())) < m.idle)
 }
 
 // load reads a session and all that its access depends on, and caches the
@@ -251,7 +260,7 @@ func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, con
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
-		if e, err := m.load(ctx, p.hash, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
+		if e, err := m.reload(ctx, p, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
 			cancel(ErrEnded)
 		} else {
 			m.cache.confirm(s, e.principal)

@@ -43,6 +43,7 @@ type person struct {
 	Modified          int64  `gorm:"column:modified"`
 	LastActive        int64  `gorm:"column:last_active"`
 	Since             int64  `gorm:"column:since"`
+	Unconfirmed       bool   `gorm:"column:unconfirmed"`
 }
 
 func (person) TableName() string { return "people" }
@@ -79,6 +80,7 @@ func (r *person) domain() directory.Person {
 		ID: r.ID, Connection: r.Connection, Organization: r.Organization, UserName: r.UserName, ExternalID: r.ExternalID,
 		Name: r.Name, Email: r.Email, EmailVerified: r.EmailVerified, Provisioned: r.Provisioned, IDPActive: r.IDPActive,
 		Version: r.Version, Created: moment(r.Created), Modified: moment(r.Modified), LastActive: moment(r.LastActive),
+		Unconfirmed: r.Unconfirmed,
 	}
 	if r.Attributes != "" {
 		p.Attributes = []byte(r.Attributes)
@@ -90,24 +92,6 @@ func (r *person) domain() directory.Person {
 		p.Locked = &directory.Bar{At: moment(r.LockedAt), By: r.LockedBy, Reason: r.LockedReason}
 	}
 	return p
-}
-
-func (t tx) Organization(name string) (directory.Organization, error) {
-	var o directory.Organization
-	err := t.row(&o, "organization", "SELECT name, disabled FROM organizations WHERE name = ?", name)
-	return o, err
-}
-
-func (t tx) PutOrganization(o directory.Organization, at time.Time) error {
-	_, err := t.exec(`INSERT INTO organizations_history (name, disabled, since, until)
-		SELECT name, disabled, since, CAST(? AS BIGINT) FROM organizations WHERE name = ? AND disabled <> ? AND since < ?`,
-		micros(at), o.Name, o.Disabled, micros(at))
-	if err != nil {
-		return err
-	}
-	_, err = t.exec(`INSERT INTO organizations (name, disabled, since) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE
-		SET disabled = excluded.disabled, since = excluded.since WHERE organizations.disabled <> excluded.disabled`, o.Name, o.Disabled, micros(at))
-	return err
 }
 
 func (t tx) ConnectionLink(id string) (string, error) {
@@ -126,7 +110,7 @@ func (t tx) PutConnection(c directory.Connection) error {
 const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
 	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
 	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active,
-	people.more_emails, people.since`
+	people.more_emails, people.since, people.unconfirmed`
 
 // places are where a row of personColumns goes.
 func (r *person) places() []any {
@@ -134,15 +118,15 @@ func (r *person) places() []any {
 		&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
 		&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
 		&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
-		&r.MoreEmails, &r.Since,
+		&r.MoreEmails, &r.Since, &r.Unconfirmed,
 	}
 }
 
 // briefColumns are what SCIM shows of people.
-const briefColumns = "people.seq, people.id, people.idp_active, people.attributes, people.version, people.created, people.modified"
+const briefColumns = "people.seq, people.id, people.idp_active, people.attributes, people.version, people.created, people.modified, people.unconfirmed"
 
 func (r *person) briefPlaces() []any {
-	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified}
+	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.Unconfirmed}
 }
 
 // scanPeople reads rows of personColumns, and of sort_value if the list is
@@ -490,7 +474,7 @@ func (t tx) MovePerson(from, to string, at time.Time) error {
 	if err := t.inherit(from, to, at); err != nil {
 		return err
 	}
-	for _, table := range []string{"identities", "assertions", "sessions"} {
+	for _, table := range []string{"identities", "assertions", "sessions", "api_tokens"} {
 		if _, err := t.exec("UPDATE "+table+" SET person_id = ? WHERE person_id = ?", to, from); err != nil {
 			return err
 		}

@@ -25,8 +25,9 @@ type sqliteLanes struct {
 	once  sync.Once
 }
 
-// readers is how many may read at the same time.
-const readers = 8
+// readers is how many may read at the same time: more than SCIM may have at
+// work, so that some are left for people who sign in.
+const readers = 16
 
 func newSQLiteLanes(db *sql.DB) *sqliteLanes {
 	l := &sqliteLanes{sql: db, write: make(chan *sqliteConn, 1), read: make(chan *sqliteConn, readers), done: make(chan struct{})}

@@ -40,8 +40,12 @@ var migrations embed.FS
 
 // Config says where the database is.
 type Config struct {
-	URL string       // "sqlite:PATH" or "postgres://…"; required
-	Log *slog.Logger // defaults to discarding
+	URL string // "sqlite:PATH" or "postgres://…"; required
+
+	// AsIs leaves the schema alone: where it is not that of this program, Open
+	// fails with fault.Conflict. An empty database gets its schema all the same.
+	AsIs bool
+	Log  *slog.Logger // defaults to discarding
 }
 
 // DB is an open database, migrated. It is safe for concurrent use.
@@ -90,10 +94,14 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if db.sql, err = db.g.DB(); err != nil {
 		return nil, err
 	}
-	db.sql.SetMaxOpenConns(16)
-	db.sql.SetMaxIdleConns(16)
+	conns := maxConns
+	if db.dialect == "sqlite" {
+		conns += readers + 1 // which the lanes keep
+	}
+	db.sql.SetMaxOpenConns(conns)
+	db.sql.SetMaxIdleConns(conns)
 	db.sql.SetConnMaxIdleTime(5 * time.Minute)
-	if err := db.migrate(ctx); err != nil {
+	if err := db.prepare(ctx, c.AsIs); err != nil {
 		return nil, errors.Join(err, db.sql.Close())
 	}
 	if db.dialect == "sqlite" {
@@ -146,9 +154,6 @@ func (db *DB) Ping(ctx context.Context) error {
 func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
 
 func (db *DB) migrate(ctx context.Context) error {
-	if err := db.sql.PingContext(ctx); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached")
-	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.dialect == "postgres" {
 		dialect = goose.DialectPostgres
@@ -203,6 +208,18 @@ func (t tx) forUpdate(query, table string) string {
 	}
 	return query
 }
+
+// forShare makes a read wait for writers of the same row, and them for it.
+func (t tx) forShare(query string) string {
+	if t.write && t.dialect == "postgres" {
+		return query + " FOR SHARE"
+	}
+	return query
+}
+
+// maxConns is how many connections to the database there are beside those that
+// the lanes of SQLite keep.
+const maxConns = 16
 
 // patience bounds a transaction on a database that has fallen silent, so that
 // nobody waits for ever. The largest push takes a fraction of it.

@@ -116,6 +116,7 @@ func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diag
 	found = append(found, examineRevisions(ctx, cfg, db, now)...)
 	found = append(found, examineConnections(ctx, cfg, db, now)...)
 	found = append(found, examineMassLosses(ctx, cfg, db)...)
+	found = append(found, examineUnconfirmed(ctx, db)...)
 	return append(found, examineTokens(ctx, cfg, db, now)...)
 }
 

@@ -196,6 +196,6 @@ func (m *metrics) watch(g *gate) {
 		gauge("portcullis_tls_certificate_expires_timestamp_seconds", "When the certificate of the public listener ends.",
 			func() float64 { return float64(g.certificate.Expires().Unix()) })
 	}
-	m.registry.MustRegister(newMassLosses(g.guard), newUpstreams(g.proxy),
+	m.registry.MustRegister(newMassLosses(g.guard), newUpstreams(g.proxy), newUnconfirmed(g.db),
 		&mappingInfo{g.keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
 }

@@ -52,6 +52,7 @@ type gate struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	db       *store.DB
+	keys     *keys.Ring
 	keeper   *revision.Keeper
 	dir      *directory.Directory
 	sessions *session.Manager
@@ -80,13 +81,14 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}()
 	g = &gate{cfg: cfg, log: log, db: db}
 	counts := newMetrics(connectionIDs(cfg))
-	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true})
+	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Log: log})
 	if err != nil {
 		return nil, err
 	}
+	g.keys = ring
 	policy := func() *mapping.Policy { return g.keeper.Policy() }
 	g.sessions = session.New(session.Config{
-		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
+		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Log: log,
 	})
 	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	g.keeper = revision.New(revision.Config{
@@ -249,6 +251,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 	var wg sync.WaitGroup
 	for name, f := range map[string]func(context.Context) error{
 		"sessions": g.sessions.Run,
+		"keys":     g.keys.Run,
 		"mapping":  g.keeper.Run,
 		"sign-in":  g.login.Run,
 		"traces":   g.traces.Run,
