@@ -28,7 +28,7 @@ fmt:
 
 lint: $(GOLANGCI)
 	$(GOLANGCI) run ./...
-	$(GOLANGCI) run --build-tags e2e,interop ./e2e/...
+	$(GOLANGCI) run --build-tags e2e,interop ./e2e/... ./cmd/...
 
 $(GOLANGCI):
 	go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
@@ -53,6 +53,7 @@ cover:
 e2e: ## the demo's story in a browser, independent identity providers, proxies in front; needs Node, Chromium, SimpleSAMLphp, nginx and Caddy
 	npm --prefix e2e install --ignore-scripts --no-audit --no-fund
 	go test -tags e2e -count=1 -timeout 15m -v ./e2e/
+	go test -tags e2e -count=1 -timeout 15m -v -run 'TestThreeReplicas|TestMemoryWith' ./cmd/portcullis/
 
 interop: build/keycloak-$(KEYCLOAK_VERSION) ## Keycloak over OpenID Connect and SAML; needs Node, Chromium, Java and Maven
 	npm --prefix e2e install --ignore-scripts --no-audit --no-fund

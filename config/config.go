@@ -43,6 +43,7 @@ type Config struct {
 	Routes         []Route        // in the order of the file
 	TrustedProxies []netip.Prefix // whose forwarding headers count; none by default
 	Limits         Limits
+	Shutdown       Shutdown
 
 	TLS             *TLS // nil where something in front of the gate speaks TLS, or nobody does
 	SecurityHeaders SecurityHeaders
@@ -121,6 +122,12 @@ type Sessions struct {
 	Idle     time.Duration // without a request; defaults to 15m, never above Absolute
 	Absolute time.Duration // since sign-in; defaults to 12h, at most 30 days
 	Max      int           // sessions of one person at a time: at a new sign-in the oldest ends; 0, the default: any number
+}
+
+// Shutdown says how the gate takes leave when it is asked to stop.
+type Shutdown struct {
+	Delay time.Duration // from "not ready" until no connection is taken, for load balancers to notice; 0 to 5m, defaults to 1s
+	Drain time.Duration // what requests under way get from then on; 1s to 1h, defaults to 5s
 }
 
 // Connection is one identity provider of one organization.

@@ -94,6 +94,7 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 			SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
 		}},
 		Sessions: config.Sessions{Idle: 15 * time.Minute, Absolute: 12 * time.Hour},
+		Shutdown: config.Shutdown{Delay: time.Second, Drain: 5 * time.Second},
 		Limits:   config.Limits{SCIM: config.Rate{PerSecond: 200}, SignIn: config.Rate{PerSecond: 10}, Headers: 512 << 10},
 
 		SecurityHeaders: config.SecurityHeaders{HSTS: 365 * 24 * time.Hour},
@@ -126,6 +127,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 		Keys:        config.Keys{File: "/var/lib/portcullis/gate.key"},
 		Mapping:     config.Mapping{File: filepath.Join(dir, "mapping.yaml")},
 		Sessions:    config.Sessions{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
+		Shutdown:    config.Shutdown{Delay: 10 * time.Second, Drain: 30 * time.Second},
 		Routes: []config.Route{
 			{Path: "/assets/", Public: true},
 			{Path: "/assets/internal/"},

@@ -18,6 +18,8 @@ const (
 	defaultAbsolute    = 12 * time.Hour
 	defaultSCIMRate    = 200
 	defaultSignInRate  = 10
+	defaultDelay       = time.Second
+	defaultDrain       = 5 * time.Second
 	defaultHeaders     = 512 << 10
 	defaultHSTS        = 365 * 24 * time.Hour
 	defaultAnswer      = 2 * time.Minute
@@ -34,7 +36,7 @@ func (r *reader) config(root *node) *Config {
 	s := r.section(root, "", shape{
 		keys: []string{
 			"environment", "public_url", "listen", "ops_listen", "upstream", "database", "keys", "mapping",
-			"connections", "sessions", "routes", "trusted_proxies", "limits", "tls", "security_headers",
+			"connections", "sessions", "routes", "trusted_proxies", "limits", "shutdown", "tls", "security_headers",
 		},
 		later: []string{"mail", "preset", "saml", "local"},
 	})
@@ -48,6 +50,7 @@ func (r *reader) config(root *node) *Config {
 		Connections:    s.connections(),
 		TrustedProxies: s.prefixes("trusted_proxies"),
 		Limits:         s.limits(),
+		Shutdown:       s.shutdown(),
 	}
 	c.Routes = s.routes(c)
 	c.TLS, c.SecurityHeaders = s.tls(c.PublicURL), s.securityHeaders()
@@ -202,6 +205,20 @@ func (s section) sessions() Sessions {
 		s.r.wrong(ss.get(k), ss.key(k), want)
 	}
 	return out
+}
+
+func (s section) shutdown() Shutdown {
+	ss := s.sub("shutdown", shape{keys: []string{"delay", "drain"}})
+	within := func(least, most time.Duration) func(string) (time.Duration, bool) {
+		return func(v string) (time.Duration, bool) {
+			d, ok := duration(v)
+			return d, ok && d >= least && d <= most
+		}
+	}
+	return Shutdown{
+		Delay: scalar(ss, "delay", "from 0s to 5m, such as 10s", defaultDelay, within(0, 5*time.Minute)),
+		Drain: scalar(ss, "drain", "from 1s to 1h, such as 30s", defaultDrain, within(time.Second, time.Hour)),
+	}
 }
 
 // prefixes reads a list of addresses and ranges.

@@ -75,8 +75,11 @@ type Config struct {
 	SCIM           http.Handler              // serves everything below SCIMPrefix; nothing does if nil
 	BodyWithin     time.Duration             // how long a body may take that is not for the portal; defaults to 2m
 	ProbeEvery     time.Duration             // how often [Proxy.Run] asks upstreams for their health; defaults to 5s
-	Now            func() time.Time          // defaults to time.Now
-	Log            *slog.Logger              // defaults to discarding
+	// Observe hears of each answer of a portal how long it took to begin;
+	// status 0 says that there was none. Nobody hears by default.
+	Observe func(status int, took time.Duration)
+	Now     func() time.Time // defaults to time.Now
+	Log     *slog.Logger     // defaults to discarding
 }
 
 // Proxy is the handler of the public listener. It is safe for concurrent use.
@@ -88,6 +91,8 @@ type Proxy struct {
 	sessions Sessions
 	keys     Keys
 	handler  http.Handler
+	observe  func(status int, took time.Duration) // may be nil
+	streams  streams
 
 	rules       []rule
 	settings    []*rule         // that say how requests are handed on
@@ -129,7 +134,7 @@ func New(c Config) *Proxy {
 	p := &Proxy{
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
-		sessions: c.Sessions, keys: c.Keys, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)

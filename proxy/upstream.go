@@ -89,7 +89,8 @@ func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
 	if to.sick.Load() {
 		return p.unwell()
 	}
-	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx)}
+	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx), streams: &p.streams}
+	defer w.left()
 	if most := g.place.maxBody; most > 0 {
 		if r.ContentLength > most {
 			c.Header("Connection", "close")
@@ -129,7 +130,7 @@ func (p *Proxy) reverse(b *backend, u Upstream) *httputil.ReverseProxy {
 	base, prefix := u.URL, strings.TrimSuffix(u.URL.EscapedPath(), "/")
 	scheme := p.public.Scheme
 	return &httputil.ReverseProxy{
-		Transport:  b.transport,
+		Transport:  watched(b.transport, p.observe),
 		BufferPool: &buffers{},
 		ErrorLog:   slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // what matters comes to failed
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -179,6 +180,7 @@ func (p *Proxy) reverse(b *backend, u Upstream) *httputil.ReverseProxy {
 		ModifyResponse: func(res *http.Response) error {
 			cleanResponse(res.Header)
 			p.dress(res.Header)
+			p.endless(res)
 			return nil
 		},
 		ErrorHandler: p.failed,

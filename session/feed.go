@@ -37,9 +37,12 @@ const (
 type feed struct {
 	confirmed atomic.Int64           // when the last good read began, since Manager.started
 	failed    atomic.Pointer[string] // why the last read was not good
-	cursor    int64                  // where the next read begins
-	applied   map[int64]struct{}     // what the last read gave, for it may come again; nil before the first
-	wall      time.Time              // of the last good read, by the wall clock: a machine that sleeps misses it
+	sessions  atomic.Uint64          // records applied, by what they say
+	losses    atomic.Uint64
+	updates   atomic.Uint64
+	cursor    int64              // where the next read begins
+	applied   map[int64]struct{} // what the last read gave, for it may come again; nil before the first
+	wall      time.Time          // of the last good read, by the wall clock: a machine that sleeps misses it
 }
 
 // fresh reports whether the cache may be believed.
@@ -168,6 +171,14 @@ func (m *Manager) read(ctx context.Context, began time.Time) error {
 
 // apply makes this replica forget what a change record names.
 func (m *Manager) apply(c directory.Change) {
+	switch {
+	case c.Session != "":
+		m.feed.sessions.Add(1)
+	case c.Loss:
+		m.feed.losses.Add(1)
+	default:
+		m.feed.updates.Add(1)
+	}
 	if c.Session != "" {
 		m.cache.end(c.Session)
 		return

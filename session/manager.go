@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"portcullis/audit"
@@ -40,6 +41,10 @@ type Manager struct {
 	cache    *cache
 	feed     feed
 	rechecks rechecks
+	shelf    *shelf
+	shared   *shared
+	hits     atomic.Uint64
+	misses   atomic.Uint64
 	started  time.Time // the zero of the feed's clock, which must not jump
 }
 
@@ -59,7 +64,7 @@ func New(c Config) *Manager {
 	}
 	return &Manager{
 		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
-		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), started: c.Now(),
+		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: &shelf{limit: maxShelf}, shared: newShared(), started: c.Now(),
 	}
 }
 
@@ -113,9 +118,11 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 	if m.fresh(now) {
 		if e := m.cache.get(hash); e != nil && !e.principal.Token && m.current(e, now) {
 			e.seen.Store(now.UnixNano())
+			m.hits.Add(1)
 			return e, nil
 		}
 	}
+	m.misses.Add(1)
 	return m.load(ctx, hash, true)
 }
 
@@ -156,8 +163,8 @@ func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, e
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{principal: principal(r, s, access, hash), policy: policy}
-	e.principal.checked = began
+	e := &entry{principal: principal(r, s, m.shared.of(access), hash), policy: policy}
+	e.principal.checked, e.principal.shelf = began, m.shelf
 	e.written.Store(r.LastSeen.UnixNano())
 	if used {
 		e.seen.Store(now.UnixNano())
@@ -208,9 +215,9 @@ func (m *Manager) lastSeen(r Row) time.Time {
 func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte) *Principal {
 	return &Principal{
 		hash:      hash,
-		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
-		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
-		Access: access, ACR: s.Assertion.ACR, AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
+		SessionID: r.ID, PersonID: r.Person, Connection: same(r.Connection), Organization: same(s.Person.Organization),
+		Issuer: same(s.Assertion.Issuer), Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
+		Access: access, ACR: same(s.Assertion.ACR), AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
 	}
 }
 

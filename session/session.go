@@ -37,6 +37,7 @@ type Principal struct {
 
 	hash      [32]byte  // of the token
 	checked   time.Time // when the store was asked
+	shelf     *shelf    // bounds the statements; nil does not
 	statement statement // memo; a Principal is not copied
 }
 

@@ -173,7 +173,7 @@ func (m *Manager) loadToken(ctx context.Context, hash [32]byte, used bool) (*ent
 	narrow(&access, t.Scopes, policy)
 	r := Row{ID: t.ID, Person: s.Person.ID, Connection: s.Person.Connection, Created: t.Created, Expires: t.Expires}
 	e := &entry{principal: principal(r, s, access, hash), policy: policy}
-	e.principal.Token, e.principal.checked = true, began
+	e.principal.Token, e.principal.checked, e.principal.shelf = true, began, m.shelf
 	e.principal.ACR, e.principal.AuthTime = "", time.Time{} // nobody proved anything just now
 	e.written.Store(t.LastUsed.UnixNano())
 	seen := t.LastUsed

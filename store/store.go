@@ -150,6 +150,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	return db.glance(ctx, func(t tx) error { return t.rows(&one, "SELECT 1") })
 }
 
+// Stats says how the connections to the database are used.
+func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
+
 func (db *DB) migrate(ctx context.Context) error {
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.dialect == "postgres" {

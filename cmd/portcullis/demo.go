@@ -156,7 +156,7 @@ func (d *demonstration) close() error {
 func (d *demonstration) configure(addr string) (*config.Config, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "public_url: %s\nlisten: %s\nops_listen: off\nupstream: {url: %q}\n", d.public, addr, d.portal.url)
-	b.WriteString("database: {url: \"sqlite:portcullis.db\"}\nmapping: {file: mapping.yaml}\n")
+	b.WriteString("database: {url: \"sqlite:portcullis.db\"}\nmapping: {file: mapping.yaml}\nshutdown: {delay: 0s}\n")
 	b.WriteString("routes:\n  - {path: /assets/, public: true}\n  - {path: /reports, require: {tasks: [report.view]}}\nconnections:\n")
 	files := map[string][]byte{"mapping.yaml": demo.Mapping}
 	for _, s := range d.idps {

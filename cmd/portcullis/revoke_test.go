@@ -199,7 +199,7 @@ func TestBrokenMappingEditChangesNothing(t *testing.T) {
 		w.write(t, "mapping.yaml", broken)
 		eventually(t, "the broken file is reported", patience, func() bool { return w.metric(t, "portcullis_mapping_broken") == "1" })
 		status, state := w.ready(t)
-		want := map[string]string{"status": "ready", "database": "fine", "mapping": "the file is broken; the last good revision is in force"}
+		want := map[string]string{"status": "ready", "database": "fine", "feed": "fine", "mapping": "the file is broken; the last good revision is in force"}
 		if diff := cmp.Diff(want, state); status != http.StatusOK || diff != "" {
 			t.Errorf("readyz = %d (-want +got):\n%s", status, diff)
 		}

@@ -29,10 +29,6 @@ import (
 	"portcullis/web"
 )
 
-// drain is how long requests that run may go on after the signal to stop.
-// Streams would go on for ever, so they are cut then.
-const drain = 5 * time.Second
-
 func (c *cli) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "serve", Short: "Run the gate", Args: cobra.NoArgs,
@@ -84,6 +80,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		}
 	}()
 	g = &gate{cfg: cfg, log: log, db: db}
+	counts := newMetrics(connectionIDs(cfg))
 	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Log: log})
 	if err != nil {
 		return nil, err
@@ -109,7 +106,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
-		Traces: g.traces, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
+		Traces: attempts{g.traces, counts}, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
@@ -118,7 +115,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
 	front := proxy.Config{
-		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: ring, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
+		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
 	}
 	if err := portals(&front, cfg, log); err != nil {
@@ -131,7 +128,8 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}
 	g.proxy = proxy.New(front)
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
-	g.ops = newOps(g)
+	counts.watch(g)
+	g.ops = &ops{metrics: counts, db: g.db, keeper: g.keeper, sessions: g.sessions}
 	return g, nil
 }
 
@@ -189,9 +187,8 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 }
 
 // serve listens and runs until ctx ends; ready, if not nil, is called with
-// the address of the public listener. Then no new connection is taken,
-// requests that run get until drain, streams are cut, and what is in memory
-// is written down.
+// the address of the public listener. Then the gate takes leave, see
+// [gate.leave], and what is in memory is written down.
 func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	defer func() { err = errors.Join(err, g.db.Close()) }()
 	defer g.proxy.Close()
@@ -201,7 +198,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	}
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.count(g.proxy), g.log)}
+	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(g.ops.count(g.proxy)), g.log)}
 	servers[0].MaxHeaderBytes = int(g.cfg.Limits.Headers)
 	if g.certificate != nil {
 		servers[0].TLSConfig = g.certificate.Server()
@@ -235,9 +232,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	g.ops.draining.Store(true)
-	g.log.InfoContext(running, "stopping")
-	err = errors.Join(err, shutdown(running, cut, servers))
+	err = errors.Join(err, g.leave(running, cut, servers, err == nil))
 	stopRooms()
 	return err
 }
@@ -248,21 +243,6 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
 	return l, nil
-}
-
-// shutdown ends the servers, cutting what still runs after drain.
-func shutdown(running context.Context, cut context.CancelFunc, servers []*http.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), drain+2*time.Second)
-	defer cancel()
-	timer := time.AfterFunc(drain, cut)
-	defer timer.Stop()
-	var errs []error
-	for _, s := range servers {
-		if err := s.Shutdown(ctx); err != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // run starts what works in the background; stop ends it and waits.
@@ -278,7 +258,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"scim":     g.scim.Run,
 		"guard":    g.guard.Run,
 		"health":   g.proxy.Run,
-		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
+		"audit":    audit.NewSealer(&trail{Store: g.db.Audit(), metrics: g.ops.metrics}, g.log).Run,
 	} {
 		wg.Go(func() {
 			if err := f(ctx); err != nil {

@@ -244,7 +244,12 @@ func (s *server) start() {
 		s.url = u
 		return
 	}
-	s.url, s.stop, s.err = startServer(s.durable)
+	server, err := makeServer(s.durable)
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.url, s.stop = server.URL(), server.remove
 }
 
 // program finds one of PostgreSQL's programs.
@@ -258,57 +263,6 @@ func program(name string) (string, error) {
 		return "", errAbsent
 	}
 	return path, nil
-}
-
-func startServer(durable bool) (string, func(), error) {
-	initdb, err := program("initdb")
-	if err != nil {
-		return "", nil, err
-	}
-	server, err := program("postgres")
-	if err != nil {
-		return "", nil, err
-	}
-	dir, err := os.MkdirTemp("", "portcullis-postgres-")
-	if err != nil {
-		return "", nil, err
-	}
-	attr, err := ordinaryUser(dir)
-	if err != nil {
-		return "", nil, err
-	}
-	data := filepath.Join(dir, "data")
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "portcullis", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C") //nolint:gosec // a program of PostgreSQL's, found above
-	cmd.SysProcAttr, cmd.Dir = attr, dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	port, err := freePort()
-	if err != nil {
-		return "", nil, err
-	}
-	run := exec.CommandContext(context.Background(), server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir, //nolint:gosec // a program of PostgreSQL's, found above
-		"-c", "max_connections=300", "-c", "shared_buffers=64MB")
-	if !durable { // the default is to wait for the disk
-		run.Args = append(run.Args, "-c", "fsync=off")
-	}
-	run.SysProcAttr, run.Dir = attr, dir
-	if err := run.Start(); err != nil {
-		return "", nil, err
-	}
-	stop := func() {
-		_ = run.Process.Signal(syscall.SIGINT) // PostgreSQL's fast shutdown
-		_ = run.Wait()
-		_ = os.RemoveAll(dir)
-	}
-	databaseURL := fmt.Sprintf("postgres://portcullis@127.0.0.1:%d/postgres?sslmode=disable", port)
-	if err := await(ctx, databaseURL); err != nil {
-		stop()
-		return "", nil, err
-	}
-	return databaseURL, stop, nil
 }
 
 // ordinaryUser gives the folder to somebody who is not root, for PostgreSQL
