@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -105,18 +106,25 @@ func statusOf(kind fault.Kind) (status int, scimType string) {
 	}
 }
 
+// answerOf gives the status and the scimType that an error is answered with.
+func answerOf(err error) (status int, scimType string) {
+	status, scimType = statusOf(fault.KindOf(err))
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return status, scimType
+	}
+	if r.status != 0 {
+		status, scimType = r.status, ""
+	}
+	return status, cmp.Or(r.scimType, scimType)
+}
+
 // fail answers with err. What nobody classified is a 500 without a word of the
 // error's own; the log has it.
 func (e *Endpoint) fail(ctx context.Context, w http.ResponseWriter, err error) {
-	status, scimType := statusOf(fault.KindOf(err))
+	status, scimType := answerOf(err)
 	h := w.Header()
 	if r, ok := errors.AsType[*refusal](err); ok {
-		if r.status != 0 {
-			status, scimType = r.status, ""
-		}
-		if r.scimType != "" {
-			scimType = r.scimType
-		}
 		if r.allow != "" {
 			h.Set("Allow", r.allow)
 		}

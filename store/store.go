@@ -94,8 +94,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if db.sql, err = db.g.DB(); err != nil {
 		return nil, err
 	}
-	db.sql.SetMaxOpenConns(16)
-	db.sql.SetMaxIdleConns(16)
+	conns := maxConns
+	if db.dialect == "sqlite" {
+		conns += readers + 1 // which the lanes keep
+	}
+	db.sql.SetMaxOpenConns(conns)
+	db.sql.SetMaxIdleConns(conns)
 	db.sql.SetConnMaxIdleTime(5 * time.Minute)
 	if err := db.prepare(ctx, c.AsIs); err != nil {
 		return nil, errors.Join(err, db.sql.Close())
@@ -211,6 +215,10 @@ func (t tx) forShare(query string) string {
 	return query
 }
 
+// maxConns is how many connections to the database there are beside those that
+// the lanes of SQLite keep.
+const maxConns = 16
+
 // patience bounds a transaction on a database that has fallen silent, so that
 // nobody waits for ever. The largest push takes a fraction of it.
 const patience = time.Minute
@@ -313,6 +321,17 @@ func (t tx) once() tx {
 	if l, ok := t.lane.(*sqliteLane); ok {
 		other := *l
 		other.once = true
+		t.lane = &other
+	}
+	return t
+}
+
+// briefly gives the transaction for statements that read a few rows by an
+// index: they are not cancelled half-way.
+func (t tx) briefly() tx {
+	if l, ok := t.lane.(*sqliteLane); ok {
+		other := *l
+		other.brief = true
 		t.lane = &other
 	}
 	return t

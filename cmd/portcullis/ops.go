@@ -28,8 +28,9 @@ type ops struct {
 	registry *prometheus.Registry
 }
 
-func newOps(db *store.DB, keeper *revision.Keeper, guard *scim.Guard) *ops {
-	o := &ops{db: db, keeper: keeper, registry: prometheus.NewRegistry()}
+func newOps(g *gate) *ops {
+	keeper := g.keeper
+	o := &ops{db: g.db, keeper: keeper, registry: prometheus.NewRegistry()}
 	o.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "portcullis_http_request_duration_seconds", Help: "Requests on the public listener, by room and status.",
 		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10},
@@ -48,9 +49,36 @@ func newOps(db *store.DB, keeper *revision.Keeper, guard *scim.Guard) *ops {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "portcullis_mapping_in_force", Help: "1 while there is a mapping in force; without one nobody gets in.",
 		}, func() float64 { return flag(keeper.Policy() != nil) }),
-		newMassLosses(guard), newUnconfirmed(db),
+		newMassLosses(g.guard),
+		newUpstreams(g.proxy),
+		newUnconfirmed(g.db),
 		&mappingInfo{keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
+	if g.certificate != nil {
+		o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "portcullis_tls_certificate_expires_timestamp_seconds", Help: "When the certificate of the public listener ends.",
+		}, func() float64 { return float64(g.certificate.Expires().Unix()) }))
+	}
 	return o
+}
+
+// upstreams says how the portals behind the gate are.
+type upstreams struct {
+	proxy *proxy.Proxy
+	desc  *prometheus.Desc
+}
+
+func newUpstreams(p *proxy.Proxy) *upstreams {
+	return &upstreams{p, prometheus.NewDesc("portcullis_upstream_up", "1 while an upstream with a health path is well.", []string{"upstream"}, nil)}
+}
+
+func (u *upstreams) Describe(ch chan<- *prometheus.Desc) { ch <- u.desc }
+
+func (u *upstreams) Collect(ch chan<- prometheus.Metric) {
+	for _, h := range u.proxy.Health() {
+		if h.Probed {
+			ch <- prometheus.MustNewConstMetric(u.desc, prometheus.GaugeValue, flag(h.Well), h.Origin)
+		}
+	}
 }
 
 // massLosses counts what the guard found.

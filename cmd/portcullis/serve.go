@@ -66,6 +66,8 @@ type gate struct {
 	guard    *scim.Guard
 	proxy    *proxy.Proxy
 	ops      *ops
+
+	certificate *proxy.Certificate // of the public listener; nil where it speaks plain HTTP
 }
 
 // openGate wires the rooms, from the database up. A broken mapping file does
@@ -115,13 +117,21 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Journal: g.db.Journal(), Connections: scimConnections(cfg),
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
-	g.proxy = proxy.New(proxy.Config{
-		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
-		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
+	front := proxy.Config{
+		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: ring, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
-	})
+	}
+	if err := portals(&front, cfg, log); err != nil {
+		return nil, err
+	}
+	if cfg.TLS != nil {
+		if g.certificate, err = certificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, log); err != nil {
+			return nil, err
+		}
+	}
+	g.proxy = proxy.New(front)
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
-	g.ops = newOps(g.db, g.keeper, g.guard)
+	g.ops = newOps(g)
 	return g, nil
 }
 
@@ -178,16 +188,6 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 	return out
 }
 
-func routes(cfg *config.Config) (out []proxy.Route) {
-	for _, r := range cfg.Routes {
-		out = append(out, proxy.Route{
-			Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
-			Demand: session.Demand{ACR: r.Require.ACR, MaxAge: r.Require.MaxAge},
-		})
-	}
-	return out
-}
-
 // serve listens and runs until ctx ends; ready, if not nil, is called with
 // the address of the public listener. Then no new connection is taken,
 // requests that run get until drain, streams are cut, and what is in memory
@@ -202,6 +202,10 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.count(g.proxy), g.log)}
+	servers[0].MaxHeaderBytes = int(g.cfg.Limits.Headers)
+	if g.certificate != nil {
+		servers[0].TLSConfig = g.certificate.Server()
+	}
 	listeners := []net.Listener{public}
 	if g.cfg.OpsListen != "" {
 		private, err := listen(ctx, g.cfg.OpsListen)
@@ -214,7 +218,13 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
 		s.BaseContext = func(net.Listener) context.Context { return running }
-		go func() { failed <- s.Serve(listeners[i]) }()
+		go func() {
+			if s.TLSConfig != nil {
+				failed <- s.ServeTLS(listeners[i], "", "")
+			} else {
+				failed <- s.Serve(listeners[i])
+			}
+		}()
 	}
 	stopRooms := g.run(running)
 	g.log.InfoContext(ctx, "ready", "public", g.cfg.PublicURL.String(), "listen", public.Addr().String(), "ops", g.cfg.OpsListen)
@@ -267,6 +277,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
 		"guard":    g.guard.Run,
+		"health":   g.proxy.Run,
 		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
 	} {
 		wg.Go(func() {
