@@ -44,6 +44,10 @@ func (g guests) Verify(_ context.Context, token string) (*session.Principal, err
 	return nil, fault.New(fault.Unauthenticated, "you are not signed in")
 }
 
+func (g guests) VerifyToken(ctx context.Context, secret string) (*session.Principal, error) {
+	return g.Verify(ctx, secret)
+}
+
 func (guests) Watch(ctx context.Context, _ *session.Principal) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
