@@ -222,6 +222,18 @@ type Store interface {
 	Glance(ctx context.Context, f func(Tx) error) error
 }
 
+// Arrival is somebody who is pushed for the first time, the event that says so,
+// and under what something may wait for them: hashes of burials, the link value
+// of a sign-in, values that groups have parked.
+type Arrival struct {
+	Person
+
+	Link   string
+	Event  audit.Event
+	Graves []string // at least one
+	Names  []string // at least one
+}
+
 // Tx is one transaction. Look-ups fail with fault.NotFound, inserts and
 // updates that clash with fault.Conflict.
 type Tx interface {
@@ -273,10 +285,10 @@ type Tx interface {
 	Park(group string, values []string) error              // members who are not known yet
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
-	// Awaited reports whether anything may wait for somebody who arrives: a
-	// burial under one of the hashes, a sign-in with that link value, a group
-	// that one of the values is parked in. It is one look-up.
-	Awaited(connection, link string, hashes, values []string) (bool, error)
+	// Welcome stores somebody who arrives, unless anything may wait for them;
+	// then it stores nothing and reports false. Where it reports true, it is
+	// the last verb of its transaction, and may have committed it.
+	Welcome(a Arrival) (bool, error)
 
 	Bury(connection string, hashes []string, at time.Time) (burial string, err error)
 	Buried(connection string, hashes []string) (bool, error)

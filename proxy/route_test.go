@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"portcullis/proxy"
+	"portcullis/session"
 )
 
 // A request whose method a rule does not name falls to the next, and through
@@ -188,6 +189,13 @@ func TestAConnectionIsBoundToItsNetworks(t *testing.T) {
 			if res := g.get(t, target, "ann", "X-Forwarded-For: "+from); res.Code != want {
 				t.Errorf("%s from %s = %d, want %d", target, from, res.Code, want)
 			}
+		}
+	}
+	program := session.TokenPrefix + "x"
+	g.people.enter(program, ann())
+	for from, want := range map[string]int{"192.0.2.7": 200, "198.51.100.1": 403} {
+		if res := g.get(t, "/x", "Authorization: Bearer "+program, "X-Forwarded-For: "+from); res.Code != want {
+			t.Errorf("a program from %s = %d, want %d", from, res.Code, want)
 		}
 	}
 	if res := g.get(t, "/open/", "ann", "X-Forwarded-For: 198.51.100.1"); res.Code != 200 {

@@ -24,6 +24,7 @@
 package scim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -112,6 +113,9 @@ type site struct {
 	work, lists *queue   // requests that are at work, and those of them that are lists
 	grants      *bucket  // access tokens that are given
 	audiences   []string // what an assertion of a client may be for, the token endpoint first
+
+	baseText      []byte   // base as JSON, without the quote at the end
+	extensionKeys [][]byte // of user
 }
 
 // New makes an Endpoint. A portal attribute whose name SCIM does not allow
@@ -146,12 +150,14 @@ func New(c Config) *Endpoint {
 	public := strings.TrimSuffix(c.PublicURL.String(), "/")
 	for _, conn := range c.Connections {
 		base := c.PublicURL.JoinPath(Prefix, conn.ID).String()
-		e.sites[conn.ID] = &site{
+		s := &site{
 			connection: conn.ID, base: base, limit: newBucket(c.Limit), user: userType(e.declared(conn)), group: groupType(),
 			work: newQueue(turnsOfOne), lists: newQueue(turnsOfLists),
 			grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
 			audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
 		}
+		s.baseText, s.extensionKeys = bytes.TrimSuffix(appendText(nil, base), []byte{'"'}), keysOf(s.user)
+		e.sites[conn.ID] = s
 	}
 	return e
 }

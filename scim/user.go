@@ -189,7 +189,7 @@ func (c *call) answerUser(status int, p directory.Shown, show projection) error 
 	if show.whole() {
 		c.w.Header().Set("Location", c.site.location(c.site.user, p.ID))
 		c.w.Header().Set("ETag", etag(p.Version))
-		raw := c.site.appendUser(make([]byte, 0, len(p.Attributes)+1024), &p.Person, p.Groups)
+		raw := c.site.appendUser(make([]byte, 0, len(p.Attributes)+roomBeside), &p.Person, p.Groups)
 		c.write(c.ctx(), c.w, status, json.RawMessage(raw))
 		return nil
 	}

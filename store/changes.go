@@ -74,10 +74,15 @@ func (s sessionStore) Changes(ctx context.Context, after int64) ([]directory.Cha
 
 func (s sessionStore) DeleteChanges(ctx context.Context, before time.Time) error {
 	return s.db.update(ctx, func(t tx) error {
-		_, err := t.exec("DELETE FROM changes WHERE at < ?", micros(before))
+		_, err := t.exec(oldChanges, micros(before), micros(before))
 		return err
 	})
 }
+
+// oldChanges deletes up to the first change that is young enough: they were
+// written in the order of time, but for what the clocks of replicas differ.
+const oldChanges = `DELETE FROM changes WHERE at < ?
+	AND seq < coalesce((SELECT seq FROM changes WHERE seq > 0 AND at >= ? ORDER BY seq LIMIT 1), 9223372036854775807)`
 
 func (s sessionStore) Woken() <-chan struct{} { return s.db.woken }
 

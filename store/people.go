@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -197,7 +196,7 @@ func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 	var groups string
 	var deeper, there bool
 	query := t.forUpdate("SELECT "+personColumns+", "+direct+", "+inner+" FROM people WHERE id = ?", "people")
-	err := t.lane.query(query, []any{id}, func(rows gorm.Rows) error {
+	err := t.briefly().lane.query(query, []any{id}, func(rows gorm.Rows) error {
 		if there = rows.Next(); !there {
 			return rows.Err()
 		}
@@ -248,6 +247,11 @@ func (t tx) PeopleBySubject(connection, subject string) ([]directory.Person, err
 	return people, err
 }
 
+// linked is the condition on people who have a link value: those who have it
+// for their externalId too are found by that one's index.
+const linked = `(connection = ? AND link = ? AND link <> '' AND link <> external_id
+	OR connection = ? AND external_id = ? AND link = ?)`
+
 func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	if link == "" {
 		return directory.Person{}, fault.New(fault.NotFound, "no such user")
@@ -256,7 +260,7 @@ func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 		return directory.Person{}, err
 	}
 	var rows []person
-	err := t.rows(&rows, t.forUpdate("SELECT * FROM people p WHERE connection = ? AND link = ? AND link <> '' LIMIT 2", "p"), connection, link)
+	err := t.rows(&rows, t.forUpdate("SELECT * FROM people p WHERE "+linked+" LIMIT 2", "p"), connection, link, connection, link, link)
 	switch {
 	case err != nil:
 		return directory.Person{}, err
@@ -268,6 +272,21 @@ func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	return rows[0].domain(), nil
 }
 
+// personInto is the beginning of a statement that stores a person; values are
+// what goes there.
+const personInto = `INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
+	email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
+	locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since) `
+
+func (r *person) values() []any {
+	return []any{
+		r.ID, r.Connection, r.Organization, r.UserName, r.UserNameKey, r.ExternalID, r.Link, r.Name, r.NameKey,
+		r.Email, r.EmailKey, r.EmailVerified, r.Provisioned, r.IDPActive, r.DeactivatedAt, r.DeactivatedBy, r.DeactivatedReason,
+		r.LockedAt, r.LockedBy, r.LockedReason, r.Attributes, r.AttributesKey, r.MoreEmails, r.Version,
+		r.Created, r.Modified, r.LastActive, r.Since,
+	}
+}
+
 func (t tx) InsertPerson(p directory.Person, link string) error {
 	row := personRow(p, link)
 	if err := row.storable(); err != nil {
@@ -275,14 +294,7 @@ func (t tx) InsertPerson(p directory.Person, link string) error {
 	}
 	more := row.otherEmails()
 	row.MoreEmails = len(more) > 0
-	err := t.later(`INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
-		email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
-		locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		row.ID, row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link, row.Name, row.NameKey,
-		row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive, row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason,
-		row.LockedAt, row.LockedBy, row.LockedReason, row.Attributes, row.AttributesKey, row.MoreEmails, row.Version,
-		row.Created, row.Modified, row.LastActive, row.Since)
+	err := t.later(personInto+"VALUES ("+commas(len(row.values()))+")", row.values()...)
 	t.memo.held = row
 	if err != nil {
 		return err
@@ -512,31 +524,6 @@ func readAssertion(facts string) (directory.Assertion, error) {
 		return a, fault.Wrap(fault.Internal, err, "stored assertion")
 	}
 	return a, nil
-}
-
-func (t tx) Awaited(connection, link string, hashes, values []string) (awaited bool, err error) {
-	if err := t.lockLink(connection, link); err != nil {
-		return false, err
-	}
-	either := join("SELECT EXISTS (SELECT 1 FROM tombstones WHERE connection = ? AND hash IN (", commas(len(hashes)), "))",
-		" OR EXISTS (SELECT 1 FROM parked_members WHERE connection = ? AND value IN (", commas(len(values)), "))")
-	either.args = slices.Concat([]any{connection}, anys(hashes), []any{connection}, anys(values))
-	if link != "" {
-		either = join(either, sqlf(" OR EXISTS (SELECT 1 FROM identities WHERE connection = ? AND link = ?)", connection, link))
-	}
-	err = t.rows(&awaited, either.text, either.args...)
-	return awaited, err
-}
-
-// commas are the placeholders of a list, for one that is of few lengths.
-func commas(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
-
-func anys(list []string) []any {
-	out := make([]any, len(list))
-	for i, s := range list {
-		out[i] = s
-	}
-	return out
 }
 
 func (t tx) Bury(connection string, hashes []string, at time.Time) (burial string, err error) {

@@ -325,6 +325,17 @@ func (t tx) once() tx {
 	return t
 }
 
+// briefly gives the transaction for statements that read a few rows by an
+// index: they are not cancelled half-way.
+func (t tx) briefly() tx {
+	if l, ok := t.lane.(*sqliteLane); ok {
+		other := *l
+		other.brief = true
+		t.lane = &other
+	}
+	return t
+}
+
 // row reads one row into out; a missing one is fault.NotFound.
 func (t tx) row(out any, what, query string, args ...any) error {
 	n, err := t.scan(out, query, args)

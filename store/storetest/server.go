@@ -18,13 +18,14 @@ type Server struct {
 	dir, program string
 	attr         *syscall.SysProcAttr
 	port         int
+	durable      bool // what is committed is on the disk
 	running      *exec.Cmd
 }
 
 // NewServer starts a server that ends with the test.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
-	s, err := makeServer()
+	s, err := makeServer(false)
 	if errors.Is(err, errAbsent) && os.Getenv("CI") != "true" { //nolint:forbidigo // tests have no configuration
 		tb.Skip(err)
 	}
@@ -51,12 +52,12 @@ func (s *Server) Restart(tb testing.TB) {
 }
 
 // makeServer makes and starts a server in a folder of its own.
-func makeServer() (s *Server, err error) {
+func makeServer(durable bool) (s *Server, err error) {
 	initdb, err := program("initdb")
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{}
+	s = &Server{durable: durable}
 	if s.program, err = program("postgres"); err != nil {
 		return nil, err
 	}
@@ -88,7 +89,10 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *Server) start() error {
 	s.running = exec.CommandContext(context.Background(), s.program, "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-k", s.dir, //nolint:gosec // a program of PostgreSQL's
-		"-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB")
+		"-c", "max_connections=300", "-c", "shared_buffers=64MB")
+	if !s.durable { // the default is to wait for the disk
+		s.running.Args = append(s.running.Args, "-c", "fsync=off")
+	}
 	s.running.SysProcAttr, s.running.Dir = s.attr, s.dir
 	if err := s.running.Start(); err != nil {
 		s.running = nil
