@@ -68,8 +68,9 @@ type TokenStore interface {
 	// nothing, event included, if the token is revoked already.
 	RevokeToken(ctx context.Context, id string, at time.Time, e audit.Event) error
 	TouchToken(ctx context.Context, id string, at time.Time) error
-	// Generation changes with each token that is made or revoked through this
-	// store, before that is answered. It asks no database.
+	// Generation changes with each token that is made or revoked, and each
+	// organization that is frozen or unfrozen, through this store, before that
+	// is answered. It asks no database.
 	Generation() uint64
 
 	// TokenByID is one indexed look-up as well.

@@ -47,6 +47,7 @@ func (t tx) Organizations() ([]directory.Client, error) {
 }
 
 func (t tx) PutOrganization(o directory.Organization, at time.Time) error {
+	t.memo.clients = true
 	_, err := t.exec(`INSERT INTO organizations_history (name, disabled, since, until)
 		SELECT name, disabled, since, CAST(? AS BIGINT) FROM organizations WHERE name = ? AND disabled <> ? AND since < ?`,
 		micros(at), o.Name, o.Disabled, micros(at))

@@ -55,8 +55,10 @@ func (db *DB) Distrust(ctx context.Context, believe bool, at time.Time, by audit
 			query string
 			args  []any
 		}{
-			{&r.Sessions, false, "UPDATE sessions SET ended = ?, end_reason = ?, id_token = ?, refresh_token = ? WHERE ended = 0",
-				[]any{micros(at), "this gate was restored from a backup", []byte{}, []byte{}}},
+			{
+				&r.Sessions, false, "UPDATE sessions SET ended = ?, end_reason = ?, id_token = ?, refresh_token = ? WHERE ended = 0",
+				[]any{micros(at), "this gate was restored from a backup", []byte{}, []byte{}},
+			},
 			{&r.Attempts, false, "DELETE FROM sign_in_attempts", nil},
 			{nil, false, "DELETE FROM login_tests", nil},
 			{nil, false, "DELETE FROM scim_access_tokens", nil},

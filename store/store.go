@@ -197,6 +197,7 @@ type tx struct {
 // memo is what a transaction remembers from one statement to the next.
 type memo struct {
 	changed bool   // a change record was written
+	clients bool   // an organization was: what tokens may do has changed
 	held    person // the row that was read or written last, locked
 }
 
@@ -236,6 +237,9 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 		err := db.transaction(ctx, readWrite, func(l lane) error {
 			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
+		if memory.clients {
+			db.tokens.Add(1) // whatever comes of it, see updateTokens
+		}
 		if err == nil && memory.changed {
 			db.wake()
 		}

@@ -40,7 +40,7 @@ func (w *world) programStream(t *testing.T, secret string) (gone chan struct{}) 
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "bearer "+secret)
-	res, err := (&http.Client{Transport: &http.Transport{}}).Do(req)
+	res, err := (&http.Client{Transport: &http.Transport{}}).Do(req) //nolint:bodyclose // closed by the goroutine below
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("stream of a program: %v, %v", res, err)
 	}

@@ -18,7 +18,7 @@ type Server struct {
 	dir, program string
 	attr         *syscall.SysProcAttr
 	port         int
-	durable      bool // what is committed is on the disk
+	durable      bool // what is committed waits for the disk, as in a deployment
 	running      *exec.Cmd
 }
 

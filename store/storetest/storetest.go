@@ -244,12 +244,12 @@ func (s *server) start() {
 		s.url = u
 		return
 	}
-	made, err := makeServer(s.durable)
+	server, err := makeServer(s.durable)
 	if err != nil {
 		s.err = err
 		return
 	}
-	s.url, s.stop = made.URL(), made.remove
+	s.url, s.stop = server.URL(), server.remove
 }
 
 // program finds one of PostgreSQL's programs.
