@@ -12,6 +12,16 @@ import (
 // program asks with a token, and nothing else.
 func (w *world) program(t *testing.T, secret, target string, header ...string) (status int, h http.Header, body string) {
 	t.Helper()
+	status, h, body, err := w.tryProgram(t, secret, target, header...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, h, body
+}
+
+// tryProgram is program for a request that may be cut in the middle.
+func (w *world) tryProgram(t *testing.T, secret, target string, header ...string) (status int, h http.Header, body string, err error) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.public+target, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -22,14 +32,11 @@ func (w *world) program(t *testing.T, secret, target string, header ...string) (
 	}
 	res, err := (&http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, "", err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, res.Header, string(b)
+	return res.StatusCode, res.Header, string(b), err
 }
 
 // programStream opens the event stream of the portal; gone is closed when it ends.
@@ -173,8 +180,8 @@ func dead(t *testing.T, w *world, secret string, gone <-chan struct{}, what stri
 	t.Helper()
 	began := time.Now()
 	eventually(t, "the token is refused after "+what, patience, func() bool {
-		status, h, _ := w.program(t, secret, "/")
-		return status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == invalidToken
+		status, h, _, err := w.tryProgram(t, secret, "/")
+		return err == nil && status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == invalidToken
 	})
 	select {
 	case <-gone:
