@@ -34,7 +34,7 @@ $(GOLANGCI):
 	go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
 race: ## needs a C compiler
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 fuzz: ## every fuzz target for $(FUZZTIME); PKG=mapping for those of one package
 	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(PKG)); do \
