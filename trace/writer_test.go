@@ -75,6 +75,12 @@ func running(t *testing.T, w *trace.Writer) (stop func()) {
 	}
 }
 
+// later lets the clock of a bubble go on, and whatever it wakes come to rest.
+func later(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{err: fault.New(fault.Unavailable, "away")}
@@ -88,8 +94,7 @@ func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 			t.Fatalf("%d kept by a store that is away", kept)
 		}
 		s.fail(nil)
-		time.Sleep(2 * time.Second) // of the bubble
-		synctest.Wait()
+		later(2 * time.Second)
 		if kept, lost, _ := s.counts(); kept != 40 || lost != 0 {
 			t.Errorf("kept %d and lost %d, want 40 and 0", kept, lost)
 		}
@@ -115,8 +120,7 @@ func TestAFloodIsBoundedAndCounted(t *testing.T) {
 			w.Put(r, nil)
 		}
 		s.fail(nil)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		later(2 * time.Second)
 		kept, lost, _ := s.counts()
 		if kept != 2000 || lost != 4000 {
 			t.Errorf("kept %d and counted %d as lost, want 2000 and 4000", kept, lost)
@@ -130,7 +134,7 @@ func TestAFloodIsBoundedAndCounted(t *testing.T) {
 		if strangers != 50 {
 			t.Errorf("one address got %d of 500", strangers)
 		}
-		time.Sleep(time.Hour)
+		later(time.Hour)
 		w.Put(record(7000, "192.0.2.1"), nil)
 		synctest.Wait()
 		if again, _, _ := s.counts(); again != kept+1 {
@@ -149,8 +153,7 @@ func TestARecordThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
 		synctest.Wait()
 		s.fail(nil)
 		w.Put(record(2, "192.0.2.1"), nil)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		later(2 * time.Second)
 		if kept, lost, _ := s.counts(); kept != 1 || lost != 1 {
 			t.Errorf("kept %d, lost %d, want 1 of each", kept, lost)
 		}
@@ -163,8 +166,7 @@ func TestOldTracesAreForgottenAfterSevenDays(t *testing.T) {
 		s := &shelf{}
 		stop := running(t, trace.New(trace.Config{Store: s}))
 		began := time.Now()
-		time.Sleep(3*time.Hour + time.Minute)
-		synctest.Wait()
+		later(3*time.Hour + time.Minute)
 		_, _, deleted := s.counts()
 		if len(deleted) != 4 || !deleted[0].Equal(began.Add(-7*24*time.Hour)) {
 			t.Errorf("deletions %v, want four, the first from before %s", deleted, began.Add(-7*24*time.Hour))

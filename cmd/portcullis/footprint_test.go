@@ -20,7 +20,7 @@ func (p *process) resident(t *testing.T) (own, file float64) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	if err != nil {
-		t.Skip("no /proc: ", err)
+		t.Fatal(err) // a measurement of Linux, which CI runs on
 	}
 	read := func(key string) float64 {
 		_, rest, _ := strings.Cut(string(text), key+":")
