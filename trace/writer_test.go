@@ -106,6 +106,37 @@ func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 	})
 }
 
+// TestARecordIsCompletedOnceWhileOthersArrive: the queue grows while a record
+// in it is completed, and the store is away, so that the record stays in it.
+func TestARecordIsCompletedOnceWhileOthersArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{err: fault.New(fault.Unavailable, "away")}
+		w := trace.New(trace.Config{Store: s})
+		stop := running(t, w)
+		begun, others := make(chan struct{}), make(chan struct{})
+		times := 0 // only the writer counts
+		w.Put(record(0, "192.0.2.1"), func(r *trace.Record) {
+			if times++; times == 1 {
+				close(begun)
+				<-others
+			}
+			r.Cause = "completed"
+		})
+		<-begun
+		for i := range 100 {
+			w.Put(record(i+1, fmt.Sprint("192.0.2.", i)), nil)
+		}
+		close(others)
+		synctest.Wait()
+		s.fail(nil)
+		later(2 * time.Second)
+		stop()
+		if kept, _, _ := s.counts(); kept != 101 || s.kept[0].Cause != "completed" || times != 1 {
+			t.Errorf("kept %d, the first %q, completed %d times; want 101, completed, once", kept, s.kept[0].Cause, times)
+		}
+	})
+}
+
 func TestAFloodIsBoundedAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{err: fault.New(fault.Unavailable, "away")}
