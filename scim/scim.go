@@ -83,6 +83,7 @@ type Config struct {
 	Limit       Limit                      // of each connection
 	Address     func(*http.Request) string // the client's network address; defaults to that of the peer
 	BodyWithin  time.Duration              // how long a body may take; defaults to 30s
+	ListWithin  time.Duration              // how long a list may take, once it has its turn; defaults to 15s
 	Now         func() time.Time           // defaults to time.Now
 	Log         *slog.Logger               // defaults to discarding
 }
@@ -100,6 +101,7 @@ type Endpoint struct {
 
 	work       *queue // requests of every connection that are at work
 	bodyWithin time.Duration
+	listWithin time.Duration
 	now        func() time.Time
 	log        *slog.Logger
 }
@@ -130,6 +132,9 @@ func New(c Config) *Endpoint {
 	if c.BodyWithin <= 0 {
 		c.BodyWithin = 30 * time.Second
 	}
+	if c.ListWithin <= 0 {
+		c.ListWithin = 15 * time.Second
+	}
 	if c.Address == nil {
 		c.Address = peer
 	}
@@ -142,7 +147,7 @@ func New(c Config) *Endpoint {
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
 		journal:    &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
-		bodyWithin: c.BodyWithin, work: newQueue(turnsOfAll),
+		bodyWithin: c.BodyWithin, listWithin: c.ListWithin, work: newQueue(turnsOfAll),
 		guesses:  &guesses{from: make(map[string]*bucket)},
 		verified: verified{known: make(map[[2]string]verdict)},
 		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,

@@ -1,6 +1,7 @@
 package scim_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -52,4 +53,13 @@ func TestASlowBodyHoldsNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestALongListIsCutOff: a list that takes too long ends, and only lists do.
+func TestALongListIsCutOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *scim.Config) { c.ListWithin = time.Nanosecond })
+	id := r.want(r.send("POST", "/Users", map[string]any{"userName": "ann"}), 201).at("id")
+	r.want(r.send("GET", "/Users", nil), 503)
+	r.want(r.send("GET", fmt.Sprint("/Users/", id), nil), 200)
 }

@@ -20,7 +20,6 @@ const (
 
 	turnWait   = 10 * time.Second // for a turn
 	maxWaiting = 256              // requests of a connection, with their bodies in memory
-	listWithin = 15 * time.Second // of a list, once it has its turn
 )
 
 // queue is where requests wait for one of some turns.
@@ -78,7 +77,7 @@ func (c *call) turn() error {
 		c.turns = append(c.turns, q)
 	}
 	if list {
-		ctx, stop := context.WithTimeout(c.r.Context(), listWithin)
+		ctx, stop := context.WithTimeout(c.r.Context(), c.listWithin)
 		c.r, c.stop = c.r.WithContext(ctx), stop
 	}
 	return nil
