@@ -1,6 +1,7 @@
 # Portcullis. `make demo` and `make test` need Go and make, nothing else.
 
 GOLANGCI_VERSION := v2.15.0
+KEYCLOAK_VERSION := 26.4.7
 GOLANGCI := $(or $(shell command -v golangci-lint),$(shell go env GOPATH)/bin/golangci-lint)
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 10s
@@ -9,7 +10,7 @@ PKG ?= .
 
 export CGO_ENABLED ?= 0
 
-.PHONY: demo build test check fmt lint race fuzz bench cover e2e vuln licenses docker clean
+.PHONY: demo build test check fmt lint race fuzz bench cover e2e interop vuln licenses docker clean
 
 demo: ## everything on loopback, nothing to configure
 	go run ./cmd/portcullis demo
@@ -27,13 +28,13 @@ fmt:
 
 lint: $(GOLANGCI)
 	$(GOLANGCI) run ./...
-	$(GOLANGCI) run --build-tags e2e ./e2e/...
+	$(GOLANGCI) run --build-tags e2e,interop ./e2e/... ./cmd/...
 
 $(GOLANGCI):
 	go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
 race: ## needs a C compiler
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 fuzz: ## every fuzz target for $(FUZZTIME); PKG=mapping for those of one package
 	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(PKG)); do \
@@ -49,9 +50,19 @@ cover:
 	mkdir -p build
 	go test -coverprofile=build/cover.out -coverpkg=./... ./... && go tool cover -func=build/cover.out | tail -n 1
 
-e2e: ## the demo's story in a browser, and independent identity providers, proxies in front; needs Node, Chromium, nginx and Caddy
+e2e: ## the demo's story in a browser, independent identity providers, proxies in front; needs Node, Chromium, SimpleSAMLphp, nginx and Caddy
 	npm --prefix e2e install --ignore-scripts --no-audit --no-fund
 	go test -tags e2e -count=1 -timeout 15m -v ./e2e/
+	go test -tags e2e -count=1 -timeout 15m -v -run 'TestThreeReplicas|TestMemoryWith' ./cmd/portcullis/
+
+interop: build/keycloak-$(KEYCLOAK_VERSION) ## Keycloak over OpenID Connect and SAML; needs Node, Chromium, Java and Maven
+	npm --prefix e2e install --ignore-scripts --no-audit --no-fund
+	KEYCLOAK=$(CURDIR)/$< go test -tags interop -run TestKeycloak -count=1 -timeout 15m -v ./e2e/
+
+build/keycloak-%:
+	mkdir -p build
+	cd build && mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack \
+	  -Dartifact=org.keycloak:keycloak-quarkus-dist:$*:zip -DoutputDirectory=.
 
 vuln:
 	$(TOOL) govulncheck ./...

@@ -2,12 +2,14 @@ package portcullis_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"portcullis/config"
 	"portcullis/mapping"
 )
 
@@ -35,6 +37,41 @@ func TestMappingFilesInTheDocumentationLoad(t *testing.T) {
 		if found == 0 {
 			t.Errorf("%s: no mapping file found", file)
 		}
+	}
+}
+
+// What administrators copy out of the guides for their identity provider is a
+// list of connections, and all of a guide's stand beside each other.
+func TestConnectionsInTheGuidesAreUnderstood(t *testing.T) {
+	guides, err := filepath.Glob("docs/guides/sign-in-*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "acme.secret"), []byte("a-secret-of-this-run-alone"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range guides {
+		guide, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		text.WriteString("public_url: https://portal.example\nlisten: 127.0.0.1:8080\nupstream: {url: \"http://127.0.0.1:3000\"}\n" +
+			"database: {url: \"sqlite:portcullis.db\"}\nmapping: {file: mapping.yaml}\nconnections:\n")
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
+		for _, m := range blocks {
+			text.WriteString(m[1])
+		}
+		c, err := config.Parse(filepath.Join(dir, "portcullis.yaml"), []byte(text.String()), func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+		} else if len(c.Connections) != len(blocks) || len(blocks) < 2 || len(c.Warnings) > 0 {
+			t.Errorf("%s: %d connections out of %d blocks, warnings %v", file, len(c.Connections), len(blocks), c.Warnings)
+		}
+	}
+	if len(guides) < 3 {
+		t.Errorf("guides: %q, want 3 and more", guides)
 	}
 }
 

@@ -42,7 +42,7 @@ type Sessions interface {
 	Verify(ctx context.Context, token string) (*session.Principal, error)
 	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)
 	Of(ctx context.Context, person string) ([]session.Row, error)
-	EndOne(ctx context.Context, person, id, reason string, by audit.Actor) error
+	EndOf(ctx context.Context, person, id string, by audit.Actor, reason string) error
 	Streams(person string) int
 }
 

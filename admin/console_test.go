@@ -250,7 +250,7 @@ func TestSeveralPeopleAtOnce(t *testing.T) {
 
 func TestDeleting(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
-	s := w.signIn("staff", "ada", mapping.GateUsersView, mapping.GateUsersManage, mapping.GateUsersLock)
+	s := w.signIn("staff", "ada", mapping.GateUsersView, mapping.GateUsersDelete, mapping.GateUsersLock)
 	a := w.signIn("acme", "a")
 	s.call(http.MethodPost, "/people/"+a.id+"/lock", `{"reason":"x"}`, nil)
 	if got := s.call(http.MethodPost, "/people/"+a.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusConflict {
@@ -270,7 +270,7 @@ func TestDeleting(t *testing.T) {
 
 func TestEndingOneSession(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
-	s := w.signIn("staff", "ada", mapping.GateSessionsView, mapping.GateSessionsEnd)
+	s := w.signIn("staff", "ada", mapping.GateUsersView, mapping.GateUsersLock)
 	one, two := w.signIn("acme", "a"), w.signIn("acme", "a")
 	var list struct{ Sessions []struct{ ID string } }
 	s.call(http.MethodGet, "/people/"+one.id+"/sessions", "", &list)

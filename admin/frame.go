@@ -83,9 +83,9 @@ func (c *Console) frame(r *request, view any) frame {
 	for _, l := range []struct{ title, path, right string }{
 		{"Home", "/", Any},
 		{"People", "/people", mapping.GateUsersView},
-		{"Sign-ins", "/sign-ins", mapping.GateSignInsView},
-		{"Provisioning", "/provisioning", mapping.GateProvisioningView},
-		{"Roles", "/roles", mapping.GateRolesView},
+		{"Sign-ins", "/sign-ins", mapping.GateAuditView},
+		{"Provisioning", "/provisioning", mapping.GateAuditView},
+		{"Roles", "/roles", mapping.GateMappingView},
 		{"Mapping", "/mapping", mapping.GateMappingView},
 		{"Audit", "/audit", mapping.GateAuditView},
 	} {

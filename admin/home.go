@@ -58,9 +58,9 @@ func (c *Console) home(r *request) (any, error) {
 		read  func(*request, *homeView) error
 	}{
 		{mapping.GateUsersView, c.homePeople},
-		{mapping.GateSignInsView, c.homeSignIns},
+		{mapping.GateAuditView, c.homeSignIns},
 		{mapping.GateMappingView, c.homeMapping},
-		{mapping.GateProvisioningView, c.homeLosses},
+		{mapping.GateAuditView, c.homeLosses},
 		{mapping.GateAuditView, c.homeOpenings},
 	} {
 		if narrow, ok := r.within(part.right); ok {

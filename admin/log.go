@@ -497,8 +497,8 @@ func (c *Console) massLoss(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, everybody := r.reach(mapping.GateProvisioningUndo)
-	v := &massLossView{Loss: c.massLossWire(&m), Losses: []lossJSON{}, MayUndo: everybody && r.may(mapping.GateProvisioningUndo)}
+	_, everybody := r.reach(mapping.GateConnectionsEdit)
+	v := &massLossView{Loss: c.massLossWire(&m), Losses: []lossJSON{}, MayUndo: everybody && r.may(mapping.GateConnectionsEdit)}
 	for _, l := range page.Items {
 		subject := l.Subject
 		if strings.TrimSpace(subject) == "" {

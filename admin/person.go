@@ -54,9 +54,9 @@ func (c *Console) head(r *request, s *directory.Standing, name string) head {
 	}{
 		{tab{"", "Overview"}, mapping.GateUsersView},
 		{tab{"why", "Why"}, mapping.GateUsersView},
-		{tab{"sessions", "Sessions"}, mapping.GateSessionsView},
-		{tab{"sign-ins", "Sign-ins"}, mapping.GateSignInsView},
-		{tab{"scim", "SCIM"}, mapping.GateProvisioningView},
+		{tab{"sessions", "Sessions"}, mapping.GateUsersView},
+		{tab{"sign-ins", "Sign-ins"}, mapping.GateAuditView},
+		{tab{"scim", "SCIM"}, mapping.GateAuditView},
 		{tab{"audit", "Audit"}, mapping.GateAuditView},
 	} {
 		if r.may(t.right) {
@@ -239,10 +239,10 @@ func (c *Console) sessionsOf(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	organization, everybody := r.reach(mapping.GateSessionsEnd)
+	organization, everybody := r.reach(mapping.GateUsersLock)
 	v := &sessionsView{
 		head: c.head(r, &s, "sessions"), Sessions: make([]sessionJSON, len(rows)), Streams: c.sessions.Streams(s.Person.ID),
-		MayEnd: r.may(mapping.GateSessionsEnd) && (everybody || organization == s.Person.Organization),
+		MayEnd: r.may(mapping.GateUsersLock) && (everybody || organization == s.Person.Organization),
 	}
 	for i, row := range rows {
 		v.Sessions[i] = sessionJSON{
@@ -261,7 +261,7 @@ func (c *Console) endSession(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.sessions.EndOne(r.ctx, s.Person.ID, r.param("session"), why, r.actor()); err != nil {
+	if err := c.sessions.EndOf(r.ctx, s.Person.ID, r.param("session"), r.actor(), why); err != nil {
 		return nil, err
 	}
 	return done{to: "/people/" + s.Person.ID + "/sessions", Done: "session", Ended: 1}, nil

@@ -48,20 +48,20 @@ func (c *Console) Routes() []Route {
 		{get, "/people.csv", "", "", mapping.GateUsersView, "", (*Console).peopleCSV},
 		{get, "/people/:id", get, "/people/:id", mapping.GateUsersView, "person", (*Console).person},
 		{get, "/people/:id/why", get, "/people/:id/why", mapping.GateUsersView, "why", (*Console).why},
-		{get, "/people/:id/sessions", get, "/people/:id/sessions", mapping.GateSessionsView, "sessions", (*Console).sessionsOf},
-		{get, "/people/:id/sign-ins", get, "/people/:id/sign-ins", mapping.GateSignInsView, "person-sign-ins", (*Console).signInsOf},
-		{get, "/people/:id/scim", get, "/people/:id/scim", mapping.GateProvisioningView, "person-scim", (*Console).requestsAbout},
+		{get, "/people/:id/sessions", get, "/people/:id/sessions", mapping.GateUsersView, "sessions", (*Console).sessionsOf},
+		{get, "/people/:id/sign-ins", get, "/people/:id/sign-ins", mapping.GateAuditView, "person-sign-ins", (*Console).signInsOf},
+		{get, "/people/:id/scim", get, "/people/:id/scim", mapping.GateAuditView, "person-scim", (*Console).requestsAbout},
 		{get, "/people/:id/audit", get, "/people/:id/audit", mapping.GateAuditView, "person-audit", (*Console).eventsOf},
-		{post, "/people/:id/sessions/:session/end", http.MethodDelete, "/people/:id/sessions/:session", mapping.GateSessionsEnd, "", (*Console).endSession},
-		{get, "/sign-ins", get, "/sign-ins", mapping.GateSignInsView, "sign-ins", (*Console).signIns},
-		{get, "/sign-ins/:reference", get, "/sign-ins/:reference", mapping.GateSignInsView, "sign-in", (*Console).signIn},
-		{get, "/provisioning", get, "/provisioning", mapping.GateProvisioningView, "provisioning", (*Console).provisioning},
-		{get, "/mass-losses/:number", get, "/mass-losses/:number", mapping.GateProvisioningView, "mass-loss", (*Console).massLoss},
-		{post, "/mass-losses/:number/undo", post, "/mass-losses/:number/undo", mapping.GateProvisioningUndo, "", (*Console).undo},
+		{post, "/people/:id/sessions/:session/end", http.MethodDelete, "/people/:id/sessions/:session", mapping.GateUsersLock, "", (*Console).endSession},
+		{get, "/sign-ins", get, "/sign-ins", mapping.GateAuditView, "sign-ins", (*Console).signIns},
+		{get, "/sign-ins/:reference", get, "/sign-ins/:reference", mapping.GateAuditView, "sign-in", (*Console).signIn},
+		{get, "/provisioning", get, "/provisioning", mapping.GateAuditView, "provisioning", (*Console).provisioning},
+		{get, "/mass-losses/:number", get, "/mass-losses/:number", mapping.GateAuditView, "mass-loss", (*Console).massLoss},
+		{post, "/mass-losses/:number/undo", post, "/mass-losses/:number/undo", mapping.GateConnectionsEdit, "", (*Console).undo},
 		{get, "/audit", get, "/audit", mapping.GateAuditView, "audit", (*Console).audit},
 		{get, "/audit.csv", "", "", mapping.GateAuditView, "", (*Console).auditCSV},
 		{get, "/audit/:number", get, "/audit/:number", mapping.GateAuditView, "event", (*Console).event},
-		{get, "/roles", get, "/roles", mapping.GateRolesView, "roles", (*Console).roles},
+		{get, "/roles", get, "/roles", mapping.GateMappingView, "roles", (*Console).roles},
 		{get, "/mapping", get, "/mapping", mapping.GateMappingView, "mapping", (*Console).mapping},
 		{get, "/mapping/:revision", get, "/mapping/:revision", mapping.GateMappingView, "revision", (*Console).revision},
 		{post, "/mapping/:revision/approve", post, "/mapping/:revision/approve", mapping.GateMappingApprove, "", (*Console).approve},
@@ -150,7 +150,7 @@ func (c *Console) admit(g *gin.Context, right string) (*request, error) {
 // people can, what is about the gate cannot.
 func local(right string) bool {
 	switch right {
-	case mapping.GateMappingView, mapping.GateMappingApprove, mapping.GateRolesView, mapping.GateProvisioningUndo:
+	case mapping.GateMappingView, mapping.GateMappingPropose, mapping.GateMappingApprove, mapping.GateConnectionsEdit, mapping.GateTokensEdit:
 		return false
 	default:
 		return true

@@ -48,7 +48,7 @@ func verbs() []verb {
 			},
 		},
 		{
-			"deactivate", "Deactivate", mapping.GateUsersManage, true, true, true,
+			"deactivate", "Deactivate", mapping.GateUsersEdit, true, true, true,
 			"They are out at once and cannot sign in until somebody here reactivates them, whatever their identity provider says.",
 			func(p *directory.Person) bool { return p.Deactivated == nil },
 			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
@@ -56,7 +56,7 @@ func verbs() []verb {
 			},
 		},
 		{
-			"reactivate", "Reactivate", mapping.GateUsersManage, true, false, false,
+			"reactivate", "Reactivate", mapping.GateUsersEdit, true, false, false,
 			"They can sign in again. Sessions that ended do not come back.",
 			func(p *directory.Person) bool { return p.Deactivated != nil },
 			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
@@ -64,7 +64,7 @@ func verbs() []verb {
 			},
 		},
 		{
-			"sign-out", "End all sessions", mapping.GateSessionsEnd, false, false, true,
+			"sign-out", "End all sessions", mapping.GateUsersLock, false, false, true,
 			"They are out at once, and can sign in again.",
 			func(*directory.Person) bool { return true },
 			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
@@ -72,7 +72,7 @@ func verbs() []verb {
 			},
 		},
 		{
-			"delete", "Delete", mapping.GateUsersManage, false, true, true,
+			"delete", "Delete", mapping.GateUsersDelete, false, true, true,
 			"Their profile, sign-ins and past are erased for good; the audit trail stays. If the mapping still lets them in, they begin anew at their next sign-in: to keep them out, lock them instead.",
 			active,
 			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {

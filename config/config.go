@@ -40,19 +40,46 @@ type Config struct {
 	Mapping        Mapping
 	Connections    []Connection // at least one, in the order of the file; ids are unique
 	Sessions       Sessions
-	Routes         []Route        // in the order of the file; paths are unique
+	Routes         []Route        // in the order of the file
 	TrustedProxies []netip.Prefix // whose forwarding headers count; none by default
 	Limits         Limits
+	Shutdown       Shutdown
+
+	TLS             *TLS // nil where something in front of the gate speaks TLS, or nobody does
+	SecurityHeaders SecurityHeaders
 
 	// Warnings are what an administrator should look at although it does not
 	// keep the gate from starting, such as a secret that everyone may read.
 	Warnings []Problem
 }
 
-// Upstream is the portal behind the gate.
+// TLS is the certificate of the public listener.
+type TLS struct {
+	CertFile string // absolute; PEM, the chain behind the certificate
+	KeyFile  string // absolute; PEM
+}
+
+// SecurityHeaders says what browsers are told.
+type SecurityHeaders struct {
+	HSTS   time.Duration // how long they ask over https alone; defaults to 365d, 0 where the file says off
+	Portal bool          // also on the portal's answers, where it does not say itself
+}
+
+// Upstream is a portal behind the gate.
 type Upstream struct {
-	URL      *url.URL // an origin: http or https, empty path
-	Audience string   // aud of the assertion; defaults to the origin of URL
+	URL          *url.URL      // an origin: http or https, empty path
+	Audience     string        // aud of the assertion; defaults to the origin of URL
+	AnswerWithin time.Duration // how long it may take to begin its answer; defaults to 2m
+	Health       string        // a path that is asked for its health; empty: nobody asks
+	TLS          *UpstreamTLS  // nil where the file says nothing of it
+}
+
+// UpstreamTLS says how the gate and an https upstream know each other. Paths
+// are absolute; what is empty is not said.
+type UpstreamTLS struct {
+	CAFile            string // PEM: the authorities that are trusted instead of the system's
+	ServerName        string // that its certificate is for, instead of the URL's host
+	CertFile, KeyFile string // PEM: the gate's certificate; both or neither
 }
 
 // Database says where state is kept.
@@ -94,52 +121,26 @@ type Approval struct {
 type Sessions struct {
 	Idle     time.Duration // without a request; defaults to 15m, never above Absolute
 	Absolute time.Duration // since sign-in; defaults to 12h, at most 30 days
+	Max      int           // sessions of one person at a time: at a new sign-in the oldest ends; 0, the default: any number
 }
 
-// Route is what the gate asks of requests below a path. Exactly one holds:
-// Public, a Require that is not empty, or neither: then it is enough to be
-// signed in, which carves a part out of a wider route.
-type Route struct {
-	Path    string // a canonical path prefix: decoded, starts with "/"
-	Public  bool   // for everybody, signed in or not
-	Require Require
-}
-
-// Require names what a person needs, in the words of the mapping file. It is
-// empty where nothing is needed but being signed in.
-type Require struct {
-	Roles  []string
-	Tasks  []string
-	ACR    []string      // one of these authentication context classes, as the identity provider names them
-	MaxAge time.Duration // how long ago somebody may have proved who they are there; 0 where the file does not say
-}
-
-// IsZero reports whether nothing is required.
-func (r Require) IsZero() bool {
-	return len(r.Roles) == 0 && len(r.Tasks) == 0 && len(r.ACR) == 0 && r.MaxAge == 0
-}
-
-// Limits bounds how fast outsiders may ask.
-type Limits struct {
-	SCIM   Rate // requests of one connection; defaults to 200/s
-	SignIn Rate // sign-ins started from one address; defaults to 10/s
-}
-
-// Rate is how often something may happen.
-type Rate struct {
-	PerSecond float64 // above 0; 30/m is 0.5
+// Shutdown says how the gate takes leave when it is asked to stop.
+type Shutdown struct {
+	Delay time.Duration // from "not ready" until no connection is taken, for load balancers to notice; 0 to 5m, defaults to 1s
+	Drain time.Duration // what requests under way get from then on; 1s to 1h, defaults to 5s
 }
 
 // Connection is one identity provider of one organization.
 type Connection struct {
-	ID           string   // ^[a-z0-9][a-z0-9-]{0,62}$
-	Organization string   // defaults to ID
-	Domains      []string // e-mail domains, lower case; claimed by no other organization
-	Provisioning string   // JIT or BySCIM; defaults to JIT
-	Preset       string   // whose names for claims and attributes count, see PresetOf; empty where the file does not say
-	Link         string   // SCIM attribute on which a SCIM record and a sign-in meet; defaults to externalId
-	OIDC         *OIDC    // nil where people sign in over SAML, or nobody does
-	SAML         *SAML    // nil where people sign in over OpenID Connect, or nobody does: it only receives SCIM
+	ID           string         // ^[a-z0-9][a-z0-9-]{0,62}$
+	Organization string         // defaults to ID
+	Domains      []string       // e-mail domains, lower case; claimed by no other organization
+	Addresses    []netip.Prefix // where its people may come from; anywhere if empty
+	Provisioning string         // JIT or BySCIM; defaults to JIT
+	Preset       string         // whose names for claims and attributes count, see PresetOf; empty where the file does not say
+	Link         string         // SCIM attribute on which a SCIM record and a sign-in meet; defaults to externalId
+	OIDC         *OIDC          // nil where people sign in over SAML, or nobody does
+	SAML         *SAML          // nil where people sign in over OpenID Connect, or nobody does: it only receives SCIM
 	SCIM         SCIM
 }
 

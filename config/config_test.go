@@ -79,7 +79,7 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 		PublicURL:   mustURL(t, "http://127.0.0.1:8080"),
 		Listen:      "127.0.0.1:8080",
 		OpsListen:   "127.0.0.1:9090",
-		Upstream:    config.Upstream{URL: mustURL(t, "http://127.0.0.1:3000"), Audience: "http://127.0.0.1:3000"},
+		Upstream:    config.Upstream{URL: mustURL(t, "http://127.0.0.1:3000"), Audience: "http://127.0.0.1:3000", AnswerWithin: 2 * time.Minute},
 		Database:    config.Database{URL: config.NewSecret("sqlite:" + filepath.Join(dir, "portcullis.db"))},
 		Keys:        config.Keys{File: filepath.Join(dir, "gate.key")},
 		Mapping:     config.Mapping{File: filepath.Join(dir, "mapping.yaml")},
@@ -94,7 +94,10 @@ func TestMinimalFileGetsEveryDefault(t *testing.T) {
 			SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
 		}},
 		Sessions: config.Sessions{Idle: 15 * time.Minute, Absolute: 12 * time.Hour},
-		Limits:   config.Limits{SCIM: config.Rate{PerSecond: 200}, SignIn: config.Rate{PerSecond: 10}},
+		Shutdown: config.Shutdown{Delay: time.Second, Drain: 5 * time.Second},
+		Limits:   config.Limits{SCIM: config.Rate{PerSecond: 200}, SignIn: config.Rate{PerSecond: 10}, Headers: 512 << 10},
+
+		SecurityHeaders: config.SecurityHeaders{HSTS: 365 * 24 * time.Hour},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
@@ -119,11 +122,12 @@ func TestFullFileIsUnderstood(t *testing.T) {
 		PublicURL:   mustURL(t, "https://portal.example.com"),
 		Listen:      "0.0.0.0:8443",
 		OpsListen:   "127.0.0.1:9091",
-		Upstream:    config.Upstream{URL: mustURL(t, "http://portal.internal:3000"), Audience: "portal"},
+		Upstream:    config.Upstream{URL: mustURL(t, "http://portal.internal:3000"), Audience: "portal", AnswerWithin: 5 * time.Minute, Health: "/healthz"},
 		Database:    config.Database{URL: config.NewSecret("postgres://gate:" + secretValue + "@db.example/portcullis")},
 		Keys:        config.Keys{File: "/var/lib/portcullis/gate.key"},
 		Mapping:     config.Mapping{File: filepath.Join(dir, "mapping.yaml")},
 		Sessions:    config.Sessions{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
+		Shutdown:    config.Shutdown{Delay: 10 * time.Second, Drain: 30 * time.Second},
 		Routes: []config.Route{
 			{Path: "/assets/", Public: true},
 			{Path: "/assets/internal/"},
@@ -131,14 +135,37 @@ func TestFullFileIsUnderstood(t *testing.T) {
 			{Path: "/admin/", Require: config.Require{Roles: []string{"user-admin"}, Tasks: []string{"users.view"}}},
 			{Path: "/payments/", Require: config.Require{ACR: []string{"mfa"}, MaxAge: 5 * time.Minute}},
 			{Path: "/vault/", Require: config.Require{ACR: []string{"gold", "platinum"}}},
+			{Path: "/orders/", Methods: []string{"GET"}, Require: config.Require{Tasks: []string{"order.view"}}},
+			{Path: "/orders/", Require: config.Require{
+				Tasks: []string{"order.edit"}, Connections: []string{"acme-entra"}, Organizations: []string{"Acme"},
+				Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+			}},
+			{Path: "/", Hosts: []string{"status.example.com"}, Public: true},
+			{
+				Path: "/git/", EncodedSlash: true, Semicolon: true, MaxBody: 2 << 30,
+				Headers: config.Headers{User: "Remote-User", Email: "Remote-Email", Name: "Remote-Name", Roles: "Remote-Groups", Assertion: "X-JWT-Assertion"},
+				Upstream: &config.Upstream{
+					URL: mustURL(t, "https://git.internal"), Audience: "git", AnswerWithin: 2 * time.Minute,
+					TLS: &config.UpstreamTLS{
+						CAFile: filepath.Join(dir, "tls/ca.pem"), ServerName: "git.example.com",
+						CertFile: filepath.Join(dir, "tls/gate.pem"), KeyFile: filepath.Join(dir, "tls/gate.key"),
+					},
+				},
+			},
 		},
 		TrustedProxies: []netip.Prefix{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
 		},
-		Limits: config.Limits{SCIM: config.Rate{PerSecond: 100}, SignIn: config.Rate{PerSecond: 0.5}},
+		Limits: config.Limits{
+			SCIM: config.Rate{PerSecond: 100}, SignIn: config.Rate{PerSecond: 0.5}, PerAddress: config.Rate{PerSecond: 100},
+			PerAccount: config.Rate{PerSecond: 50}, PerConnection: config.Rate{PerSecond: 2000}, Body: 100 << 20, Headers: 64 << 10,
+		},
+		TLS:             &config.TLS{CertFile: filepath.Join(dir, "tls/portal.pem"), KeyFile: filepath.Join(dir, "tls/portal.key")},
+		SecurityHeaders: config.SecurityHeaders{HSTS: 180 * 24 * time.Hour, Portal: true},
 		Connections: []config.Connection{
 			{
 				ID: "acme-entra", Organization: "Acme", Domains: []string{"acme.example", "acme-funds.example"},
+				Addresses:    []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 				Provisioning: config.BySCIM, Link: "userName", Preset: "entra",
 				OIDC: &config.OIDC{
 					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),

@@ -19,7 +19,7 @@ func (s section) connections() []Connection {
 	owners := map[string]claim{}
 	for _, it := range s.items(k, want) {
 		cs := s.r.section(it.node, it.key, shape{
-			keys:  []string{"id", "organization", "domains", "provisioning", "link", "preset", "oidc", "saml", "scim"},
+			keys:  []string{"id", "organization", "domains", "addresses", "provisioning", "link", "preset", "oidc", "saml", "scim"},
 			later: []string{"guard", "title", "ceiling"},
 		})
 		c := cs.connection()
@@ -44,6 +44,7 @@ func (s section) connection() Connection {
 		Provisioning: s.choice("provisioning", JIT, BySCIM),
 		Preset:       s.preset(),
 		SCIM:         s.scim(),
+		Addresses:    s.some("addresses"),
 	}
 	c.OIDC, c.SAML = s.oidc(PresetOf(c.Preset)), s.saml(PresetOf(c.Preset))
 	if n := s.get("saml"); n != nil && s.has("oidc") {

@@ -18,8 +18,15 @@ const (
 	defaultAbsolute    = 12 * time.Hour
 	defaultSCIMRate    = 200
 	defaultSignInRate  = 10
+	defaultDelay       = time.Second
+	defaultDrain       = 5 * time.Second
+	defaultHeaders     = 512 << 10
+	defaultHSTS        = 365 * 24 * time.Hour
+	defaultAnswer      = 2 * time.Minute
 
 	maxAbsolute = 30 * 24 * time.Hour
+	maxHSTS     = 730 * 24 * time.Hour
+	maxAnswer   = 24 * time.Hour
 )
 
 const sqliteScheme = "sqlite:"
@@ -29,22 +36,24 @@ func (r *reader) config(root *node) *Config {
 	s := r.section(root, "", shape{
 		keys: []string{
 			"environment", "public_url", "listen", "ops_listen", "upstream", "database", "keys", "mapping",
-			"connections", "sessions", "routes", "trusted_proxies", "limits",
+			"connections", "sessions", "routes", "trusted_proxies", "limits", "shutdown", "tls", "security_headers",
 		},
-		later: []string{"mail", "tls", "preset", "saml", "local"},
+		later: []string{"mail", "preset", "saml", "local"},
 	})
 	c := &Config{
 		Environment:    s.text("environment", "a name of letters, digits, - and _", defaultEnvironment, environmentShape.MatchString),
 		PublicURL:      s.publicURL(),
-		Upstream:       s.upstream(),
+		Upstream:       s.upstream(true),
 		Database:       s.database(),
 		Mapping:        s.mapping(),
 		Sessions:       s.sessions(),
 		Connections:    s.connections(),
-		Routes:         s.routes(),
-		TrustedProxies: s.trustedProxies(),
+		TrustedProxies: s.prefixes("trusted_proxies"),
 		Limits:         s.limits(),
+		Shutdown:       s.shutdown(),
 	}
+	c.Routes = s.routes(c)
+	c.TLS, c.SecurityHeaders = s.tls(c.PublicURL), s.securityHeaders()
 	c.Listen, c.OpsListen = s.listeners()
 	c.Keys = s.keys(c.Database)
 	return c
@@ -97,17 +106,6 @@ func (s section) listeners() (listen, ops string) {
 		}
 	}
 	return listen, ops
-}
-
-func (s section) upstream() Upstream {
-	s.missing("upstream", "a mapping such as {url: http://127.0.0.1:3000}")
-	up := s.sub("upstream", shape{keys: []string{"url", "audience"}})
-	u := up.origin("url", "the portal's origin, such as http://127.0.0.1:3000")
-	audience := ""
-	if u != nil {
-		audience = u.String()
-	}
-	return Upstream{URL: u, Audience: up.text("audience", "a text", audience, visible)}
 }
 
 func (s section) database() Database {
@@ -188,7 +186,7 @@ func (s section) keys(db Database) Keys {
 }
 
 func (s section) sessions() Sessions {
-	ss := s.sub("sessions", shape{keys: []string{"idle", "absolute"}})
+	ss := s.sub("sessions", shape{keys: []string{"idle", "absolute", "max"}})
 	bounded := func(v string) (time.Duration, bool) {
 		d, ok := duration(v)
 		return d, ok && d >= time.Second && d <= maxAbsolute
@@ -197,6 +195,7 @@ func (s section) sessions() Sessions {
 	out := Sessions{
 		Idle:     scalar(ss, "idle", want, defaultIdle, bounded),
 		Absolute: scalar(ss, "absolute", want, defaultAbsolute, bounded),
+		Max:      ss.count("max", 10_000),
 	}
 	if out.Idle > out.Absolute {
 		k, want := "idle", "at most sessions.absolute ("+brief(out.Absolute)+")"
@@ -208,91 +207,28 @@ func (s section) sessions() Sessions {
 	return out
 }
 
-func (s section) routes() []Route {
-	const want = "a list such as [{path: /assets/, public: true}]"
-	var out []Route
-	lines := map[string]int{}
-	for _, it := range s.items("routes", want) {
-		rt := s.r.section(it.node, it.key, shape{
-			keys:  []string{"path", "public", "require"},
-			later: []string{"preset", "headers", "host", "hosts", "methods"},
-		})
-		rt.missing("path", "a path such as /reports/")
-		route := Route{
-			Path:   scalar(rt, "path", "a path prefix that starts with / and has no //, . or .. segment, %, ;, \\, ? or #", "", routePath),
-			Public: rt.flag("public"),
-		}
-		if n := rt.get("path"); n != nil && route.Path != "" {
-			if reserved(route.Path) {
-				rt.r.wrong(n, rt.key("path"), "a path of the portal (the gate answers there itself)")
-			}
-			if line, twice := lines[route.Path]; twice {
-				rt.r.problem(n.line, n.col, "%s: want each path once, got %s again (first at line %d)", rt.key("path"), show(route.Path), line)
-			}
-			lines[route.Path] = n.line
-		}
-		if rt.has("require") {
-			route.Require = rt.require()
-			if n := rt.get("require"); route.Public && n != nil {
-				rt.r.problem(n.line, n.col, "%s: want either public or require, got both", rt.key("require"))
-			}
-		}
-		if n := rt.get("public"); route.Public && route.Path == "/" && n != nil {
-			rt.r.warn(n, "%s: the whole portal is open to everybody but where another route says otherwise", rt.key("public"))
-		}
-		out = append(out, route)
-	}
-	return out
-}
-
-func (s section) require() Require {
-	const want, each = "a list of names from the mapping file", "a name from the mapping file"
-	rq := s.sub("require", shape{
-		keys:  []string{"roles", "tasks", "acr", "max_age"},
-		later: []string{"connections", "permission_groups"},
-	})
-	for _, k := range []string{"roles", "tasks", "acr"} {
-		if n := rq.get(k); n != nil && n.kind == list && len(n.items) == 0 {
-			rq.r.problem(n.line, n.col, "%s: want at least one name, got an empty list", rq.key(k))
-		}
-	}
-	if n := rq.at; !rq.absent && len(n.pairs) == 0 {
-		rq.r.problem(n.line, n.col, "%s: want roles, tasks, acr or max_age, got an empty mapping", rq.path)
-	}
-	return Require{
-		Roles: rq.texts("roles", want, each, oneWord), Tasks: rq.texts("tasks", want, each, oneWord), ACR: rq.classes(),
-		MaxAge: scalar(rq, "max_age", "from 1s to 30d, such as 5m", 0, func(v string) (time.Duration, bool) {
+func (s section) shutdown() Shutdown {
+	ss := s.sub("shutdown", shape{keys: []string{"delay", "drain"}})
+	within := func(least, most time.Duration) func(string) (time.Duration, bool) {
+		return func(v string) (time.Duration, bool) {
 			d, ok := duration(v)
-			return d, ok && d >= time.Second && d <= maxAbsolute
-		}),
+			return d, ok && d >= least && d <= most
+		}
+	}
+	return Shutdown{
+		Delay: scalar(ss, "delay", "from 0s to 5m, such as 10s", defaultDelay, within(0, 5*time.Minute)),
+		Drain: scalar(ss, "drain", "from 1s to 1h, such as 30s", defaultDrain, within(time.Second, time.Hour)),
 	}
 }
 
-// classes reads one authentication context class, or a list of which one is
-// enough. They travel in one parameter with spaces between them (OpenID
-// Connect Core 1.0, section 3.1.2.1).
-func (s section) classes() []string {
-	const k, each = "acr", "an authentication context class as the identity provider names it, without spaces"
-	n := s.get(k)
-	switch {
-	case n == nil:
-		return nil
-	case n.kind == list:
-		return s.texts(k, "a list", each, oneWord)
-	}
-	if v := scalar(s, k, each+", or a list of them", "", oneWord); v != "" {
-		return []string{v}
-	}
-	return nil
-}
-
-func (s section) trustedProxies() []netip.Prefix {
-	const k, want = "trusted_proxies", "an address or a range such as 10.0.0.0/8"
+// prefixes reads a list of addresses and ranges.
+func (s section) prefixes(k string) []netip.Prefix {
+	const want = "an address or a range such as 10.0.0.0/8"
 	var out []netip.Prefix
 	for _, it := range s.items(k, "a list of addresses and ranges") {
 		p, ok := netip.Prefix{}, false
 		if it.kind == text {
-			p, ok = proxyPrefix(it.text)
+			p, ok = addressRange(it.text)
 		}
 		switch {
 		case !ok:
@@ -306,11 +242,70 @@ func (s section) trustedProxies() []netip.Prefix {
 	return out
 }
 
+// some is prefixes for a list that means nobody when it is empty: that is
+// never meant.
+func (s section) some(k string) []netip.Prefix {
+	s.notEmpty(k, "address")
+	return s.prefixes(k)
+}
+
+// notEmpty reports an empty list under k.
+func (s section) notEmpty(k, of string) {
+	if n := s.get(k); n != nil && n.kind == list && len(n.items) == 0 {
+		s.r.problem(n.line, n.col, "%s: want at least one %s, got an empty list", s.key(k), of)
+	}
+}
+
 func (s section) limits() Limits {
 	const want = "a rate such as 10/s or 30/m"
-	l := s.sub("limits", shape{keys: []string{"scim", "sign_in"}})
+	l := s.sub("limits", shape{keys: []string{
+		"scim", "sign_in", "requests_per_address", "requests_per_account", "requests_per_connection", "body", "headers",
+	}})
 	return Limits{
-		SCIM:   scalar(l, "scim", want, Rate{PerSecond: defaultSCIMRate}, rate),
-		SignIn: scalar(l, "sign_in", want, Rate{PerSecond: defaultSignInRate}, rate),
+		SCIM:          scalar(l, "scim", want, Rate{PerSecond: defaultSCIMRate}, rate),
+		SignIn:        scalar(l, "sign_in", want, Rate{PerSecond: defaultSignInRate}, rate),
+		PerAddress:    scalar(l, "requests_per_address", want, Rate{}, rate),
+		PerAccount:    scalar(l, "requests_per_account", want, Rate{}, rate),
+		PerConnection: scalar(l, "requests_per_connection", want, Rate{}, rate),
+		Body:          scalar(l, "body", wantSize, 0, size),
+		Headers: scalar(l, "headers", "from 8KB to 16MB", defaultHeaders, func(v string) (int64, bool) {
+			n, ok := size(v)
+			return n, ok && n >= 8<<10 && n <= 16<<20
+		}),
+	}
+}
+
+func (s section) tls(public *url.URL) *TLS {
+	if !s.has("tls") {
+		return nil
+	}
+	t := s.sub("tls", shape{keys: []string{"cert_file", "key_file"}})
+	t.missing("cert_file", "the path of a file")
+	t.missing("key_file", "the path of a file")
+	if n := s.get("tls"); n != nil && public != nil && public.Scheme == "http" {
+		s.r.problem(n.line, n.col, "tls: want an https public_url with it, got http")
+	}
+	return &TLS{CertFile: t.file("cert_file"), KeyFile: t.file("key_file")}
+}
+
+// file reads the path of a file.
+func (s section) file(k string) string {
+	if s.get(k) == nil {
+		return ""
+	}
+	return s.r.resolve(s.text(k, "the path of a file", "", fileName))
+}
+
+func (s section) securityHeaders() SecurityHeaders {
+	sh := s.sub("security_headers", shape{keys: []string{"hsts", "portal"}})
+	return SecurityHeaders{
+		HSTS: scalar(sh, "hsts", "from 1s to 730d, such as 365d, or off", defaultHSTS, func(v string) (time.Duration, bool) {
+			if v == "off" {
+				return 0, true
+			}
+			d, ok := duration(v)
+			return d, ok && d >= time.Second && d <= maxHSTS
+		}),
+		Portal: sh.flag("portal"),
 	}
 }

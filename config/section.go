@@ -165,14 +165,19 @@ func (s section) flag(k string) bool {
 }
 
 // whole reads a whole number from 1 to most.
-func (s section) whole(k string, def, most int) int {
+func (s section) whole(k string, def, most int) int { return s.between(k, def, 1, most) }
+
+// count reads a whole number from 0, the default, to most.
+func (s section) count(k string, most int) int { return s.between(k, 0, 0, most) }
+
+func (s section) between(k string, def, least, most int) int {
 	n := s.get(k)
 	if n == nil {
 		return def
 	}
 	v, err := strconv.Atoi(n.text)
-	if n.kind != number || err != nil || v < 1 || v > most {
-		s.r.wrong(n, s.key(k), fmt.Sprintf("a whole number from 1 to %d", most))
+	if n.kind != number || err != nil || v < least || v > most {
+		s.r.wrong(n, s.key(k), fmt.Sprintf("a whole number from %d to %d", least, most))
 		return def
 	}
 	return v

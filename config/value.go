@@ -21,6 +21,9 @@ var (
 	labelShape       = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
 	numberLabel      = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
 	rateShape        = regexp.MustCompile(`^([0-9]{1,7})/(s|m)$`)
+	sizeShape        = regexp.MustCompile(`^([0-9]{1,7})(KB|MB|GB)$`)
+	methodShape      = regexp.MustCompile(`^[A-Z][A-Z-]{0,31}$`)
+	headerShape      = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,62}$`)
 	durationShape    = regexp.MustCompile(`^(?:([0-9]{1,4})d)?(?:([0-9]{1,5})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,8})s)?$`)
 )
 
@@ -77,6 +80,18 @@ func rate(v string) (Rate, bool) {
 		return Rate{PerSecond: float64(n) / 60}, true
 	}
 	return Rate{PerSecond: float64(n)}, true
+}
+
+const wantSize = "a size such as 512KB, 10MB or 1GB"
+
+// size reads a number of bytes: KB, MB and GB are powers of 1,024.
+func size(v string) (int64, bool) {
+	m := sizeShape.FindStringSubmatch(v)
+	if m == nil {
+		return 0, false
+	}
+	n, _ := strconv.ParseInt(m[1], 10, 64) // the shape bounds it
+	return n << map[string]int{"KB": 10, "MB": 20, "GB": 30}[m[2]], n > 0
 }
 
 // hostName reports whether v is a lower-case DNS name. A last label that is a
@@ -184,9 +199,9 @@ func everywhere(h string) bool {
 	return h == "" || err == nil && a.IsUnspecified()
 }
 
-// proxyPrefix reads an address or a CIDR range of proxies. A range with bits
-// below its length is a slip of the pen, and the whole Internet is no proxy.
-func proxyPrefix(v string) (netip.Prefix, bool) {
+// addressRange reads an address or a CIDR range. A range with bits below its
+// length is a slip of the pen, and the whole Internet is no range.
+func addressRange(v string) (netip.Prefix, bool) {
 	if a, err := netip.ParseAddr(v); err == nil {
 		return netip.PrefixFrom(a, a.BitLen()), a.Zone() == "" && !a.Is4In6() && !a.IsUnspecified()
 	}

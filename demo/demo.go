@@ -1,6 +1,6 @@
 // Package demo is the scenery of "portcullis demo": a sample client portal
-// that stands behind the gate, and a sample OpenID Connect provider for each
-// of two client companies.
+// that stands behind the gate, and a sample identity provider for each of
+// three client companies: two speak OpenID Connect, one speaks SAML 2.0.
 //
 // It plays the parts of other people, so it imports nothing of the product:
 // what it knows of the gate is what any portal author or identity provider
@@ -14,6 +14,8 @@
 //     only rows that the statement's permissions allow.
 //   - A code of the provider is redeemed once, by the client, with the
 //     verifier and the redirect URI that it was made for.
+//   - An assertion goes to an address in the gate's own metadata, signed and,
+//     when the metadata has a key for it, encrypted.
 //   - Pages work without inline script or style, without a foreign host, and
 //     without JavaScript but for what is live.
 package demo

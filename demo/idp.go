@@ -31,14 +31,17 @@ type Person struct {
 
 // IDPConfig is what a sample provider has to know.
 type IDPConfig struct {
-	Issuer   string // required: URL, as the gate's configuration names it
-	Company  string // required: for people, as in "Alpha"
-	Domain   string // required: its first label names the session cookie
-	ClientID string // required
+	Issuer  string // required: URL, as the gate's configuration names it
+	Company string // required: for people, as in "Alpha"
+	Domain  string // required: its first label names the session cookie
 
-	ClientSecret           string   // required
-	RedirectURIs           []string // required; compared exactly
+	// The gate as an OpenID Connect client: required unless SAML is used.
+	ClientID               string
+	ClientSecret           string
+	RedirectURIs           []string // compared exactly
 	PostLogoutRedirectURIs []string // compared exactly
+
+	SAML SAMLConfig // with a MetadataURL: SAML 2.0 in place of OpenID Connect
 
 	People []Person
 	Groups []string // also those with nobody in them
@@ -54,16 +57,18 @@ type IDPConfig struct {
 	Rand io.Reader        // of codes and tokens; defaults to crypto/rand
 }
 
-// IDP is a sample OpenID Connect provider for one company, with the page on
-// which that company's administrator manages its directory. It asks for no
+// IDP is a sample identity provider for one company, which speaks OpenID
+// Connect or SAML 2.0, with the page on which that company's administrator
+// manages its directory. It asks for no
 // password: whoever opens its sign-in page picks who they are. It is an
 // [http.Handler], safe for concurrent use, and keeps everything in memory.
 type IDP struct {
 	site
 	c      IDPConfig
-	slug   string // first label of the domain
-	key    jose.JSONWebKey
+	slug   string          // first label of the domain
+	key    jose.JSONWebKey // of ID tokens
 	signer jose.Signer
+	saml   *samlSide // nil with OpenID Connect
 	dir    *directory
 	mux    http.Handler
 
@@ -92,17 +97,15 @@ func NewIDP(c IDPConfig) *IDP {
 		site: newSite(c.Log, formAction(c)), c: c, slug: slug, dir: newDirectory(c, slug),
 		grants: map[string]*grant{}, tokens: map[string]access{}, sessions: map[string]string{},
 	}
-	d.key, d.signer = newKey()
 	mux := http.NewServeMux()
+	if c.SAML.MetadataURL != "" {
+		d.saml = d.newSAML()
+		d.routeSAML(mux)
+	} else {
+		d.key, d.signer = newKey()
+		d.routeOpenID(mux)
+	}
 	mux.HandleFunc("GET /assets/{name}", asset)
-	mux.HandleFunc("GET /.well-known/openid-configuration", d.discovery)
-	mux.HandleFunc("GET /keys", d.keys)
-	mux.HandleFunc("GET /authorize", d.authorize)
-	mux.HandleFunc("POST /authorize", d.pick)
-	mux.HandleFunc("POST /token", d.token)
-	mux.HandleFunc("GET /userinfo", d.userinfo)
-	mux.HandleFunc("POST /userinfo", d.userinfo)
-	mux.HandleFunc("GET /sign-out", d.signOut)
 	mux.Handle("GET /{$}", http.RedirectHandler("/admin", http.StatusSeeOther))
 	mux.HandleFunc("GET /admin", d.admin)
 	mux.HandleFunc("POST /admin/people/{person}/{action}", d.changePerson)
@@ -114,6 +117,17 @@ func NewIDP(c IDPConfig) *IDP {
 	return d
 }
 
+func (d *IDP) routeOpenID(mux *http.ServeMux) {
+	mux.HandleFunc("GET /.well-known/openid-configuration", d.discovery)
+	mux.HandleFunc("GET /keys", d.keys)
+	mux.HandleFunc("GET /authorize", d.authorize)
+	mux.HandleFunc("POST /authorize", d.pick)
+	mux.HandleFunc("POST /token", d.token)
+	mux.HandleFunc("GET /userinfo", d.userinfo)
+	mux.HandleFunc("POST /userinfo", d.userinfo)
+	mux.HandleFunc("GET /sign-out", d.signOut)
+}
+
 // ServeHTTP answers for the provider and for its directory's page.
 func (d *IDP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.secure(w)
@@ -122,7 +136,7 @@ func (d *IDP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Subject is the stable id under which the gate knows a person: sub in
-// tokens, externalId over SCIM.
+// tokens, NameID in SAML, externalId over SCIM.
 func (d *IDP) Subject(personID string) string { return subject(d.slug, personID) }
 
 func subject(slug, personID string) string { return slug + "-" + personID }
@@ -131,7 +145,7 @@ func subject(slug, personID string) string { return slug + "-" + personID }
 // against the redirect that answers a form too.
 func formAction(c IDPConfig) string {
 	to := []string{"'self'"}
-	for _, raw := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs) {
+	for _, raw := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs, []string{c.SAML.MetadataURL}) {
 		if u, err := url.Parse(raw); err == nil && u.Host != "" {
 			to = append(to, u.Scheme+"://"+u.Host)
 		}

@@ -17,6 +17,8 @@ type adminPage struct {
 	People                []personView
 	Groups                []groupView
 	LetBarredIn           bool
+	Protocol              string
+	SignedIn              string // at a SAML provider, in this browser
 	Log                   []exchange
 	About                 entry // whom Explanation is about
 	Explains              bool
@@ -58,6 +60,12 @@ func (d *IDP) admin(w http.ResponseWriter, r *http.Request) {
 	d.dir.mu.Lock()
 	pg.LetBarredIn = d.dir.letBarredIn
 	d.dir.mu.Unlock()
+	pg.Protocol = d.protocol()
+	if person, _ := d.session(r); d.saml != nil && person != "" {
+		if e, ok := d.dir.person(person); ok {
+			pg.SignedIn = e.Name
+		}
+	}
 	members := map[string]int{}
 	for _, e := range d.dir.people() {
 		v := personView{entry: e}

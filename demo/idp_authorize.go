@@ -113,6 +113,7 @@ func (d *IDP) checked(w http.ResponseWriter, r *http.Request) (request, bool) {
 // picker is the sign-in page.
 type picker struct {
 	Company, Domain, Slug string
+	Protocol              string // that brought the person here
 	Action                string
 	PortalURL             string
 	People                []pickable
@@ -127,14 +128,15 @@ type pickable struct {
 
 // authorize always asks who one is, so that one can be somebody else.
 func (d *IDP) authorize(w http.ResponseWriter, r *http.Request) {
-	if _, ok := d.checked(w, r); !ok {
-		return
+	if _, ok := d.checked(w, r); ok {
+		d.askWho(w, r, "/authorize?"+r.URL.RawQuery)
 	}
-	pg := picker{
-		Company: d.c.Company, Domain: d.c.Domain, Slug: d.slug, PortalURL: d.c.PortalURL,
-		Action: "/authorize?" + r.URL.RawQuery,
-	}
-	before := d.session(r)
+}
+
+// askWho shows the sign-in page, whose form goes to action.
+func (d *IDP) askWho(w http.ResponseWriter, r *http.Request, action string) {
+	pg := picker{Company: d.c.Company, Domain: d.c.Domain, Slug: d.slug, Protocol: d.protocol(), PortalURL: d.c.PortalURL, Action: action}
+	before, _ := d.session(r)
 	for _, e := range d.dir.people() {
 		pg.People = append(pg.People, pickable{entry: e, Before: e.ID == before, Barred: !d.dir.maySignIn(e.ID)})
 	}
@@ -165,14 +167,12 @@ func (d *IDP) pick(w http.ResponseWriter, r *http.Request) {
 	}
 	now := d.c.Now()
 	d.mu.Lock()
-	d.forget(now)
 	d.grants[code] = &grant{
 		person: person, redirectURI: req.RedirectURI, challenge: req.Challenge, nonce: req.Nonce, scope: req.Scope,
 		signedIn: now, expires: now.Add(codeLife),
 	}
-	d.sessions[cookie] = person
 	d.mu.Unlock()
-	http.SetCookie(w, d.cookie(cookie, int(sessionLife.Seconds())))
+	d.remember(w, cookie, person)
 	d.back(w, r, req, url.Values{"code": {code}})
 }
 
@@ -203,15 +203,42 @@ func (d *IDP) cookie(value string, maxAge int) *http.Cookie {
 	}
 }
 
-// session gives who signed in here before, in this browser; "" for nobody.
-func (d *IDP) session(r *http.Request) string {
+// session gives who signed in here before, in this browser, and the cookie
+// that says so; "" for nobody.
+func (d *IDP) session(r *http.Request) (person, cookie string) {
 	c, err := r.Cookie("idp_" + d.slug)
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.sessions[c.Value]
+	return d.sessions[c.Value], c.Value
+}
+
+// remember begins a session of this browser.
+func (d *IDP) remember(w http.ResponseWriter, cookie, person string) {
+	d.mu.Lock()
+	d.forget(d.c.Now())
+	d.sessions[cookie] = person
+	d.mu.Unlock()
+	http.SetCookie(w, d.cookie(cookie, int(sessionLife.Seconds())))
+}
+
+// endSession ends the session of this browser, if there is one.
+func (d *IDP) endSession(w http.ResponseWriter, r *http.Request) {
+	_, cookie := d.session(r)
+	d.mu.Lock()
+	delete(d.sessions, cookie)
+	d.mu.Unlock()
+	http.SetCookie(w, d.cookie("", -1))
+}
+
+// protocol is what the provider speaks, for people.
+func (d *IDP) protocol() string {
+	if d.saml != nil {
+		return "SAML 2.0"
+	}
+	return "OpenID Connect"
 }
 
 // signOut is OpenID Connect RP-Initiated Logout 1.0. It goes back only to a
@@ -222,12 +249,7 @@ func (d *IDP) signOut(w http.ResponseWriter, r *http.Request) {
 	if hint := q.Get("id_token_hint"); hint != "" && !d.ours(hint) {
 		known = false
 	}
-	if c, err := r.Cookie("idp_" + d.slug); err == nil {
-		d.mu.Lock()
-		delete(d.sessions, c.Value)
-		d.mu.Unlock()
-	}
-	http.SetCookie(w, d.cookie("", -1))
+	d.endSession(w, r)
 	to := q.Get("post_logout_redirect_uri")
 	u, err := url.Parse(to)
 	if to == "" || !known || err != nil || !slices.Contains(d.c.PostLogoutRedirectURIs, to) {

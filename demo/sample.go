@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Mapping is the mapping file of the demo: what the groups of the two
+// Mapping is the mapping file of the demo: what the groups of the
 // companies mean at the gate. Its connections are named like [Company.ID].
 //
 //go:embed mapping.yaml
@@ -19,12 +19,13 @@ type Company struct {
 	ID     string // of its connection at the gate
 	Name   string
 	Domain string
+	SAML   bool // whether its provider speaks SAML 2.0 and not OpenID Connect
 	Groups []string
 	People []Person
 }
 
-// Companies gives the two sample clients. Both have a group
-// Portfolio-Managers on purpose: the same name at two clients must never meet.
+// Companies gives the sample clients. All have a group
+// Portfolio-Managers on purpose: the same name at several clients must never meet.
 func Companies() []Company {
 	return []Company{{
 		ID: "alpha", Name: "Alpha", Domain: "alpha.example",
@@ -43,6 +44,15 @@ func Companies() []Company {
 			{ID: "finn", Name: "Finn Fir", Email: "finn@beta.example", Title: "Account manager", Groups: []string{"Accounts-BET0001"}},
 			{ID: "gita", Name: "Gita Ginkgo", Email: "gita@beta.example", Title: "Payment operations", Groups: []string{"Operations", "Accounts-BET0002"}},
 			{ID: "hugo", Name: "Hugo Hazel", Email: "hugo@beta.example", Title: "Leaving the company", Groups: []string{"Accounts-BET0001", "Leavers"}},
+		},
+	}, {
+		ID: "gamma", Name: "Gamma", Domain: "gamma.example", SAML: true,
+		Groups: []string{"Portfolio-Managers", "Operations", "Accounts-GAM0001", "Accounts-GAM0002", "Leavers"},
+		People: []Person{
+			{ID: "ines", Name: "Ines Ivy", Email: "ines@gamma.example", Title: "Head of portfolios", Groups: []string{"Portfolio-Managers"}},
+			{ID: "jon", Name: "Jon Juniper", Email: "jon@gamma.example", Title: "Account manager", Groups: []string{"Accounts-GAM0001"}},
+			{ID: "kim", Name: "Kim Kauri", Email: "kim@gamma.example", Title: "Payment operations", Groups: []string{"Operations", "Accounts-GAM0002"}},
+			{ID: "lea", Name: "Lea Larch", Email: "lea@gamma.example", Title: "New joiner, in no group yet"},
 		},
 	}}
 }
@@ -111,6 +121,14 @@ func sampleRows() []row {
 		{"", "BET0003", "EQ-SC", "Beta Foundation", "US", "USD", 685_000, 0},
 		{"", "BET0003", "FI-COR", "Beta Reserve", "FR", "EUR", 3_360_000, 57_500},
 		{"", "BET0003", "FI-IL", "Beta Endowment", "DE", "EUR", 2_145_000, 0},
+		{"", "GAM0001", "EQ-LC", "Gamma Provident Fund", "US", "USD", 5_310_000, 84_000},
+		{"", "GAM0001", "EQ-EM", "Gamma Provident Fund", "MX", "USD", 905_000, 0},
+		{"", "GAM0001", "FI-GOV", "Gamma Cash Pool", "FR", "EUR", 7_460_000, 0},
+		{"", "GAM0001", "FI-COR", "Gamma Cash Pool", "US", "USD", 1_720_000, 31_000},
+		{"", "GAM0002", "EQ-LC", "Gamma Trust", "CH", "CHF", 2_980_000, 0},
+		{"", "GAM0002", "EQ-SC", "Gamma Trust", "GB", "GBP", 1_115_000, 19_500},
+		{"", "GAM0002", "FI-IL", "Gamma Provident Fund", "GB", "GBP", 2_640_000, 0},
+		{"", "GAM0002", "FI-GOV", "Gamma Trust", "US", "USD", 6_050_000, 120_000},
 	}
 	for i := range rows {
 		rows[i].ID = "h" + strconv.Itoa(101+i)

@@ -29,7 +29,7 @@ import (
 // Organization is a client company, or a part of one.
 type Organization struct {
 	Name     string
-	Disabled bool
+	Disabled bool // frozen: none of its people is inside, see [Directory.Freeze]
 }
 
 // Connection is one identity provider of one organization.
@@ -84,6 +84,7 @@ type Person struct {
 	Deactivated   *Bar   // by an administrator
 	Locked        *Bar   // by an administrator
 	Attributes    []byte // the SCIM resource as JSON, without id, meta, groups and password; nil if never pushed
+	Unconfirmed   bool   // brought back by a restore: out until the identity provider names them, see [Directory.Confirm]
 	Version       int64  // grows by one with each change; the SCIM ETag
 	Created       time.Time
 	Modified      time.Time
@@ -152,15 +153,18 @@ type Member struct {
 }
 
 // Change is a record that every replica reads: forget what you know of this
-// person, of this session, or (both empty) of everybody. With Loss the right
+// person, of this session, of everybody in this organization, or (all three
+// empty) of everybody. With Loss the right
 // to be inside is gone and open streams are cut; without it they are cut only
 // if what the person may do has become different.
 type Change struct {
 	Seq     int64
 	At      time.Time
 	Person  string
-	Session string
+	Session string // or the API token that stands for one
 	Loss    bool
+
+	Organization string
 }
 
 // Config is what a Directory needs.
@@ -218,11 +222,25 @@ type Store interface {
 	Glance(ctx context.Context, f func(Tx) error) error
 }
 
+// Arrival is somebody who is pushed for the first time, the event that says so,
+// and under what something may wait for them: hashes of burials, the link value
+// of a sign-in, values that groups have parked.
+type Arrival struct {
+	Person
+
+	Link   string
+	Event  audit.Event
+	Graves []string // at least one
+	Names  []string // at least one
+}
+
 // Tx is one transaction. Look-ups fail with fault.NotFound, inserts and
 // updates that clash with fault.Conflict.
 type Tx interface {
 	Organization(name string) (Organization, error)
+	Organizations() ([]Client, error) // by name
 	PutOrganization(o Organization, at time.Time) error
+	FreezeOrganization(name string, b Bar) error
 	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
 	PutConnection(Connection) error
 	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
@@ -235,8 +253,11 @@ type Tx interface {
 	IdentitiesByLink(connection, link string) ([]Identity, error) // of people who were not pushed, the oldest first
 	People(Query) (Page[Person], error)
 	InsertPerson(p Person, link string) error
-	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new
-	DeletePerson(id string) error             // with identities, memberships, assertions and sessions
+	UpdatePerson(p Person, link string) error // by ID; where Version is what it was, only link is new; not Unconfirmed
+	ConfirmPerson(id string) error
+	ConfirmPeople(connection string) (confirmed int, err error)
+	UnconfirmedPeople() (byConnection map[string]int, err error)
+	DeletePerson(id string) error // with identities, memberships, assertions and sessions
 
 	Identities(person string) ([]Identity, error)
 	InsertIdentity(Identity) error
@@ -264,10 +285,10 @@ type Tx interface {
 	Park(group string, values []string) error              // members who are not known yet
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
-	// Awaited reports whether anything may wait for somebody who arrives: a
-	// burial under one of the hashes, a sign-in with that link value, a group
-	// that one of the values is parked in. It is one look-up.
-	Awaited(connection, link string, hashes, values []string) (bool, error)
+	// Welcome stores somebody who arrives, unless anything may wait for them;
+	// then it stores nothing and reports false. Where it reports true, it is
+	// the last verb of its transaction, and may have committed it.
+	Welcome(a Arrival) (bool, error)
 
 	Bury(connection string, hashes []string, at time.Time) (burial string, err error)
 	Buried(connection string, hashes []string) (bool, error)
@@ -281,7 +302,10 @@ type Tx interface {
 
 	LedgerTx // what was lost
 
+	// EndSessions and EndSessionsOf end the sessions of a person and of an
+	// organization, and count those that had not expired by themselves.
 	EndSessions(person, reason string, at time.Time) (ended int, err error)
+	EndSessionsOf(organization, reason string, at time.Time) (ended int, err error)
 	// AuditEnding ends the sessions of the event's person, and writes the event
 	// with their number, see [EndedDetail].
 	AuditEnding(e audit.Event, reason string) error

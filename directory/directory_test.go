@@ -104,6 +104,14 @@ func (t recordingTx) Audit(e audit.Event) error {
 	return t.Tx.Audit(e)
 }
 
+func (t recordingTx) Welcome(a directory.Arrival) (bool, error) {
+	welcome, err := t.Tx.Welcome(a)
+	if welcome {
+		*t.events = append(*t.events, a.Event)
+	}
+	return welcome, err
+}
+
 func (t recordingTx) AuditEnding(e audit.Event, reason string) error {
 	*t.events = append(*t.events, e)
 	return t.Tx.AuditEnding(e, reason)

@@ -19,6 +19,11 @@ type GroupEdit struct {
 	Add        []string
 	Remove     []string
 	Replace    *[]string // the whole set of members
+
+	// LossesOnly takes members away and does nothing else. If more was asked
+	// for, the losses count, and the edit fails with fault.Forbidden all the
+	// same: whoever pushes it will push it again.
+	LossesOnly bool
 }
 
 // ProvisionGroup stores a group that an identity provider pushes. It fails
@@ -58,6 +63,7 @@ func (d *Directory) ProvisionGroup(ctx context.Context, by audit.Actor, connecti
 func (d *Directory) ReviseGroup(ctx context.Context, by audit.Actor, connection, id string, edit func(Group) (GroupEdit, error)) (Group, error) {
 	now := d.now()
 	var g Group
+	more := false
 	err := d.store.Update(ctx, func(tx Tx) error {
 		var err error
 		if g, err = tx.Group(connection, id); err != nil {
@@ -66,6 +72,11 @@ func (d *Directory) ReviseGroup(ctx context.Context, by audit.Actor, connection,
 		e, err := edit(g)
 		if err != nil {
 			return err
+		}
+		if e.LossesOnly {
+			if e, more, err = lossesOf(tx, g, e); err != nil {
+				return err
+			}
 		}
 		renamed, err := rename(&g, e)
 		if err != nil {
@@ -97,6 +108,9 @@ func (d *Directory) ReviseGroup(ctx context.Context, by audit.Actor, connection,
 	})
 	if err != nil {
 		return Group{}, err
+	}
+	if more {
+		return Group{}, ErrFrozen
 	}
 	return g, nil
 }

@@ -78,15 +78,16 @@ func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection st
 	p := pushed
 	err := d.store.Update(ctx, func(tx Tx) error {
 		p = pushed
+		revived := revivals(conn.ID, link, p.UserName)
+		event := personEvent(now, audit.PersonCreated, by, p)
+		welcome, err := tx.Welcome(Arrival{Person: p, Link: link, Event: event, Graves: graveyard(conn.ID, revived), Names: namesOf(p)})
+		if err != nil || welcome { // nearly everybody is new
+			return err
+		}
 		if err := tx.InsertPerson(p, link); err != nil {
 			return err
 		}
-		if err := tx.Audit(personEvent(now, audit.PersonCreated, by, p)); err != nil {
-			return err
-		}
-		revived := revivals(conn.ID, link, p.UserName)
-		awaited, err := tx.Awaited(conn.ID, link, graveyard(conn.ID, revived), namesOf(p))
-		if err != nil || !awaited { // nearly everybody is new
+		if err := tx.Audit(event); err != nil {
 			return err
 		}
 		if err := recallBars(tx, &p, link, revived, now); err != nil {
@@ -289,6 +290,12 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 			if err := insistOnInactive(tx, old, now); err != nil {
 				return err
 			}
+		}
+		if old.Unconfirmed { // whatever is said of them, they are known there
+			if err := tx.ConfirmPerson(old.ID); err != nil {
+				return err
+			}
+			old.Unconfirmed, next.Unconfirmed = false, false
 		}
 		if samePerson(old, next) {
 			return nil

@@ -53,6 +53,8 @@ func (s *Standing) Bar() error {
 		return fault.New(fault.Forbidden, "access for %s is suspended", s.Organization.Name)
 	case s.Person.Deactivated != nil || !s.Person.IDPActive:
 		return fault.New(fault.Forbidden, "your account is deactivated")
+	case s.Person.Unconfirmed:
+		return fault.New(fault.Forbidden, "%s has not confirmed your account yet since this gate was restored", s.Organization.Name)
 	case s.Person.Locked != nil:
 		return fault.New(fault.Forbidden, "your account is locked")
 	default:

@@ -21,16 +21,18 @@ export async function launch() {
     ],
   });
   const complaints = [];
+  // A refused answer and a stream that was cut are shown by the browser itself,
+  // and are wanted here and there.
+  const wanted = process.env.E2E_REFUSED ? /status of 40[013]/ : /status of (401|403)|ERR_INCOMPLETE_CHUNKED_ENCODING/;
   const open = async (options = {}) => {
     const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
     context.setDefaultTimeout(20_000);
     context.on("page", (page) => {
       page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error}`));
       page.on("console", (message) => {
-        // A refused answer and a stream that was cut are shown by the browser
-        // itself, and are wanted here and there; what a foreign provider's pages lack is not ours.
+        // What a foreign provider's pages lack is not ours.
         const foreign = process.env.E2E_ISSUER && page.url().startsWith(process.env.E2E_ISSUER);
-        if (message.type() === "error" && !foreign && !/status of (401|403)|ERR_INCOMPLETE_CHUNKED_ENCODING/.test(message.text())) {
+        if (message.type() === "error" && !foreign && !wanted.test(message.text())) {
           complaints.push(`${page.url()}: ${message.text()}`);
         }
       });

@@ -1,16 +1,22 @@
 // The story that "portcullis demo" tells people to try, in a browser.
 import { check, equal, poll, shot, tell } from "./browser.mjs";
 
-const { E2E_PORTAL: portal, E2E_ALPHA: alpha, E2E_BETA: beta } = process.env;
+const { E2E_PORTAL: portal, E2E_ALPHA: alpha, E2E_BETA: beta, E2E_GAMMA: gamma } = process.env;
 
 const accounts = (page) => page.$$eval("tr[data-account]", (rows) => [...new Set(rows.map((r) => r.dataset.account))].sort());
 const live = (page) => page.waitForSelector('body[data-alive="live"]');
 
-// signIn goes through the chooser and the provider's page.
+// choose goes through the chooser, which a browser sees that has not signed in
+// before, and picks a person at the provider.
+async function choose(page, company, person) {
+  const first = await page.waitForSelector(`a.choice:text-is("${company}"), .idp.${company.toLowerCase()} .person`);
+  if (await first.evaluate((e) => e.matches("a.choice"))) await first.click();
+  await page.click(`[data-testid="person-${person}"]`);
+}
+
 async function signIn(page, company, person, target = "/accounts") {
   await page.goto(portal + target);
-  await page.click(`a.choice:text-is("${company}")`);
-  await page.click(`[data-testid="person-${person}"]`);
+  await choose(page, company, person);
 }
 
 // noteEnd makes a page note when it closed itself.
@@ -79,8 +85,7 @@ await tell(async ({ open, step }) => {
   step("while she is deactivated, the gate refuses her");
   await page.bringToFront();
   await page.click("#sign-in-again");
-  await page.click('a.choice:text-is("Alpha")');
-  await page.click('[data-testid="person-ada"]');
+  await choose(page, "Alpha", "ada");
   await page.waitForSelector(".reference code");
   equal(await page.evaluate(() => performance.getEntriesByType("navigation")[0].responseStatus), 403, "status");
   await shot(page, "ada-refused");
@@ -114,7 +119,7 @@ await tell(async ({ open, step }) => {
   check(page.url().startsWith(`${portal}/.portcullis/sign-out`), `the signed-out page, got ${page.url()}`);
   await shot(page, "signed-out");
   await page.goto(`${portal}/accounts`);
-  check(new URL(page.url()).pathname === "/.portcullis/sign-in", `to sign in again, got ${page.url()}`);
+  check(page.url().startsWith(`${alpha}/authorize`), `the provider that this browser used last, got ${page.url()}`);
 
   step("Ben sees one account");
   const bens = await open();
@@ -170,6 +175,53 @@ await tell(async ({ open, step }) => {
   await eve.waitForURL(`${portal}/accounts`);
   equal(await accounts(eve), ["BET0001", "BET0002", "BET0003"], "accounts");
 
+  step("Gamma signs in over SAML");
+  const ines = await (await open()).newPage();
+  await ines.goto(`${portal}/accounts?from=mail`);
+  await ines.fill("#email", "ines@gamma.example");
+  await ines.click('button[type="submit"]');
+  await ines.waitForSelector('[data-testid="person-ines"]');
+  check(ines.url().startsWith(`${gamma}/saml/sso?`), `Gamma's provider, got ${ines.url()}`);
+  await shot(ines, "saml-picker");
+  await ines.click('[data-testid="person-ines"]');
+  await ines.waitForURL(`${portal}/accounts?from=mail`);
+  await live(ines);
+  equal(await accounts(ines), ["GAM0001", "GAM0002"], "accounts");
+  await shot(ines, "saml-accounts", { fullPage: true });
+
+  step("sign out of the portal, and of Gamma by it");
+  const endedThere = ines.waitForRequest((r) => r.url().startsWith(`${gamma}/saml/slo?SAMLRequest=`));
+  await ines.click("#sign-out");
+  await endedThere;
+  await ines.waitForSelector('h1:text-is("You are signed out")');
+  check(ines.url().startsWith(portal), `the signed-out page, got ${ines.url()}`);
+
+  step("sign out of Gamma, and of the portal by it");
+  await signIn(ines, "Gamma", "jon");
+  await ines.waitForURL(`${portal}/accounts`);
+  await live(ines);
+  equal(await accounts(ines), ["GAM0001"], "accounts");
+  await noteEnd(ines);
+  const it = await ines.context().newPage();
+  await it.goto(`${gamma}/admin`);
+  await shot(it, "saml-directory", { fullPage: true });
+  await it.click("#idp-sign-out");
+  await it.waitForSelector('h1:text-is("You are signed out")');
+  check(it.url().startsWith(gamma), `Gamma's page, got ${it.url()}`);
+  await shot(it, "saml-signed-out");
+  await ines.waitForSelector("#ended");
+  equal(await accounts(ines), [], "rows on the closed page");
+
+  step("Gamma deactivates somebody over SCIM");
+  const kim = await (await open()).newPage();
+  await signIn(kim, "Gamma", "kim", "/live");
+  await live(kim);
+  await it.goto(`${gamma}/admin`);
+  await it.click("#deactivate-kim");
+  await kim.waitForSelector("#ended");
+  await signIn(kim, "Gamma", "kim");
+  await kim.waitForSelector(".reference code");
+
   step("an approver approves");
   const cleo = await (await open()).newPage();
   await signIn(cleo, "Alpha", "cleo");
@@ -194,4 +246,19 @@ await tell(async ({ open, step }) => {
   }
   await small.goto(`${beta}/admin`);
   await shot(small, "small-directory");
+
+  step("Gamma's pages on the smallest screen");
+  for (const colorScheme of ["light", "dark"]) {
+    const tiny = await (await open({ viewport: { width: 320, height: 700 }, colorScheme })).newPage();
+    await tiny.goto(`${portal}/`);
+    await tiny.click('a.choice:text-is("Gamma")');
+    await tiny.waitForSelector('[data-testid="person-jon"]');
+    await shot(tiny, `tiny-${colorScheme}-saml-picker`, { fullPage: true });
+    await tiny.click('[data-testid="person-jon"]');
+    await tiny.waitForURL(`${portal}/`);
+    await tiny.goto(`${gamma}/admin`);
+    await shot(tiny, `tiny-${colorScheme}-saml-directory`, { fullPage: true });
+    const wide = await tiny.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    check(wide <= 0, `no sideways scrolling in Gamma's directory, got ${wide} px`);
+  }
 });

@@ -1,10 +1,10 @@
-//go:build e2e
+//go:build e2e || interop
 
 // Package e2e drives the built program from outside: the demo's story in a
-// headless Chromium, and sign-ins at an independent identity provider.
+// headless Chromium, and sign-ins at independent identity providers.
 //
-// It needs Node.js, Chromium and the packages of package.json; "make e2e"
-// installs the last. Screenshots go to build/screenshots.
+// It needs Node.js, Chromium, SimpleSAMLphp and the packages of package.json;
+// "make e2e" installs the last. Screenshots go to build/screenshots.
 package e2e
 
 import (
@@ -167,7 +167,8 @@ func TestDemo(t *testing.T) {
 		return m[1]
 	}
 	story(t, "demo.mjs", "E2E_PORTAL="+link("The portal, behind the gate"),
-		"E2E_ALPHA="+link("Alpha's directory, as its IT"), "E2E_BETA="+link("Beta's directory, as its IT"))
+		"E2E_ALPHA="+link("Alpha's directory, as its IT"), "E2E_BETA="+link("Beta's directory, as its IT"),
+		"E2E_GAMMA="+link("Gamma's directory, as its IT"))
 }
 
 const mapping = `version: 1
@@ -189,16 +190,16 @@ rules:
 // that says who asked.
 type deployment struct {
 	program
-	dir, ops string
-	env      []string // for the stories
+	dir, ops    string
+	public, idp string   // addresses
+	env         []string // for the stories
 }
 
-// deploy starts one. conform says whether claims are at the userinfo endpoint
-// alone.
-func deploy(t *testing.T, conform string) deployment {
+// prepare writes the files of one, with a connection to the provider at idp.
+func prepare(t *testing.T, idp, connection string) *deployment {
 	t.Helper()
-	d := deployment{dir: t.TempDir(), ops: free(t)}
-	listen, idp := free(t), free(t)
+	listen := free(t)
+	d := &deployment{dir: t.TempDir(), ops: free(t), public: "http://" + listen, idp: "http://" + idp}
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		_ = json.NewEncoder(w).Encode(map[string]string{
@@ -206,34 +207,55 @@ func deploy(t *testing.T, conform string) deployment {
 		})
 	}))
 	t.Cleanup(portal.Close)
-	files := map[string]string{
-		"mapping.yaml": mapping, "client.secret": "a-secret-of-this-run-alone-0123456789",
-		"portcullis.yaml": fmt.Sprintf(`public_url: http://%[1]s
-listen: %[1]s
-ops_listen: %[2]s
-upstream: {url: %[3]q}
+	d.write(t, "mapping.yaml", mapping)
+	d.write(t, "client.secret", secret)
+	d.write(t, "portcullis.yaml", fmt.Sprintf(`public_url: %[1]s
+listen: %[2]s
+ops_listen: %[3]s
+upstream: {url: %[4]q}
 database: {url: "sqlite:portcullis.db"}
 mapping: {file: mapping.yaml}
 connections:
   - id: independent
     organization: Independent
     domains: [alpha.example]
-    oidc: {issuer: "http://%[4]s", client_id: portcullis, client_secret_file: client.secret}
-`, listen, d.ops, portal.URL, idp),
+    %[5]s
+`, d.public, listen, d.ops, portal.URL, connection))
+	d.env = []string{"E2E_GATE=" + d.public, "E2E_ISSUER=" + d.idp, "E2E_SECRET=" + secret, "NODE_NO_WARNINGS=1"}
+	return d
+}
+
+func (d *deployment) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.env = []string{
-		"E2E_GATE=http://" + listen, "E2E_ISSUER=http://" + idp,
-		"E2E_SECRET=" + files["client.secret"], "E2E_CONFORM=" + conform, "NODE_NO_WARNINGS=1",
-	}
+}
+
+// serve starts the gate.
+func (d *deployment) serve(t *testing.T) {
+	t.Helper()
 	d.program = start(t, d.dir, nil, gate, "serve")
-	start(t, ".", d.env, "node", "provider.mjs")
 	await(t, "http://"+d.ops+"/readyz")
-	await(t, "http://"+idp+"/.well-known/openid-configuration")
+}
+
+const secret = "a-secret-of-this-run-alone-0123456789"
+
+// overOpenID is the connection to an OpenID Connect provider.
+func overOpenID(issuer string) string {
+	return fmt.Sprintf("oidc: {issuer: %q, client_id: portcullis, client_secret_file: client.secret}", issuer)
+}
+
+// deploy starts a gate before oidc-provider. conform says whether claims are
+// at the userinfo endpoint alone.
+func deploy(t *testing.T, conform string) *deployment {
+	t.Helper()
+	idp := free(t)
+	d := prepare(t, idp, overOpenID("http://"+idp))
+	d.env = append(d.env, "E2E_CONFORM="+conform)
+	d.serve(t)
+	start(t, ".", d.env, "node", "provider.mjs")
+	await(t, d.idp+"/.well-known/openid-configuration")
 	return d
 }
 
@@ -250,7 +272,12 @@ func TestIndependentProvider(t *testing.T) {
 // await polls an address until it answers 200.
 func await(t *testing.T, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	awaitFor(t, time.Minute, url)
+}
+
+func awaitFor(t *testing.T, patience time.Duration, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -271,6 +298,26 @@ func await(t *testing.T, url string) {
 		case <-tick.C:
 		}
 	}
+}
+
+// fetch gives what an address answers.
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	await(t, url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func free(t *testing.T) string {

@@ -38,7 +38,7 @@ func TestProxiesInFront(t *testing.T) {
 			}))
 			t.Cleanup(portal.Close)
 			files := map[string]string{
-				"mapping.yaml": mapping, "client.secret": "a-secret-of-this-run-alone-0123456789",
+				"mapping.yaml": mapping, "client.secret": secret,
 				"portcullis.yaml": fmt.Sprintf(`public_url: http://%[5]s
 listen: %[1]s
 ops_listen: %[2]s

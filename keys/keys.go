@@ -24,8 +24,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -40,17 +42,30 @@ type Stored struct {
 	Purpose string
 	Created time.Time
 	Sealed  []byte
+
+	Activates time.Time // when it begins to sign; zero: from the beginning
 }
 
 // Store keeps wrapped keys.
 type Store interface {
-	// Keys gives the keys of a purpose, the newest first.
+	// Keys gives the keys of a purpose, the newest first; of every purpose if
+	// it is empty.
 	Keys(ctx context.Context, purpose string) ([]Stored, error)
 
 	// InsertFirstKey stores a key if its purpose has none yet, together with
 	// the event, and does nothing otherwise: two replicas that start at the
 	// same time agree on one.
 	InsertFirstKey(ctx context.Context, k Stored, e audit.Event) error
+
+	// RotateKey stores a further key of a purpose, together with the event,
+	// and forgets those that retire. It fails with fault.Conflict if one of
+	// the purpose is waiting to sign at that time already.
+	RotateKey(ctx context.Context, k Stored, retire []string, now time.Time, e audit.Event) error
+
+	// Rewrap puts in place of everything that is sealed what f makes of it,
+	// in one transaction with the event. f gives nil for what stays as it is;
+	// when nothing changes there is no event.
+	Rewrap(ctx context.Context, f func(purpose string, sealed []byte) ([]byte, error), e func(changed int) audit.Event) (changed int, err error)
 
 	// InsertNextKey stores a key, with the event, while the newest of its
 	// purpose is the one called after (empty: none), and does nothing otherwise.
@@ -63,16 +78,18 @@ type Config struct {
 	File   string           // path of the key file; required
 	Create bool             // make the file when it is missing
 	Now    func() time.Time // defaults to time.Now
+	Log    *slog.Logger     // defaults to discarding
 }
 
 // Ring holds the keys of a running gate. It is safe for concurrent use.
 type Ring struct {
 	*Signer // of assertions
 
-	master []byte
-	file   string
-	store  Store
-	now    func() time.Time
+	masters atomic.Pointer[[][]byte] // the first seals, each opens
+	file    string
+	store   Store
+	now     func() time.Time
+	log     *slog.Logger
 }
 
 const signing = "assertion"
@@ -83,6 +100,9 @@ const signing = "assertion"
 func Open(ctx context.Context, c Config) (*Ring, error) {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	stored, err := c.Store.Keys(ctx, signing)
 	if err != nil {
@@ -96,7 +116,11 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{master: master, file: c.File, store: c.Store, now: c.Now}
+	r := &Ring{file: c.File, store: c.Store, now: c.Now, log: c.Log}
+	r.masters.Store(&[][]byte{master})
+	if len(stored) > 0 && !r.opens(stored) {
+		r.adopt(ctx, stored)
+	}
 	r.Signer, err = r.signer(ctx, signing, stored)
 	return r, err
 }
@@ -128,30 +152,43 @@ func (r *Ring) signer(ctx context.Context, purpose string, stored []Stored) (s *
 }
 
 func (r *Ring) create(ctx context.Context, purpose string, now time.Time) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	k, err := r.generate(purpose, now)
 	if err != nil {
 		return err
+	}
+	return r.store.InsertFirstKey(ctx, k,
+		audit.Event{At: now, Action: audit.KeyCreated, Actor: audit.Gate(), Subject: k.ID, Detail: map[string]string{"purpose": purpose}})
+}
+
+// generate makes a key and wraps it.
+func (r *Ring) generate(purpose string, now time.Time) (Stored, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Stored{}, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return Stored{}, err
 	}
 	sealed, err := r.Seal("key "+purpose, der)
-	if err != nil {
-		return err
-	}
-	id := strings.ToLower(rand.Text()[:16])
-	return r.store.InsertFirstKey(ctx, Stored{ID: id, Purpose: purpose, Created: now, Sealed: sealed},
-		audit.Event{At: now, Action: audit.KeyCreated, Actor: audit.Gate(), Subject: id, Detail: map[string]string{"purpose": purpose}})
+	return Stored{ID: strings.ToLower(rand.Text()[:16]), Purpose: purpose, Created: now, Sealed: sealed}, err
 }
 
-// load unwraps the keys: the newest signs, all of them are published.
+// load unwraps the keys of a purpose.
 func (r *Ring) load(purpose string, stored []Stored) (*Signer, error) {
-	var (
-		s   Signer
-		set jose.JSONWebKeySet
-	)
-	for i, k := range stored {
+	s := &Signer{now: r.now}
+	held, err := r.unwrap(purpose, stored)
+	s.held.Store(held)
+	return s, err
+}
+
+// unwrap gives the keys in the order in which they come to sign, the last one
+// first, and the set of those that are published.
+func (r *Ring) unwrap(purpose string, stored []Stored) (*held, error) {
+	stored = unretired(stored, r.now())
+	h := &held{}
+	var set jose.JSONWebKeySet
+	for _, k := range stored {
 		der, err := r.Open("key "+purpose, k.Sealed)
 		if err != nil {
 			return nil, fault.Wrap(fault.Invalid, err, "%s is not the key file that wrapped the keys in this database", r.file)
@@ -165,46 +202,67 @@ func (r *Ring) load(purpose string, stored []Stored) (*Signer, error) {
 			return nil, fmt.Errorf("key %s: want an ECDSA key, got %T", k.ID, parsed)
 		}
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public(), KeyID: k.ID, Algorithm: string(jose.ES256), Use: "sig"})
-		if i > 0 {
-			continue
-		}
 		options := (&jose.SignerOptions{}).WithType("JWT")
-		s.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: k.ID}}, options)
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: k.ID}}, options)
 		if err != nil {
 			return nil, err
 		}
+		h.keys = append(h.keys, signingKey{signer, k.Activates})
 	}
 	var err error
-	s.jwks, err = json.Marshal(set)
-	return &s, err
+	h.jwks, err = json.Marshal(set)
+	return h, err
 }
 
 // Signer signs with the keys of one purpose. It is safe for concurrent use.
 type Signer struct {
-	signer jose.Signer
-	jwks   []byte
+	held atomic.Pointer[held]
+	now  func() time.Time
 }
 
-// Sign gives claims as a compact JWS, ES256, with the key's kid.
+type held struct {
+	keys []signingKey
+	jwks []byte
+}
+
+type signingKey struct {
+	signer    jose.Signer
+	activates time.Time
+}
+
+// Sign gives claims as a compact JWS, ES256, with the key's kid: of the keys
+// that may sign by now, the one that came last.
 func (s *Signer) Sign(claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	jws, err := s.signer.Sign(payload)
-	if err != nil {
-		return "", err
+	now := s.now()
+	for _, k := range s.held.Load().keys {
+		if now.Before(k.activates) {
+			continue
+		}
+		jws, err := k.signer.Sign(payload)
+		if err != nil {
+			return "", err
+		}
+		return jws.CompactSerialize()
 	}
-	return jws.CompactSerialize()
+	return "", fault.New(fault.Unavailable, "no key may sign yet")
 }
 
-// JWKS is the public half as a JSON Web Key Set (RFC 7517, section 5).
-func (s *Signer) JWKS() []byte { return s.jwks }
+// JWKS is the public half as a JSON Web Key Set (RFC 7517, section 5): with
+// the key that signs, the one that will, and those that signed lately.
+func (s *Signer) JWKS() []byte { return s.held.Load().jwks }
 
 // Seal encrypts plain for one purpose; what was sealed for another does not
 // open.
 func (r *Ring) Seal(purpose string, plain []byte) ([]byte, error) {
-	aead, err := r.aead(purpose)
+	return seal((*r.masters.Load())[0], purpose, plain)
+}
+
+func seal(master []byte, purpose string, plain []byte) ([]byte, error) {
+	aead, err := aeadOf(master, purpose)
 	if err != nil {
 		return nil, err
 	}
@@ -213,16 +271,25 @@ func (r *Ring) Seal(purpose string, plain []byte) ([]byte, error) {
 
 // Open decrypts what Seal gave for the same purpose.
 func (r *Ring) Open(purpose string, sealed []byte) ([]byte, error) {
-	aead, err := r.aead(purpose)
-	if err != nil {
-		return nil, err
-	}
-	return aead.Open(nil, nil, sealed, nil)
+	return openWith(*r.masters.Load(), purpose, sealed)
 }
 
-// aead is AES-256-GCM with random nonces under a key of the purpose's own.
-func (r *Ring) aead(purpose string) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, r.master, nil, "portcullis seal 1 "+purpose, 32)
+func openWith(masters [][]byte, purpose string, sealed []byte) (plain []byte, err error) {
+	for _, master := range masters {
+		aead, failed := aeadOf(master, purpose)
+		if failed != nil {
+			return nil, failed
+		}
+		if plain, err = aead.Open(nil, nil, sealed, nil); err == nil {
+			return plain, nil
+		}
+	}
+	return nil, err
+}
+
+// aeadOf is AES-256-GCM with random nonces under a key of the purpose's own.
+func aeadOf(master []byte, purpose string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, master, nil, "portcullis seal 1 "+purpose, 32)
 	if err != nil {
 		return nil, err
 	}
@@ -275,6 +342,16 @@ func writeKeyFile(path string) error {
 		err = errors.Join(err, gone)
 	}
 	return fault.Wrap(fault.Invalid, err, "the key file %s cannot be made", path)
+}
+
+// replaceFile puts a key into a file, whole or not at all.
+func replaceFile(path string, master []byte) error {
+	temp := path + "." + rand.Text()[:8]
+	err := writeDurably(temp, base64.StdEncoding.EncodeToString(master)+"\n")
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	return fault.Wrap(fault.Invalid, err, "%s cannot be written", path)
 }
 
 // writeDurably writes a new file that is there after a loss of power, too:

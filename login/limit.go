@@ -70,7 +70,7 @@ func (l *limiter) failed(address string) {
 // bucket gives the bucket of an address, filled up to now. The caller holds
 // the lock.
 func (l *limiter) bucket(address string) *bucket {
-	key, now := source(address), l.now()
+	key, now := web.Source(address), l.now()
 	b := l.buckets[key]
 	if b == nil {
 		if len(l.buckets) >= maxBuckets {
@@ -110,19 +110,4 @@ func (l *limiter) tooMany(missing float64) error {
 		Status: http.StatusTooManyRequests,
 		Header: http.Header{"Retry-After": {strconv.Itoa(wait)}},
 	}
-}
-
-// source is what counts as one address: of IPv6 the network of 64 bits, which
-// one customer has to themselves.
-func source(address string) netip.Addr {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return netip.Addr{}
-	}
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
 }

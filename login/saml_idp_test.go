@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ type samlIDP struct {
 	change func(*crewjam.Assertion)
 	sps    map[string]string // entity ID → where its metadata is
 	extra  []*x509.Certificate
-	down   bool
+	down   atomic.Bool
 	slo    []*http.Request
 	asked  *crewjam.AuthnRequest // the last one
 }
@@ -139,7 +140,7 @@ func (p *samlIDP) MakeAssertion(req *crewjam.IdpAuthnRequest, s *crewjam.Session
 }
 
 func (p *samlIDP) serve(w http.ResponseWriter, r *http.Request) {
-	if p.down {
+	if p.down.Load() {
 		panic(http.ErrAbortHandler)
 	}
 	switch r.URL.Path {

@@ -94,7 +94,7 @@ func TestAMetadataFileIsReadAnewWhenItChanges(t *testing.T) {
 func TestWithoutMetadataSignInSaysSo(t *testing.T) {
 	p := newSAMLIDP(t)
 	g := newGate(t, all(p.connection("acme", func(s *login.SAML) { s.MetadataFile = filepath.Join(t.TempDir(), "none.xml") }), p.fetched("beta")))
-	p.down = true
+	p.down.Store(true)
 	for id, words := range map[string]string{"acme": "cannot be read", "beta": "cannot be reached"} {
 		g.refused(t, newBrowser(t).get(g.public.String()+"/.portcullis/sign-in/"+id), http.StatusServiceUnavailable, words)
 		// The provider's administrator needs ours first.
@@ -105,7 +105,7 @@ func TestWithoutMetadataSignInSaysSo(t *testing.T) {
 			}
 		}
 	}
-	p.down = false
+	p.down.Store(false)
 	eventually(t, "a sign-in after the return", func() bool {
 		return newBrowser(t).get(g.public.String()+"/.portcullis/sign-in/beta").StatusCode == http.StatusSeeOther
 	})

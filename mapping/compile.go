@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// gateTask begins the tasks that are rights in the gate itself.
-const gateTask = "gate."
-
 // compile numbers everything in alphabetical order and builds the indexes. It
 // trusts the checker: every name is known and no role inherits itself.
 func (p *base) compile(f *file) {

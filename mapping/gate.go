@@ -8,44 +8,53 @@ type GateTask struct {
 	Means string // what its holder may do, in words
 }
 
+// gateTask begins the tasks that are rights in the gate itself.
+const gateTask = "gate."
+
 // The tasks of the gate. [GateTasks] says what they mean.
 const (
-	GateUsersView        = "gate.users.view"
-	GateUsersLock        = "gate.users.lock"
-	GateUsersManage      = "gate.users.manage"
-	GateSessionsView     = "gate.sessions.view"
-	GateSessionsEnd      = "gate.sessions.end"
-	GateSignInsView      = "gate.sign-ins.view"
-	GateProvisioningView = "gate.provisioning.view"
-	GateProvisioningUndo = "gate.provisioning.undo"
-	GateAuditView        = "gate.audit.view"
-	GateRolesView        = "gate.roles.view"
-	GateMappingView      = "gate.mapping.view"
-	GateMappingApprove   = "gate.mapping.approve"
+	GateUsersView       = "gate.users.view"
+	GateUsersEdit       = "gate.users.edit"
+	GateUsersLock       = "gate.users.lock"
+	GateUsersDelete     = "gate.users.delete"
+	GateRolesAssign     = "gate.roles.assign"
+	GateMappingView     = "gate.mapping.view"
+	GateMappingPropose  = "gate.mapping.propose"
+	GateMappingApprove  = "gate.mapping.approve"
+	GateConnectionsEdit = "gate.connections.edit"
+	GateConnectionsOwn  = "gate.connections.own"
+	GateTokensEdit      = "gate.tokens.edit"
+	GateAuditView       = "gate.audit.view"
 )
 
 // GateTasks lists every task that the gate itself understands. A task that
 // begins with gate. and is not listed gives nothing: [Policy.Warnings] says so.
 func GateTasks() []GateTask {
 	return []GateTask{
-		{GateUsersView, "see people, their state, and why they may do what they may"},
-		{GateUsersLock, "lock and unlock people"},
-		{GateUsersManage, "deactivate, reactivate and delete people"},
-		{GateSessionsView, "see who is signed in, since when and from where"},
-		{GateSessionsEnd, "end sessions"},
-		{GateSignInsView, "see attempts to sign in, and what came of them"},
-		{GateProvisioningView, "see what identity providers pushed, and mass losses"},
-		{GateProvisioningUndo, "undo a mass loss"},
-		{GateAuditView, "read and export the audit trail"},
-		{GateRolesView, "see the roles, and who has each"},
-		{GateMappingView, "read the mapping and its history"},
+		{GateUsersView, "see people, their state, sessions and sign-ins, and why they may do what they may"},
+		{GateUsersEdit, "deactivate and reactivate people"},
+		{GateUsersLock, "lock and unlock people, and end their sessions"},
+		{GateUsersDelete, "delete people"},
+		{GateRolesAssign, "grant assignable roles to a person for a time"},
+		{GateMappingView, "read roles, permission groups, the mapping and its history"},
+		{GateMappingPropose, "edit and propose a mapping"},
 		{GateMappingApprove, "approve a proposed mapping as the second person"},
+		{GateConnectionsEdit, "see and change connections, and undo a mass loss"},
+		{GateConnectionsOwn, "see and renew one's own connection"},
+		{GateTokensEdit, "make and revoke tokens"},
+		{GateAuditView, "read and export the audit trail, the login activity and the provisioning log"},
 	}
 }
 
-// knownGateTask reports whether a task of the gate means something.
-func knownGateTask(name string) bool {
-	return slices.ContainsFunc(GateTasks(), func(t GateTask) bool { return t.Name == name })
+// gateTaskNames lists the names of [GateTasks] in order, with those that
+// belong to accounts of the gate's own: a file may hold them already.
+func gateTaskNames() []string {
+	names := []string{"gate.users.import", "gate.users.invite", "gate.users.reset", "gate.users.view-as"}
+	for _, t := range GateTasks() {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Wide lists, of the gate's own tasks that somebody has, those that reach

@@ -15,7 +15,7 @@ roles:
   reader: {tasks: [gate.users.view, account.view]}
   locker: {tasks: [gate.users.lock]}
   local:  {tasks: [gate.users.view, gate.users.lock], scope: organization}
-  mixed:  {inherits: [reader], tasks: [gate.sessions.end], scope: organization}
+  mixed:  {inherits: [reader], tasks: [gate.users.lock], scope: organization}
   strange: {tasks: [gate.users.fly]}
 rules:
   - {id: a, match: {connection: "*"}, grant: {roles: [reader, locker, local, mixed, strange]}}

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,11 +28,7 @@ func (p *Policy) WarningsAt(at time.Time) []Problem {
 		}
 	}
 	for i := range p.roles {
-		for _, t := range p.roles[i].tasks {
-			if p.gate.has(t) && !knownGateTask(p.tasks[t]) {
-				l.warn(p.roles[i].at, "role %q has task %q, which the gate does not know: it gives nothing there", p.roles[i].decl.Name, p.tasks[t])
-			}
-		}
+		l.gateTasks(&p.roles[i])
 		if !l.granted.has(i) {
 			l.warn(p.roles[i].at, "no rule grants role %q", p.roles[i].decl.Name)
 		}
@@ -96,6 +93,22 @@ func (l *linter) rule(r *rule) {
 				l.warn(placeOf(r, p.roles[n].decl.Name), "rule %q grants role %q, which is above the ceiling of connection %q", r.id.text, p.roles[n].decl.Name, c.id)
 			}
 		}
+	}
+}
+
+// gateTasks warns of rights in the gate that it does not have: whoever holds
+// the role could do nothing with them.
+func (l *linter) gateTasks(r *role) {
+	known := gateTaskNames()
+	for _, t := range r.decl.Tasks {
+		if !strings.HasPrefix(t, gateTask) || slices.Contains(known, t) {
+			continue
+		}
+		meant, hint := l.suggest(t, known)
+		if meant == "" {
+			hint = "; want one of " + list(known)
+		}
+		l.warn(r.at, "role %q has task %q, which the gate does not know%s", r.decl.Name, clip(t), hint)
 	}
 }
 

@@ -261,7 +261,7 @@ func content(r *rule) string {
 	groups := make([]string, len(r.groups))
 	for i, s := range r.groups {
 		text := s.text
-		if s.kind != byName && isGUID(text) {
+		if (s.kind == byID || s.kind == bySCIM) && isGUID(text) {
 			text = strings.ToLower(text)
 		}
 		groups[i] = s.kind.String() + " " + text

@@ -17,6 +17,19 @@ func Schema() []byte {
 	root := object("A mapping file of Portcullis: who may do and see what. https://json-schema.org for the form.", nil, fileKeys())
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "Portcullis mapping"
+	// Of a fragment the connection is known; of a whole file the rest is wanted.
+	root["if"] = schema{"required": []string{"connection"}}
+	root["then"] = schema{"properties": schema{
+		"include": false, "vars": false, "connections": false, "roles": false, "attributes": false, "constraints": false, "defaults": false,
+	}}
+	root["else"] = schema{
+		"properties": schema{
+			"rules": schema{"items": schema{"properties": schema{"match": schema{"required": []string{"connection"}}}}},
+			"tests": schema{"items": schema{"properties": schema{"given": schema{"required": []string{"connection"}}}}},
+		},
+		"if":   schema{"required": []string{"connections", "rules"}},
+		"then": schema{"required": []string{"version"}},
+	}
 	root["$defs"] = schema{
 		"where": where(), "group": selectorSchema(), "calls": calls(),
 		"names": array("", schema{"type": "string"}), "values": schema{"type": "array", "items": schema{"type": "string"}, "minItems": 1},
@@ -75,7 +88,33 @@ func enum(description string, words ...string) schema {
 }
 
 func moment(description string) schema {
-	return described(description, schema{"type": "string", "format": "date-time"})
+	return described(description, schema{
+		"type": "string", "format": "date-time", "pattern": `^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}([.,]\d+)?(Z|[+-]\d{2}:\d{2})$`,
+	})
+}
+
+// exactly wants one of some sets of keys, beside what s says.
+func exactly(s schema, forms ...[]string) schema { return wanting(s, "oneOf", forms) }
+
+// some wants one of some sets of keys or more, beside what s says.
+func some(s schema, forms ...[]string) schema { return wanting(s, "anyOf", forms) }
+
+func wanting(s schema, word string, forms [][]string) schema {
+	s = maps.Clone(s)
+	options := make([]schema, len(forms))
+	for i, keys := range forms {
+		options[i] = schema{"required": keys}
+	}
+	s[word] = options
+	return s
+}
+
+func either(keys ...string) [][]string {
+	forms := make([][]string, len(keys))
+	for i, key := range keys {
+		forms[i] = []string{key}
+	}
+	return forms
 }
 
 func fileKeys() map[string]schema {
@@ -133,11 +172,11 @@ func attributeSchema() schema {
 }
 
 func groupSchema() schema {
-	return object("", nil, map[string]schema{
+	return exactly(object("", nil, map[string]schema{
 		"params":       described("Parameters, used as ${name} in where.", defined("values")),
 		"where":        defined("where"),
 		"unrestricted": {"const": true, "description": "Every row. Granted by name, never by default."},
-	})
+	}), either("where", "unrestricted")...)
 }
 
 func where() schema {
@@ -150,13 +189,13 @@ func where() schema {
 }
 
 func selectorSchema() schema {
-	return object("A group. One of id, name, regex and scim.", nil, map[string]schema{
+	return exactly(object("A group. One of id, name, regex and scim.", nil, map[string]schema{
 		"id":    str("An id that a token asserts; a GUID in any case."),
 		"name":  str("A name that a token asserts; * and ? are patterns."),
 		"regex": str("A regular expression (RE2) of the whole name; (?P<name>…) feeds a parameter."),
 		"scim":  str("A group that was pushed over SCIM."),
 		"label": maybe("Documentation; never compared."),
-	})
+	}), either("id", "name", "regex", "scim")...)
 }
 
 func calls() schema {
@@ -168,7 +207,7 @@ func calls() schema {
 
 func ruleSchema() schema {
 	scalar := []string{"string", "number", "boolean"}
-	return object("", []string{"id", "match"}, map[string]schema{
+	return exactly(object("", []string{"id", "match"}, map[string]schema{
 		"id":   str("Unique and stable: audit, tests and traces speak of it."),
 		"note": maybe("Documentation."),
 		"match": object("Different conditions must all hold; of one list, one value must.", nil, map[string]schema{
@@ -182,33 +221,35 @@ func ruleSchema() schema {
 			}}}),
 			"when": described("A condition in CEL over user, claims and groups.", schema{"type": "string", "maxLength": maxWhen}),
 		}),
-		"valid": described("", object("", nil, map[string]schema{"from": moment("The first moment."), "until": moment("The first moment after it.")})),
-		"grant": object("", nil, map[string]schema{"roles": defined("names"), "permissionGroups": defined("calls")}),
+		"valid": some(object("", nil, map[string]schema{"from": moment("The first moment."), "until": moment("The first moment after it.")}),
+			either("from", "until")...),
+		"grant": some(object("", nil, map[string]schema{"roles": defined("names"), "permissionGroups": defined("calls")}),
+			either("roles", "permissionGroups")...),
 		"restrict": object("Narrows whatever is granted.", []string{"permissionGroups"}, map[string]schema{
 			"permissionGroups": defined("calls"),
 		}),
-		"deny": object("", nil, map[string]schema{
+		"deny": some(object("", nil, map[string]schema{
 			"login":  {"const": true},
 			"reason": maybe("Told to the person."),
 			"roles":  defined("names"),
-		}),
-	})
+		}), either("login", "roles")...),
+	}), either("grant", "restrict", "deny")...)
 }
 
 func constraintSchema() schema {
-	return object("", []string{"id"}, map[string]schema{
+	return exactly(object("", []string{"id"}, map[string]schema{
 		"id":          str(""),
 		"note":        maybe("Documentation."),
 		"exclusive":   described("Roles of which nobody may hold two.", schema{"type": "array", "items": schema{"type": "string"}, "minItems": 2}),
 		"role":        str("A role that only so many may hold."),
 		"maxUsers":    described("", schema{"type": "integer", "minimum": 1}),
 		"onViolation": enum("", "drop-all", "deny-login", "warn"),
-	})
+	}), []string{"exclusive"}, []string{"role", "maxUsers"})
 }
 
 func testSchema() schema {
 	row := array("", named("", schema{"type": "string"}))
-	return object("", []string{"name", "given"}, map[string]schema{
+	return some(object("", []string{"name", "given"}, map[string]schema{
 		"name": str(""),
 		"at":   moment("When; rules that are valid from some time on are not before."),
 		"env":  str("The environment; prod if it is not said."),
@@ -241,5 +282,5 @@ func testSchema() schema {
 		"because": described("Every rule that matches.", defined("names")),
 		"can":     described("Rows that are visible.", row),
 		"cannot":  described("Rows that are not.", row),
-	})
+	}), either("expect", "because", "can", "cannot")...)
 }

@@ -42,7 +42,7 @@ func step(t *testing.T, root, s map[string]any, path ...string) map[string]any {
 			return m, ok
 		}
 		found, ok := next(s)
-		if one, many := s["oneOf"].([]any); !ok && many {
+		if one, many := s["oneOf"].([]any); !ok && many && s["properties"] == nil {
 			for _, o := range one {
 				if m, is := o.(map[string]any); is && !ok {
 					found, ok = next(resolve(root, m))
@@ -101,7 +101,7 @@ func TestTheSchemaHasTheKeysOfTheLanguage(t *testing.T) {
 			}
 			language := strings.Split(strings.ReplaceAll(m[1], " or ", ", "), ", ")
 			here := step(t, root, root, strings.Fields(path)...)
-			if forms, ok := here["oneOf"].([]any); ok {
+			if forms, ok := here["oneOf"].([]any); ok && here["properties"] == nil {
 				here, _ = forms[len(forms)-1].(map[string]any)
 			}
 			properties, _ := here["properties"].(map[string]any)
@@ -153,20 +153,115 @@ func TestTheExampleMeetsTheSchema(t *testing.T) {
 	}
 }
 
+// TestTheSchemaRefusesWhatCheckRefuses: of what can be seen in one place, the
+// schema and the loader say the same; what stands beside it is right.
+func TestTheSchemaRefusesWhatCheckRefuses(t *testing.T) {
+	root := readSchema(t)
+	const good = `{"id": "a", "match": {"connection": "acme", "groups": [{"name": "A"}]}, "grant": {"roles": ["viewer"]}}`
+	file := func(more string) string {
+		return `{"version": 1, "connections": {"acme": {"ceiling": "unrestricted"}}, "roles": {"viewer": {"tasks": ["t"]}, "other": {"tasks": ["u"]}},
+			"attributes": {"country": {"onMissing": "any"}}` + more + `}`
+	}
+	rules := func(rule string) string { return file(`, "rules": [` + rule + `]`) }
+	for name, tc := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"good":                       {rules(good), true},
+		"no version":                 {strings.Replace(rules(good), `"version": 1, `, "", 1), false},
+		"another version":            {strings.Replace(rules(good), `"version": 1`, `"version": 2`, 1), false},
+		"no connection":              {rules(strings.Replace(good, `"connection": "acme", `, "", 1)), false},
+		"no selector":                {rules(strings.Replace(good, `{"name": "A"}`, `{"label": "A"}`, 1)), false},
+		"two selectors":              {rules(strings.Replace(good, `{"name": "A"}`, `{"name": "A", "id": "b"}`, 1)), false},
+		"no effect":                  {rules(strings.Replace(good, `, "grant": {"roles": ["viewer"]}`, "", 1)), false},
+		"two effects":                {rules(strings.Replace(good, `"grant"`, `"deny": {"login": true}, "grant"`, 1)), false},
+		"a grant of nothing":         {rules(strings.Replace(good, `{"roles": ["viewer"]}`, "{}", 1)), false},
+		"a deny of nothing":          {rules(strings.Replace(good, `"grant": {"roles": ["viewer"]}`, `"deny": {"reason": "x"}`, 1)), false},
+		"a deny of login":            {rules(strings.Replace(good, `"grant": {"roles": ["viewer"]}`, `"deny": {"login": true, "reason": "x"}`, 1)), true},
+		"valid and empty":            {rules(strings.Replace(good, `"grant"`, `"valid": {}, "grant"`, 1)), false},
+		"valid from yesterday":       {rules(strings.Replace(good, `"grant"`, `"valid": {"from": "yesterday"}, "grant"`, 1)), false},
+		"valid from a day":           {rules(strings.Replace(good, `"grant"`, `"valid": {"from": "2026-12-01"}, "grant"`, 1)), false},
+		"valid from an instant":      {rules(strings.Replace(good, `"grant"`, `"valid": {"from": "2026-12-01T00:00:00+01:00"}, "grant"`, 1)), true},
+		"valid from a fraction":      {rules(strings.Replace(good, `"grant"`, `"valid": {"from": "2026-12-01T00:00:00.5Z"}, "grant"`, 1)), true},
+		"group of neither":           {file(`, "permissionGroups": {"g": {}}, "rules": []`), false},
+		"group of both":              {file(`, "permissionGroups": {"g": {"where": {"country": ["US"]}, "unrestricted": true}}, "rules": []`), false},
+		"group":                      {file(`, "permissionGroups": {"g": {"where": {"country": ["US"]}}}, "rules": []`), true},
+		"constraint of neither":      {file(`, "constraints": [{"id": "c"}], "rules": []`), false},
+		"constraint of both":         {file(`, "constraints": [{"id": "c", "exclusive": ["viewer", "other"], "role": "viewer", "maxUsers": 1}], "rules": []`), false},
+		"constraint without maximum": {file(`, "constraints": [{"id": "c", "role": "viewer"}], "rules": []`), false},
+		"constraints": {file(`, "constraints": [{"id": "c", "exclusive": ["viewer", "other"]},
+			{"id": "d", "role": "viewer", "maxUsers": 1}], "rules": []`), true},
+		"test of nobody":  {file(`, "rules": [], "tests": [{"name": "t", "given": {}, "expect": {"login": "deny"}}]`), false},
+		"test of nothing": {file(`, "rules": [], "tests": [{"name": "t", "given": {"connection": "acme"}}]`), false},
+		"test":            {file(`, "rules": [], "tests": [{"name": "t", "given": {"connection": "acme"}, "expect": {"login": "deny"}}]`), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var value any
+			if err := json.Unmarshal([]byte(tc.text), &value); err != nil {
+				t.Fatal(err)
+			}
+			if wrong := invalid(root, root, value, "$"); (wrong == "") != tc.ok {
+				t.Errorf("the schema says %q, want it to be right: %v", wrong, tc.ok)
+			}
+			if _, err := mapping.Load("m.yaml", []byte(tc.text), mapping.Options{}); (err == nil) != tc.ok {
+				t.Errorf("Load = %v, want it to be right: %v", err, tc.ok)
+			}
+		})
+	}
+}
+
+// TestFragmentsMeetTheSchema, where connections may be left out and what
+// reaches beyond the client has no place.
+func TestFragmentsMeetTheSchema(t *testing.T) {
+	root := readSchema(t)
+	const rule = `{"id": "a", "match": {"groups": [{"name": "A"}]}, "grant": {"roles": ["viewer"]}}`
+	for text, ok := range map[string]bool{
+		`{"connection": "acme", "rules": [` + rule + `]}`:                          true,
+		`{"connection": "acme", "roles": {"r": {"tasks": []}}, "rules": []}`:       false,
+		`{"roles": {"r": {"tasks": []}}}`:                                          true, // an included catalogue
+		`{"connection": "acme", "defaults": {"noMatch": "no-access"}}`:             false,
+		`{"connection": "acme", "tests": [{"name": "t", "given": {}, "can": []}]}`: true,
+	} {
+		var value any
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatal(err)
+		}
+		if wrong := invalid(root, root, value, "$"); (wrong == "") != ok {
+			t.Errorf("%s: the schema says %q, want it to be right: %v", text, wrong, ok)
+		}
+	}
+}
+
 // invalid gives the first place where a value does not meet a schema.
 func invalid(root, s map[string]any, v any, path string) string {
 	s = resolve(root, s)
-	if options, ok := s["oneOf"].([]any); ok {
+	for _, word := range []string{"oneOf", "anyOf"} {
+		options, ok := s[word].([]any)
 		fits := 0
 		for _, o := range options {
 			if m, is := o.(map[string]any); is && invalid(root, m, v, path) == "" {
 				fits++
 			}
 		}
-		if fits != 1 {
+		if ok && (fits == 0 || word == "oneOf" && fits > 1) {
 			return fmt.Sprintf("%s: %d of the forms fit", path, fits)
 		}
-		return ""
+	}
+	if condition, ok := s["if"].(map[string]any); ok {
+		branch := "then"
+		if invalid(root, condition, v, path) != "" {
+			branch = "else"
+		}
+		if then, ok := s[branch].(map[string]any); ok {
+			if wrong := invalid(root, then, v, path); wrong != "" {
+				return wrong
+			}
+		}
+	}
+	if pattern, ok := s["pattern"].(string); ok {
+		if text, is := v.(string); is && !regexp.MustCompile(pattern).MatchString(text) {
+			return fmt.Sprintf("%s: %q does not match", path, text)
+		}
 	}
 	if c, ok := s["const"]; ok && c != v {
 		return fmt.Sprintf("%s: %v is not %v", path, v, c)
@@ -198,6 +293,9 @@ func invalid(root, s map[string]any, v any, path string) string {
 		properties, _ := s["properties"].(map[string]any)
 		for key, value := range v {
 			sub, ok := properties[key].(map[string]any)
+			if properties[key] == false {
+				return path + ": " + key + " has no place here"
+			}
 			if !ok {
 				if sub, ok = s["additionalProperties"].(map[string]any); !ok {
 					if s["additionalProperties"] == false {

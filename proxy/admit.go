@@ -18,7 +18,7 @@ const signInPath = web.Prefix + "/sign-in"
 func (p *Proxy) portal(c *gin.Context) error {
 	r := c.Request
 	g := passageOf(r.Context())
-	v := p.decide(r, &target{passage: g, method: r.Method, once: r.URL.Path, upgrade: r.Header.Get("Upgrade") != ""})
+	v := p.decide(r, &target{passage: g, method: r.Method, upgrade: r.Header.Get("Upgrade") != ""})
 	if v.stale {
 		web.ClearCookie(c.Writer, p.public, web.SessionCookie)
 	}
@@ -39,10 +39,9 @@ func (p *Proxy) portal(c *gin.Context) error {
 type target struct {
 	*passage
 
-	method  string
-	once    string // the path, decoded once
+	method  string // empty if nobody knows it: the strictest rules of the path hold
 	upgrade bool   // it opens a WebSocket
-	unknown bool   // nobody who is trusted says what is asked for: the strictest rules hold
+	unknown bool   // nobody who is trusted says what is asked for: the strictest rules of all hold
 }
 
 // verdict is what is decided about a request.
@@ -56,24 +55,41 @@ type verdict struct {
 // decide is the one judgement behind every request for the portal, whether
 // the gate forwards it or a proxy in front asks.
 func (p *Proxy) decide(r *http.Request, t *target) verdict {
-	if web.Reserved(t.decoded) || web.Below(t.decoded, SCIMPrefix) {
+	if t.own() {
 		return verdict{err: fault.New(fault.NotFound, "there is no such page")}
 	}
-	rules := p.accessTo(t.once, t.decoded)
+	client, now := web.ClientAddress(r), p.now()
+	if err := p.limits.ofAddress(client, now); err != nil {
+		return verdict{err: err}
+	}
+	rules := p.accessTo(t)
 	if t.unknown {
 		rules = p.strictest()
+	}
+	if err := rules.refuseAddress(client); err != nil {
+		return verdict{err: err}
 	}
 	who, err := p.who(r)
 	switch {
 	case err == nil:
-		if err := rules.refuse(who.Access); err != nil {
+		if err := p.limits.ofPerson(who, now); err != nil {
 			return verdict{err: err}
 		}
-		if why := rules.unmet(who, p.now()); why != "" {
+		if err := rules.refuse(who); err != nil {
+			return verdict{err: err}
+		}
+		if why := rules.unmet(who, now); why != "" && who.Token {
+			return verdict{err: fault.New(fault.Forbidden, "a program cannot come here: %s", why)}
+		} else if why != "" {
 			return p.stepUp(t, who, rules.demand(), why)
 		}
 	case rules.public:
 		who = nil // a public path is open to whoever cannot be recognized, too
+	case isBearer(r):
+		return verdict{err: err}
+	case t.host != p.home && fault.Is(err, fault.Unauthenticated):
+		// Our cookies are bound to the public host.
+		return verdict{err: fault.New(fault.Forbidden, "only public pages are served at this address")}
 	case fault.Is(err, fault.Unauthenticated):
 		return verdict{
 			err: p.signInFirst(err), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
@@ -85,15 +101,32 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	// Browsers send cookies with a WebSocket to whoever asks for it: the
 	// origin is the only sign of who did (RFC 6455, section 10.2). A browser
 	// always names one; what names none is a program that was given the cookie.
-	if origin, named := r.Header["Origin"]; t.upgrade && named && (len(origin) != 1 || origin[0] != p.origin) {
+	if origin, named := r.Header["Origin"]; t.upgrade && named && (len(origin) != 1 || origin[0] != p.originAt(t.host)) {
 		return verdict{err: fault.New(fault.Forbidden, "a WebSocket must be opened from a page of this site")}
 	}
 	return verdict{who: who}
 }
 
-// who gives the principal of the first session cookie that is valid. It fails
-// like [Sessions.Verify]; a store that is away makes nobody a stranger.
+// who gives the principal of a request. It fails like [Sessions.Verify], and
+// with fault.Forbidden for somebody whose connection does not let them in from
+// where they are.
 func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
+	who, err := p.recognize(r)
+	if err != nil {
+		return nil, err
+	}
+	if from := p.networks[who.Connection]; len(from) > 0 && !within(from, web.ClientAddress(r)) {
+		return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
+	}
+	return who, nil
+}
+
+// recognize gives the principal of an API token, or of the first session
+// cookie that is valid. A store that is away makes nobody a stranger.
+func (p *Proxy) recognize(r *http.Request) (*session.Principal, error) {
+	if secret, ours := ownBearer(r.Header); ours {
+		return p.bearer(r, secret)
+	}
 	err := fault.New(fault.Unauthenticated, "you are not signed in")
 	for _, token := range p.tokens(r) {
 		who, failed := p.sessions.Verify(r.Context(), token)

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -14,6 +13,9 @@ import (
 // authPath is where a proxy in front asks whether a request may pass. Envoy
 // puts the path in question behind it; the others name it in a header.
 const authPath = web.Prefix + "/auth"
+
+// asks reports whether a path is where proxies ask.
+func asks(path string) bool { return path == authPath || strings.HasPrefix(path, authPath+"/") }
 
 // headerSignIn tells the proxy in front where a browser that asked for a page
 // gets what is missing: a local address, for its own redirect.
@@ -50,18 +52,19 @@ func (p *Proxy) forwardAuth(c *gin.Context) error {
 	if !t.unknown {
 		// Each is there, if only empty: Caddy hands on the name of its own
 		// variable for what is not.
-		for _, name := range []string{headerAssertion, headerUser, headerEmail, headerName, headerRoles, "Cookie"} {
+		for _, name := range p.identity {
 			h[name] = []string{""}
 		}
+		h["Cookie"] = []string{""}
 	}
 	if v.who != nil {
 		assertion := ""
 		if !t.unknown {
-			if assertion, err = p.statement(v.who); err != nil {
+			if assertion, err = p.statement(v.who, t.place.backend.audience); err != nil {
 				return err
 			}
 		}
-		identify(h, v.who, assertion)
+		t.place.names.identify(h, v.who, assertion)
 	}
 	if rest := foreignCookies(r.Header["Cookie"]); !t.unknown && len(rest) > 0 {
 		h["Cookie"] = rest
@@ -88,7 +91,8 @@ func refusal(err error) error {
 // different words, is refused: one of the two may be the client's.
 func (p *Proxy) asked(r *http.Request) (*target, error) {
 	if !web.FromTrustedProxy(r) {
-		return &target{passage: &passage{path: "/", decoded: "/"}, once: "/", unknown: true}, nil
+		g, err := p.passage("/", p.home, "")
+		return &target{passage: g, unknown: true}, err
 	}
 	raw, err := originalTarget(r)
 	if err != nil {
@@ -104,17 +108,42 @@ func (p *Proxy) asked(r *http.Request) (*target, error) {
 	if !served(method) {
 		return nil, fault.New(fault.Forbidden, "the method %s is not served here", method)
 	}
-	g, err := p.passage(raw)
+	if p.methodAware && passageOf(r.Context()).override {
+		method = "" // the portal may believe the header, and the proxy in front does not drop it
+	}
+	host, err := p.askedHost(r)
 	if err != nil {
 		return nil, err
 	}
-	once, err := url.PathUnescape(g.path)
-	if err != nil { // impossible: it was decoded already
-		return nil, fault.Wrap(fault.Invalid, err, "the address is malformed")
+	g, err := p.passage(raw, host, method)
+	if err != nil {
+		return nil, err
 	}
 	// nginx drops Upgrade; only a GET opens a WebSocket (RFC 6455, section 4.1).
 	upgrade := (method == "" || method == http.MethodGet) && (r.Header.Get("Upgrade") != "" || r.Header.Get("Sec-Websocket-Key") != "")
-	return &target{passage: g, method: method, once: once, upgrade: upgrade}, nil
+	return &target{passage: g, method: method, upgrade: upgrade}, nil
+}
+
+// askedHost is the host of the request in question: what the proxy names in
+// X-Forwarded-Host or in a whole address, or the Host of its question.
+func (p *Proxy) askedHost(r *http.Request) (string, error) {
+	host, err := p.hostOf(r)
+	if p.hosts == nil {
+		return host, nil
+	}
+	full, twice := said(r, "X-Original-Url")
+	if full == "" || twice != nil {
+		return host, err
+	}
+	_, rest, _ := strings.Cut(full, "://")
+	named, _, _ := strings.Cut(rest, "/")
+	named = canonicalHost(p.public.Scheme, named)
+	switch {
+	case !p.hosts[named], err == nil && named != host, err != nil && r.Header["X-Forwarded-Host"] != nil:
+		return "", errMisdirected()
+	default:
+		return named, nil
+	}
 }
 
 // originalTarget is the path and query of the request in question, as it

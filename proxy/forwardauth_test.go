@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,14 @@ func guarded(c *proxy.Config) {
 		{Path: "/reports/", Tasks: []string{"report.view"}},
 		{Path: "/admin/", Roles: []string{"administrator"}},
 		{Path: "/vault/", Demand: session.Demand{MaxAge: time.Minute}},
+		{Path: "/methods/", Methods: []string{"GET"}, Public: true},
+		{Path: "/methods/x", Methods: []string{"POST", "DELETE"}, Roles: []string{"administrator"}},
+		{Path: "/odd/", EncodedSlash: true, Semicolon: true},
+		{Path: "/odd/admin/", Roles: []string{"administrator"}},
+		{Path: "/odd/public/", Public: true},
+		{Path: "/other/", Upstream: &proxy.Upstream{URL: c.Upstream.URL, Audience: "other"}, Headers: proxy.Headers{User: "Remote-User", Roles: "X-Groups"}},
+		{Path: "/far/", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
+		{Path: "/theirs/", Connections: []string{"theirs"}},
 	}
 }
 
@@ -47,11 +56,11 @@ func TestForwardAuthDecidesLikeTheProxy(t *testing.T) {
 	g := open(t, tp.url, guarded)
 	rapid.Check(t, func(r *rapid.T) {
 		piece := rapid.SampledFrom([]string{
-			"public", "reports", "ADMIN", "admin", "vault", "x", "%61dmin", "%2561dmin", "..", "%2e%2e", "a;b", "", ".portcullis", "scim", "v2", "%00", "é", "a b", "%2F", "%zz",
+			"public", "reports", "ADMIN", "admin", "vault", "x", "methods", "odd", "odd/x%2Fy", "odd/admin%2f", "odd/a;b", "other", "far", "theirs", "%61dmin", "%2561dmin", "..", "%2e%2e", "a;b", "", ".portcullis", "scim", "v2", "%00", "é", "a b", "%2F", "%zz",
 		})
 		target := "/" + strings.ReplaceAll(strings.Join(rapid.SliceOfN(piece, 0, 4).Draw(r, "path"), "/"), " ", "%20") +
 			rapid.SampledFrom([]string{"", "?a=/public/", "?x;y"}).Draw(r, "query")
-		method := rapid.SampledFrom([]string{"GET", "POST", "DELETE", "TRACE"}).Draw(r, "method")
+		method := rapid.SampledFrom([]string{"GET", "POST", "DELETE", "TRACE", "FOO", "get"}).Draw(r, "method")
 		lines := rapid.SampledFrom([][]string{{}, {"ann"}, {"Cookie: portcullis=WRONG"}, {"Cookie: portcullis=AWAY"}, {"ann", "Origin: http://evil.example", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: x"}}).Draw(r, "lines")
 		front := rapid.SampledFrom([]string{"nginx", "nginx with a whole URL", "Traefik and Caddy", "Envoy"}).Draw(r, "front")
 		if method == "TRACE" && front == "Envoy" {
@@ -101,6 +110,63 @@ func TestForwardAuthTellsWhoItIs(t *testing.T) {
 		res = g.get(t, target, lines...)
 		if v, there := res.Header["X-Portcullis-User"]; res.Code != 200 || !there || v[0] != "" || res.Header.Get("X-Portcullis-Assertion") != "" {
 			t.Errorf("%s: a public page for nobody = %d %v", front, res.Code, res.Header)
+		}
+	}
+}
+
+// A route's own names for the headers, and its upstream's audience, hold for
+// a proxy in front, too. Every name of any route is there, so that a proxy
+// that hands on them all hands on nothing of the client's.
+func TestForwardAuthUsesTheNamesOfTheRoute(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	for front, ask := range fronts() {
+		target, lines := ask("GET", "/other/1")
+		h := g.get(t, target, append(lines, "ann", "X-Groups: root", "Remote-User: root")...).Header
+		if h.Get("Remote-User") != "ann-1" || h.Get("X-Groups") != "clerk,reader" || h.Get("X-Portcullis-User") != "" || len(h["X-Portcullis-User"]) != 1 {
+			t.Errorf("%s: %v", front, h)
+		}
+		if aud := audience(t, h.Get("X-Portcullis-Assertion")); aud != "other" {
+			t.Errorf("%s: the assertion is for %q", front, aud)
+		}
+		target, lines = ask("GET", "/x")
+		h = g.get(t, target, append(lines, "ann", "X-Groups: root", "Remote-User: root")...).Header
+		if v := h["X-Groups"]; len(v) != 1 || v[0] != "" || h.Get("Remote-User") != "" || h.Get("X-Portcullis-User") != "ann-1" {
+			t.Errorf("%s: elsewhere: %v", front, h)
+		}
+	}
+}
+
+// A proxy in front that does not say the method is told the strictest.
+func TestForwardAuthWithoutAMethodIsStrict(t *testing.T) {
+	g := open(t, record(t).url, guarded)
+	for target, want := range map[string]int{"/methods/x": 403, "/methods/y": 200, "/x": 200} {
+		if res := g.get(t, authURL, "ann", "X-Original-URI: "+target); res.Code != want {
+			t.Errorf("%s = %d, want %d", target, res.Code, want)
+		}
+	}
+	if res := g.get(t, authURL, "X-Original-URI: /methods/y"); res.Code != 401 {
+		t.Errorf("public for GET = %d to a stranger", res.Code)
+	}
+}
+
+func TestForwardAuthJudgesTheHost(t *testing.T) {
+	g := open(t, record(t).url, trusting("127.0.0.1/32"), routes(proxy.Route{Path: "/", Hosts: []string{"status.example"}, Public: true}))
+	for name, tc := range map[string]struct {
+		lines []string
+		want  int
+	}{
+		"nginx":                   {[]string{"Host: status.example", "X-Original-URI: /x"}, 200},
+		"nginx with a whole URL":  {[]string{"Host: internal", "X-Original-URL: http://status.example/x"}, 200},
+		"Traefik":                 {[]string{"Host: internal", "X-Forwarded-Host: status.example", "X-Forwarded-Uri: /x"}, 200},
+		"the portal":              {[]string{"Host: " + g.addr, "X-Original-URI: /x"}, 401},
+		"no host of ours":         {[]string{"Host: internal", "X-Original-URI: /x"}, 403},
+		"two hosts":               {[]string{"Host: " + g.addr, "X-Forwarded-Host: status.example", "X-Original-URI: /x"}, 403},
+		"two hosts, in a URL":     {[]string{"Host: " + g.addr, "X-Original-URL: http://status.example/x"}, 403},
+		"a client's host besides": {[]string{"Host: internal", "X-Forwarded-Host: evil.example", "X-Original-URL: http://status.example/x"}, 403},
+	} {
+		request := strings.Replace(g.request("GET", authURL, tc.lines...), "Host: "+g.addr+"\r\n", "", 1)
+		if res := raw(t, g.addr, request); res.Code != tc.want {
+			t.Errorf("%s = %d, want %d", name, res.Code, tc.want)
 		}
 	}
 }

@@ -2,20 +2,27 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"portcullis/web"
 )
 
-// cleanRequest drops what only the gate may say: identity headers, and
-// whatever could be taken for one. What a proxy says of the original request
+// clean drops what only the gate may say: identity headers, and whatever could
+// be taken for one. What a proxy says of the original request
 // counts from a trusted proxy alone. It also drops every protocol upgrade but
 // a WebSocket's: one to h2c would open a second way to the portal, past every
-// check. Our cookies stay for our own paths; [Proxy.reverse] drops them.
-func cleanRequest(r *http.Request) {
+// check; and where rules depend on methods, what names another method, and
+// reports that. Our cookies stay for our own paths; [backend.rewrite] drops
+// them.
+func (p *Proxy) clean(r *http.Request) (override bool) {
 	trusted := web.FromTrustedProxy(r)
 	for name := range r.Header {
-		if identityHeader(name) || !trusted && forwardingHeader(name) {
+		switch {
+		case identityHeader(name) || p.renamed(name) || !trusted && forwardingHeader(name):
+			delete(r.Header, name)
+		case p.methodAware && overridesMethod(name):
+			override = true
 			delete(r.Header, name)
 		}
 	}
@@ -23,6 +30,23 @@ func cleanRequest(r *http.Request) {
 		delete(r.Header, "Upgrade")
 	}
 	delete(r.Header, "Http2-Settings")
+	return override
+}
+
+// renamed reports whether a header is what a route calls an identity header.
+func (p *Proxy) renamed(name string) bool {
+	return len(p.extra) > 0 && slices.ContainsFunc(p.extra, func(extra string) bool { return strings.EqualFold(extra, dashed(name)) })
+}
+
+// overridesMethod reports whether some portals read another method from a
+// header.
+func overridesMethod(name string) bool {
+	switch strings.ToLower(dashed(name)) {
+	case "x-http-method-override", "x-http-method", "x-method-override", "x-method":
+		return true
+	default:
+		return false
+	}
 }
 
 // opensWebSocket reports whether a request is of the form that may upgrade:

@@ -147,7 +147,7 @@ func TestTheClientDoesNotChooseTheHost(t *testing.T) {
 	if head := tp.head(t); !strings.Contains(head, "\r\nHost: "+g.addr+"\r\n") || strings.Contains(head, "evil") {
 		t.Errorf("the portal saw %q", head)
 	}
-	g = open(t, tp.url, func(c *proxy.Config) { c.UpstreamHost = "portal.internal" })
+	g = open(t, tp.url, func(c *proxy.Config) { c.Upstream.Host = "portal.internal" })
 	g.get(t, "/x", "ann")
 	if head := tp.head(t); !strings.Contains(head, "\r\nHost: portal.internal\r\n") || !strings.Contains(head, "X-Forwarded-Host: "+g.addr) {
 		t.Errorf("the portal saw %q", head)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -64,6 +65,10 @@ func (s *people) leave(token string) {
 	defer s.mu.Unlock()
 	s.sessions[token].end()
 	delete(s.sessions, token)
+}
+
+func (s *people) VerifyToken(ctx context.Context, secret string) (*session.Principal, error) {
+	return s.Verify(ctx, secret)
 }
 
 func (s *people) Verify(_ context.Context, token string) (*session.Principal, error) {
@@ -146,7 +151,7 @@ func open(tb testing.TB, upstream string, change ...func(*proxy.Config)) *gate {
 	g := &gate{addr: l.Addr().String(), url: "http://" + l.Addr().String(), people: newPeople(), pen: &pen{}, log: &syncBuffer{}, over: make(chan struct{}, 10)}
 	g.people.enter(annToken, ann())
 	log := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c := proxy.Config{PublicURL: parse(tb, g.url), Upstream: parse(tb, upstream), Sessions: g.people, Keys: g.pen, Log: log}
+	c := proxy.Config{PublicURL: parse(tb, g.url), Upstream: proxy.Upstream{URL: parse(tb, upstream)}, Sessions: g.people, Keys: g.pen, Log: log}
 	for _, f := range change {
 		f(&c)
 	}
@@ -359,4 +364,25 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// signedIn is a Sessions that knows Ann.
+var signedIn = func() *people {
+	p := newPeople()
+	p.enter(annToken, ann())
+	return p
+}()
+
+// status asks a handler without a server.
+func status(h http.Handler, method, target string, lines ...string) int {
+	r := httptest.NewRequest(method, "http://gate.example/", nil)
+	r.RequestURI = target
+	r.URL, _ = url.ParseRequestURI(target)
+	for _, l := range lines {
+		name, value, _ := strings.Cut(l, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
 }

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ import (
 	"portcullis/web"
 )
 
+const jwksPath = web.Prefix + "/jwks.json"
+
 // SCIMPrefix is the path below which SCIM is served.
 const SCIMPrefix = "/scim/v2"
 
@@ -41,6 +44,8 @@ type Sessions interface {
 	// Verify fails with fault.Unauthenticated, saying why in words for the
 	// person, or with fault.Unavailable.
 	Verify(ctx context.Context, token string) (*session.Principal, error)
+	// VerifyToken is Verify for the secret of an API token.
+	VerifyToken(ctx context.Context, secret string) (*session.Principal, error)
 	// Watch gives a context that ends soon after the right to be inside does,
 	// with session.ErrEnded as its cause.
 	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)
@@ -55,37 +60,61 @@ type Keys interface {
 // Config is what a Proxy needs.
 type Config struct {
 	PublicURL *url.URL // required: an origin; the issuer of the assertion
-	Upstream  *url.URL // required: the portal; a path is put in front of every request's
+	Upstream  Upstream // required: the portal, where no route says otherwise
 	Sessions  Sessions // required
 	Keys      Keys     // required
 
-	Audience       string                   // of the assertion; defaults to the upstream's origin
-	UpstreamHost   string                   // the Host that the portal sees; defaults to the public one
-	Routes         []Route                  // rules beyond "whoever is signed in"
-	TrustedProxies []netip.Prefix           // whose X-Forwarded-* count; none by default
-	Mount          []func(*gin.RouterGroup) // registers further routes below web.Prefix, by their whole paths: sign-in, the console
-	SCIM           http.Handler             // serves everything below SCIMPrefix; nothing does if nil
-	AnswerWithin   time.Duration            // how long the portal may take to begin its answer; defaults to 2m
-	BodyWithin     time.Duration            // how long a body may take that is not for the portal; defaults to 2m
-	Now            func() time.Time         // defaults to time.Now
-	Log            *slog.Logger             // defaults to discarding
+	Routes         []Route                   // rules beyond "whoever is signed in"
+	TrustedProxies []netip.Prefix            // whose X-Forwarded-* count; none by default
+	Networks       map[string][]netip.Prefix // by connection: where its people may come from; anywhere if none are named
+	Limits         Limits                    // of requests for the portal; none by default
+	MaxBody        int64                     // bytes of a request's body for the portal; 0 is no bound
+	HSTS           time.Duration             // Strict-Transport-Security of our own pages; 0 is none
+	PortalHeaders  bool                      // set the usual security headers, and HSTS, where the portal does not
+	Mount          []func(*gin.RouterGroup)  // registers further routes below web.Prefix, by their whole paths: sign-in, the console
+	SCIM           http.Handler              // serves everything below SCIMPrefix; nothing does if nil
+	BodyWithin     time.Duration             // how long a body may take that is not for the portal; defaults to 2m
+	ProbeEvery     time.Duration             // how often [Proxy.Run] asks upstreams for their health; defaults to 5s
+	// Observe hears of each answer of a portal how long it took to begin;
+	// status 0 says that there was none. Nobody hears by default.
+	Observe func(status int, took time.Duration)
+	Now     func() time.Time // defaults to time.Now
+	Log     *slog.Logger     // defaults to discarding
 }
 
 // Proxy is the handler of the public listener. It is safe for concurrent use.
 type Proxy struct {
-	public    *url.URL
-	origin    string // of public, as browsers write it
-	issuer    string
-	audience  string
-	sessions  Sessions
-	keys      Keys
-	rules     []rule
-	upstream  http.Handler
-	transport *http.Transport
-	handler   http.Handler
-	patience  time.Duration // with a body that is not for the portal
-	now       func() time.Time
-	log       *slog.Logger
+	public   *url.URL
+	home     string // the host of public, in canonical form
+	origin   string // of public, as browsers write it
+	issuer   string
+	sessions Sessions
+	keys     Keys
+	handler  http.Handler
+	observe  func(status int, took time.Duration) // may be nil
+	streams  streams
+
+	rules       []rule
+	settings    []*rule         // that say how requests are handed on
+	hosts       map[string]bool // that requests may be for; nil where that is not judged
+	methods     map[string]bool // whose meaning is known
+	methodAware bool            // some rule names methods
+	lenient     bool            // some route lets encoded slashes or semicolons through
+	main        *backend
+	backends    []*backend // main, and those of routes
+	names       *names
+	identity    []string // every header that says who is there
+	extra       []string // those of them that are not ours by name
+
+	networks      map[string][]netip.Prefix
+	limits        limits
+	maxBody       int64
+	hsts          string
+	portalHeaders bool
+	patience      time.Duration // with a body that is not for the portal
+	probeEvery    time.Duration
+	now           func() time.Time
+	log           *slog.Logger
 }
 
 // New makes a Proxy. Whoever is done with it calls [Proxy.Close].
@@ -96,33 +125,65 @@ func New(c Config) *Proxy {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.AnswerWithin == 0 {
-		c.AnswerWithin = 2 * time.Minute
-	}
 	if c.BodyWithin == 0 {
 		c.BodyWithin = 2 * time.Minute
 	}
-	if c.Audience == "" {
-		c.Audience = c.Upstream.Scheme + "://" + c.Upstream.Host
-	}
-	if c.UpstreamHost == "" {
-		c.UpstreamHost = c.PublicURL.Host
+	if c.ProbeEvery == 0 {
+		c.ProbeEvery = 5 * time.Second
 	}
 	p := &Proxy{
-		public: c.PublicURL, origin: originOf(c.PublicURL), issuer: strings.TrimSuffix(c.PublicURL.String(), "/"), audience: c.Audience,
-		sessions: c.Sessions, keys: c.Keys, rules: compile(c.Routes), patience: c.BodyWithin, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
+		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
-	p.transport = newTransport(c.AnswerWithin)
-	p.upstream = p.reverse(c.Upstream, c.UpstreamHost)
+	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
+		p.hsts = "max-age=" + strconv.Itoa(int(c.HSTS.Seconds()))
+	}
+	p.arrange(c)
 	p.handler = web.References(p.guard(p.engine(c)), c.TrustedProxies...)
 	return p
+}
+
+// arrange makes the rules and the ways to the upstreams.
+func (p *Proxy) arrange(c Config) {
+	p.main = p.newBackend(c.Upstream)
+	p.backends = []*backend{p.main}
+	p.names = Headers{}.names()
+	p.rules = compile(c.Routes)
+	p.hosts = p.hostsOf(c.Routes)
+	p.methods, p.methodAware = methodsOf(c.Routes)
+	for i := range p.rules {
+		r := &p.rules[i]
+		p.lenient = p.lenient || r.EncodedSlash || r.Semicolon
+		if r.Upstream != nil {
+			r.backend = p.newBackend(*r.Upstream)
+			p.backends = append(p.backends, r.backend)
+		}
+		if r.Headers != (Headers{}) {
+			r.names = r.Headers.names()
+		}
+		if r.backend != nil || r.names != nil || r.MaxBody > 0 {
+			p.settings = append(p.settings, r)
+		}
+	}
+	p.identity = identities(p.names, p.rules)
+	for _, name := range p.identity {
+		if !identityHeader(name) {
+			p.extra = append(p.extra, name)
+		}
+	}
 }
 
 // ServeHTTP answers one request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
-// Close drops idle connections to the upstream. Requests under way go on.
-func (p *Proxy) Close() { p.transport.CloseIdleConnections() }
+// Close drops idle connections to the upstreams. Requests under way go on.
+func (p *Proxy) Close() {
+	for _, b := range p.backends {
+		b.transport.CloseIdleConnections()
+	}
+}
 
 // engine routes: the gate's own paths are gin's, everything else that is not
 // reserved is the portal's. Own paths are matched exactly, so that a wrong
@@ -138,7 +199,7 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	own := e.Group("/", web.Secure, p.sameOrigin())
 	read := []string{http.MethodGet, http.MethodHead}
 	own.Match(read, web.AssetPrefix+"*name", web.Handle(p.log, func(c *gin.Context) error { return web.Asset(c.Writer, c.Request) }))
-	own.Match(read, web.Prefix+"/jwks.json", web.Handle(p.log, p.jwks))
+	own.Match(read, jwksPath, web.Handle(p.log, p.jwks))
 	own.Match(read, web.Prefix+"/whoami", web.Handle(p.log, p.whoami))
 	for _, mount := range c.Mount {
 		mount(own)
@@ -150,7 +211,11 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	if c.SCIM != nil {
 		e.Any(SCIMPrefix+"/*path", gin.WrapH(c.SCIM))
 	}
-	e.NoMethod(web.Handle(p.log, func(*gin.Context) error {
+	e.NoMethod(web.Handle(p.log, func(c *gin.Context) error {
+		if asks(passageOf(c.Request.Context()).path) { // Envoy, of a method that gin does not know
+			web.SetHeaders(c.Writer.Header())
+			return p.forwardAuth(c)
+		}
 		return &web.Failure{Err: fault.New(fault.Invalid, "this address does not take that method"), Status: http.StatusMethodNotAllowed}
 	}))
 	e.NoRoute(web.Handle(p.log, p.portal))
@@ -175,6 +240,14 @@ func (p *Proxy) sameOrigin() gin.HandlerFunc {
 // that is the scheme's own.
 func originOf(u *url.URL) string {
 	return strings.ToLower(u.Scheme) + "://" + canonicalHost(u.Scheme, u.Host)
+}
+
+// originAt is the origin of our pages on a host.
+func (p *Proxy) originAt(host string) string {
+	if host == p.home {
+		return p.origin
+	}
+	return strings.ToLower(p.public.Scheme) + "://" + host
 }
 
 func canonicalHost(scheme, host string) string {

@@ -1,34 +1,60 @@
 package proxy
 
 import (
+	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"portcullis/fault"
-	"portcullis/mapping"
 	"portcullis/session"
 )
 
 // Route is a rule for the paths below one: for everybody, or for whoever has
 // all that is required. Where no Route applies, and where one says neither,
 // it is enough to be signed in.
+//
+// Of the Routes that apply to a request the one with the longest path counts;
+// of those with one path the one that names hosts, then the one that names
+// methods, then the one that requires something. How the request is handed on
+// (Headers, Upstream, MaxBody, EncodedSlash, Semicolon) is settled one by one:
+// each by the longest Route that says so.
 type Route struct {
-	Path   string         // decoded; "/assets" and "/assets/" both mean /assets and everything below it
-	Public bool           // for everybody, signed in or not
-	Roles  []string       // all of these
-	Tasks  []string       // all of these
-	Demand session.Demand // of the sign-in
+	Path    string   // decoded; "/assets" and "/assets/" both mean /assets and everything below it
+	Hosts   []string // lower case, without the scheme's own port; every host if empty
+	Methods []string // every method if empty; GET stands for HEAD, too
+
+	Public        bool           // for everybody, signed in or not
+	Roles         []string       // all of these
+	Tasks         []string       // all of these
+	Connections   []string       // one of these
+	Organizations []string       // one of these
+	Addresses     []netip.Prefix // one of these has the client's address
+	Demand        session.Demand // of the sign-in
+
+	EncodedSlash bool      // let "%2F" through; each of its readings is judged
+	Semicolon    bool      // let ";" through; each of its readings is judged
+	Headers      Headers   // what identity headers are called here
+	Upstream     *Upstream // where this goes instead
+	MaxBody      int64     // bytes of a request's body; defaults to [Config.MaxBody]
+}
+
+// opens reports whether a route requires nothing but a session, or not even
+// that.
+func (r *Route) opens() bool {
+	return len(r.Roles) == 0 && len(r.Tasks) == 0 && len(r.Connections) == 0 && len(r.Organizations) == 0 && len(r.Addresses) == 0 && r.Demand.IsZero()
 }
 
 // rule is a Route made ready for matching.
 type rule struct {
-	prefix string // without its last slash
-	exact  bool   // in this case only
+	prefix  string // without its last slash
+	exact   bool   // in this case only
+	backend *backend
+	names   *names
 	Route
 }
 
-// compile orders rules so that the first that matches is the longest.
+// compile orders rules so that the first that matches is the one that counts.
 //
 // A rule that requires something applies in any case: a portal that does not
 // tell /Admin from /admin must not have a way around it. One that opens
@@ -36,26 +62,44 @@ type rule struct {
 func compile(routes []Route) []rule {
 	rules := make([]rule, 0, len(routes))
 	for _, r := range routes {
-		rules = append(rules, rule{prefix: strings.TrimSuffix(r.Path, "/"), exact: len(r.Roles) == 0 && len(r.Tasks) == 0 && r.Demand.IsZero(), Route: r})
+		rules = append(rules, rule{prefix: strings.TrimSuffix(r.Path, "/"), exact: r.opens(), Route: r})
+	}
+	first := func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		default:
+			return 1
+		}
 	}
 	slices.SortStableFunc(rules, func(a, b rule) int {
 		if d := len(b.prefix) - len(a.prefix); d != 0 {
 			return d
 		}
-		if a.exact != b.exact && !a.exact { // of two alike the one that requires something
-			return -1
+		if d := first(len(a.Hosts) > 0, len(b.Hosts) > 0); d != 0 {
+			return d
 		}
-		return 0
+		if d := first(len(a.Methods) > 0, len(b.Methods) > 0); d != 0 {
+			return d
+		}
+		return first(!a.exact, !b.exact)
 	})
 	return rules
 }
 
+// matches reports whether a rule is about a path.
 func (r *rule) matches(path string) bool {
 	if r.exact {
-		rest, ok := strings.CutPrefix(path, r.prefix)
-		return ok && (rest == "" || rest[0] == '/')
+		return r.matchesExactly(path)
 	}
 	return r.matchesFolded(path)
+}
+
+func (r *rule) matchesExactly(path string) bool {
+	rest, ok := strings.CutPrefix(path, r.prefix)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // matchesFolded is matches in any case: rune by rune, since some letters have
@@ -71,89 +115,43 @@ func (r *rule) matchesFolded(path string) bool {
 	return path == "" || path[0] == '/'
 }
 
-// access is what a path asks for.
-type access struct {
-	public bool
-	needs  []*rule // all of them
-}
+// at reports whether a rule holds on a host.
+func (r *rule) at(host string) bool { return len(r.Hosts) == 0 || slices.Contains(r.Hosts, host) }
 
-// accessTo finds the rules of a path: once says what a portal that decodes
-// the path once sees, fully what is left when nothing can be decoded any
-// more. They differ for nobody but those who try; then both rules hold.
-func (p *Proxy) accessTo(once, fully string) access {
-	first := p.match(once)
-	if once == fully {
-		return combine(first, first)
+// coverage says whether a rule is about a method.
+type coverage int
+
+const (
+	other   coverage = iota // it names others
+	perhaps                 // it names some, and nobody can say what this one does
+	covered
+)
+
+// covers says whether a rule is about a method, which is empty where nobody
+// knows it. A method that no rule and no standard knows may be taken for any
+// other by the portal, such as "post" for POST.
+func (p *Proxy) covers(r *rule, method string) coverage {
+	switch {
+	case len(r.Methods) == 0, slices.Contains(r.Methods, method), method == http.MethodHead && slices.Contains(r.Methods, http.MethodGet):
+		return covered
+	case !p.methods[method]:
+		return perhaps
+	default:
+		return other
 	}
-	return combine(first, p.match(fully))
 }
 
-// strictest is what a path asks for that nobody knows: everything that any
-// path asks for.
-func (p *Proxy) strictest() access {
-	var out access
-	for i := range p.rules {
-		if r := &p.rules[i]; !r.exact {
-			out.needs = append(out.needs, r)
+// methodsOf is every method whose meaning is known: the usual ones, and those
+// that routes name.
+func methodsOf(routes []Route) (known map[string]bool, aware bool) {
+	known = map[string]bool{
+		http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true,
+		http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
+	}
+	for _, r := range routes {
+		for _, m := range r.Methods {
+			known[m], aware = true, true
 		}
 	}
-	return out
-}
-
-// match is the rule of a path; none is nil.
-type match struct {
-	*rule
-
-	closed bool // a rule with a longer path that is not public has this one in another case
-}
-
-func (p *Proxy) match(path string) (m match) {
-	for i := range p.rules {
-		r := &p.rules[i]
-		if r.matches(path) {
-			m.rule = r
-			return m
-		}
-		// What only asks for a session lifts a requirement as it is written
-		// alone, but nothing shorter makes public what it closes.
-		m.closed = m.closed || !r.Public && r.matchesFolded(path)
-	}
-	return m
-}
-
-func combine(a, b match) access {
-	var out access
-	out.public = a.opens() && b.opens()
-	for _, m := range []match{a, b} {
-		if m.rule != nil && !m.exact && !slices.Contains(out.needs, m.rule) {
-			out.needs = append(out.needs, m.rule)
-		}
-	}
-	return out
-}
-
-func (m match) opens() bool { return m.rule != nil && m.Public && !m.closed }
-
-// refuse says what of the access is missing, as a fault.Forbidden; it gives
-// nil when nothing is.
-func (a access) refuse(have mapping.Access) error {
-	var missing []string
-	for _, r := range a.needs {
-		missing = append(missing, lacking("role", r.Roles, have.Roles)...)
-		missing = append(missing, lacking("task", r.Tasks, have.Tasks)...)
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return fault.New(fault.Forbidden, "you may not open this page: you lack %s", strings.Join(missing, " and "))
-}
-
-func lacking(kind string, want, have []string) []string {
-	var out []string
-	for _, w := range want {
-		if !slices.Contains(have, w) {
-			out = append(out, "the "+kind+" “"+w+"”")
-		}
-	}
-	return out
+	return known, aware
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"crypto/rand"
-	"net/http"
 	"strings"
 	"time"
 
@@ -15,15 +14,6 @@ import (
 const (
 	assertionLife  = 5 * time.Minute
 	assertionReuse = time.Minute
-)
-
-// The headers that tell the portal who is there.
-const (
-	headerAssertion = "X-Portcullis-Assertion"
-	headerUser      = "X-Portcullis-User"
-	headerEmail     = "X-Portcullis-Email"
-	headerName      = "X-Portcullis-Name"
-	headerRoles     = "X-Portcullis-Roles"
 )
 
 // claims is the assertion on the wire (RFC 7519).
@@ -90,13 +80,13 @@ func list(s []string) []string {
 	return s
 }
 
-// statement gives the signed assertion of a session: one a minute, however
-// many requests there are.
-func (p *Proxy) statement(who *session.Principal) (string, error) {
+// statement gives the signed assertion of a session for an audience: one a
+// minute, however many requests there are.
+func (p *Proxy) statement(who *session.Principal, audience string) (string, error) {
 	now := p.now()
-	return who.Statement(now, func() (string, time.Time, error) {
+	return who.Statement(now, audience, func() (string, time.Time, error) {
 		text, err := p.keys.Sign(claims{
-			Issuer: p.issuer, Audience: p.audience, Subject: who.Subject, Session: who.SessionID, ID: rand.Text(),
+			Issuer: p.issuer, Audience: audience, Subject: who.Subject, Session: who.SessionID, ID: rand.Text(),
 			Issued: now.Unix(), Expires: earlier(now.Add(assertionLife), who.Expires).Unix(),
 			Connection: who.Connection, Organization: who.Organization, Email: who.Email, Name: who.Name,
 			Roles: list(who.Access.Roles), Tasks: list(who.Access.Tasks), Permissions: permissionsOf(who.Access.Permissions),
@@ -110,25 +100,6 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// identify sets the identity headers. Headers hold printable ASCII only: any
-// other byte, and the percent sign, stands as %XX of its UTF-8 (RFC 3986,
-// section 2.1), so that "Zoë" arrives as "Zo%C3%AB" and nothing that a person
-// or an identity provider writes into a name can add a header. Plain values,
-// the assertion among them, arrive as they are. What is empty is left out.
-func identify(h http.Header, who *session.Principal, assertion string) {
-	for _, v := range [...]struct{ name, value string }{
-		{headerAssertion, assertion},
-		{headerUser, plain(who.Subject, "")},
-		{headerEmail, plain(who.Email, "")},
-		{headerName, plain(who.Name, "")},
-		{headerRoles, roles(who.Access.Roles)},
-	} {
-		if v.value != "" {
-			h[v.name] = []string{v.value}
-		}
-	}
 }
 
 // roles joins role names with commas; a comma in a name is encoded.

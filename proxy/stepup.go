@@ -40,16 +40,16 @@ func (a access) unmet(who *session.Principal, now time.Time) string {
 
 // Demand is what a local path and query asks of a sign-in, for package login.
 // A path that is not one asks for nothing.
-func (p *Proxy) Demand(target string) session.Demand {
-	u, err := url.ParseRequestURI(target)
+func (p *Proxy) Demand(page string) session.Demand {
+	u, err := url.ParseRequestURI(page)
 	if err != nil {
 		return session.Demand{}
 	}
-	decoded, err := web.DecodePath(u.EscapedPath())
+	g, err := p.passage(u.EscapedPath(), p.home, http.MethodGet)
 	if err != nil {
 		return session.Demand{}
 	}
-	return p.accessTo(u.Path, decoded).demand()
+	return p.accessTo(&target{passage: g, method: http.MethodGet}).demand()
 }
 
 // stepUp sends somebody back to their identity provider, since their sign-in

@@ -133,7 +133,7 @@ func TestAnUpstreamThatIsSlow(t *testing.T) {
 	over := make(chan struct{})
 	upstream := portal(t, func(http.ResponseWriter, *http.Request) { <-over })
 	defer close(over)
-	g := open(t, upstream, func(c *proxy.Config) { c.AnswerWithin = 20 * time.Millisecond })
+	g := open(t, upstream, func(c *proxy.Config) { c.Upstream.AnswerWithin = 20 * time.Millisecond })
 	if res := g.get(t, "/x", "ann"); res.Code != http.StatusGatewayTimeout {
 		t.Errorf("answer = %d %s, want 504", res.Code, res.Text)
 	}

@@ -27,7 +27,7 @@ type whoamiJSON struct {
 func (p *Proxy) whoami(c *gin.Context) error {
 	who, err := p.who(c.Request)
 	if err != nil {
-		if fault.Is(err, fault.Unauthenticated) {
+		if fault.Is(err, fault.Unauthenticated) && !isBearer(c.Request) {
 			if len(p.tokens(c.Request)) > 0 {
 				web.ClearCookie(c.Writer, p.public, web.SessionCookie)
 			}

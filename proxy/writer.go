@@ -23,6 +23,7 @@ type writer struct {
 	http.ResponseWriter
 	gin       gin.ResponseWriter // the same one
 	reference string
+	streams   *streams // where a WebSocket is noted
 
 	cutting sync.WaitGroup
 
@@ -76,7 +77,17 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.cut {
 		w.expire()
 	}
+	w.streams.add(conn)
 	return conn, rw, nil
+}
+
+// left forgets the WebSocket that this was, if it was one.
+func (w *writer) left() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.hijack != nil {
+		w.streams.remove(w.hijack)
+	}
 }
 
 // began reports whether the response has begun.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"portcullis/fault"
@@ -17,8 +19,33 @@ const (
 	maxDepth = 32      // of nested objects and lists in a body, and of parentheses in a filter
 )
 
+// readBody reads a body that is neither too large nor too slow: who sends a
+// byte a minute holds a connection no longer than others.
+func (e *Endpoint) readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	rc, done := http.NewResponseController(w), make(chan struct{})
+	late := time.AfterFunc(e.bodyWithin, func() {
+		defer close(done)
+		_ = rc.SetReadDeadline(time.Unix(1, 0))
+	})
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if !late.Stop() {
+		<-done // w is not to be used once the request is over
+	}
+	switch {
+	case err == nil:
+		return raw, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close") // the rest of the body is not worth reading
+		return nil, answered(http.StatusRequestTimeout, "the body took longer than %s", e.bodyWithin)
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, fault.New(fault.TooLarge, "the body is larger than %d bytes", most)
+	}
+	return nil, invalid(typeSyntax, "the body ended early")
+}
+
 // readObject reads the one JSON object that the body has to be.
-func readObject(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+func (e *Endpoint) readObject(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || (kind != "application/scim+json" && kind != "application/json") {
 		return nil, answered(http.StatusUnsupportedMediaType, "the content type is application/scim+json or application/json")
@@ -26,12 +53,9 @@ func readObject(w http.ResponseWriter, r *http.Request) (map[string]any, error) 
 	if r.ContentLength > maxBody {
 		return nil, errBody()
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	raw, err := e.readBody(w, r, maxBody)
 	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, errBody()
-		}
-		return nil, invalid(typeSyntax, "the body ended early")
+		return nil, err
 	}
 	return parseObject(raw)
 }

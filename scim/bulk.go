@@ -271,7 +271,7 @@ func (c *call) inner(o *bulkOp, w http.ResponseWriter) error {
 	if o.version != "" {
 		r.Header.Set("If-Match", o.version)
 	}
-	sub := &call{Endpoint: c.Endpoint, site: c.site, w: w, r: r, by: c.by, query: url.Values{}, doc: o.data}
+	sub := &call{Endpoint: c.Endpoint, site: c.site, w: w, r: r, by: c.by, query: url.Values{}, doc: o.data, frozen: c.frozen}
 	return sub.route(path)
 }
 

@@ -3,7 +3,10 @@ package scim
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // documentReader reads a document that [json.Valid] has passed, so that it looks only
@@ -74,12 +77,49 @@ func (p *documentReader) text() (string, error) {
 			end++
 		}
 	}
+	inner = p.raw[start+1 : end]
 	p.at = end + 1
+	if halfPair(inner) { // encoding/json makes one character of all of them
+		return "", invalid(typeSyntax, "a text holds half of a surrogate pair")
+	}
 	var s string
 	if json.Unmarshal(p.raw[start:p.at], &s) != nil {
 		return "", errJSON()
 	}
 	return s, nil
+}
+
+// halfPair reports whether a text in JSON has an escape that is half of a
+// character (RFC 8259, section 8.2).
+func halfPair(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if i++; text[i] != 'u' {
+			continue
+		}
+		r := escaped(text[i+1:])
+		i += 4
+		if !utf16.IsSurrogate(r) {
+			continue
+		}
+		rest := text[i+1:]
+		if len(rest) < 6 || rest[0] != '\\' || rest[1] != 'u' || utf16.DecodeRune(r, escaped(rest[2:])) == utf8.RuneError {
+			return true
+		}
+		i += 6
+	}
+	return false
+}
+
+// escaped reads the four digits of an escape.
+func escaped(digits []byte) rune {
+	r, err := strconv.ParseUint(string(digits[:4]), 16, 16)
+	if err != nil {
+		return utf8.RuneError // impossible: the document is valid
+	}
+	return rune(r)
 }
 
 func (p *documentReader) members(depth int) (any, error) {

@@ -3,7 +3,10 @@ package scim
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -13,10 +16,11 @@ import (
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ` {"a" : [1, -2.5e+3 ,"x\"\\y" , {"b":null}] , "c":true,"d":false } `, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"a":"\u0000"}`,
-		`[1]`, `{"a":1}x`, `{"":""}`, `{"\\":"\\\\"}`, `{"a":"\ud83d\ude00\ud83d"}`, `{"a":[[],{}]}`, "{\"é\":\"\u2028\"}",
+		`[1]`, `{"a":1}x`, `{"a":"\ud83d\ude00\\ud83d"}`, `{"a":"\ude00"}`, `{"\ud83d":1}`, `{"":""}`, `{"\\":"\\\\"}`, `{"a":"\ud83d\ude00\ud83d"}`, `{"a":[[],{}]}`, "{\"é\":\"\u2028\"}",
 	} {
 		f.Add([]byte(seed))
 	}
+	replacement := regexp.MustCompile(`(?i)\x{fffd}|\\ufffd`)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := parseObject(raw)
 		d := json.NewDecoder(bytes.NewReader(raw))
@@ -25,6 +29,9 @@ func FuzzDocument(f *testing.F) {
 		if err == nil {
 			if e := d.Decode(&want); e != nil || !reflect.DeepEqual(got, want) {
 				t.Fatalf("parseObject(%q) = %v, want %v, %v", raw, got, want, e)
+			}
+			if strings.Contains(fmt.Sprint(want), "\ufffd") && !replacement.Match(raw) {
+				t.Fatalf("parseObject(%q) = %v: a character was made up", raw, got)
 			}
 			return
 		}

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	liberrors "github.com/elimity-com/scim/errors"
 
+	"portcullis/directory"
 	"portcullis/fault"
 )
 
@@ -45,6 +47,18 @@ func (r *refusal) Unwrap() error { return r.err }
 // invalid is a 400 with a scimType. The message is shown to the client.
 func invalid(scimType, format string, args ...any) error {
 	return &refusal{scimType: scimType, err: fault.New(fault.Invalid, format, args...)}
+}
+
+// errFrozen refuses what is no loss while the organization is frozen.
+func errFrozen() error { return directory.ErrFrozen }
+
+// losing refuses a record that lets somebody be active, or stay so, while the
+// organization is frozen: whoever is not is out, whatever else is said of them.
+func (c *call) losing(r directory.Record) error {
+	if c.frozen && r.Active {
+		return errFrozen()
+	}
+	return nil
 }
 
 // answered is an error of a status that no kind of fault stands for.
@@ -92,18 +106,25 @@ func statusOf(kind fault.Kind) (status int, scimType string) {
 	}
 }
 
+// answerOf gives the status and the scimType that an error is answered with.
+func answerOf(err error) (status int, scimType string) {
+	status, scimType = statusOf(fault.KindOf(err))
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return status, scimType
+	}
+	if r.status != 0 {
+		status, scimType = r.status, ""
+	}
+	return status, cmp.Or(r.scimType, scimType)
+}
+
 // fail answers with err. What nobody classified is a 500 without a word of the
 // error's own; the log has it.
 func (e *Endpoint) fail(ctx context.Context, w http.ResponseWriter, err error) {
-	status, scimType := statusOf(fault.KindOf(err))
+	status, scimType := answerOf(err)
 	h := w.Header()
 	if r, ok := errors.AsType[*refusal](err); ok {
-		if r.status != 0 {
-			status, scimType = r.status, ""
-		}
-		if r.scimType != "" {
-			scimType = r.scimType
-		}
 		if r.allow != "" {
 			h.Set("Allow", r.allow)
 		}

@@ -29,6 +29,9 @@ func (c *call) createGroup() error {
 	if body.members != nil {
 		members = *body.members
 	}
+	if c.frozen {
+		return errFrozen()
+	}
 	g, err := c.directory.ProvisionGroup(c.ctx(), c.by, c.site.connection, body.name, externalID, members)
 	if err != nil {
 		return err
@@ -64,7 +67,7 @@ func (c *call) putGroup(id string) error {
 			if err := c.ifMatch(g.Version); err != nil {
 				return directory.GroupEdit{}, err
 			}
-			return directory.GroupEdit{Name: &body.name, ExternalID: body.externalID, Replace: body.members}, nil
+			return directory.GroupEdit{Name: &body.name, ExternalID: body.externalID, Replace: body.members, LossesOnly: c.frozen}, nil
 		})
 	if err != nil {
 		return err
@@ -91,6 +94,7 @@ func (c *call) patchGroup(id string) error {
 	if err != nil {
 		return err
 	}
+	edit.LossesOnly = c.frozen
 	g, err := c.directory.ReviseGroup(c.ctx(), c.by, c.site.connection, id,
 		func(g directory.Group) (directory.GroupEdit, error) { return edit, c.ifMatch(g.Version) })
 	if err != nil {

@@ -116,7 +116,7 @@ type lister struct {
 	show projection
 	find func(directory.Query) (directory.Page[map[string]any], error)
 	fill func(docs []map[string]any, show projection) (int, error)
-	raw  func(directory.Query) (directory.Page[json.RawMessage], error) // find, whole and encoded; nil: there is none
+	raw  func(directory.Query) (rawList, error) // find, whole and encoded; nil: there is none
 }
 
 func (c *call) listUsers() error  { return c.listOne(c.users()) }
@@ -125,7 +125,7 @@ func (c *call) listGroups() error { return c.listOne(c.groups()) }
 // users shows the groups of people only where they are asked for by name.
 func (c *call) users() lister {
 	return lister{t: c.site.user, raw: c.usersRaw, find: func(q directory.Query) (directory.Page[map[string]any], error) {
-		page, err := c.directory.People(c.ctx(), q)
+		page, err := c.people(q)
 		if err != nil {
 			return directory.Page[map[string]any]{}, err
 		}
@@ -155,16 +155,23 @@ func (c *call) users() lister {
 	}}
 }
 
-func (c *call) usersRaw(q directory.Query) (directory.Page[json.RawMessage], error) {
-	page, err := c.directory.People(c.ctx(), q)
-	out := directory.Page[json.RawMessage]{Total: page.Total, Next: page.Next, Items: make([]json.RawMessage, len(page.Items))}
-	var all []byte
-	for i := range page.Items {
-		from := len(all)
-		all = c.site.appendUser(all, &page.Items[i], nil)
-		out.Items[i] = all[from:len(all):len(all)]
+func (c *call) usersRaw(q directory.Query) (rawList, error) {
+	page, err := c.people(q)
+	if err != nil {
+		return rawList{}, err
 	}
-	return out, err
+	size := 0
+	for i := range page.Items {
+		size += len(page.Items[i].Attributes) + roomBeside
+	}
+	all := make([]byte, 0, size)
+	for i := range page.Items {
+		if i > 0 {
+			all = append(all, ',')
+		}
+		all = c.site.appendUser(all, &page.Items[i], nil)
+	}
+	return rawList{total: page.Total, start: q.Offset + 1, n: len(page.Items), resources: all}, nil
 }
 
 // groups reads members unless they are left out: excludedAttributes=members
@@ -244,7 +251,7 @@ func (c *call) listOne(l lister) error {
 		if err != nil {
 			return err
 		}
-		c.write(c.ctx(), c.w, http.StatusOK, rawList{total: found.Total, start: p.start, resources: found.Items})
+		c.write(c.ctx(), c.w, http.StatusOK, found)
 		return nil
 	}
 	found, resources, err := l.read(q)
@@ -290,24 +297,13 @@ func (c *call) answerList(resources []any, total, start int) error {
 
 // rawList is a list of resources that are JSON already.
 type rawList struct {
-	total, start int
-	resources    []json.RawMessage
+	total, start, n int
+	resources       []byte // with commas between them
 }
 
 func (l rawList) encode() []byte {
-	size := 256
-	for _, r := range l.resources {
-		size += len(r) + 1
-	}
-	body := strconv.AppendInt(append(make([]byte, 0, size), `{"schemas":["`+listSchema+`"],"totalResults":`...), int64(l.total), 10)
+	body := strconv.AppendInt(append(make([]byte, 0, len(l.resources)+256), `{"schemas":["`+listSchema+`"],"totalResults":`...), int64(l.total), 10)
 	body = strconv.AppendInt(append(body, `,"startIndex":`...), int64(l.start), 10)
-	body = strconv.AppendInt(append(body, `,"itemsPerPage":`...), int64(len(l.resources)), 10)
-	body = append(body, `,"Resources":[`...)
-	for i, r := range l.resources {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(body, r...)
-	}
-	return append(body, "]}"...)
+	body = strconv.AppendInt(append(body, `,"itemsPerPage":`...), int64(l.n), 10)
+	return append(append(append(body, `,"Resources":[`...), l.resources...), "]}"...)
 }

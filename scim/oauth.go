@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -68,7 +66,7 @@ func (e *Endpoint) grant(w http.ResponseWriter, r *http.Request, connection stri
 	if wait := e.guesses.wait(from, e.now()); wait > 0 {
 		return tooManyGrants(wait)
 	}
-	form, err := readForm(w, r)
+	form, err := e.readForm(w, r)
 	if err != nil {
 		return err
 	}
@@ -126,20 +124,15 @@ func tooManyGrants(wait time.Duration) error {
 // readForm reads the parameters of the body. What stands in the query is not
 // looked at (RFC 6749, section 2.3.1), and nothing may stand twice (section
 // 3.2). A parameter without a value is none.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+func (e *Endpoint) readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, badRequest(oauthRequest, "the content type is application/x-www-form-urlencoded")
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	raw, err := e.readBody(w, r, maxForm)
 	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, &tokenRefusal{
-				status: http.StatusRequestEntityTooLarge, code: oauthRequest,
-				err: fault.New(fault.TooLarge, "the body is larger than %d bytes", maxForm),
-			}
-		}
-		return nil, badRequest(oauthRequest, "the body ended early")
+		status, _ := answerOf(err)
+		return nil, &tokenRefusal{status: status, code: oauthRequest, err: err}
 	}
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {

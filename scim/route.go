@@ -20,6 +20,11 @@ type methods map[string]func() error
 // dispatch calls the method's handler, or says which methods there are.
 func (c *call) dispatch(m methods) error {
 	if h, ok := m[c.r.Method]; ok {
+		if c.r.Method == http.MethodGet || c.r.Method == http.MethodDelete { // others when their body is there
+			if err := c.turn(); err != nil {
+				return err
+			}
+		}
 		return h()
 	}
 	return &refusal{
@@ -41,7 +46,7 @@ func (c *call) route(path string) error {
 			return fault.New(fault.NotFound, "no such resource")
 		}
 	}
-	c.endpoint = parts[0]
+	c.endpoint, c.one = parts[0], id
 	switch parts[0] {
 	case searchPath:
 		if id != "" {
@@ -110,11 +115,14 @@ func (c *call) body() (map[string]any, error) {
 	if c.doc != nil {
 		return c.doc, nil
 	}
-	doc, err := readObject(c.w, c.r)
+	doc, err := c.readObject(c.w, c.r)
 	if err == nil && c.entry != nil && c.journal.store != nil {
 		c.entry.Body = redact(doc)
 	}
-	return doc, err
+	if err != nil {
+		return nil, err
+	}
+	return doc, c.turn()
 }
 
 // answer answers with one resource.

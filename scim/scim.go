@@ -24,6 +24,7 @@
 package scim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -50,6 +51,7 @@ type Directory interface {
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Shown, error)
 	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
 	Person(ctx context.Context, connection, id string) (directory.Shown, error)
+	Confirm(ctx context.Context, id string) error
 	People(ctx context.Context, q directory.Query) (directory.Page[directory.Person], error)
 	GroupsOf(ctx context.Context, personIDs ...string) (map[string][]directory.Group, error)
 
@@ -80,6 +82,8 @@ type Config struct {
 	Connections []Connection               // those that may push
 	Limit       Limit                      // of each connection
 	Address     func(*http.Request) string // the client's network address; defaults to that of the peer
+	BodyWithin  time.Duration              // how long a body may take; defaults to 30s
+	ListWithin  time.Duration              // how long a list may take, once it has its turn; defaults to 15s
 	Now         func() time.Time           // defaults to time.Now
 	Log         *slog.Logger               // defaults to discarding
 }
@@ -94,8 +98,12 @@ type Endpoint struct {
 	guesses   *guesses
 	sites     map[string]*site
 	address   func(*http.Request) string
-	now       func() time.Time
-	log       *slog.Logger
+
+	work       *queue // requests of every connection that are at work
+	bodyWithin time.Duration
+	listWithin time.Duration
+	now        func() time.Time
+	log        *slog.Logger
 }
 
 // site is the endpoint of one connection.
@@ -104,8 +112,12 @@ type site struct {
 	base        string // absolute, without a slash at the end
 	user, group *resourceType
 	limit       *bucket
+	work, lists *queue   // requests that are at work, and those of them that are lists
 	grants      *bucket  // access tokens that are given
 	audiences   []string // what an assertion of a client may be for, the token endpoint first
+
+	baseText      []byte   // base as JSON, without the quote at the end
+	extensionKeys [][]byte // of user
 }
 
 // New makes an Endpoint. A portal attribute whose name SCIM does not allow
@@ -116,6 +128,12 @@ func New(c Config) *Endpoint {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.BodyWithin <= 0 {
+		c.BodyWithin = 30 * time.Second
+	}
+	if c.ListWithin <= 0 {
+		c.ListWithin = 15 * time.Second
 	}
 	if c.Address == nil {
 		c.Address = peer
@@ -128,7 +146,8 @@ func New(c Config) *Endpoint {
 	}
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
-		journal:  &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		journal:    &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
+		bodyWithin: c.BodyWithin, listWithin: c.ListWithin, work: newQueue(turnsOfAll),
 		guesses:  &guesses{from: make(map[string]*bucket)},
 		verified: verified{known: make(map[[2]string]verdict)},
 		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
@@ -136,11 +155,14 @@ func New(c Config) *Endpoint {
 	public := strings.TrimSuffix(c.PublicURL.String(), "/")
 	for _, conn := range c.Connections {
 		base := c.PublicURL.JoinPath(Prefix, conn.ID).String()
-		e.sites[conn.ID] = &site{
+		s := &site{
 			connection: conn.ID, base: base, limit: newBucket(c.Limit), user: userType(e.declared(conn)), group: groupType(),
+			work: newQueue(turnsOfOne), lists: newQueue(turnsOfLists),
 			grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
 			audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
 		}
+		s.baseText, s.extensionKeys = bytes.TrimSuffix(appendText(nil, base), []byte{'"'}), keysOf(s.user)
+		e.sites[conn.ID] = s
 	}
 	return e
 }
@@ -179,7 +201,11 @@ type call struct {
 	query    url.Values
 	endpoint string         // Users, Groups, …: what is asked for
 	entry    *Entry         // in the provisioning log; nil within a Bulk request
+	one      string         // id of the resource that is asked for; empty: none
+	turns    []*queue       // that the request is at work in
+	stop     func()         // ends what a list may take; nil: it is none
 	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
+	frozen   bool           // the organization is: only losses are taken
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .
@@ -227,9 +253,10 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return invalid(typeValue, "the query string cannot be read")
 	}
 	c := &call{
-		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry,
+		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry, frozen: token.Frozen,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
 	}
+	defer c.end()
 	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context
 }
 

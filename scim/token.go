@@ -45,6 +45,7 @@ type Token struct {
 	Expires    time.Time // zero: never
 	LastUsed   time.Time // zero: never used; exact to a minute
 	Revoked    time.Time // zero: not revoked
+	Frozen     bool      // the connection's organization is: what the token may do is to take away
 }
 
 // Live reports whether the token opens its connection at that time.
@@ -57,7 +58,8 @@ func (t Token) Live(now time.Time) bool {
 type TokenStore interface {
 	InsertToken(ctx context.Context, t Token, e audit.Event) error
 	// TokenByHash is one indexed look-up, expired and revoked tokens
-	// included. It fails with fault.NotFound.
+	// included; it and TokenByAccess say whether the token is Frozen. It fails
+	// with fault.NotFound.
 	TokenByHash(ctx context.Context, hash []byte) (Token, error)
 	// Tokens lists a connection's tokens, the oldest first; every
 	// connection's if connection is empty.
@@ -66,8 +68,9 @@ type TokenStore interface {
 	// nothing, event included, if the token is revoked already.
 	RevokeToken(ctx context.Context, id string, at time.Time, e audit.Event) error
 	TouchToken(ctx context.Context, id string, at time.Time) error
-	// Generation changes with each token that is made or revoked through this
-	// store, before that is answered. It asks no database.
+	// Generation changes with each token that is made or revoked, and each
+	// organization that is frozen or unfrozen, through this store, before that
+	// is answered. It asks no database.
 	Generation() uint64
 
 	// TokenByID is one indexed look-up as well.

@@ -24,6 +24,9 @@ func (c *call) createUser() error {
 	if err != nil {
 		return err
 	}
+	if c.frozen {
+		return errFrozen()
+	}
 	p, err := c.directory.Provision(c.ctx(), c.by, c.site.connection, record)
 	if err != nil {
 		return err
@@ -73,7 +76,7 @@ func (c *call) putUser(id string) error {
 				r.ExternalID = old.ExternalID
 				r.Attributes["externalId"] = old.ExternalID
 			}
-			return r, nil
+			return r, c.losing(r)
 		})
 	if err != nil {
 		return err
@@ -104,7 +107,10 @@ func (c *call) patchUser(id string) error {
 			}
 			r, err := c.site.user.patched(old, change)
 			r.Insists = change.names("active")
-			return r, err
+			if err != nil {
+				return r, err
+			}
+			return r, c.losing(r)
 		})
 	if err != nil {
 		return err
@@ -145,7 +151,25 @@ func (c *call) person(id string) (directory.Shown, error) {
 	if !p.Provisioned {
 		return p, errUser(id)
 	}
-	return p, nil
+	return p, c.confirm(p.Person)
+}
+
+// confirm takes note that the identity provider still knows somebody: it names
+// them, in a write or in a look-up. To be listed with everybody says nothing.
+func (c *call) confirm(p directory.Person) error {
+	if !p.Unconfirmed {
+		return nil
+	}
+	return c.directory.Confirm(c.ctx(), p.ID)
+}
+
+// people lists people, and takes note of the one who was looked up.
+func (c *call) people(q directory.Query) (directory.Page[directory.Person], error) {
+	page, err := c.directory.People(c.ctx(), q)
+	if err == nil && q.Filter != nil && q.Filter.Op == directory.Eq && len(page.Items) == 1 {
+		err = c.confirm(page.Items[0])
+	}
+	return page, err
 }
 
 // userBody reads the projection and the body of POST and PUT.
@@ -165,7 +189,7 @@ func (c *call) answerUser(status int, p directory.Shown, show projection) error 
 	if show.whole() {
 		c.w.Header().Set("Location", c.site.location(c.site.user, p.ID))
 		c.w.Header().Set("ETag", etag(p.Version))
-		raw := c.site.appendUser(make([]byte, 0, len(p.Attributes)+1024), &p.Person, p.Groups)
+		raw := c.site.appendUser(make([]byte, 0, len(p.Attributes)+roomBeside), &p.Person, p.Groups)
 		c.write(c.ctx(), c.w, status, json.RawMessage(raw))
 		return nil
 	}

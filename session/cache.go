@@ -25,6 +25,8 @@ type entry struct {
 	policy    *mapping.Policy // that principal.Access was computed from
 	seen      atomic.Int64    // last use, nanoseconds since 1970
 	written   atomic.Int64    // the last use that was written down
+
+	next, before *entry // of the same person; the cache's lock holds for them
 }
 
 // stream is the living side of a session: what to cut when a right ends. It
@@ -44,17 +46,18 @@ type cache struct {
 	mu      sync.RWMutex
 	entries map[[32]byte]*entry
 	byID    map[string]*entry
-	people  map[string]map[string]*entry // person → session id → entry
-	streams map[string]*stream           // session id →
-	unsaved map[string]time.Time         // last uses whose entry is gone, until they are written down
-	gen     atomic.Uint64                // grows with every change heard
-	limit   int                          // of entries
+	people  map[string]*entry    // person → one of their entries, from which the others hang
+	streams map[string]*stream   // session id →
+	unsaved map[string]time.Time // last uses whose entry is gone, until they are written down
+	gen     atomic.Uint64        // grows with every change heard
+	limit   int                  // of entries
+	cuts    uint64               // streams that were cut
 }
 
 func newCache() *cache {
 	return &cache{
 		entries: make(map[[32]byte]*entry), byID: make(map[string]*entry),
-		people: make(map[string]map[string]*entry), streams: make(map[string]*stream),
+		people: make(map[string]*entry), streams: make(map[string]*stream),
 		unsaved: make(map[string]time.Time), limit: maxEntries,
 	}
 }
@@ -91,10 +94,10 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 	}
 	c.entries[p.hash] = e
 	c.byID[p.SessionID] = e
-	if c.people[p.PersonID] == nil {
-		c.people[p.PersonID] = make(map[string]*entry)
+	if e.next = c.people[p.PersonID]; e.next != nil {
+		e.next.before = e
 	}
-	c.people[p.PersonID][p.SessionID] = e
+	c.people[p.PersonID] = e
 	return e
 }
 
@@ -106,10 +109,18 @@ func (c *cache) remove(e *entry) {
 	}
 	delete(c.entries, p.hash)
 	delete(c.byID, p.SessionID)
-	delete(c.people[p.PersonID], p.SessionID)
-	if len(c.people[p.PersonID]) == 0 {
+	if e.next != nil {
+		e.next.before = e.before
+	}
+	switch {
+	case e.before != nil:
+		e.before.next = e.next
+	case e.next != nil:
+		c.people[p.PersonID] = e.next
+	default:
 		delete(c.people, p.PersonID)
 	}
+	e.next, e.before = nil, nil
 }
 
 func (c *cache) drop(hash [32]byte) {
@@ -143,6 +154,7 @@ func (c *cache) cut(sessionID string) {
 	if s := c.streams[sessionID]; s != nil {
 		delete(c.streams, sessionID)
 		s.cancel(ErrEnded)
+		c.cuts++
 	}
 }
 
@@ -157,9 +169,32 @@ func (c *cache) forget(person string) {
 		}
 		return
 	}
-	for _, e := range c.people[person] {
+	for e := c.people[person]; e != nil; e = c.people[person] {
 		c.remove(e)
 	}
+}
+
+// forgetOrganization drops what is known of the people of an organization. It
+// cuts their streams, or gives those whose streams are to be checked.
+func (c *cache) forgetOrganization(name string, cut bool) (check []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen.Add(1)
+	for _, e := range c.entries {
+		if e.principal.Organization == name {
+			c.remove(e)
+		}
+	}
+	for id, s := range c.streams {
+		switch {
+		case s.principal.Organization != name:
+		case cut:
+			c.cut(id)
+		default:
+			check = append(check, s.principal.PersonID)
+		}
+	}
+	return check
 }
 
 // cutStream ends one stream; a newer one of the same session goes on.

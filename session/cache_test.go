@@ -19,8 +19,10 @@ func TestTheCacheIsBounded(t *testing.T) {
 		c.put(e, c.generation())
 	}
 	inPeople := 0
-	for _, sessions := range c.people {
-		inPeople += len(sessions)
+	for _, e := range c.people {
+		for ; e != nil; e = e.next {
+			inPeople++
+		}
 	}
 	if len(c.entries) != 10 || len(c.byID) != 10 || inPeople != 10 {
 		t.Errorf("entries %d, by id %d, by person %d, want 10 of each", len(c.entries), len(c.byID), inPeople)

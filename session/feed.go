@@ -37,9 +37,12 @@ const (
 type feed struct {
 	confirmed atomic.Int64           // when the last good read began, since Manager.started
 	failed    atomic.Pointer[string] // why the last read was not good
-	cursor    int64                  // where the next read begins
-	applied   map[int64]struct{}     // what the last read gave, for it may come again; nil before the first
-	wall      time.Time              // of the last good read, by the wall clock: a machine that sleeps misses it
+	sessions  atomic.Uint64          // records applied, by what they say
+	losses    atomic.Uint64
+	updates   atomic.Uint64
+	cursor    int64              // where the next read begins
+	applied   map[int64]struct{} // what the last read gave, for it may come again; nil before the first
+	wall      time.Time          // of the last good read, by the wall clock: a machine that sleeps misses it
 }
 
 // fresh reports whether the cache may be believed.
@@ -168,8 +171,20 @@ func (m *Manager) read(ctx context.Context, began time.Time) error {
 
 // apply makes this replica forget what a change record names.
 func (m *Manager) apply(c directory.Change) {
+	switch {
+	case c.Session != "":
+		m.feed.sessions.Add(1)
+	case c.Loss:
+		m.feed.losses.Add(1)
+	default:
+		m.feed.updates.Add(1)
+	}
 	if c.Session != "" {
 		m.cache.end(c.Session)
+		return
+	}
+	if c.Organization != "" {
+		m.applyTo(c.Organization, c.Loss)
 		return
 	}
 	m.cache.forget(c.Person)
@@ -178,6 +193,13 @@ func (m *Manager) apply(c directory.Change) {
 		return
 	}
 	m.rechecks.add(c.Person)
+}
+
+// applyTo makes this replica forget an organization.
+func (m *Manager) applyTo(organization string, loss bool) {
+	for _, person := range m.cache.forgetOrganization(organization, loss) {
+		m.rechecks.add(person)
+	}
 }
 
 // keep does what can wait.
@@ -208,7 +230,7 @@ func (m *Manager) expire(ctx context.Context) {
 		m.rechecks.add(person)
 	}
 	for _, s := range m.cache.open("") {
-		idle := now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
+		idle := !s.principal.Token && now.Sub(time.Unix(0, s.seen.Load())) >= m.idle
 		switch {
 		case !now.Before(s.principal.Expires):
 			m.cache.cutStream(s)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"portcullis/audit"
@@ -21,6 +22,7 @@ type Config struct {
 	Policy   func() *mapping.Policy // required; nil while no revision is in force
 	Idle     time.Duration          // defaults to 15 minutes, at least 1 minute
 	Absolute time.Duration          // defaults to 12 hours
+	Max      int                    // sessions of one person at a time: at a new one the oldest ends; 0: any number
 	Now      func() time.Time       // defaults to time.Now
 	Log      *slog.Logger           // defaults to discarding
 }
@@ -33,11 +35,16 @@ type Manager struct {
 	policy   func() *mapping.Policy
 	idle     time.Duration
 	absolute time.Duration
+	most     int
 	now      func() time.Time
 	log      *slog.Logger
 	cache    *cache
 	feed     feed
 	rechecks rechecks
+	shelf    *shelf
+	shared   *shared
+	hits     atomic.Uint64
+	misses   atomic.Uint64
 	started  time.Time // the zero of the feed's clock, which must not jump
 }
 
@@ -56,12 +63,16 @@ func New(c Config) *Manager {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute,
-		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), started: c.Now(),
+		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
+		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: &shelf{limit: maxShelf}, shared: newShared(), started: c.Now(),
 	}
 }
 
-const sealPurpose = "session id token"
+// What tokens of identity providers are sealed for, see [Sealer].
+const (
+	IDTokenPurpose = "session id token"
+	RefreshPurpose = "session refresh token"
+)
 
 // Issue begins a session for somebody who signed in. The token is 256 random
 // bits and is given to the browser alone. It fails with fault.Forbidden if the
@@ -83,6 +94,9 @@ func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Clien
 	if err := m.store.InsertSession(ctx, r); err != nil {
 		return "", nil, err
 	}
+	if err := m.endExcess(ctx, r); err != nil {
+		return "", nil, err
+	}
 	s := directory.Standing{Person: in.Person, Assertion: in.Assertion}
 	return token, principal(r, s, in.Access, hash), nil
 }
@@ -102,11 +116,13 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 	hash := sha256.Sum256([]byte(token))
 	now := m.now()
 	if m.fresh(now) {
-		if e := m.cache.get(hash); e != nil && m.current(e, now) {
+		if e := m.cache.get(hash); e != nil && !e.principal.Token && m.current(e, now) {
 			e.seen.Store(now.UnixNano())
+			m.hits.Add(1)
 			return e, nil
 		}
 	}
+	m.misses.Add(1)
 	return m.load(ctx, hash, true)
 }
 
@@ -116,7 +132,7 @@ func (m *Manager) current(e *entry, now time.Time) bool {
 	return e.policy == m.policy() &&
 		(until.IsZero() || now.Before(until)) &&
 		now.Before(e.principal.Expires) &&
-		now.Sub(time.Unix(0, e.seen.Load())) < m.idle
+		(e.principal.Token || now.Sub(time.Unix(0, e.seen.Load())) < m.idle)
 }
 
 // load reads a session and all that its access depends on, and caches the
@@ -147,8 +163,8 @@ func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, e
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{principal: principal(r, s, access, hash), policy: policy}
-	e.principal.checked = began
+	e := &entry{principal: principal(r, s, m.shared.of(access), hash), policy: policy}
+	e.principal.checked, e.principal.shelf = began, m.shelf
 	e.written.Store(r.LastSeen.UnixNano())
 	if used {
 		e.seen.Store(now.UnixNano())
@@ -199,9 +215,9 @@ func (m *Manager) lastSeen(r Row) time.Time {
 func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte) *Principal {
 	return &Principal{
 		hash:      hash,
-		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
-		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
-		Access: access, ACR: s.Assertion.ACR, AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
+		SessionID: r.ID, PersonID: r.Person, Connection: same(r.Connection), Organization: same(s.Person.Organization),
+		Issuer: same(s.Assertion.Issuer), Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
+		Access: access, ACR: same(s.Assertion.ACR), AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
 	}
 }
 
@@ -244,7 +260,7 @@ func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, con
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
-		if e, err := m.load(ctx, p.hash, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
+		if e, err := m.reload(ctx, p, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
 			cancel(ErrEnded)
 		} else {
 			m.cache.confirm(s, e.principal)

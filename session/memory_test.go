@@ -89,6 +89,24 @@ func (s *memory) SessionsOf(ctx context.Context, person string, _ time.Time) (ou
 	return out, ctx.Err()
 }
 
+func (s *memory) InsertAPIToken(ctx context.Context, _ session.APIToken, _ audit.Event) error {
+	return s.call(ctx)
+}
+
+func (s *memory) RevokeAPIToken(ctx context.Context, _ string, _ time.Time, _ audit.Event) error {
+	return s.call(ctx)
+}
+
+func (s *memory) FindAPIToken(ctx context.Context, _ []byte) (session.APIToken, directory.Standing, error) {
+	return session.APIToken{}, directory.Standing{}, s.call(ctx)
+}
+
+func (s *memory) APITokens(ctx context.Context) ([]session.APIToken, error) { return nil, s.call(ctx) }
+
+func (s *memory) EndExcess(ctx context.Context, _ string, _ int, _ time.Time, _ string, _ time.Time) ([]string, error) {
+	return nil, s.call(ctx)
+}
+
 func (s *memory) EndSession(ctx context.Context, id, reason string, at time.Time, _ audit.Event) error {
 	if err := s.call(ctx); err != nil {
 		return err

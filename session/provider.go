@@ -43,19 +43,17 @@ type Once struct {
 	Expires time.Time // when it is refused for its age
 }
 
-const refreshPurpose = "session refresh token"
-
 // seal puts a ticket into the row of its session.
 func (m *Manager) seal(r *Row, t Ticket) (err error) {
 	r.Issuer, r.Subject, r.ProviderSession = t.Issuer, t.Subject, t.Session
 	if t.IDToken != "" {
-		if r.IDToken, err = m.sealer.Seal(sealPurpose, []byte(t.IDToken)); err != nil {
+		if r.IDToken, err = m.sealer.Seal(IDTokenPurpose, []byte(t.IDToken)); err != nil {
 			return err
 		}
 	}
 	if t.Refresh != "" && t.RefreshEvery > 0 {
 		r.RefreshDue = r.Created.Add(t.RefreshEvery)
-		r.Refresh, err = m.sealer.Seal(refreshPurpose, []byte(t.Refresh))
+		r.Refresh, err = m.sealer.Seal(RefreshPurpose, []byte(t.Refresh))
 	}
 	return err
 }
@@ -64,7 +62,7 @@ func (m *Manager) seal(r *Row, t Ticket) (err error) {
 func (m *Manager) ticket(ctx context.Context, r Row) Ticket {
 	t := Ticket{Issuer: r.Issuer, Subject: r.Subject, Session: r.ProviderSession}
 	if len(r.IDToken) > 0 {
-		plain, err := m.sealer.Open(sealPurpose, r.IDToken)
+		plain, err := m.sealer.Open(IDTokenPurpose, r.IDToken)
 		if err != nil { // the key is gone: sign-out here still counts
 			m.log.WarnContext(ctx, "id token cannot be unsealed", "session", r.ID, "error", err)
 		}
@@ -116,7 +114,7 @@ func (m *Manager) TakeDue(ctx context.Context) ([]Due, error) {
 	}
 	out := make([]Due, 0, len(rows))
 	for _, r := range rows {
-		plain, err := m.sealer.Open(refreshPurpose, r.Refresh)
+		plain, err := m.sealer.Open(RefreshPurpose, r.Refresh)
 		if err != nil {
 			m.log.WarnContext(ctx, "refresh token cannot be unsealed", "session", r.ID, "error", err)
 			continue
@@ -129,7 +127,7 @@ func (m *Manager) TakeDue(ctx context.Context) ([]Due, error) {
 // Renewed keeps the refresh token that replaces the one of d, which is asked
 // about again after every.
 func (m *Manager) Renewed(ctx context.Context, d Due, refresh string, every time.Duration) error {
-	sealed, err := m.sealer.Seal(refreshPurpose, []byte(refresh))
+	sealed, err := m.sealer.Seal(RefreshPurpose, []byte(refresh))
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (m *Manager) recheck(ctx context.Context, people []string) {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			e, err := m.load(ctx, s.principal.hash, false)
+			e, err := m.reload(ctx, s.principal, false)
 			if err != nil || !sameAccess(&e.principal.Access, &s.principal.Access) {
 				m.cache.cutStream(s)
 				return

@@ -33,9 +33,11 @@ type Principal struct {
 	AuthTime     time.Time // when they proved who they are there; zero if it did not say
 	Created      time.Time
 	Expires      time.Time // absolute
+	Token        bool      // it is a program with an API token, whose id SessionID is; nobody can be sent to sign in
 
 	hash      [32]byte  // of the token
 	checked   time.Time // when the store was asked
+	shelf     *shelf    // bounds the statements; nil does not
 	statement statement // memo; a Principal is not copied
 }
 

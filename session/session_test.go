@@ -244,14 +244,6 @@ func TestARightThatEndsEndsEverywhere(t *testing.T) {
 		})
 		return err
 	}
-	organization := func(r *replica, disabled bool) error {
-		return r.db.Directory().Update(r.t.Context(), func(tx directory.Tx) error {
-			if err := tx.PutOrganization(directory.Organization{Name: "Alpha", Disabled: disabled}, time.Now()); err != nil {
-				return err
-			}
-			return tx.Change(directory.Change{At: time.Now(), Loss: disabled})
-		})
-	}
 	for _, tc := range []struct {
 		name string
 		end  func(r *replica, id string) error
@@ -281,9 +273,12 @@ func TestARightThatEndsEndsEverywhere(t *testing.T) {
 			func(*replica, string) error { return nil },
 		},
 		{
-			"organization disabled",
-			func(r *replica, _ string) error { return organization(r, true) },
-			func(r *replica, _ string) error { return organization(r, false) },
+			"organization frozen",
+			func(r *replica, _ string) error {
+				_, err := r.dir.Freeze(r.t.Context(), operator, "Alpha", "")
+				return err
+			},
+			func(r *replica, _ string) error { return r.dir.Unfreeze(r.t.Context(), operator, "Alpha", "") },
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -294,7 +289,7 @@ func TestARightThatEndsEndsEverywhere(t *testing.T) {
 				must(t, err)
 				here, there := a.watch(token), b.watch(token)
 				must(t, tc.end(a, id))
-				if tc.name != "signed out" && tc.name != "organization disabled" { // those bar nobody who is on the way in, or at the next look
+				if tc.name != "signed out" { // that bars nobody who is on the way in
 					if _, _, err := a.Issue(t.Context(), in, session.Client{}, session.Ticket{}); !fault.Is(err, fault.Forbidden) {
 						t.Errorf("Issue after the end = %v, want forbidden", err)
 					}

@@ -23,6 +23,10 @@ type Row struct {
 	Ended       time.Time // zero while it lives
 	EndReason   string
 
+	// How the identity provider says they signed in; read by SessionsOf alone.
+	ACR      string
+	AuthTime time.Time
+
 	// What the identity provider calls the session and its person (see
 	// [Ticket]), and the sealed refresh token with when it is due.
 	Issuer          string
@@ -45,6 +49,11 @@ type Store interface {
 	// SessionsOf gives the living sessions of a person, the newest first.
 	SessionsOf(ctx context.Context, person string, now time.Time) ([]Row, error)
 
+	// EndExcess ends the oldest of the living sessions of a person that were
+	// used since a time, until keep are left, each with its audit event and
+	// change record, and gives their ids.
+	EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, reason string, at time.Time) (ids []string, err error)
+
 	// EndSession ends one session, with its audit event and change record. A
 	// session that has ended already stays as it is.
 	EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error
@@ -63,8 +72,19 @@ type Store interface {
 	// RenewSession replaces the refresh token of a living session.
 	RenewSession(ctx context.Context, id string, refresh []byte, due time.Time) error
 
+	// InsertAPIToken and RevokeAPIToken write their event in the same
+	// transaction, the second a change record, too; that fails with
+	// fault.NotFound, and changes nothing if the token is revoked already.
+	InsertAPIToken(ctx context.Context, t APIToken, e audit.Event) error
+	RevokeAPIToken(ctx context.Context, id string, at time.Time, e audit.Event) error
+
+	// FindAPIToken gives a token, dead or not, with all that is known of whom
+	// it stands for. It fails with fault.NotFound, also if the person is gone.
+	FindAPIToken(ctx context.Context, hash []byte) (APIToken, directory.Standing, error)
+	APITokens(ctx context.Context) ([]APIToken, error)
+
 	// Touch moves LastSeen of sessions, and LastActive of their people,
-	// forward; never back.
+	// forward; never back. Ids of API tokens move when those were last used.
 	Touch(ctx context.Context, seen map[string]time.Time) error
 
 	// DeleteSessions forgets sessions that expired or ended before that time,

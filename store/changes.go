@@ -23,6 +23,8 @@ type change struct {
 	Person  string `gorm:"column:person"`
 	Session string `gorm:"column:session"`
 	Loss    bool   `gorm:"column:loss"`
+
+	Organization string `gorm:"column:organization"`
 }
 
 func (s sessionStore) LastChange(ctx context.Context) (cursor int64, err error) {
@@ -48,9 +50,9 @@ func (t tx) settled() (cursor int64, err error) {
 }
 
 func (s sessionStore) Changes(ctx context.Context, after int64) ([]directory.Change, int64, error) {
-	query := "SELECT seq, at, person, session, loss FROM changes WHERE seq > ? ORDER BY seq"
+	query := "SELECT seq, at, person, session, loss, organization FROM changes WHERE seq > ? ORDER BY seq"
 	if s.db.dialect == "postgres" {
-		query = "SELECT seq, at, person, session, loss FROM changes WHERE xact >= ? ORDER BY seq"
+		query = "SELECT seq, at, person, session, loss, organization FROM changes WHERE xact >= ? ORDER BY seq"
 	}
 	var rows []change
 	var cursor int64
@@ -65,17 +67,22 @@ func (s sessionStore) Changes(ctx context.Context, after int64) ([]directory.Cha
 	}
 	out := make([]directory.Change, len(rows))
 	for i, r := range rows {
-		out[i] = directory.Change{Seq: r.Seq, At: moment(r.At), Person: r.Person, Session: r.Session, Loss: r.Loss}
+		out[i] = directory.Change{Seq: r.Seq, At: moment(r.At), Person: r.Person, Session: r.Session, Loss: r.Loss, Organization: r.Organization}
 	}
 	return out, cursor, nil
 }
 
 func (s sessionStore) DeleteChanges(ctx context.Context, before time.Time) error {
 	return s.db.update(ctx, func(t tx) error {
-		_, err := t.exec("DELETE FROM changes WHERE at < ?", micros(before))
+		_, err := t.exec(oldChanges, micros(before), micros(before))
 		return err
 	})
 }
+
+// oldChanges deletes up to the first change that is young enough: they were
+// written in the order of time, but for what the clocks of replicas differ.
+const oldChanges = `DELETE FROM changes WHERE at < ?
+	AND seq < coalesce((SELECT seq FROM changes WHERE seq > 0 AND at >= ? ORDER BY seq LIMIT 1), 9223372036854775807)`
 
 func (s sessionStore) Woken() <-chan struct{} { return s.db.woken }
 

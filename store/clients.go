@@ -26,7 +26,7 @@ func (s tokenStore) TokenByAccess(ctx context.Context, hash []byte) (scim.Token,
 		Until  int64
 	}
 	err := s.db.view(ctx, func(t tx) error {
-		return t.row(&r, "token", `SELECT k.*, a.hash AS access, a.expires AS until
+		return t.row(&r, "token", `SELECT k.*, a.hash AS access, a.expires AS until, `+frozenColumn+`
 			FROM scim_access_tokens a JOIN scim_tokens k ON k.id = a.client WHERE a.hash = ?`, hash)
 	})
 	if err != nil {

@@ -33,17 +33,18 @@ func (s directoryStore) Glance(ctx context.Context, f func(directory.Tx) error) 
 }
 
 func (t tx) EndSessions(person, reason string, at time.Time) (int, error) {
-	n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0", micros(at), reason, person)
+	n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0 AND expires > ?", micros(at), reason, person, micros(at))
 	return int(n), err
 }
 
 func (t tx) Change(c directory.Change) error {
 	t.memo.changed = true
 	if t.dialect == "postgres" {
-		return t.later("WITH record AS (INSERT INTO changes (at, person, session, loss) VALUES ("+postgresNow+", ?, ?, ?)) SELECT pg_notify(?, '')",
-			c.Person, c.Session, c.Loss, channel)
+		return t.later("WITH record AS (INSERT INTO changes (at, person, session, loss, organization) VALUES ("+postgresNow+", ?, ?, ?, ?)) SELECT pg_notify(?, '')",
+			c.Person, c.Session, c.Loss, c.Organization, channel)
 	}
-	return t.later("INSERT INTO changes (at, person, session, loss) VALUES (?, ?, ?, ?)", micros(c.At), c.Person, c.Session, c.Loss)
+	return t.later("INSERT INTO changes (at, person, session, loss, organization) VALUES (?, ?, ?, ?, ?)",
+		micros(c.At), c.Person, c.Session, c.Loss, c.Organization)
 }
 
 // auditInto is the beginning of a statement that writes an audit event.

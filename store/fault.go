@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strings"
@@ -33,6 +34,9 @@ func classify(err error) error {
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return classifyPostgres(e)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Wrap(fault.Unavailable, err, "the database did not answer in time")
 	}
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr != nil {
 		return fault.Wrap(fault.Unavailable, err, "the database is away")

@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"portcullis/audit"
+	"portcullis/fault"
 	"portcullis/keys"
+	"portcullis/session"
 )
 
 var _ keys.Store = keyStore{}
@@ -19,16 +22,18 @@ type key struct {
 	Purpose string `gorm:"column:purpose"`
 	Created int64  `gorm:"column:created"`
 	Sealed  []byte `gorm:"column:sealed"`
+
+	Activates int64 `gorm:"column:activates"`
 }
 
 func (s keyStore) Keys(ctx context.Context, purpose string) ([]keys.Stored, error) {
 	var rows []key
 	err := s.db.view(ctx, func(t tx) error {
-		return t.rows(&rows, "SELECT * FROM keys WHERE purpose = ? ORDER BY created DESC, id", purpose)
+		return t.rows(&rows, "SELECT * FROM keys WHERE purpose = ? OR ? = '' ORDER BY created DESC, id", purpose, purpose)
 	})
 	out := make([]keys.Stored, len(rows))
 	for i, r := range rows {
-		out[i] = keys.Stored{ID: r.ID, Purpose: r.Purpose, Created: moment(r.Created), Sealed: r.Sealed}
+		out[i] = keys.Stored{ID: r.ID, Purpose: r.Purpose, Created: moment(r.Created), Sealed: r.Sealed, Activates: moment(r.Activates)}
 	}
 	return out, err
 }
@@ -47,6 +52,100 @@ func (s keyStore) InsertFirstKey(ctx context.Context, k keys.Stored, e audit.Eve
 		}
 		return t.Audit(e)
 	})
+}
+
+func (s keyStore) RotateKey(ctx context.Context, k keys.Stored, retire []string, now time.Time, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error {
+		if t.dialect == "postgres" {
+			if _, err := t.exec("LOCK TABLE keys IN EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		var waiting []string
+		if err := t.rows(&waiting, "SELECT id FROM keys WHERE purpose = ? AND activates > ?", k.Purpose, micros(now)); err != nil {
+			return err
+		}
+		if len(waiting) > 0 {
+			return fault.New(fault.Conflict, "key %s is waiting to sign already", waiting[0])
+		}
+		for _, id := range retire {
+			if _, err := t.exec("DELETE FROM keys WHERE id = ?", id); err != nil {
+				return err
+			}
+		}
+		_, err := t.exec("INSERT INTO keys (id, purpose, created, sealed, activates) VALUES (?, ?, ?, ?, ?)",
+			k.ID, k.Purpose, micros(k.Created), k.Sealed, micros(k.Activates))
+		if err != nil {
+			return err
+		}
+		return t.Audit(e)
+	})
+}
+
+// sealedColumn is one place where sealed values stand.
+type sealedColumn struct{ read, write string }
+
+func (s keyStore) Rewrap(ctx context.Context, f func(string, []byte) ([]byte, error), e func(int) audit.Event) (changed int, err error) {
+	columns := []sealedColumn{
+		{"SELECT id, 'key ' || purpose AS purpose, sealed FROM keys", "UPDATE keys SET sealed = ? WHERE id = ?"},
+		{
+			"SELECT id, '" + session.IDTokenPurpose + "' AS purpose, id_token AS sealed FROM sessions WHERE ended = 0 AND length(id_token) > 0",
+			"UPDATE sessions SET id_token = ? WHERE id = ?",
+		},
+		{
+			"SELECT id, '" + session.RefreshPurpose + "' AS purpose, refresh_token AS sealed FROM sessions WHERE ended = 0 AND length(refresh_token) > 0",
+			"UPDATE sessions SET refresh_token = ? WHERE id = ?",
+		},
+	}
+	err = s.db.update(ctx, func(t tx) error {
+		changed = 0
+		if t.dialect == "postgres" { // a gate that refreshes a session waits
+			if _, err := t.exec("LOCK TABLE keys, sessions IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		for _, c := range columns {
+			n, err := t.rewrap(c, f)
+			if err != nil {
+				return err
+			}
+			changed += n
+		}
+		if changed == 0 {
+			return nil
+		}
+		// Of what has ended nothing is needed any more.
+		if _, err := t.exec("UPDATE sessions SET id_token = ?, refresh_token = ? WHERE ended <> 0", []byte{}, []byte{}); err != nil {
+			return err
+		}
+		return t.Audit(e(changed))
+	})
+	return changed, err
+}
+
+func (t tx) rewrap(c sealedColumn, f func(string, []byte) ([]byte, error)) (changed int, err error) {
+	var rows []struct {
+		ID, Purpose string
+
+		Sealed []byte
+	}
+	if err := t.rows(&rows, c.read); err != nil {
+		return 0, err
+	}
+	for _, r := range rows {
+		sealed, err := f(r.Purpose, r.Sealed)
+		if err != nil {
+			return changed, err
+		}
+		if sealed == nil {
+			continue
+		}
+		if err := t.one("sealed value", c.write, sealed, r.ID); err != nil {
+			return changed, err
+		}
+		changed++
+	}
+	return changed, nil
 }
 
 func (s keyStore) InsertNextKey(ctx context.Context, k keys.Stored, after string, e audit.Event) error {

@@ -169,10 +169,10 @@ func (t tx) EraseLosses(ordinary, mass time.Time) error {
 		query  string
 		before time.Time
 	}{
-		{"DELETE FROM losses WHERE mass > 0 AND at < ?", mass},
+		{"DELETE FROM losses WHERE mass <> 0 AND at < ?", mass},
 		{"DELETE FROM losses WHERE mass = 0 AND NOT pending AND kind IN ('deleted', 'group deleted') AND at < ?", ordinary},
 		{`DELETE FROM losses WHERE mass = 0 AND NOT pending AND at < ?
-			AND connection NOT IN (SELECT m.connection FROM losses m WHERE m.mass > 0)`, ordinary},
+			AND connection NOT IN (SELECT m.connection FROM losses m WHERE m.mass <> 0)`, ordinary},
 	} {
 		if _, err := t.exec(statement.query, micros(statement.before)); err != nil {
 			return err
@@ -183,14 +183,14 @@ func (t tx) EraseLosses(ordinary, mass time.Time) error {
 
 func (t tx) Losses(mass, after int64, limit int) ([]directory.Loss, error) {
 	var rows []loss
-	err := t.rows(&rows, "SELECT "+lossColumns+" FROM losses WHERE mass = ? AND seq > ? AND kind NOT IN ('restated', 'replaced') ORDER BY seq LIMIT ?",
+	err := t.rows(&rows, "SELECT "+lossColumns+" FROM losses WHERE mass = ? AND mass <> 0 AND seq > ? AND kind NOT IN ('restated', 'replaced') ORDER BY seq LIMIT ?",
 		mass, after, limit)
 	return losses(rows, err)
 }
 
 func (t tx) LossesToUndo(mass, before int64, groups bool, limit int) ([]directory.Loss, error) {
 	var rows []loss
-	err := t.rows(&rows, "SELECT "+lossColumns+` FROM losses WHERE mass = ? AND seq < ? AND outcome = '' AND kind NOT IN ('restated', 'replaced')
+	err := t.rows(&rows, "SELECT "+lossColumns+` FROM losses WHERE mass = ? AND mass <> 0 AND seq < ? AND outcome = '' AND kind NOT IN ('restated', 'replaced')
 		AND (kind = 'group deleted') = ? ORDER BY seq DESC LIMIT ?`, mass, before, groups, limit)
 	return losses(rows, err)
 }
@@ -209,7 +209,7 @@ func (t tx) SetOutcome(seqs []int64, outcome string) error {
 }
 
 func (t tx) SettleRestatements(mass int64) error {
-	_, err := t.exec("UPDATE losses SET outcome = ? WHERE mass = ? AND outcome = '' AND kind IN ('restated', 'replaced')", directory.Restored, mass)
+	_, err := t.exec("UPDATE losses SET outcome = ? WHERE mass = ? AND mass <> 0 AND outcome = '' AND kind IN ('restated', 'replaced')", directory.Restored, mass)
 	return err
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +42,7 @@ type person struct {
 	Modified          int64  `gorm:"column:modified"`
 	LastActive        int64  `gorm:"column:last_active"`
 	Since             int64  `gorm:"column:since"`
+	Unconfirmed       bool   `gorm:"column:unconfirmed"`
 }
 
 func (person) TableName() string { return "people" }
@@ -79,6 +79,7 @@ func (r *person) domain() directory.Person {
 		ID: r.ID, Connection: r.Connection, Organization: r.Organization, UserName: r.UserName, ExternalID: r.ExternalID,
 		Name: r.Name, Email: r.Email, EmailVerified: r.EmailVerified, Provisioned: r.Provisioned, IDPActive: r.IDPActive,
 		Version: r.Version, Created: moment(r.Created), Modified: moment(r.Modified), LastActive: moment(r.LastActive),
+		Unconfirmed: r.Unconfirmed,
 	}
 	if r.Attributes != "" {
 		p.Attributes = []byte(r.Attributes)
@@ -92,41 +93,11 @@ func (r *person) domain() directory.Person {
 	return p
 }
 
-func (t tx) Organization(name string) (directory.Organization, error) {
-	var o directory.Organization
-	err := t.row(&o, "organization", "SELECT name, disabled FROM organizations WHERE name = ?", name)
-	return o, err
-}
-
-func (t tx) PutOrganization(o directory.Organization, at time.Time) error {
-	_, err := t.exec(`INSERT INTO organizations_history (name, disabled, since, until)
-		SELECT name, disabled, since, CAST(? AS BIGINT) FROM organizations WHERE name = ? AND disabled <> ? AND since < ?`,
-		micros(at), o.Name, o.Disabled, micros(at))
-	if err != nil {
-		return err
-	}
-	_, err = t.exec(`INSERT INTO organizations (name, disabled, since) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE
-		SET disabled = excluded.disabled, since = excluded.since WHERE organizations.disabled <> excluded.disabled`, o.Name, o.Disabled, micros(at))
-	return err
-}
-
-func (t tx) ConnectionLink(id string) (string, error) {
-	var link string
-	err := t.row(&link, "connection", "SELECT link FROM connections WHERE id = ?", id)
-	return link, err
-}
-
-func (t tx) PutConnection(c directory.Connection) error {
-	_, err := t.exec(`INSERT INTO connections (id, organization, link) VALUES (?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET organization = excluded.organization, link = excluded.link`, c.ID, c.Organization, c.Link)
-	return err
-}
-
 // personColumns are what is read of people: not what is there for look-ups.
 const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
 	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
 	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active,
-	people.more_emails, people.since`
+	people.more_emails, people.since, people.unconfirmed`
 
 // places are where a row of personColumns goes.
 func (r *person) places() []any {
@@ -134,15 +105,15 @@ func (r *person) places() []any {
 		&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
 		&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
 		&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
-		&r.MoreEmails, &r.Since,
+		&r.MoreEmails, &r.Since, &r.Unconfirmed,
 	}
 }
 
 // briefColumns are what SCIM shows of people.
-const briefColumns = "people.seq, people.id, people.idp_active, people.attributes, people.version, people.created, people.modified"
+const briefColumns = "people.seq, people.id, people.idp_active, people.attributes, people.version, people.created, people.modified, people.unconfirmed"
 
 func (r *person) briefPlaces() []any {
-	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified}
+	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.Unconfirmed}
 }
 
 // scanPeople reads rows of personColumns, and of sort_value if the list is
@@ -213,7 +184,7 @@ func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 	var groups string
 	var deeper, there bool
 	query := t.forUpdate("SELECT "+personColumns+", "+direct+", "+inner+" FROM people WHERE id = ?", "people")
-	err := t.lane.query(query, []any{id}, func(rows gorm.Rows) error {
+	err := t.briefly().lane.query(query, []any{id}, func(rows gorm.Rows) error {
 		if there = rows.Next(); !there {
 			return rows.Err()
 		}
@@ -264,6 +235,11 @@ func (t tx) PeopleBySubject(connection, subject string) ([]directory.Person, err
 	return people, err
 }
 
+// linked is the condition on people who have a link value: those who have it
+// for their externalId too are found by that one's index.
+const linked = `(connection = ? AND link = ? AND link <> '' AND link <> external_id
+	OR connection = ? AND external_id = ? AND link = ?)`
+
 func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	if link == "" {
 		return directory.Person{}, fault.New(fault.NotFound, "no such user")
@@ -272,7 +248,7 @@ func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 		return directory.Person{}, err
 	}
 	var rows []person
-	err := t.rows(&rows, t.forUpdate("SELECT * FROM people p WHERE connection = ? AND link = ? AND link <> '' LIMIT 2", "p"), connection, link)
+	err := t.rows(&rows, t.forUpdate("SELECT * FROM people p WHERE "+linked+" LIMIT 2", "p"), connection, link, connection, link, link)
 	switch {
 	case err != nil:
 		return directory.Person{}, err
@@ -284,6 +260,21 @@ func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	return rows[0].domain(), nil
 }
 
+// personInto is the beginning of a statement that stores a person; values are
+// what goes there.
+const personInto = `INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
+	email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
+	locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since) `
+
+func (r *person) values() []any {
+	return []any{
+		r.ID, r.Connection, r.Organization, r.UserName, r.UserNameKey, r.ExternalID, r.Link, r.Name, r.NameKey,
+		r.Email, r.EmailKey, r.EmailVerified, r.Provisioned, r.IDPActive, r.DeactivatedAt, r.DeactivatedBy, r.DeactivatedReason,
+		r.LockedAt, r.LockedBy, r.LockedReason, r.Attributes, r.AttributesKey, r.MoreEmails, r.Version,
+		r.Created, r.Modified, r.LastActive, r.Since,
+	}
+}
+
 func (t tx) InsertPerson(p directory.Person, link string) error {
 	row := personRow(p, link)
 	if err := row.storable(); err != nil {
@@ -291,14 +282,7 @@ func (t tx) InsertPerson(p directory.Person, link string) error {
 	}
 	more := row.otherEmails()
 	row.MoreEmails = len(more) > 0
-	err := t.later(`INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
-		email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
-		locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		row.ID, row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link, row.Name, row.NameKey,
-		row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive, row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason,
-		row.LockedAt, row.LockedBy, row.LockedReason, row.Attributes, row.AttributesKey, row.MoreEmails, row.Version,
-		row.Created, row.Modified, row.LastActive, row.Since)
+	err := t.later(personInto+"VALUES ("+commas(len(row.values()))+")", row.values()...)
 	t.memo.held = row
 	if err != nil {
 		return err
@@ -411,182 +395,15 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 	return directory.Page[directory.Person]{Items: people, Total: total, Next: next}, nil
 }
 
-type identity struct {
-	Connection string `gorm:"column:connection"`
-	Issuer     string `gorm:"column:issuer"`
-	Subject    string `gorm:"column:subject"`
-	Link       string `gorm:"column:link"`
-	PersonID   string `gorm:"column:person_id"`
-	Created    int64  `gorm:"column:created"`
-}
-
-func (r identity) domain() directory.Identity {
-	return directory.Identity{
-		Connection: r.Connection, Issuer: r.Issuer, Subject: r.Subject, Link: r.Link, Person: r.PersonID, Created: moment(r.Created),
-	}
-}
-
-func (t tx) IdentitiesByLink(connection, link string) ([]directory.Identity, error) {
-	if err := t.lockLink(connection, link); err != nil {
-		return nil, err
-	}
-	return t.identities(`SELECT i.* FROM identities i JOIN people p ON p.id = i.person_id
-		WHERE i.connection = ? AND i.link = ? AND NOT p.provisioned ORDER BY i.created, i.issuer, i.subject`, connection, link)
-}
-
-// lockLink makes a sign-in and a push that carry the same link value wait for
-// each other: neither sees what the other has not committed yet, and they
-// would miss each other for good. SQLite has one writer at a time anyway.
-func (t tx) lockLink(connection, link string) error {
-	if !t.write || t.dialect != "postgres" {
-		return nil
-	}
-	return t.later("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", connection+"/"+link)
-}
-
-func (t tx) Identities(personID string) ([]directory.Identity, error) {
-	return t.identities("SELECT * FROM identities WHERE person_id = ? ORDER BY created, subject", personID)
-}
-
-func (t tx) identities(query string, args ...any) ([]directory.Identity, error) {
-	var rows []identity
-	if err := t.rows(&rows, query, args...); err != nil {
-		return nil, err
-	}
-	out := make([]directory.Identity, len(rows))
-	for i, r := range rows {
-		out[i] = r.domain()
-	}
-	return out, nil
-}
-
-func (t tx) InsertIdentity(i directory.Identity) error {
-	_, err := t.exec("INSERT INTO identities (connection, issuer, subject, link, person_id, created) VALUES (?, ?, ?, ?, ?, ?)",
-		i.Connection, i.Issuer, i.Subject, i.Link, i.Person, micros(i.Created))
-	return err
-}
-
-func (t tx) Relink(i directory.Identity) error {
-	_, err := t.exec("UPDATE identities SET link = ? WHERE connection = ? AND issuer = ? AND subject = ? AND link <> ?",
-		i.Link, i.Connection, i.Issuer, i.Subject, i.Link)
-	return err
-}
-
-func (t tx) ForgetLinks(connection string) error {
-	_, err := t.exec("UPDATE identities SET link = '' WHERE connection = ? AND link <> ''", connection)
-	return err
-}
-
-func (t tx) Rehome(connection, organization string, at time.Time) (int, error) {
-	if err := t.keepPeople(nil, at, "connection = ? AND organization <> ?", connection, organization); err != nil {
-		return 0, err
-	}
-	n, err := t.exec("UPDATE people SET organization = ?, since = CASE WHEN since < ? THEN ? ELSE since END WHERE connection = ? AND organization <> ?",
-		organization, micros(at), micros(at), connection, organization)
-	return int(n), err
-}
-
 func (t tx) MovePerson(from, to string, at time.Time) error {
 	if err := t.inherit(from, to, at); err != nil {
 		return err
 	}
-	for _, table := range []string{"identities", "assertions", "sessions"} {
+	for _, table := range []string{"identities", "assertions", "sessions", "api_tokens"} {
 		if _, err := t.exec("UPDATE "+table+" SET person_id = ? WHERE person_id = ?", to, from); err != nil {
 			return err
 		}
 	}
 	_, err := t.exec("UPDATE people SET last_active = (SELECT last_active FROM people WHERE id = ?) WHERE id = ?", from, to)
 	return err
-}
-
-func (t tx) InsertAssertion(personID string, a directory.Assertion) (string, error) {
-	facts, err := json.Marshal(a)
-	if err != nil {
-		return "", fault.Wrap(fault.Invalid, err, "what the identity provider sent cannot be stored")
-	}
-	id := newID()
-	_, err = t.exec("INSERT INTO assertions (id, person_id, received, complete, facts) VALUES (?, ?, ?, ?, ?)",
-		id, personID, micros(a.Received), !a.GroupsIncomplete, string(facts))
-	return id, err
-}
-
-func (t tx) LastAssertion(personID string, complete bool) (directory.Assertion, error) {
-	query := "SELECT facts FROM assertions WHERE person_id = ? ORDER BY seq DESC LIMIT 1"
-	if complete {
-		query = "SELECT facts FROM assertions WHERE person_id = ? AND complete ORDER BY seq DESC LIMIT 1"
-	}
-	var facts string
-	if err := t.row(&facts, "sign-in", query, personID); err != nil {
-		return directory.Assertion{}, err
-	}
-	return readAssertion(facts)
-}
-
-func readAssertion(facts string) (directory.Assertion, error) {
-	var a directory.Assertion
-	if err := json.Unmarshal([]byte(facts), &a); err != nil {
-		return a, fault.Wrap(fault.Internal, err, "stored assertion")
-	}
-	return a, nil
-}
-
-func (t tx) Awaited(connection, link string, hashes, values []string) (awaited bool, err error) {
-	if err := t.lockLink(connection, link); err != nil {
-		return false, err
-	}
-	either := join("SELECT EXISTS (SELECT 1 FROM tombstones WHERE connection = ? AND hash IN (", commas(len(hashes)), "))",
-		" OR EXISTS (SELECT 1 FROM parked_members WHERE connection = ? AND value IN (", commas(len(values)), "))")
-	either.args = slices.Concat([]any{connection}, anys(hashes), []any{connection}, anys(values))
-	if link != "" {
-		either = join(either, sqlf(" OR EXISTS (SELECT 1 FROM identities WHERE connection = ? AND link = ?)", connection, link))
-	}
-	err = t.rows(&awaited, either.text, either.args...)
-	return awaited, err
-}
-
-// commas are the placeholders of a list, for one that is of few lengths.
-func commas(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
-
-func anys(list []string) []any {
-	out := make([]any, len(list))
-	for i, s := range list {
-		out[i] = s
-	}
-	return out
-}
-
-func (t tx) Bury(connection string, hashes []string, at time.Time) (burial string, err error) {
-	burial = newID()
-	for _, h := range hashes {
-		err := t.later("INSERT INTO tombstones (connection, hash, burial, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", connection, h, burial, micros(at))
-		if err != nil {
-			return "", err
-		}
-	}
-	return burial, nil
-}
-
-func (t tx) Buried(connection string, hashes []string) (bool, error) {
-	if len(hashes) == 0 {
-		return false, nil
-	}
-	wanted, err := list(hashes)
-	if err != nil {
-		return false, err
-	}
-	var n int64
-	err = t.rows(&n, "SELECT count(*) FROM tombstones WHERE connection = ? AND "+t.inList("hash"), connection, wanted)
-	return n > 0, err
-}
-
-func (t tx) Unbury(connection string, hashes []string) error {
-	if len(hashes) == 0 {
-		return nil
-	}
-	wanted, err := list(hashes)
-	if err != nil {
-		return err
-	}
-	return t.later("DELETE FROM tombstones WHERE burial IN (SELECT burial FROM tombstones WHERE connection = ? AND "+t.inList("hash")+")",
-		connection, wanted)
 }

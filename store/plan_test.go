@@ -20,7 +20,7 @@ var hot = map[string]string{
 	"session by token":     "SELECT * FROM sessions WHERE token_hash = X'01'",
 	"person":               "SELECT * FROM people p WHERE id = 'x'",
 	"person by subject":    "SELECT p.* FROM identities i JOIN people p ON p.id = i.person_id WHERE i.connection = 'c' AND i.issuer = 'i' AND i.subject = 's'",
-	"person by link":       "SELECT * FROM people p WHERE connection = 'c' AND link = 'l' AND link <> ''",
+	"person by link":       "SELECT * FROM people p WHERE (connection = 'c' AND link = 'l' AND link <> '' AND link <> external_id OR connection = 'c' AND external_id = 'l' AND link = 'l')",
 	"identities by link":   "SELECT i.* FROM identities i JOIN people p ON p.id = i.person_id WHERE i.connection = 'c' AND i.link = 'l' AND NOT p.provisioned",
 	"userName eq":          "SELECT * FROM people WHERE connection = 'c' AND user_name_key = 'u' AND provisioned ORDER BY seq LIMIT 10",
 	"externalId eq":        "SELECT count(*) FROM people WHERE connection = 'c' AND external_id = 'u' AND provisioned",
@@ -53,7 +53,8 @@ var hot = map[string]string{
 	"nested then":          "SELECT group_id FROM nested_groups_history WHERE since <= 5 AND until > 5 AND member_id IN ('g1', 'g2')",
 	"keep nested":          "SELECT since FROM nested_groups WHERE since < 5 AND (group_id = 'g1' OR member_id = 'g1')",
 	"page of people":       "SELECT * FROM people WHERE seq > 5 ORDER BY seq LIMIT 50",
-	"old changes":          "DELETE FROM changes WHERE at < 1",
+	"old changes":          "DELETE FROM changes WHERE at < 1 AND seq < coalesce((SELECT seq FROM changes WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
+	"losses of a mass":     "SELECT seq FROM losses WHERE mass = 7 AND mass <> 0 AND seq > 5 ORDER BY seq LIMIT 50",
 }
 
 // A list that looks somebody up by a value that has an index does not walk

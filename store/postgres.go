@@ -21,7 +21,10 @@ type postgresLane struct {
 	ctx    context.Context //nolint:containedctx // a transaction has one context, as a *sql.Tx has
 	conn   *pgx.Conn
 	queued *pgx.Batch
+	ended  bool // the transaction was committed with its last statement
 }
+
+var errEnded = errors.New("the transaction has ended")
 
 func (db *DB) onPostgres(ctx context.Context, f func(lane) error) error {
 	conn, err := db.sql.Conn(ctx)
@@ -49,17 +52,17 @@ func (db *DB) onPostgres(ctx context.Context, f func(lane) error) error {
 	return own
 }
 
-// send sends what is queued and reads the outcomes of all but the last
-// statement, which is left to last.
-func (l *postgresLane) send(last func(pgx.BatchResults) error) error {
-	n := l.queued.Len()
-	if n == 0 {
-		return nil
+// send sends what is queued and reads the outcomes of all but the tail, which
+// is left to last.
+func (l *postgresLane) send(tail int, last func(pgx.BatchResults) error) error {
+	if l.ended {
+		return errEnded
 	}
+	n := l.queued.Len()
 	results := l.conn.SendBatch(l.ctx, l.queued)
 	l.queued = &pgx.Batch{}
 	var err error
-	for range n - 1 {
+	for range n - tail {
 		if _, err = results.Exec(); err != nil {
 			break
 		}
@@ -77,6 +80,9 @@ func (l *postgresLane) send(last func(pgx.BatchResults) error) error {
 const mostQueued = 500
 
 func (l *postgresLane) later(query string, args []any) error {
+	if l.ended {
+		return errEnded
+	}
 	if l.queued.Len() >= mostQueued {
 		_, err := l.exec(query, args)
 		return err
@@ -87,7 +93,7 @@ func (l *postgresLane) later(query string, args []any) error {
 
 func (l *postgresLane) exec(query string, args []any) (n int64, err error) {
 	l.queued.Queue(numbered(query), args...)
-	err = l.send(func(results pgx.BatchResults) error {
+	err = l.send(1, func(results pgx.BatchResults) error {
 		tag, err := results.Exec()
 		n = tag.RowsAffected()
 		return err
@@ -97,18 +103,51 @@ func (l *postgresLane) exec(query string, args []any) (n int64, err error) {
 
 func (l *postgresLane) query(query string, args []any, read func(gorm.Rows) error) error {
 	l.queued.Queue(numbered(query), args...)
-	return l.send(func(results pgx.BatchResults) error {
-		rows, err := results.Query()
-		if err != nil {
+	return l.send(1, func(results pgx.BatchResults) error { return readRows(results, read) })
+}
+
+// readRows reads what the next statement gives.
+func readRows(results pgx.BatchResults, read func(gorm.Rows) error) error {
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	err = read(postgresRows{rows})
+	rows.Close()
+	if err == nil {
+		err = rows.Err()
+	}
+	return err
+}
+
+// finish runs the last statement of a transaction and commits it, in one way.
+func (l *postgresLane) finish(query string, args []any, read func(gorm.Rows) error) error {
+	l.queued.Queue(numbered(query), args...)
+	l.queued.Queue("COMMIT")
+	err := l.send(2, func(results pgx.BatchResults) error {
+		if err := readRows(results, read); err != nil {
 			return err
 		}
-		err = read(postgresRows{rows})
-		rows.Close()
-		if err == nil {
-			err = rows.Err()
-		}
-		return err
+		return committed(results)
 	})
+	l.ended = err == nil
+	return err
+}
+
+// reopen begins another transaction after finish.
+func (l *postgresLane) reopen() error {
+	l.ended = false
+	return l.begin(readWrite)
+}
+
+// committed reads the outcome of COMMIT, which PostgreSQL takes for ROLLBACK
+// after a statement that failed.
+func committed(results pgx.BatchResults) error {
+	tag, err := results.Exec()
+	if err == nil && tag.String() == "ROLLBACK" {
+		err = errors.New("the transaction was rolled back")
+	}
+	return err
 }
 
 func (l *postgresLane) begin(kind txKind) error {
@@ -118,21 +157,16 @@ func (l *postgresLane) begin(kind txKind) error {
 	return l.later("BEGIN", nil)
 }
 
-// commit fails where the transaction was rolled back instead: PostgreSQL
-// takes COMMIT for ROLLBACK after a statement that failed.
 func (l *postgresLane) commit() error {
+	if l.ended {
+		return nil
+	}
 	if l.conn.PgConn().TxStatus() == 'I' && l.queued.Len() <= 1 {
 		l.queued = &pgx.Batch{} // nothing was asked between BEGIN and now
 		return nil
 	}
 	l.queued.Queue("COMMIT")
-	return l.send(func(results pgx.BatchResults) error {
-		tag, err := results.Exec()
-		if err == nil && tag.String() == "ROLLBACK" {
-			err = errors.New("the transaction was rolled back")
-		}
-		return err
-	})
+	return l.send(1, committed)
 }
 
 func (l *postgresLane) rollback() error {

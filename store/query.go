@@ -130,6 +130,10 @@ func page[R any](t tx, name, columns string, read reader[R], in table, q directo
 	if q.Sort != nil || q.Filter != nil && q.Filter.Op != directory.Eq {
 		t = t.once()
 	}
+	counting := t // takes as long as the table is large
+	if brief(q) {
+		t = t.briefly()
+	}
 	by, err := t.sorting(q.Sort, in)
 	if err != nil {
 		return nil, 0, nil, err
@@ -148,10 +152,37 @@ func page[R any](t tx, name, columns string, read reader[R], in table, q directo
 	case q.Limit > 0 && next == nil && (len(rows) > 0 || q.Offset == 0):
 		total = q.Offset + len(rows) // this is the last page
 	default:
-		count := join("SELECT count(*) FROM "+name, where)
-		err = t.rows(&total, count.text, count.args...)
+		total, err = counting.howMany(join("SELECT count(*) FROM "+name, where), q)
 	}
 	return rows, total, next, err
+}
+
+// brief reports whether the rows of a page are few, and found by an index
+// without many others.
+func brief(q directory.Query) bool {
+	if q.Sort != nil || q.Limit > 1000 || q.Offset > 10_000 {
+		return false
+	}
+	if q.Filter == nil {
+		return true
+	}
+	a := q.Filter.Attr
+	return q.Filter.Op == directory.Eq && a.Extension == "" && a.Sub == "" && (a.Name == "id" || a.Name == "userName" || a.Name == "externalId")
+}
+
+// howMany counts what a list has. On SQLite the number of all people or groups of
+// a connection is remembered until somebody writes.
+func (t tx) howMany(query fragment, q directory.Query) (n int, err error) {
+	count := func() (int, error) {
+		var n int
+		err := t.rows(&n, query.text, query.args...)
+		return n, err
+	}
+	if l, ok := t.lane.(*sqliteLane); ok && !t.write && q.Filter == nil {
+		n, err = l.counted(query.text+"\x00"+q.Connection, count)
+		return n, classify(err)
+	}
+	return count()
 }
 
 // pageRows reads the rows of a page and one more, if there is one.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"time"
 
 	"portcullis/directory"
 )
@@ -160,6 +161,9 @@ func (p peopleTable) operand(a directory.Attr) (operand, bool) {
 		return p.attribute(a)
 	}
 	if o, ok := common("people", a); ok {
+		if a.Name == "meta" && a.Sub == "created" {
+			o.narrow = narrowCreated
+		}
 		return o, true
 	}
 	switch {
@@ -215,6 +219,17 @@ func common(in string, a directory.Attr) (operand, bool) {
 	default:
 		return operand{}, false
 	}
+}
+
+// narrowCreated uses the index of when people were modified: whoever was made
+// after a time was modified after it, but for what the clocks of replicas
+// differ.
+func narrowCreated(op directory.Op, value any) fragment {
+	at, ok := value.(time.Time)
+	if !ok || op != directory.Eq && op != directory.Gt && op != directory.Ge {
+		return fragment{}
+	}
+	return sqlf("people.modified > ?", micros(at.Add(-time.Hour)))
 }
 
 // prefixedBy makes a location of an identifier.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"portcullis/audit"
@@ -53,11 +54,19 @@ func (r sessionRow) domain() session.Row {
 func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
 	return s.db.update(ctx, func(t tx) error {
 		p, err := t.Person(r.Person)
-		if fault.Is(err, fault.NotFound) || err == nil && p.State() != directory.Active {
+		if fault.Is(err, fault.NotFound) || err == nil && (p.State() != directory.Active || p.Unconfirmed) {
 			return fault.New(fault.Forbidden, "your access has ended")
 		}
 		if err != nil {
 			return err
+		}
+		// A freeze waits for this transaction, or this one sees it.
+		var home []directory.Organization
+		if err := t.rows(&home, t.forShare("SELECT name, disabled FROM organizations WHERE name = ?"), p.Organization); err != nil {
+			return err
+		}
+		if len(home) > 0 && home[0].Disabled {
+			return fault.New(fault.Forbidden, "your access has ended")
 		}
 		_, err = t.exec(`INSERT INTO sessions
 			(id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token,
@@ -89,56 +98,85 @@ func (s sessionStore) FindSession(ctx context.Context, tokenHash []byte) (r sess
 			return err
 		}
 		r, st = row.domain(), directory.Standing{}
-		if st.Person, err = t.Person(r.Person); err != nil {
-			return err
-		}
-		if st.Organization, err = t.Organization(st.Person.Organization); err != nil {
-			return err
-		}
-		if st.Pushed, err = t.GroupsOf(r.Person); err != nil {
-			return err
-		}
 		var facts string
 		if err := t.row(&facts, "sign-in", "SELECT facts FROM assertions WHERE id = ?", r.AssertionID); err != nil {
 			return err
 		}
-		if st.Assertion, err = readAssertion(facts); err != nil || !st.Assertion.GroupsIncomplete {
+		if st.Assertion, err = readAssertion(facts); err != nil {
 			return err
 		}
-		last, err := t.LastAssertion(r.Person, true)
-		if err == nil {
-			st.LastComplete = &last
-		} else if !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		return nil
+		return t.stand(&st, r.Person)
 	})
 	return r, st, err
 }
 
 func (s sessionStore) SessionsOf(ctx context.Context, person string, now time.Time) ([]session.Row, error) {
 	var rows []sessionRow
+	var facts []struct{ ID, Facts string }
 	err := s.db.view(ctx, func(t tx) error {
-		return t.rows(&rows, "SELECT * FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ? ORDER BY created DESC, id", person, micros(now))
+		err := t.rows(&rows, "SELECT * FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ? ORDER BY created DESC, id", person, micros(now))
+		if err != nil {
+			return err
+		}
+		return t.rows(&facts, `SELECT id, facts FROM assertions WHERE person_id = ? AND id IN (
+			SELECT assertion_id FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ?)`, person, person, micros(now))
 	})
+	if err != nil {
+		return nil, err
+	}
+	said := make(map[string]directory.Assertion, len(facts))
+	for _, f := range facts {
+		if said[f.ID], err = readAssertion(f.Facts); err != nil {
+			return nil, err
+		}
+	}
 	out := make([]session.Row, len(rows))
 	for i, r := range rows {
 		out[i] = r.domain()
+		out[i].ACR, out[i].AuthTime = said[r.AssertionID].ACR, said[r.AssertionID].AuthTime
 	}
-	return out, err
+	return out, nil
+}
+
+func (s sessionStore) EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, reason string, at time.Time) (ids []string, err error) {
+	err = s.db.update(ctx, func(t tx) error {
+		ids = nil
+		p, err := t.Person(person) // one at a time, so that two sign-ins do not end each other
+		if err != nil {
+			return err
+		}
+		err = t.rows(&ids, `SELECT id FROM sessions WHERE person_id = ? AND ended = 0 AND expires > ? AND last_seen > ?
+			ORDER BY created DESC, id`, person, micros(at), micros(usedSince))
+		if err != nil {
+			return err
+		}
+		ids = ids[min(keep, len(ids)):]
+		for _, id := range ids {
+			err := t.endOne(id, reason, at, audit.Event{
+				At: at, Action: audit.SessionEnded, Actor: audit.Gate(), Person: person, Subject: p.UserName, Connection: p.Connection, Reason: reason,
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ids, err
 }
 
 func (s sessionStore) EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error {
-	return s.db.update(ctx, func(t tx) error {
-		n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE id = ? AND ended = 0", micros(at), reason, id)
-		if err != nil || n == 0 {
-			return err
-		}
-		if err := t.Audit(e); err != nil {
-			return err
-		}
-		return t.Change(directory.Change{At: at, Session: id, Loss: true})
-	})
+	return s.db.update(ctx, func(t tx) error { return t.endOne(id, reason, at, e) })
+}
+
+func (t tx) endOne(id, reason string, at time.Time, e audit.Event) error {
+	n, err := t.exec("UPDATE sessions SET ended = ?, end_reason = ? WHERE id = ? AND ended = 0", micros(at), reason, id)
+	if err != nil || n == 0 {
+		return err
+	}
+	if err := t.Audit(e); err != nil {
+		return err
+	}
+	return t.Change(directory.Change{At: at, Session: id, Loss: true})
 }
 
 // touchBatch bounds how long other writers wait for a Touch.
@@ -163,6 +201,10 @@ func (s sessionStore) Touch(ctx context.Context, seen map[string]time.Time) erro
 }
 
 func (t tx) touch(id string, at int64) error {
+	if strings.HasPrefix(id, session.TokenIDPrefix) {
+		_, err := t.exec("UPDATE api_tokens SET last_used = ? WHERE id = ? AND last_used < ?", at, id, at)
+		return err
+	}
 	n, err := t.exec("UPDATE sessions SET last_seen = ? WHERE id = ? AND last_seen < ?", at, id, at)
 	if err != nil || n == 0 {
 		return err

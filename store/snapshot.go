@@ -221,7 +221,8 @@ func (t tx) Taken(k directory.KeptPerson) (bool, error) {
 	row := personRow(k.Person, k.Link)
 	var taken bool
 	err := t.rows(&taken, `SELECT EXISTS (SELECT 1 FROM people WHERE connection = ? AND provisioned AND user_name_key = ?)
-		OR EXISTS (SELECT 1 FROM people WHERE connection = ? AND link = ? AND link <> '')`, row.Connection, row.UserNameKey, row.Connection, row.Link)
+		OR ? <> '' AND EXISTS (SELECT 1 FROM people WHERE `+linked+`)`, row.Connection, row.UserNameKey,
+		row.Link, row.Connection, row.Link, row.Connection, row.Link, row.Link)
 	if err != nil || taken {
 		return taken, err
 	}

@@ -25,8 +25,9 @@ type sqliteLanes struct {
 	once  sync.Once
 }
 
-// readers is how many may read at the same time.
-const readers = 8
+// readers is how many may read at the same time: more than SCIM may have at
+// work, so that some are left for people who sign in.
+const readers = 16
 
 func newSQLiteLanes(db *sql.DB) *sqliteLanes {
 	l := &sqliteLanes{sql: db, write: make(chan *sqliteConn, 1), read: make(chan *sqliteConn, readers), done: make(chan struct{})}
@@ -91,6 +92,38 @@ type sqliteConn struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
 	broken   bool // it may be within a transaction still
+
+	version int64          // of the data, when counts were taken
+	counts  map[string]int // see counted
+}
+
+// maxCounts bounds what counts hold.
+const maxCounts = 256
+
+// counted counts rows, unless nobody has written anything since they were
+// counted on this connection. A connection that writes does not see its own
+// changes here, so it does not ask.
+func (l *sqliteLane) counted(key string, count func() (int, error)) (int, error) {
+	var version int64
+	err := l.query("PRAGMA data_version", nil, func(rows gorm.Rows) error {
+		rows.Next()
+		return rows.Scan(&version)
+	})
+	if err != nil {
+		return 0, err
+	}
+	if l.c.counts == nil || l.c.version != version || len(l.c.counts) >= maxCounts {
+		l.c.version, l.c.counts = version, make(map[string]int)
+	}
+	if n, ok := l.c.counts[key]; ok {
+		return n, nil
+	}
+	n, err := count()
+	if err == nil {
+		// What is written between the two statements changes the version.
+		l.c.counts[key] = n
+	}
+	return n, err
 }
 
 func (c *sqliteConn) close() (err error) {
@@ -107,6 +140,7 @@ type sqliteLane struct {
 	write bool
 	open  bool // within a transaction
 	once  bool // what is run is not kept prepared
+	brief bool // what is run takes no time worth cancelling
 }
 
 // statement gives a prepared statement; nil if it is not to be one.
@@ -126,10 +160,10 @@ func (l *sqliteLane) statement(query string) (*sql.Stmt, error) {
 }
 
 // patient is the context of one statement. The driver starts a goroutine for
-// each that can be cancelled; what writes is short, and is cancelled between
-// statements.
+// each that can be cancelled, and database/sql another; what writes is short,
+// and is cancelled between statements.
 func (l *sqliteLane) patient() (context.Context, error) {
-	if l.write {
+	if l.write || l.brief {
 		return context.WithoutCancel(l.ctx), l.ctx.Err()
 	}
 	return l.ctx, nil

@@ -40,8 +40,12 @@ var migrations embed.FS
 
 // Config says where the database is.
 type Config struct {
-	URL string       // "sqlite:PATH" or "postgres://…"; required
-	Log *slog.Logger // defaults to discarding
+	URL string // "sqlite:PATH" or "postgres://…"; required
+
+	// AsIs leaves the schema alone: where it is not that of this program, Open
+	// fails with fault.Conflict. An empty database gets its schema all the same.
+	AsIs bool
+	Log  *slog.Logger // defaults to discarding
 }
 
 // DB is an open database, migrated. It is safe for concurrent use.
@@ -90,10 +94,14 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if db.sql, err = db.g.DB(); err != nil {
 		return nil, err
 	}
-	db.sql.SetMaxOpenConns(16)
-	db.sql.SetMaxIdleConns(16)
+	conns := maxConns
+	if db.dialect == "sqlite" {
+		conns += readers + 1 // which the lanes keep
+	}
+	db.sql.SetMaxOpenConns(conns)
+	db.sql.SetMaxIdleConns(conns)
 	db.sql.SetConnMaxIdleTime(5 * time.Minute)
-	if err := db.migrate(ctx); err != nil {
+	if err := db.prepare(ctx, c.AsIs); err != nil {
 		return nil, errors.Join(err, db.sql.Close())
 	}
 	if db.dialect == "sqlite" {
@@ -142,10 +150,10 @@ func (db *DB) Ping(ctx context.Context) error {
 	return db.glance(ctx, func(t tx) error { return t.rows(&one, "SELECT 1") })
 }
 
+// Stats says how the connections to the database are used.
+func (db *DB) Stats() sql.DBStats { return db.sql.Stats() }
+
 func (db *DB) migrate(ctx context.Context) error {
-	if err := db.sql.PingContext(ctx); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached")
-	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.dialect == "postgres" {
 		dialect = goose.DialectPostgres
@@ -189,6 +197,7 @@ type tx struct {
 // memo is what a transaction remembers from one statement to the next.
 type memo struct {
 	changed bool   // a change record was written
+	clients bool   // an organization was: what tokens may do has changed
 	held    person // the row that was read or written last, locked
 }
 
@@ -200,6 +209,18 @@ func (t tx) forUpdate(query, table string) string {
 	}
 	return query
 }
+
+// forShare makes a read wait for writers of the same row, and them for it.
+func (t tx) forShare(query string) string {
+	if t.write && t.dialect == "postgres" {
+		return query + " FOR SHARE"
+	}
+	return query
+}
+
+// maxConns is how many connections to the database there are beside those that
+// the lanes of SQLite keep.
+const maxConns = 16
 
 // patience bounds a transaction on a database that has fallen silent, so that
 // nobody waits for ever. The largest push takes a fraction of it.
@@ -216,6 +237,9 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 		err := db.transaction(ctx, readWrite, func(l lane) error {
 			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
+		if memory.clients {
+			db.tokens.Add(1) // whatever comes of it, see updateTokens
+		}
 		if err == nil && memory.changed {
 			db.wake()
 		}
@@ -300,6 +324,17 @@ func (t tx) once() tx {
 	if l, ok := t.lane.(*sqliteLane); ok {
 		other := *l
 		other.once = true
+		t.lane = &other
+	}
+	return t
+}
+
+// briefly gives the transaction for statements that read a few rows by an
+// index: they are not cancelled half-way.
+func (t tx) briefly() tx {
+	if l, ok := t.lane.(*sqliteLane); ok {
+		other := *l
+		other.brief = true
 		t.lane = &other
 	}
 	return t

@@ -26,13 +26,19 @@ type token struct {
 	Revoked    int64  `gorm:"column:revoked"`
 	Client     bool   `gorm:"column:client"`
 	PublicKey  string `gorm:"column:public_key"`
+	Frozen     bool   `gorm:"column:frozen"`
 }
+
+// frozenColumn says, in the look-up of a token k, whether its organization is
+// frozen: it costs no second question.
+const frozenColumn = `coalesce((SELECT o.disabled FROM connections c JOIN organizations o ON o.name = c.organization
+	WHERE c.id = k.connection), FALSE) AS frozen`
 
 func (r token) domain() scim.Token {
 	return scim.Token{
 		ID: r.ID, Connection: r.Connection, Hash: r.Hash, Note: r.Note, Created: moment(r.Created),
 		Expires: moment(r.Expires), LastUsed: moment(r.LastUsed), Revoked: moment(r.Revoked),
-		Client: r.Client, PublicKey: r.PublicKey,
+		Client: r.Client, PublicKey: r.PublicKey, Frozen: r.Frozen,
 	}
 }
 
@@ -59,7 +65,7 @@ func (s tokenStore) InsertToken(ctx context.Context, k scim.Token, e audit.Event
 func (s tokenStore) TokenByHash(ctx context.Context, hash []byte) (scim.Token, error) {
 	var r token
 	err := s.db.glance(ctx, func(t tx) error {
-		return t.row(&r, "token", "SELECT * FROM scim_tokens WHERE hash = ?", hash)
+		return t.row(&r, "token", "SELECT k.*, "+frozenColumn+" FROM scim_tokens k WHERE hash = ?", hash)
 	})
 	if err != nil {
 		return scim.Token{}, err

@@ -62,7 +62,7 @@ type Writer struct {
 	woken chan struct{}
 
 	mu      sync.Mutex
-	queue   []entry
+	queue   []*entry
 	lost    map[lossKey]int64
 	hour    time.Time
 	sources map[string]int // records of strangers in this hour, by address
@@ -100,7 +100,8 @@ func New(c Config) *Writer {
 	}
 }
 
-// entry is a record that waits.
+// entry is a record that waits. Once it is in the queue only [Writer.Run]
+// touches it, also while Put moves the queue to a larger array.
 type entry struct {
 	record   Record
 	complete func(*Record) // what is left to do; nil for nothing
@@ -116,7 +117,7 @@ func (w *Writer) Put(r Record, complete func(*Record)) {
 	if len(w.queue) >= maxQueue || !w.admit(&r) {
 		w.lose(&r)
 	} else {
-		w.queue = append(w.queue, entry{r, complete})
+		w.queue = append(w.queue, &entry{r, complete})
 	}
 	select {
 	case w.woken <- struct{}{}:
@@ -218,7 +219,7 @@ func (w *Writer) flush(ctx context.Context) error {
 			}
 			lost = nil
 		}
-		w.queue = append([]entry(nil), w.queue[len(batch):]...)
+		w.queue = append([]*entry(nil), w.queue[len(batch):]...)
 		for _, l := range lost {
 			k := lossKey{l.Hour, l.Connection}
 			if w.lost[k] -= l.Count; w.lost[k] <= 0 {
@@ -230,14 +231,14 @@ func (w *Writer) flush(ctx context.Context) error {
 }
 
 // completed does what is left to do of entries, once.
-func completed(waiting []entry) []Record {
+func completed(waiting []*entry) []Record {
 	out := make([]Record, len(waiting))
-	for i := range waiting {
-		if e := &waiting[i]; e.complete != nil {
+	for i, e := range waiting {
+		if e.complete != nil {
 			e.complete(&e.record)
 			e.complete = nil
 		}
-		out[i] = waiting[i].record
+		out[i] = e.record
 	}
 	return out
 }

@@ -75,6 +75,12 @@ func running(t *testing.T, w *trace.Writer) (stop func()) {
 	}
 }
 
+// later lets the clock of a bubble go on, and whatever it wakes come to rest.
+func later(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{err: fault.New(fault.Unavailable, "away")}
@@ -88,8 +94,7 @@ func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 			t.Fatalf("%d kept by a store that is away", kept)
 		}
 		s.fail(nil)
-		time.Sleep(2 * time.Second) // of the bubble
-		synctest.Wait()
+		later(2 * time.Second)
 		if kept, lost, _ := s.counts(); kept != 40 || lost != 0 {
 			t.Errorf("kept %d and lost %d, want 40 and 0", kept, lost)
 		}
@@ -97,6 +102,37 @@ func TestWhatIsPutIsKeptAlsoWhenTheStoreWasAway(t *testing.T) {
 		stop()
 		if kept, _, _ := s.counts(); kept != 41 || s.kept[40].Cause != "completed" {
 			t.Errorf("what was put last is not kept at the end")
+		}
+	})
+}
+
+// TestARecordIsCompletedOnceWhileOthersArrive: the queue grows while a record
+// in it is completed, and the store is away, so that the record stays in it.
+func TestARecordIsCompletedOnceWhileOthersArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{err: fault.New(fault.Unavailable, "away")}
+		w := trace.New(trace.Config{Store: s})
+		stop := running(t, w)
+		begun, others := make(chan struct{}), make(chan struct{})
+		times := 0 // only the writer counts
+		w.Put(record(0, "192.0.2.1"), func(r *trace.Record) {
+			if times++; times == 1 {
+				close(begun)
+				<-others
+			}
+			r.Cause = "completed"
+		})
+		<-begun
+		for i := range 100 {
+			w.Put(record(i+1, fmt.Sprint("192.0.2.", i)), nil)
+		}
+		close(others)
+		synctest.Wait()
+		s.fail(nil)
+		later(2 * time.Second)
+		stop()
+		if kept, _, _ := s.counts(); kept != 101 || s.kept[0].Cause != "completed" || times != 1 {
+			t.Errorf("kept %d, the first %q, completed %d times; want 101, completed, once", kept, s.kept[0].Cause, times)
 		}
 	})
 }
@@ -115,8 +151,7 @@ func TestAFloodIsBoundedAndCounted(t *testing.T) {
 			w.Put(r, nil)
 		}
 		s.fail(nil)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		later(2 * time.Second)
 		kept, lost, _ := s.counts()
 		if kept != 2000 || lost != 4000 {
 			t.Errorf("kept %d and counted %d as lost, want 2000 and 4000", kept, lost)
@@ -130,7 +165,7 @@ func TestAFloodIsBoundedAndCounted(t *testing.T) {
 		if strangers != 50 {
 			t.Errorf("one address got %d of 500", strangers)
 		}
-		time.Sleep(time.Hour)
+		later(time.Hour)
 		w.Put(record(7000, "192.0.2.1"), nil)
 		synctest.Wait()
 		if again, _, _ := s.counts(); again != kept+1 {
@@ -149,8 +184,7 @@ func TestARecordThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
 		synctest.Wait()
 		s.fail(nil)
 		w.Put(record(2, "192.0.2.1"), nil)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		later(2 * time.Second)
 		if kept, lost, _ := s.counts(); kept != 1 || lost != 1 {
 			t.Errorf("kept %d, lost %d, want 1 of each", kept, lost)
 		}
@@ -163,8 +197,7 @@ func TestOldTracesAreForgottenAfterSevenDays(t *testing.T) {
 		s := &shelf{}
 		stop := running(t, trace.New(trace.Config{Store: s}))
 		began := time.Now()
-		time.Sleep(3*time.Hour + time.Minute)
-		synctest.Wait()
+		later(3*time.Hour + time.Minute)
 		_, _, deleted := s.counts()
 		if len(deleted) != 4 || !deleted[0].Equal(began.Add(-7*24*time.Hour)) {
 			t.Errorf("deletions %v, want four, the first from before %s", deleted, began.Add(-7*24*time.Hour))

@@ -56,3 +56,19 @@ func parseAddress(s string) (netip.Addr, bool) {
 func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
+
+// Source is what counts as one address where requests are counted: of IPv6
+// the network of 64 bits, which one customer has to themselves. It is the zero
+// Addr for what is no address.
+func Source(address string) netip.Addr {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Addr{}
+	}
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net"
@@ -65,6 +66,8 @@ type relay struct {
 
 	flow  sync.RWMutex // held while nothing gets through
 	mu    sync.Mutex
+	deaf  bool              // nobody may listen for notifications
+	ears  map[net.Conn]bool // those who listen
 	l     net.Listener
 	conns map[net.Conn]bool
 }
@@ -114,7 +117,7 @@ func (r *relay) serve(l net.Listener) {
 		r.mu.Unlock()
 		for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
 			go func() {
-				_, _ = io.Copy(held{pair[0], &r.flow}, pair[1])
+				_, _ = io.Copy(held{pair[0], r}, pair[1])
 				near.Close()
 				far.Close()
 			}()
@@ -124,15 +127,40 @@ func (r *relay) serve(l net.Listener) {
 
 // held is a writer that waits while the flow is held.
 type held struct {
-	io.Writer
+	net.Conn
 
-	flow *sync.RWMutex
+	relay *relay
 }
 
 func (h held) Write(p []byte) (int, error) {
-	h.flow.RLock()
-	defer h.flow.RUnlock()
-	return h.Writer.Write(p)
+	h.relay.flow.RLock()
+	defer h.relay.flow.RUnlock()
+	if bytes.Contains(p, []byte("LISTEN portcullis")) && h.relay.listens(h.Conn) {
+		return 0, io.ErrClosedPipe
+	}
+	return h.Conn.Write(p)
+}
+
+// listens notes a connection that listens for notifications, and says whether
+// that is forbidden.
+func (r *relay) listens(c net.Conn) (forbidden bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ears == nil {
+		r.ears = map[net.Conn]bool{}
+	}
+	r.ears[c] = true
+	return r.deaf
+}
+
+// deafen lets no notification through any more. All else goes on.
+func (r *relay) deafen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deaf = true
+	for c := range r.ears {
+		c.Close()
+	}
 }
 
 func (r *relay) cut() {

@@ -119,7 +119,7 @@ func (c *cli) report(found []problemJSON) error {
 		}
 	}
 	if c.json {
-		if err := c.printJSON(found); err != nil {
+		if err := c.printJSON(append([]problemJSON{}, found...)); err != nil { // [] and not null
 			return err
 		}
 	} else {

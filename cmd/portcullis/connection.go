@@ -20,7 +20,8 @@ import (
 )
 
 func (c *cli) connectionCommand() *cobra.Command {
-	return group("connection", "What SAML identity providers publish, and our keys there", c.connectionMetadata(), c.connectionRollover())
+	return group("connection", "What SAML identity providers publish, our keys there, and people after a restore",
+		c.connectionMetadata(), c.connectionRollover(), c.connectionConfirm())
 }
 
 type metadataJSON struct {

@@ -26,8 +26,8 @@ func (c *cli) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Show the whole product on loopback, with nothing to configure", Args: cobra.NoArgs,
 		Long: `Show the whole product on loopback, with nothing to configure: the gate, a
-sample client portal, and a sample identity provider for each of two client
-companies. State is in a temporary folder that is removed at the end.`,
+sample client portal, and a sample identity provider for each of three client
+companies, one of them over SAML 2.0. State is in a temporary folder that is removed at the end.`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if addr != "" && !onLoopback(addr) {
 				return usagef("--listen: want host:port on loopback, got %q", addr)
@@ -156,14 +156,19 @@ func (d *demonstration) close() error {
 func (d *demonstration) configure(addr string) (*config.Config, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "public_url: %s\nlisten: %s\nops_listen: off\nupstream: {url: %q}\n", d.public, addr, d.portal.url)
-	b.WriteString("database: {url: \"sqlite:portcullis.db\"}\nmapping: {file: mapping.yaml}\n")
+	b.WriteString("database: {url: \"sqlite:portcullis.db\"}\nmapping: {file: mapping.yaml}\nshutdown: {delay: 0s}\n")
 	b.WriteString("routes:\n  - {path: /assets/, public: true}\n  - {path: /reports, require: {tasks: [report.view]}}\nconnections:\n")
 	files := map[string][]byte{"mapping.yaml": demo.Mapping}
 	for _, s := range d.idps {
 		id := s.company.ID
 		fmt.Fprintf(&b, "  - id: %s\n    organization: %s\n    domains: [%s]\n", id, s.company.Name, s.company.Domain)
-		fmt.Fprintf(&b, "    oidc: {issuer: %q, client_id: portcullis, client_secret_file: %s.secret}\n    scim: {enabled: true}\n", s.url, id)
-		files[id+".secret"] = []byte(d.secret(id))
+		if s.company.SAML {
+			fmt.Fprintf(&b, "    saml: {metadata_url: \"%s/saml/metadata\"}\n", s.url)
+		} else {
+			fmt.Fprintf(&b, "    oidc: {issuer: %q, client_id: portcullis, client_secret_file: %s.secret}\n", s.url, id)
+			files[id+".secret"] = []byte(d.secret(id))
+		}
+		b.WriteString("    scim: {enabled: true}\n")
 	}
 	path := filepath.Join(d.dir, "portcullis.yaml")
 	files["portcullis.yaml"] = []byte(b.String())
@@ -188,15 +193,20 @@ func (d *demonstration) build(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.idp = demo.NewIDP(demo.IDPConfig{
-			Issuer: s.url, Company: s.company.Name, Domain: s.company.Domain, ClientID: "portcullis", ClientSecret: d.secret(id),
-			RedirectURIs:           []string{d.public + "/.portcullis/oidc/" + id + "/callback"},
-			PostLogoutRedirectURIs: []string{d.public + "/.portcullis/sign-out"},
-			People:                 s.company.People, Groups: s.company.Groups,
+		c := demo.IDPConfig{
+			Issuer: s.url, Company: s.company.Name, Domain: s.company.Domain, People: s.company.People, Groups: s.company.Groups,
 			SCIM:      demo.SCIMConfig{BaseURL: d.public + "/scim/v2/" + id, Token: token},
 			Explain:   func(ctx context.Context, subject string) (string, error) { return d.explain(ctx, id, subject) },
 			PortalURL: d.public, Log: d.log,
-		})
+		}
+		if s.company.SAML {
+			c.SAML.MetadataURL = d.public + "/.portcullis/saml/" + id + "/metadata"
+		} else {
+			c.ClientID, c.ClientSecret = "portcullis", d.secret(id)
+			c.RedirectURIs = []string{d.public + "/.portcullis/oidc/" + id + "/callback"}
+			c.PostLogoutRedirectURIs = []string{d.public + "/.portcullis/sign-out"}
+		}
+		s.idp = demo.NewIDP(c)
 		s.server = sampleServer(s.idp)
 	}
 	return nil
@@ -229,7 +239,7 @@ func (d *demonstration) introduce(ctx context.Context) {
 			d.log.WarnContext(ctx, "not everybody could be pushed", "company", s.company.Name, "error", err)
 		}
 	}
-	alpha, beta := d.idps[0], d.idps[1]
+	alpha, beta, gamma := d.idps[0], d.idps[1], d.idps[2]
 	console, err := d.cli.consoleLink(ctx, d.gate.cfg, d.gate.db, audit.Gate())
 	if err != nil {
 		if ctx.Err() == nil {
@@ -238,12 +248,13 @@ func (d *demonstration) introduce(ctx context.Context) {
 		return
 	}
 	fmt.Fprintf(d.cli.out, `
-Portcullis is up. Two client companies, Alpha and Beta, share one portal.
+Portcullis is up. Three client companies, Alpha, Beta and Gamma, share one portal.
 
   The portal, behind the gate      %[1]s
   Alpha's directory, as its IT     %[2]s/admin
   Beta's directory, as its IT      %[3]s/admin
-  The gate's console, once         %[5]s
+  Gamma's directory, as its IT     %[4]s/admin
+  The gate's console, once         %[6]s
 
 What to try:
 
@@ -255,9 +266,11 @@ What to try:
   3. In Alpha's directory put Ben into a group named Accounts-BET0001, Beta's account. Sign in
      as Ben: nothing of Beta is there, and the directory page shows the gate's explanation.
   4. Move somebody to another group and watch an open portal page follow.
-  5. Open the console by its link, find Ben among the people, look at Why, and lock him.
+  5. Sign in at Gamma as Ines: its provider speaks SAML 2.0, and its answer is signed and
+     encrypted. Then press "Sign out" in Gamma's directory: the portal is signed out, too.
+  6. Open the console by its link, find Ben among the people, look at Why, and lock him.
 
-The files of this run, to read or to change while it runs: %[4]s
+The files of this run, to read or to change while it runs: %[5]s
 Stop with Ctrl-C.
-`, d.public, alpha.url, beta.url, d.dir, console)
+`, d.public, alpha.url, beta.url, gamma.url, d.dir, console)
 }

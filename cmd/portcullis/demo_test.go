@@ -70,6 +70,13 @@ func TestDemo(t *testing.T) {
 	if s = signIn(w.browser(t), "beta", "eve"); !strings.Contains(s.body, "BET0003") || strings.Contains(s.body, "ALP0001") {
 		t.Errorf("Eve sees at %s:\n%s", s.url, s.body)
 	}
+	ines := w.browser(t)
+	if s = signIn(ines, "gamma", "ines"); !strings.Contains(s.body, "SAMLResponse") {
+		t.Fatalf("Gamma answers at %s:\n%s", s.url, s.body)
+	}
+	if s = ines.press(t, s, nil); s.url.Path != "/accounts" || !strings.Contains(s.body, "GAM0002") || strings.Contains(s.body, "ALP0001") {
+		t.Errorf("Ines sees at %s:\n%s", s.url, s.body)
+	}
 	if s = signIn(w.browser(t), "alpha", "dan"); s.status != http.StatusForbidden {
 		t.Errorf("Dan is answered %d at %s, want 403", s.status, s.url)
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/url"
 	"os"
 	"time"
 
@@ -46,7 +44,8 @@ mapping file, keys, clocks and tokens. Exit code 1 when something is broken.`,
 			found = append(found, examineMapping(cfg, c.now())...)
 			found = append(found, examineStore(ctx, cfg, c.now())...)
 			found = append(found, examineLogin(ctx, cfg, c.now())...)
-			found = append(found, examineUpstream(ctx, cfg.Upstream.URL))
+			found = append(found, examineUpstreams(ctx, cfg, c.now())...)
+			found = append(found, examineTLS(cfg, c.now())...)
 			return c.diagnose(found)
 		},
 	}
@@ -117,6 +116,7 @@ func examineStore(ctx context.Context, cfg *config.Config, now time.Time) []diag
 	found = append(found, examineRevisions(ctx, cfg, db, now)...)
 	found = append(found, examineConnections(ctx, cfg, db, now)...)
 	found = append(found, examineMassLosses(ctx, cfg, db)...)
+	found = append(found, examineUnconfirmed(ctx, db)...)
 	return append(found, examineTokens(ctx, cfg, db, now)...)
 }
 
@@ -173,22 +173,4 @@ func examineLogin(ctx context.Context, cfg *config.Config, now time.Time) (found
 		found = append(found, d)
 	}
 	return found
-}
-
-// examineUpstream opens a connection to the portal and asks it nothing.
-func examineUpstream(ctx context.Context, u *url.URL) diagnosis {
-	host := u.Host
-	if u.Port() == "" {
-		port := "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
-		host = net.JoinHostPort(u.Hostname(), port)
-	}
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", host)
-	if err != nil {
-		return diagnosis{"upstream", "broken", err.Error()}
-	}
-	_ = conn.Close() // nothing was written
-	return diagnosis{"upstream", "fine", u.String()}
 }

@@ -242,3 +242,45 @@ func TestStrangersAreNotLetThrough(t *testing.T) {
 		}
 	}
 }
+
+// A browser that is closed and opened again is still signed in: it keeps what
+// has a time to live, and forgets the rest.
+func TestASessionOutlivesTheBrowserWithinItsIdleTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{})
+	w.start(t)
+	b := w.browser(t)
+	kept := &keepingJar{CookieJar: b.http.Jar, kept: map[string]*http.Cookie{}}
+	b.http.Jar = kept
+	b.mustSignIn(t, "ada")
+	again := w.browser(t)
+	at, err := url.Parse(w.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range kept.kept {
+		if c.MaxAge > 0 {
+			again.http.Jar.SetCookies(at, []*http.Cookie{c})
+		}
+	}
+	if c := kept.kept["portcullis"]; c == nil || c.MaxAge < 12*3600-60 || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		t.Errorf("session cookie = %+v, want one of this host that lasts as long as the session may", c)
+	}
+	if status, who := again.whoami(t); status != http.StatusOK || who.Subject != "alpha-ada" {
+		t.Errorf("whoami after a restart of the browser = %d %+v, want signed in", status, who)
+	}
+}
+
+// keepingJar remembers cookies with their attributes, as a browser's disk does.
+type keepingJar struct {
+	http.CookieJar
+
+	kept map[string]*http.Cookie
+}
+
+func (j *keepingJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		j.kept[c.Name] = c
+	}
+	j.CookieJar.SetCookies(u, cookies)
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ in force. It needs no configuration and no database.`,
 // environmentFlag makes a command look at the file as a gate of an environment
 // does.
 func environmentFlag(cmd *cobra.Command, o *mapping.Options) {
-	cmd.Flags().StringVar(&o.Environment, "env", "", "for a gate of this environment (prod, unless it says another)")
+	cmd.Flags().StringVar(&o.Environment, "env", "", "for a gate of this environment (default: the configuration's, or prod)")
 }
 
 type failureJSON struct {
@@ -105,6 +106,7 @@ type question struct {
 
 func (c *cli) mappingExplain() *cobra.Command {
 	var q question
+	var o mapping.Options
 	cmd := &cobra.Command{
 		Use: "explain [FILE] (--facts FILE|- | --user USER) [--at TIME]", Short: "Say what somebody may do, and why", Args: cobra.MaximumNArgs(1),
 		Long: `Say what somebody may do, and why.
@@ -124,7 +126,7 @@ revision that was in force then.`,
 				return usagef("want one of --facts and --user")
 			}
 			if q.facts != "" && len(args) == 1 { // needs neither configuration nor database
-				src, err := mappingFile(args[0], mapping.Options{})
+				src, err := mappingFile(args[0], o)
 				if err != nil {
 					return err
 				}
@@ -135,6 +137,7 @@ revision that was in force then.`,
 				return c.explain(&f, nil, src, q.at.or(c.now()))
 			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
+				cfg.Environment = cmp.Or(o.Environment, cfg.Environment)
 				src, err := c.mappingOf(cmd.Context(), cfg, db, args, q.at.Time)
 				if err != nil {
 					return err
@@ -166,6 +169,7 @@ revision that was in force then.`,
 	cmd.Flags().StringVar(&q.person, "user", "", "somebody in the directory: id, userName, e-mail or subject")
 	cmd.Flags().StringVar(&q.connection, "connection", "", "connection that --user belongs to")
 	cmd.Flags().Var(&q.at, "at", "answer as of then: a time like 2026-01-31T15:04:05Z, or a day, which begins at 00:00 UTC")
+	environmentFlag(cmd, &o)
 	return cmd
 }
 

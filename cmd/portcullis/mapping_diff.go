@@ -1,7 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,6 +78,7 @@ func capsWire(caps []mapping.CapUse) []capJSON {
 
 func (c *cli) mappingDiff() *cobra.Command {
 	var fail string
+	var o mapping.Options
 	cmd := &cobra.Command{
 		Use: "diff OLD NEW", Short: "Say whose access another mapping file changes", Args: cobra.ExactArgs(2),
 		Long: `Say whose access another mapping file changes: everybody in the directory is held
@@ -89,6 +94,7 @@ unrestricted, people>5% and cap.`,
 				return err
 			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, _ *store.DB, d *directory.Directory) error {
+				cfg.Environment = cmp.Or(o.Environment, cfg.Environment)
 				// The old file is not held against the connections of today.
 				old, err := mappingFile(args[0], mapping.Options{Environment: cfg.Environment})
 				if err != nil {
@@ -114,6 +120,7 @@ unrestricted, people>5% and cap.`,
 		},
 	}
 	cmd.Flags().StringVar(&fail, "fail-on", "", "exit 1 only for these, separated by commas")
+	environmentFlag(cmd, &o)
 	return cmd
 }
 
@@ -219,23 +226,29 @@ type placeJSON struct {
 
 func (c *cli) mappingCoverage() *cobra.Command {
 	var alone bool
+	var o mapping.Options
 	cmd := &cobra.Command{
 		Use: "coverage FILE", Short: "List what of a mapping file is not in use", Args: cobra.ExactArgs(1),
 		Long: `List what of a mapping file is not in use: rules that no test hits or nobody
 meets, groups that nobody has, roles that nothing grants, and so on, by its tests
-and by the people of the directory. --tests-only looks at the file alone and
-needs neither configuration nor database.
+and by the people of the directory. --tests-only looks at the file alone, and so
+does a call without a configuration file.
 
 The exit code is 0 whatever is found, save for a limit on a role that is exceeded.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !alone && c.unconfigured(cmd) {
+				alone = true
+				fmt.Fprintf(c.err, "note: there is no %s, so this is by the tests in the file, and by nobody\n", c.configFile)
+			}
 			if alone {
-				src, err := mappingFile(args[0], mapping.Options{})
+				src, err := mappingFile(args[0], o)
 				if err != nil {
 					return err
 				}
 				return c.sayCoverage(src.policy.Coverage(c.now(), nil), false)
 			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, _ *store.DB, d *directory.Directory) error {
+				cfg.Environment = cmp.Or(o.Environment, cfg.Environment)
 				src, err := mappingFile(args[0], mappingOptions(cfg))
 				if err != nil {
 					return err
@@ -249,7 +262,18 @@ The exit code is 0 whatever is found, save for a limit on a role that is exceede
 		},
 	}
 	cmd.Flags().BoolVar(&alone, "tests-only", false, "look at the tests in the file, and at nobody")
+	environmentFlag(cmd, &o)
 	return cmd
+}
+
+// unconfigured reports whether nobody named a configuration file and there is
+// none where it is looked for.
+func (c *cli) unconfigured(cmd *cobra.Command) bool {
+	if cmd.Flags().Changed("config") {
+		return false
+	}
+	_, err := os.Stat(c.configFile)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func (c *cli) sayCoverage(x mapping.Coverage, people bool) error {

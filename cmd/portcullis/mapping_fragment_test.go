@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -130,7 +132,11 @@ func TestOneClientsFileIsBroughtAlone(t *testing.T) {
 func TestAFileUnderAGateIsCountedAndTested(t *testing.T) {
 	d := newDesk(t, "{file: readers.yaml}")
 	d.push(5, 0, 1)
-	t.Cleanup(d.gate().run(t.Context()))
+	g := d.gate()
+	ctx, stop := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	following.Go(func() { _ = g.keeper.Run(ctx) })
+	t.Cleanup(func() { stop(); following.Wait() })
 	d.write("readers.yaml", everybody)
 	var list []historyJSON
 	eventually(t, "both texts are counted", 20*time.Second, func() bool {

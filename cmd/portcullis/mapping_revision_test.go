@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -265,7 +266,14 @@ func (d *desk) gate() *gate {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.t.Cleanup(func() { g.proxy.Close(); g.db.Close() })
+	ctx, stop := context.WithCancel(context.Background())
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		_ = g.sessions.Run(ctx)
+	}()
+	d.t.Cleanup(func() { stop(); <-heard; g.proxy.Close(); g.db.Close() })
+	eventually(d.t, "changes are heard", patience, g.sessions.Trusted)
 	return g
 }
 

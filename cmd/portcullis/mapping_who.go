@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -81,6 +82,7 @@ type dataJSON struct {
 func (c *cli) mappingWho() *cobra.Command {
 	var w wanted
 	var at moment
+	var o mapping.Options
 	cmd := &cobra.Command{
 		Use: "who [FILE] (--task TASK | --role ROLE | --row ATTRIBUTE=VALUE,…) [--at TIME]", Args: cobra.MaximumNArgs(1),
 		Short: "List who may do or see something, or could at a time, and by which rules",
@@ -102,6 +104,7 @@ are not in the answer: their past went with them.`,
 				return usagef("want one of --task, --role and --row")
 			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
+				cfg.Environment = cmp.Or(o.Environment, cfg.Environment)
 				src, err := c.mappingOf(cmd.Context(), cfg, db, args, at.Time)
 				if err != nil {
 					return err
@@ -121,6 +124,7 @@ are not in the answer: their past went with them.`,
 	cmd.Flags().StringVar(&w.role, "role", "", "who has this role, granted or inherited")
 	cmd.Flags().StringToStringVar(&w.row, "row", nil, "who may see rows with these values")
 	cmd.Flags().Var(&at, "at", "answer as of then: a time like 2026-01-31T15:04:05Z, or a day, which begins at 00:00 UTC")
+	environmentFlag(cmd, &o)
 	return cmd
 }
 

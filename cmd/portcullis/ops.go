@@ -9,48 +9,44 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"portcullis/proxy"
 	"portcullis/revision"
 	"portcullis/scim"
+	"portcullis/session"
 	"portcullis/store"
 	"portcullis/web"
 )
 
 // ops is the operations listener: health, readiness, metrics.
 type ops struct {
+	*metrics
+
 	db       *store.DB
 	keeper   *revision.Keeper
+	sessions *session.Manager
 	draining atomic.Bool // shutting down: ready for no more
-	requests *prometheus.HistogramVec
-	registry *prometheus.Registry
 }
 
-func newOps(db *store.DB, keeper *revision.Keeper, guard *scim.Guard) *ops {
-	o := &ops{db: db, keeper: keeper, registry: prometheus.NewRegistry()}
-	o.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "portcullis_http_request_duration_seconds", Help: "Requests on the public listener, by room and status.",
-		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10},
-	}, []string{"room", "code"})
-	number, commit := version()
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "portcullis_build_info", Help: "Always 1; what was built.",
-		ConstLabels: prometheus.Labels{"version": number, "revision": commit},
-	})
-	build.Set(1)
-	o.registry.MustRegister(o.requests, build, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "portcullis_mapping_broken", Help: "1 while what is in force is not what should be: the file, or what was applied, is broken.",
-		}, func() float64 { return flag(keeper.Status().Problem != nil) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "portcullis_mapping_in_force", Help: "1 while there is a mapping in force; without one nobody gets in.",
-		}, func() float64 { return flag(keeper.Policy() != nil) }),
-		newMassLosses(guard),
-		&mappingInfo{keeper, prometheus.NewDesc("portcullis_mapping_info", "Always 1; the hash of the mapping in force.", []string{"revision"}, nil)})
-	return o
+// upstreams says how the portals behind the gate are.
+type upstreams struct {
+	proxy *proxy.Proxy
+	desc  *prometheus.Desc
+}
+
+func newUpstreams(p *proxy.Proxy) *upstreams {
+	return &upstreams{p, prometheus.NewDesc("portcullis_upstream_up", "1 while an upstream with a health path is well.", []string{"upstream"}, nil)}
+}
+
+func (u *upstreams) Describe(ch chan<- *prometheus.Desc) { ch <- u.desc }
+
+func (u *upstreams) Collect(ch chan<- prometheus.Metric) {
+	for _, h := range u.proxy.Health() {
+		if h.Probed {
+			ch <- prometheus.MustNewConstMetric(u.desc, prometheus.GaugeValue, flag(h.Well), h.Origin)
+		}
+	}
 }
 
 // massLosses counts what the guard found.
@@ -98,9 +94,12 @@ func (o *ops) count(h http.Handler) http.Handler {
 	room := func(name string) http.Handler {
 		return promhttp.InstrumentHandlerDuration(o.requests.MustCurryWith(prometheus.Labels{"room": name}), h)
 	}
-	portal, gate, scim := room("portal"), room("gate"), room("scim")
+	portal, gate, auth := room("portal"), room("gate"), room("auth")
+	scim := o.pushed(room("scim"))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case web.Below(r.URL.Path, web.Prefix+"/auth"):
+			auth.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, web.Prefix):
 			gate.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, proxy.SCIMPrefix):
@@ -108,6 +107,23 @@ func (o *ops) count(h http.Handler) http.Handler {
 		default:
 			portal.ServeHTTP(w, r)
 		}
+	})
+}
+
+// pushed counts SCIM requests, each connection by itself.
+func (o *ops) pushed(h http.Handler) http.Handler {
+	by := map[string]http.Handler{}
+	for id := range o.connections {
+		by[id] = promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": id}), h)
+	}
+	other := promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": "other"}), h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connection, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, proxy.SCIMPrefix+"/"), "/")
+		if h, ok := by[connection]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		other.ServeHTTP(w, r)
 	})
 }
 
@@ -121,11 +137,13 @@ func (o *ops) handler() http.Handler {
 	return mux
 }
 
-// ready answers 200 while requests can be served, and 503 with the reason.
+// ready answers 200 while requests can be served, and 503 with the reasons: the
+// database answers, changes are heard in time, a mapping is in force, and the
+// gate is not about to stop.
 func (o *ops) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
-	state := map[string]string{"status": "ready", "database": "fine", "mapping": "fine"}
+	state := map[string]string{"status": "ready", "database": "fine", "feed": "fine", "mapping": "fine"}
 	code := http.StatusOK
 	refuse := func(what, why string) {
 		code = http.StatusServiceUnavailable
@@ -134,6 +152,9 @@ func (o *ops) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := o.db.Ping(ctx); err != nil {
 		refuse("database", "does not answer")
+	}
+	if !o.sessions.Trusted() {
+		refuse("feed", "changes are not heard in time; nothing remembered is trusted")
 	}
 	switch status := o.keeper.Status(); {
 	case o.keeper.Policy() == nil:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -99,11 +100,55 @@ func TestLockOnTheCommandLineIsSeenByARunningGate(t *testing.T) {
 			}
 			w.cli(t, exitFine, "user", "unlock", "ada@alpha.example")
 			b.mustSignIn(t, "ada")
+			var list []struct{ ID, Device, Address, Connection string }
+			if err := json.Unmarshal([]byte(w.cli(t, exitFine, "user", "sessions", "alpha-ada", "--json")), &list); err != nil || len(list) != 1 ||
+				list[0].Connection != "alpha" || list[0].Address != "127.0.0.1" || list[0].Device != "Go-http-client/1.1" {
+				t.Fatalf("user sessions = %+v, %v", list, err)
+			}
+			losing(t, b, "user sign-out --session", func() {
+				if out := w.cli(t, exitFine, "user", "sign-out", "alpha-ada", "--session", list[0].ID); !strings.Contains(out, "1 sessions ended") {
+					t.Errorf("user sign-out --session says %q", out)
+				}
+			})
+			w.cli(t, exitFound, "user", "sign-out", "alpha-ada", "--session", list[0].ID)
+			b.mustSignIn(t, "ada")
 			losing(t, b, "user sign-out", func() { w.cli(t, exitFine, "user", "sign-out", "alpha-ada") })
 			b.mustSignIn(t, "ada")
 			losing(t, b, "user deactivate", func() { w.cli(t, exitFine, "user", "deactivate", "ada@alpha.example") })
 			w.cli(t, exitFine, "user", "reactivate", "ada@alpha.example")
 			b.mustSignIn(t, "ada")
+		})
+	}
+}
+
+func TestAFrozenClientIsOutUntilItIsUnfrozen(t *testing.T) {
+	t.Parallel()
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database})
+			w.start(t)
+			p := w.pusher(t)
+			b := w.browser(t)
+			b.mustSignIn(t, "ada")
+			losing(t, b, "organization freeze", func() {
+				if out := w.cli(t, exitFine, "organization", "freeze", "Alpha", "--reason", "breach"); !strings.Contains(out, "1 sessions ended") {
+					t.Errorf("organization freeze says %q", out)
+				}
+			})
+			if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
+				t.Errorf("sign-in while frozen = %d, want 403", s.status)
+			}
+			p.must(t, http.StatusForbidden, http.MethodPost, "/Users", userJSONOf("alpha-new", "new@alpha.example"))
+			out := w.cli(t, exitFine, "organization", "list")
+			if !strings.Contains(out, "frozen") || !strings.Contains(out, "breach") {
+				t.Errorf("organization list says %q", out)
+			}
+			w.cli(t, exitFine, "organization", "unfreeze", "Alpha")
+			if status, _ := b.whoami(t); status != http.StatusUnauthorized {
+				t.Errorf("whoami after unfreeze = %d, want 401: sessions do not come back", status)
+			}
+			b.mustSignIn(t, "ada")
+			w.cli(t, exitFound, "organization", "freeze", "Nobody")
 		})
 	}
 }
@@ -154,7 +199,7 @@ func TestBrokenMappingEditChangesNothing(t *testing.T) {
 		w.write(t, "mapping.yaml", broken)
 		eventually(t, "the broken file is reported", patience, func() bool { return w.metric(t, "portcullis_mapping_broken") == "1" })
 		status, state := w.ready(t)
-		want := map[string]string{"status": "ready", "database": "fine", "mapping": "the file is broken; the last good revision is in force"}
+		want := map[string]string{"status": "ready", "database": "fine", "feed": "fine", "mapping": "the file is broken; the last good revision is in force"}
 		if diff := cmp.Diff(want, state); status != http.StatusOK || diff != "" {
 			t.Errorf("readyz = %d (-want +got):\n%s", status, diff)
 		}

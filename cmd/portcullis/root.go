@@ -125,7 +125,8 @@ do and which data they may see.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(c.serveCommand(), c.demoCommand(), c.checkCommand(), c.mappingCommand(), c.tokenCommand(), c.scimCommand(),
-		c.userCommand(), c.adminCommand(), c.loginCommand(), c.connectionCommand(), c.auditCommand(), c.doctorCommand(), c.versionCommand())
+		c.userCommand(), c.adminCommand(), c.organizationCommand(), c.keysCommand(), c.apiTokenCommand(), c.backupCommand(), c.restoreCommand(),
+		c.loginCommand(), c.connectionCommand(), c.auditCommand(), c.doctorCommand(), c.versionCommand())
 	usageErrors(root)
 	return root
 }
@@ -182,9 +183,10 @@ func (c *cli) loadConfig() (*config.Config, error) {
 	return cfg, nil
 }
 
-// openStore opens the database that the configuration names.
+// openStore opens the database that the configuration names. Only a gate
+// brings a schema up to date: one that runs may be of another version.
 func openStore(ctx context.Context, cfg *config.Config) (*store.DB, error) {
-	return store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal()})
+	return store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), AsIs: true})
 }
 
 // withStore runs f on the configuration and its database.

@@ -30,10 +30,6 @@ import (
 	"portcullis/web"
 )
 
-// drain is how long requests that run may go on after the signal to stop.
-// Streams would go on for ever, so they are cut then.
-const drain = 5 * time.Second
-
 func (c *cli) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "serve", Short: "Run the gate", Args: cobra.NoArgs,
@@ -57,6 +53,7 @@ type gate struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	db       *store.DB
+	keys     *keys.Ring
 	keeper   *revision.Keeper
 	dir      *directory.Directory
 	sessions *session.Manager
@@ -67,6 +64,8 @@ type gate struct {
 	console  *admin.Console
 	proxy    *proxy.Proxy
 	ops      *ops
+
+	certificate *proxy.Certificate // of the public listener; nil where it speaks plain HTTP
 }
 
 // openGate wires the rooms, from the database up. A broken mapping file does
@@ -83,13 +82,15 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		}
 	}()
 	g = &gate{cfg: cfg, log: log, db: db}
-	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true})
+	counts := newMetrics(connectionIDs(cfg))
+	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Log: log})
 	if err != nil {
 		return nil, err
 	}
+	g.keys = ring
 	policy := func() *mapping.Policy { return g.keeper.Policy() }
 	g.sessions = session.New(session.Config{
-		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Log: log,
+		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Log: log,
 	})
 	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	g.keeper = revision.New(revision.Config{
@@ -107,7 +108,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
-		Traces: g.traces, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
+		Traces: attempts{g.traces, counts}, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
@@ -121,13 +122,22 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 
 		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Log: log,
 	})
-	g.proxy = proxy.New(proxy.Config{
-		PublicURL: cfg.PublicURL, Upstream: cfg.Upstream.URL, Audience: cfg.Upstream.Audience, Sessions: g.sessions, Keys: ring,
-		Routes: routes(cfg), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
+	front := proxy.Config{
+		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }, g.console.Mount}, Log: log,
-	})
+	}
+	if err := portals(&front, cfg, log); err != nil {
+		return nil, err
+	}
+	if cfg.TLS != nil {
+		if g.certificate, err = certificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, log); err != nil {
+			return nil, err
+		}
+	}
+	g.proxy = proxy.New(front)
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
-	g.ops = newOps(g.db, g.keeper, g.guard)
+	counts.watch(g)
+	g.ops = &ops{metrics: counts, db: g.db, keeper: g.keeper, sessions: g.sessions}
 	return g, nil
 }
 
@@ -184,20 +194,9 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 	return out
 }
 
-func routes(cfg *config.Config) (out []proxy.Route) {
-	for _, r := range cfg.Routes {
-		out = append(out, proxy.Route{
-			Path: r.Path, Public: r.Public, Roles: r.Require.Roles, Tasks: r.Require.Tasks,
-			Demand: session.Demand{ACR: r.Require.ACR, MaxAge: r.Require.MaxAge},
-		})
-	}
-	return out
-}
-
 // serve listens and runs until ctx ends; ready, if not nil, is called with
-// the address of the public listener. Then no new connection is taken,
-// requests that run get until drain, streams are cut, and what is in memory
-// is written down.
+// the address of the public listener. Then the gate takes leave, see
+// [gate.leave], and what is in memory is written down.
 func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	defer func() { err = errors.Join(err, g.db.Close()) }()
 	defer g.proxy.Close()
@@ -207,7 +206,11 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	}
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.count(g.proxy), g.log)}
+	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(g.ops.count(g.proxy)), g.log)}
+	servers[0].MaxHeaderBytes = int(g.cfg.Limits.Headers)
+	if g.certificate != nil {
+		servers[0].TLSConfig = g.certificate.Server()
+	}
 	listeners := []net.Listener{public}
 	if g.cfg.OpsListen != "" {
 		private, err := listen(ctx, g.cfg.OpsListen)
@@ -220,7 +223,13 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
 		s.BaseContext = func(net.Listener) context.Context { return running }
-		go func() { failed <- s.Serve(listeners[i]) }()
+		go func() {
+			if s.TLSConfig != nil {
+				failed <- s.ServeTLS(listeners[i], "", "")
+			} else {
+				failed <- s.Serve(listeners[i])
+			}
+		}()
 	}
 	stopRooms := g.run(running)
 	g.log.InfoContext(ctx, "ready", "public", g.cfg.PublicURL.String(), "listen", public.Addr().String(), "ops", g.cfg.OpsListen)
@@ -231,9 +240,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	g.ops.draining.Store(true)
-	g.log.InfoContext(running, "stopping")
-	err = errors.Join(err, shutdown(running, cut, servers))
+	err = errors.Join(err, g.leave(running, cut, servers, err == nil))
 	stopRooms()
 	return err
 }
@@ -246,33 +253,20 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// shutdown ends the servers, cutting what still runs after drain.
-func shutdown(running context.Context, cut context.CancelFunc, servers []*http.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), drain+2*time.Second)
-	defer cancel()
-	timer := time.AfterFunc(drain, cut)
-	defer timer.Stop()
-	var errs []error
-	for _, s := range servers {
-		if err := s.Shutdown(ctx); err != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // run starts what works in the background; stop ends it and waits.
 func (g *gate) run(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	for name, f := range map[string]func(context.Context) error{
 		"sessions": g.sessions.Run,
+		"keys":     g.keys.Run,
 		"mapping":  g.keeper.Run,
 		"sign-in":  g.login.Run,
 		"traces":   g.traces.Run,
 		"scim":     g.scim.Run,
 		"guard":    g.guard.Run,
-		"audit":    audit.NewSealer(g.db.Audit(), g.log).Run,
+		"health":   g.proxy.Run,
+		"audit":    audit.NewSealer(&trail{Store: g.db.Audit(), metrics: g.ops.metrics}, g.log).Run,
 	} {
 		wg.Go(func() {
 			if err := f(ctx); err != nil {

@@ -16,7 +16,6 @@ import (
 	"portcullis/fault"
 	"portcullis/mapping"
 	"portcullis/revision"
-	"portcullis/session"
 	"portcullis/store"
 )
 
@@ -78,10 +77,7 @@ func (c *cli) userCommand() *cobra.Command {
 			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
 				return 0, d.Reactivate(ctx, by, id, reason)
 			}),
-		c.userVerb("sign-out", "End every session of a person", true,
-			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
-				return d.SignOut(ctx, by, id, reason)
-			}),
+		c.userSessions(), c.userSignOut(),
 	)
 	cmd.Long = "People and their state.\n\nA USER is named by id, userName, e-mail address or subject; where several people\nmatch, --connection or the id tells them apart."
 	return cmd
@@ -118,16 +114,25 @@ func find(ctx context.Context, d *directory.Directory, connection, word string) 
 func (c *cli) userVerb(use, short string, ends bool,
 	verb func(context.Context, *directory.Directory, audit.Actor, string, string) (int, error),
 ) *cobra.Command {
+	return c.userTurn(use, short, ends, func(ctx context.Context, _ *config.Config, _ *store.DB, d *directory.Directory, id, reason string) (int, error) {
+		return verb(ctx, d, operator(), id, reason)
+	})
+}
+
+// userTurn is a command that does something to one person.
+func (c *cli) userTurn(use, short string, ends bool,
+	turn func(ctx context.Context, cfg *config.Config, db *store.DB, d *directory.Directory, id, reason string) (int, error),
+) *cobra.Command {
 	var connection, reason string
 	cmd := &cobra.Command{
 		Use: use + " USER", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
+			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
 				p, err := find(cmd.Context(), d, connection, args[0])
 				if err != nil {
 					return err
 				}
-				ended, err := verb(cmd.Context(), d, operator(), p.ID, reason)
+				ended, err := turn(cmd.Context(), cfg, db, d, p.ID, reason)
 				if err != nil {
 					return err
 				}
@@ -213,7 +218,7 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 	if err != nil {
 		return err
 	}
-	sessions, err := db.Sessions().SessionsOf(ctx, id, c.now())
+	sessions, err := newSessions(cfg, db).Of(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -282,23 +287,4 @@ func explainStanding(s *directory.Standing, policy *mapping.Policy, now time.Tim
 		text = fmt.Sprintf("%s is %s and may not come in. Without that:\n\n%s", s.Person.UserName, why, text)
 	}
 	return text
-}
-
-type sessionJSON struct {
-	ID        string    `json:"id"`
-	Created   time.Time `json:"created"`
-	LastSeen  time.Time `json:"lastSeen"`
-	Expires   time.Time `json:"expires"`
-	Address   string    `json:"address"`
-	UserAgent string    `json:"userAgent"`
-}
-
-func sessionsWire(rows []session.Row) []sessionJSON {
-	out := make([]sessionJSON, len(rows))
-	for i, r := range rows {
-		out[i] = sessionJSON{
-			ID: r.ID, Created: r.Created, LastSeen: r.LastSeen, Expires: r.Expires, Address: r.Client.Address, UserAgent: r.Client.UserAgent,
-		}
-	}
-	return out
 }

@@ -84,6 +84,7 @@ type terrain struct {
 	database   string // sqlite, beside the configuration; postgres; or a URL; defaults to sqlite
 	connection string // further keys of the connection, as in "provisioning: scim,"
 	mapping    string // defaults to worldMapping
+	shutdown   string // defaults to {delay: 0s}: nobody balances the load
 	idpDown    bool   // the identity provider is not up
 }
 
@@ -98,6 +99,9 @@ func newWorld(t *testing.T, c terrain) *world {
 	case "postgres":
 		c.database = storetest.PostgresURL(t)
 	}
+	if c.shutdown == "" {
+		c.shutdown = "{delay: 0s}"
+	}
 	if c.mapping == "" {
 		c.mapping = worldMapping
 	}
@@ -111,11 +115,12 @@ database: {url: %q}
 keys: {file: gate.key}
 mapping: {file: mapping.yaml}
 limits: {scim: 100000/s, sign_in: 100000/s}
+shutdown: %s
 routes: [{path: /public/, public: true}, {path: /reports, require: {tasks: [report.view]}}]
 connections:
   - {id: alpha, organization: Alpha, domains: [alpha.example], %s
      oidc: {issuer: "http://%s", client_id: portcullis, client_secret_file: idp.secret}, scim: {enabled: true}}
-`, w.public, listen, ops, w.portal.URL, c.database, c.connection, w.idpAddress))
+`, w.public, listen, ops, w.portal.URL, c.database, c.shutdown, c.connection, w.idpAddress))
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of the gate:\n%s", w.log)
@@ -217,14 +222,11 @@ func (w *world) cli(t *testing.T, want int, args ...string) string {
 // metric reads one number of /metrics.
 func (w *world) metric(t *testing.T, name string) string {
 	t.Helper()
-	_, body := fetch(w.ops + "/metrics")
-	for line := range strings.Lines(body) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			return strings.TrimSpace(rest)
-		}
+	value := w.counted(name)
+	if value == "" {
+		t.Fatalf("no metric %s", name)
 	}
-	t.Fatalf("no metric %s", name)
-	return ""
+	return value
 }
 
 // ready asks /readyz.

@@ -90,8 +90,10 @@ func opener(tb testing.TB, databaseURL string) func() *store.DB {
 	}
 }
 
-// cluster is the server of this test binary.
-var cluster struct { //nolint:gochecknoglobals // one server for all tests of a binary; Main stops it
+// server is a PostgreSQL server of this test binary.
+type server struct {
+	durable bool // a commit is on the disk when it is reported, as in service
+
 	once sync.Once
 	url  string
 	err  error
@@ -104,6 +106,13 @@ var cluster struct { //nolint:gochecknoglobals // one server for all tests of a 
 	broken   error
 }
 
+// One server for all tests of a binary, which does not wait for the disk, and
+// one for benchmarks, which does; Main stops them.
+var (
+	cluster = &server{}              //nolint:gochecknoglobals // see above
+	durable = &server{durable: true} //nolint:gochecknoglobals // see above
+)
+
 var errAbsent = errors.New("no PostgreSQL: neither PORTCULLIS_TEST_POSTGRES nor the programs initdb and postgres")
 
 // Main runs the tests of a package that uses PostgreSQL and stops the server
@@ -115,8 +124,10 @@ func Main(m *testing.M) int {
 	if cluster.template != "" {
 		dropTemplate() // of a server that goes on without us
 	}
-	if cluster.stop != nil {
-		cluster.stop()
+	for _, s := range []*server{cluster, durable} {
+		if s.stop != nil {
+			s.stop()
+		}
 	}
 	return code
 }
@@ -124,14 +135,23 @@ func Main(m *testing.M) int {
 // PostgresURL gives a fresh, empty PostgreSQL database.
 func PostgresURL(tb testing.TB) string {
 	tb.Helper()
-	return createDatabase(tb, "template0")
+	return cluster.createDatabase(tb, "template0")
+}
+
+// DurablePostgresURL gives a fresh, empty PostgreSQL database that keeps what
+// is committed when power is lost, as databases in service do and those of
+// tests need not: for measurements of what writing costs. A server that
+// PORTCULLIS_TEST_POSTGRES names is taken as it is.
+func DurablePostgresURL(tb testing.TB) string {
+	tb.Helper()
+	return durable.createDatabase(tb, "template0")
 }
 
 // migratedURL gives a fresh PostgreSQL database with the schema, copied: that
 // takes a fraction of the migrations' time.
 func migratedURL(tb testing.TB) string {
 	tb.Helper()
-	cluster.once.Do(start)
+	cluster.once.Do(cluster.start)
 	cluster.migrated.Do(func() {
 		if cluster.err == nil {
 			cluster.template, cluster.broken = makeTemplate()
@@ -140,7 +160,7 @@ func migratedURL(tb testing.TB) string {
 	if cluster.broken != nil {
 		tb.Fatal(cluster.broken)
 	}
-	return createDatabase(tb, cluster.template)
+	return cluster.createDatabase(tb, cluster.template)
 }
 
 // makeTemplate makes a migrated database that nobody is connected to.
@@ -179,20 +199,23 @@ func dropTemplate() {
 	_, _ = admin.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+cluster.template+" WITH (FORCE)")
 }
 
-func createDatabase(tb testing.TB, template string) string {
+func (s *server) createDatabase(tb testing.TB, template string) string {
 	tb.Helper()
-	cluster.once.Do(start)
-	if errors.Is(cluster.err, errAbsent) && os.Getenv("CI") != "true" { //nolint:forbidigo // tests have no configuration
-		tb.Skip(cluster.err)
+	s.once.Do(s.start)
+	if errors.Is(s.err, errAbsent) && os.Getenv("CI") != "true" { //nolint:forbidigo // tests have no configuration
+		tb.Skip(s.err)
 	}
-	if cluster.err != nil {
-		tb.Fatal(cluster.err)
+	if s.err != nil {
+		tb.Fatal(s.err)
 	}
-	cluster.mu.Lock()
-	defer cluster.mu.Unlock()
-	cluster.n++
-	name := fmt.Sprintf("portcullis_%d_%d", os.Getpid(), cluster.n)
-	admin, err := sql.Open("pgx", cluster.url)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	name := fmt.Sprintf("portcullis_%d_%d", os.Getpid(), s.n)
+	if s.durable { // it may be the same server
+		name += "_durable"
+	}
+	admin, err := sql.Open("pgx", s.url)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -201,14 +224,14 @@ func createDatabase(tb testing.TB, template string) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		admin, err := sql.Open("pgx", cluster.url)
+		admin, err := sql.Open("pgx", s.url)
 		if err != nil {
 			return
 		}
 		defer admin.Close()
 		_, _ = admin.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 	})
-	u, err := url.Parse(cluster.url)
+	u, err := url.Parse(s.url)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -216,12 +239,17 @@ func createDatabase(tb testing.TB, template string) string {
 	return u.String()
 }
 
-func start() {
+func (s *server) start() {
 	if u := os.Getenv("PORTCULLIS_TEST_POSTGRES"); u != "" { //nolint:forbidigo // tests have no configuration
-		cluster.url = u
+		s.url = u
 		return
 	}
-	cluster.url, cluster.stop, cluster.err = startServer()
+	server, err := makeServer(s.durable)
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.url, s.stop = server.URL(), server.remove
 }
 
 // program finds one of PostgreSQL's programs.
@@ -235,54 +263,6 @@ func program(name string) (string, error) {
 		return "", errAbsent
 	}
 	return path, nil
-}
-
-func startServer() (string, func(), error) {
-	initdb, err := program("initdb")
-	if err != nil {
-		return "", nil, err
-	}
-	server, err := program("postgres")
-	if err != nil {
-		return "", nil, err
-	}
-	dir, err := os.MkdirTemp("", "portcullis-postgres-")
-	if err != nil {
-		return "", nil, err
-	}
-	attr, err := ordinaryUser(dir)
-	if err != nil {
-		return "", nil, err
-	}
-	data := filepath.Join(dir, "data")
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "portcullis", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C") //nolint:gosec // a program of PostgreSQL's, found above
-	cmd.SysProcAttr, cmd.Dir = attr, dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	port, err := freePort()
-	if err != nil {
-		return "", nil, err
-	}
-	run := exec.CommandContext(context.Background(), server, "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir, //nolint:gosec // a program of PostgreSQL's, found above
-		"-c", "fsync=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB")
-	run.SysProcAttr, run.Dir = attr, dir
-	if err := run.Start(); err != nil {
-		return "", nil, err
-	}
-	stop := func() {
-		_ = run.Process.Signal(syscall.SIGINT) // PostgreSQL's fast shutdown
-		_ = run.Wait()
-		_ = os.RemoveAll(dir)
-	}
-	databaseURL := fmt.Sprintf("postgres://portcullis@127.0.0.1:%d/postgres?sslmode=disable", port)
-	if err := await(ctx, databaseURL); err != nil {
-		stop()
-		return "", nil, err
-	}
-	return databaseURL, stop, nil
 }
 
 // ordinaryUser gives the folder to somebody who is not root, for PostgreSQL

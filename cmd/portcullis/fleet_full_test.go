@@ -1,0 +1,6 @@
+//go:build e2e
+
+package main
+
+// revocations is how many deactivations are measured in each state of a fleet.
+const revocations = 1000

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"portcullis/config"
+	"portcullis/keys"
+	"portcullis/store"
+)
+
+type keyJSON struct {
+	ID      string     `json:"id"`
+	Purpose string     `json:"purpose"`
+	State   string     `json:"state"` // next, signing, published, retired
+	Created time.Time  `json:"created"`
+	Signs   *time.Time `json:"signs"` // from when on; null: from the beginning
+}
+
+func (c *cli) keysCommand() *cobra.Command {
+	return group("keys", "The gate's own keys", c.keysList(), c.keysRotate())
+}
+
+func (c *cli) keysList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the signing keys", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
+				list, err := keys.List(cmd.Context(), db.Keys(), c.now())
+				if err != nil {
+					return err
+				}
+				wire := make([]keyJSON, len(list))
+				rows := make([][]string, len(list))
+				for i, k := range list {
+					wire[i] = keyJSON{k.ID, k.Purpose, k.State, k.Created, optional(k.Activates)}
+					rows[i] = []string{k.ID, k.Purpose, k.State, stamp(k.Created), stamp(k.Activates)}
+				}
+				if c.json {
+					return c.printJSON(wire)
+				}
+				return c.printTable("ID PURPOSE STATE CREATED SIGNS-FROM", rows)
+			})
+		},
+	}
+}
+
+func (c *cli) keysRotate() *cobra.Command {
+	var wrapping bool
+	var newFile string
+	var after, settle time.Duration
+	cmd := &cobra.Command{
+		Use: "rotate [assertion]", Short: "Make a new key; nobody is signed out", Args: cobra.MaximumNArgs(1),
+		Long: `Make a new key for the assertion that the portal receives. It is published at
+once and signs after a while, so that portals that keep the key set know it by
+then; the former key stays published until everything that it signed is over.
+
+With --wrapping, wrap everything in the database with the key of another file
+(made if it is missing) and put that key in the place of the key file. Running
+gates take it up within seconds. With several machines, lay the new file beside
+the key file of each, as KEYFILE.next, before.`,
+		Example: "  portcullis keys rotate\n  portcullis keys rotate --wrapping --new-file new.key",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 1 && args[0] != keys.Assertion:
+				return usagef("no key %q; want %q, or --wrapping", args[0], keys.Assertion)
+			case wrapping && (newFile == "" || len(args) > 0):
+				return usagef("want --wrapping --new-file FILE")
+			case !wrapping && newFile != "":
+				return usagef("--new-file is for --wrapping")
+			}
+			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
+				ring, err := keys.Open(cmd.Context(), keys.Config{Store: db.Keys(), File: cfg.Keys.File, Now: c.now})
+				if err != nil {
+					return err
+				}
+				if wrapping {
+					return c.rewrap(cmd.Context(), ring, cfg.Keys.File, newFile, settle)
+				}
+				k, err := ring.Rotate(cmd.Context(), operator(), keys.Assertion, after)
+				if err != nil {
+					return err
+				}
+				if c.json {
+					return c.printJSON(keyJSON{k.ID, k.Purpose, "next", k.Created, optional(k.Activates)})
+				}
+				_, err = fmt.Fprintf(c.out, "%s is published now and signs from %s\n", k.ID, stamp(k.Activates))
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&wrapping, "wrapping", false, "replace the key that wraps what is in the database")
+	cmd.Flags().StringVar(&newFile, "new-file", "", "file of the new wrapping key")
+	cmd.Flags().DurationVar(&after, "after", keys.PublishAhead, "how long the new key is published before it signs")
+	cmd.Flags().DurationVar(&settle, "settle", 5*time.Second, "how long running gates get to take the new wrapping key up, before what they sealed meanwhile is wrapped, too")
+	return cmd
+}
+
+// rewrap wraps twice: between the two, gates take the new key up.
+func (c *cli) rewrap(ctx context.Context, ring *keys.Ring, file, newFile string, settle time.Duration) error {
+	changed, err := ring.Rewrap(ctx, operator(), newFile)
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(settle)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	}
+	late, err := ring.Rewrap(ctx, operator(), file)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(map[string]any{"wrapped": changed + late, "file": file})
+	}
+	_, err = fmt.Fprintf(c.out, "%d values are wrapped with the new key, which is in %s now; the former one is in %s.old\n", changed+late, file, file)
+	return err
+}

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"time"
+
+	"portcullis/directory"
+)
+
+func (t tx) ConnectionLink(id string) (string, error) {
+	var link string
+	err := t.row(&link, "connection", "SELECT link FROM connections WHERE id = ?", id)
+	return link, err
+}
+
+func (t tx) PutConnection(c directory.Connection) error {
+	_, err := t.exec(`INSERT INTO connections (id, organization, link) VALUES (?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET organization = excluded.organization, link = excluded.link`, c.ID, c.Organization, c.Link)
+	return err
+}
+
+func (t tx) Rehome(connection, organization string, at time.Time) (int, error) {
+	if err := t.keepPeople(nil, at, "connection = ? AND organization <> ?", connection, organization); err != nil {
+		return 0, err
+	}
+	n, err := t.exec("UPDATE people SET organization = ?, since = CASE WHEN since < ? THEN ? ELSE since END WHERE connection = ? AND organization <> ?",
+		organization, micros(at), micros(at), connection, organization)
+	return int(n), err
+}
