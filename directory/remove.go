@@ -31,7 +31,7 @@ func (d *Directory) Remove(ctx context.Context, by audit.Actor, id, reason strin
 
 // Removable says why [Directory.Remove] would refuse somebody, or nil.
 func (d *Directory) Removable(p Person) error {
-	switch _, configured := d.connections[p.Connection]; {
+	switch _, configured := d.known()[p.Connection]; {
 	case p.Provisioned && configured:
 		return fault.New(fault.Conflict, "connection %q manages this person over SCIM; they are deleted there", p.Connection)
 	case p.State() != Active:

@@ -30,7 +30,7 @@ type arrival struct {
 // the attempt it gives is the zero value while it is not known to be this
 // browser's.
 func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival, error)) error {
-	p, ok := l.byID[c.Param("connection")]
+	p, ok := l.provider(c.Param("connection"))
 	if !ok {
 		return errNoSuchWay
 	}
