@@ -93,42 +93,42 @@ type Trail interface {
 	LastSeal(ctx context.Context) (audit.Seal, error)
 }
 
-// Connection is a way in.
-type Connection struct {
-	ID           string
-	Organization string
-}
-
 // Config is what a Console needs.
 type Config struct {
-	PublicURL   *url.URL     // required
-	Store       Store        // required
-	Sessions    Sessions     // required
-	Directory   Directory    // required
-	Keeper      Keeper       // required
-	Ledger      Ledger       // required
-	Journal     Journal      // required
-	Traces      Traces       // required
-	Trail       Trail        // required
-	Connections []Connection // those of the configuration
-	Now         func() time.Time
-	Log         *slog.Logger // defaults to discarding
+	PublicURL *url.URL  // required
+	Store     Store     // required
+	Sessions  Sessions  // required
+	Directory Directory // required
+	Keeper    Keeper    // required
+	Ledger    Ledger    // required
+	Journal   Journal   // required
+	Traces    Traces    // required
+	Trail     Trail     // required
+	Ways      Ways      // required
+	Tokens    Tokens    // required
+	Facts     []Fact    // of the configuration, to be shown; may be empty
+	Now       func() time.Time
+	Log       *slog.Logger // defaults to discarding
 }
 
 // Console is safe for concurrent use.
 type Console struct {
-	public      *url.URL
-	store       Store
-	sessions    Sessions
-	directory   Directory
-	keeper      Keeper
-	ledger      Ledger
-	journal     Journal
-	traces      Traces
-	trail       Trail
-	connections []Connection
-	now         func() time.Time
-	log         *slog.Logger
+	public    *url.URL
+	store     Store
+	sessions  Sessions
+	directory Directory
+	keeper    Keeper
+	ledger    Ledger
+	journal   Journal
+	traces    Traces
+	trail     Trail
+	ways      Ways
+	tokens    Tokens
+	facts     []Fact
+	looks     looks
+	drifts    drifts
+	now       func() time.Time
+	log       *slog.Logger
 }
 
 // New makes a Console. Now defaults to time.Now.
@@ -141,7 +141,7 @@ func New(c Config) *Console {
 	}
 	return &Console{
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
-		journal: c.Journal, traces: c.Traces, trail: c.Trail, connections: c.Connections,
+		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, facts: c.Facts,
 		now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 }

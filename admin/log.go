@@ -17,6 +17,7 @@ import (
 	"portcullis/mapping"
 	"portcullis/scim"
 	"portcullis/trace"
+	"portcullis/web"
 )
 
 // connectionsOf are the connections whose records a visitor may see; nil is
@@ -26,7 +27,7 @@ func (c *Console) connectionsOf(r *request) []string {
 		return nil
 	}
 	ids := []string{}
-	for _, conn := range c.connections {
+	for _, conn := range c.connections() {
 		if conn.Organization == r.organization {
 			ids = append(ids, conn.ID)
 		}
@@ -72,7 +73,7 @@ func (c *Console) logFilter(r *request) logFilter {
 		Action: r.query("action"), Connection: r.query("connection"), Person: r.query("person"), From: r.query("from"), To: r.query("to"),
 		Failed: r.query("failed") == "yes",
 	}
-	for _, conn := range c.connections {
+	for _, conn := range c.connections() {
 		if r.organization == "" || r.organization == conn.Organization {
 			f.Choices = append(f.Choices, conn.ID)
 		}
@@ -279,11 +280,15 @@ type signInJSON struct {
 	Person     string    `json:"person,omitempty"`
 	Who        string    `json:"who,omitempty"` // what the identity provider calls them
 	Address    string    `json:"address,omitempty"`
+
+	Base   string `json:"-"` // below which its trace is; empty for the log of all
+	Hidden bool   `json:"-"` // the visitor may not see people
 }
 
 func signInWire(s SignIn) signInJSON {
 	w := signInJSON{
-		s.Number, s.Reference, s.Finished, s.Connection, s.Protocol, string(s.Outcome), s.Reason, s.Person, "", s.Address,
+		Number: s.Number, Reference: s.Reference, At: s.Finished, Connection: s.Connection, Protocol: s.Protocol, Outcome: string(s.Outcome),
+		Reason: s.Reason, Person: s.Person, Address: s.Address,
 	}
 	for _, f := range s.Facts {
 		if (f.Name == "userName" || f.Name == "subject" && w.Who == "") && len(f.Values) > 0 {
@@ -343,6 +348,8 @@ func (c *Console) signInsOf(r *request) (any, error) {
 // signInView is the trace of one attempt.
 type signInView struct {
 	Record trace.Record `json:"signIn"`
+	Back   string       `json:"-"` // the list that it is in
+	Known  bool         `json:"-"` // the visitor may see people
 }
 
 func (c *Console) signIn(r *request) (any, error) {
@@ -353,7 +360,7 @@ func (c *Console) signIn(r *request) (any, error) {
 	if all := c.connectionsOf(r); all != nil && !slices.Contains(all, record.Connection) {
 		return nil, fault.New(fault.NotFound, "no such trace")
 	}
-	return &signInView{record}, nil
+	return &signInView{record, web.ConsolePrefix + "/sign-ins", r.may(mapping.GateUsersView)}, nil
 }
 
 // requestJSON is one request of an identity provider.

@@ -22,6 +22,9 @@ const APIPrefix = web.Prefix + "/api/v1"
 // Any is the right of whoever has any right at all.
 const Any = "any"
 
+// Self is the right of whoever is signed in, for what is their own.
+const Self = "self"
+
 // Route is one thing that the console does. It has a page, a counterpart in
 // the API, or both; the right is that of both.
 type Route struct {
@@ -29,7 +32,7 @@ type Route struct {
 	Page   string // path below [web.ConsolePrefix]
 	Verb   string // method in the API
 	API    string // path below [APIPrefix]
-	Right  string // one of [mapping.GateTasks], or [Any]
+	Right  string // one of [mapping.GateTasks], [Any] or [Self]
 
 	view  string // template of the page
 	serve func(*Console, *request) (any, error)
@@ -66,6 +69,8 @@ func (c *Console) Routes() []Route {
 		{get, "/mapping/:revision", get, "/mapping/:revision", mapping.GateMappingView, "revision", (*Console).revision},
 		{post, "/mapping/:revision/approve", post, "/mapping/:revision/approve", mapping.GateMappingApprove, "", (*Console).approve},
 	}
+	routes = append(routes, connectionRoutes()...)
+	routes = append(routes, settingRoutes()...)
 	for _, v := range verbs() {
 		routes = append(routes,
 			Route{get, "/people/:id/" + v.Name, "", "", v.right, "confirm", v.ask},
@@ -91,6 +96,8 @@ func (c *Console) Mount(g *gin.RouterGroup) {
 	g.GET(web.ConsolePrefix, func(g *gin.Context) { g.Redirect(http.StatusFound, web.ConsolePrefix+"/") })
 	g.GET(linkPath, web.Handle(c.log, c.askLink))
 	g.POST(linkPath, web.Handle(c.log, c.openLink))
+	g.GET(setupPath, web.Handle(c.log, c.askSetup))
+	g.POST(setupPath, web.Handle(c.log, c.openSetup))
 	g.GET(assetPrefix+"*name", web.Handle(c.log, func(g *gin.Context) error { return web.ServeFile(g.Writer, g.Request, files()...) }))
 }
 
@@ -102,6 +109,7 @@ type request struct {
 	gin          *gin.Context
 	organization string // whose people it is about; empty for everybody's
 	inAPI        bool
+	own          bool       // it is about the visitor's own connections, see owned
 	form         url.Values // what is to be done; empty where nothing is
 }
 
@@ -121,13 +129,20 @@ var errNowhere = fault.New(fault.NotFound, "there is no such page")
 
 // admit finds out who asks, and whether they may. Whoever has no right at all
 // finds no console.
-func (c *Console) admit(g *gin.Context, right string) (*request, error) {
+func (c *Console) admit(g *gin.Context, route Route) (*request, error) {
+	right := route.Right
 	v, err := c.visitor(g.Request)
 	if err != nil {
 		return nil, err
 	}
 	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, form: url.Values{}}
-	if len(v.tasks) == 0 {
+	if right == Self && v.who != nil {
+		return r, nil
+	}
+	if v.link != nil && v.link.Connection != "" && right != mapping.GateConnectionsOwn {
+		return nil, errNowhere
+	}
+	if len(v.tasks) == 0 || right == Self {
 		return nil, errNowhere
 	}
 	if right != Any && !v.may(right) {
@@ -172,7 +187,7 @@ type file func(io.Writer) error
 
 func (c *Console) page(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route.Right)
+		r, err := c.admit(g, route)
 		if fault.Is(err, fault.Unauthenticated) && g.Request.Method == http.MethodGet && web.WantsPage(g.Request) {
 			web.SetHeaders(g.Writer.Header())
 			g.Redirect(http.StatusFound, web.Prefix+"/sign-in?return_to="+url.QueryEscape(g.Request.URL.RequestURI()))
@@ -182,11 +197,9 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 			return err
 		}
 		if route.Method == http.MethodPost {
-			g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
-			if err := g.Request.ParseForm(); err != nil {
-				return fault.Wrap(fault.Invalid, err, "the form cannot be read")
+			if r.form, err = readForm(g); err != nil {
+				return err
 			}
-			r.form = g.Request.PostForm
 		}
 		defer c.watch(r)()
 		out, err := route.serve(c, r)
@@ -201,7 +214,11 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 		case file:
 			return out(g.Writer)
 		default:
-			return c.pages().Render(g.Writer, g.Request, http.StatusOK, route.view, c.frame(r, out))
+			pages, err := c.pages(r.ctx, r.visitor)
+			if err != nil {
+				return err
+			}
+			return pages.Render(g.Writer, g.Request, http.StatusOK, route.view, c.frame(r, out))
 		}
 	}
 }
@@ -211,13 +228,13 @@ const maxForm = 256 << 10
 
 func (c *Console) api(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route.Right)
+		r, err := c.admit(g, route)
 		if err != nil {
 			return err
 		}
 		r.inAPI = true
 		if route.Verb != http.MethodGet {
-			if r.form, err = readOrder(g); err != nil {
+			if r.form, err = readBody(g, membersOf(route)); err != nil {
 				return err
 			}
 		}

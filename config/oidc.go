@@ -13,10 +13,10 @@ func (s section) oidc(preset Preset) *OIDC {
 		return nil
 	}
 	o := s.sub("oidc", shape{
-		keys: []string{
+		keys: s.r.noFiles([]string{
 			"issuer", "client_id", "client_secret_file", "client_secret_env", "client_secret_next_file", "client_secret_next_env",
 			"client_secret_expires", "private_key_jwt", "public_client", "scopes", "claims", "refresh", "refresh_every", "graph", "allow_private_addresses",
-		},
+		}),
 		later: []string{"private_key_file", "acr", "acr_values", "max_age"},
 		hints: map[string]string{
 			"client_secret":      "want the secret in a file or an environment variable that client_secret_file or client_secret_env names, got it in this file",
@@ -91,7 +91,7 @@ func (s section) graph() *Graph {
 	const want = "the https URL of the service's version, such as " + publicGraph
 	at := scalar(g, "url", want, publicGraph, func(v string) (string, bool) {
 		u, got := webURL(v)
-		return strings.TrimSuffix(v, "/"), got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname())))
+		return strings.TrimSuffix(v, "/"), got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname()))) && s.r.reachable(v)
 	})
 	if !g.flag("enabled") {
 		return nil
@@ -117,6 +117,9 @@ func (s section) issuer() string {
 	u, got := webURL(n.text)
 	if got == "" && u.Scheme == "http" && !loopback(strings.ToLower(u.Hostname())) {
 		got = show(n.text)
+	}
+	if got == "" && !s.r.reachable(n.text) {
+		got = "an address of the gate's own network"
 	}
 	if got != "" {
 		s.r.problem(n.line, n.col, "%s: want %s, got %s", s.key(k), want, got)

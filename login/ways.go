@@ -3,6 +3,8 @@ package login
 import (
 	"context"
 	"sync"
+
+	"portcullis/saml"
 )
 
 // ways are the connections of a moment. Nothing changes them.
@@ -79,4 +81,29 @@ func (l *Login) attend(ctx context.Context) {
 		case <-l.changed:
 		}
 	}
+}
+
+// Provider gives what is known of the SAML identity provider of a connection,
+// without asking it; nil for nothing.
+func (l *Login) Provider(ctx context.Context, connection string) (*saml.IdentityProvider, error) {
+	p, ok := l.provider(connection)
+	if !ok {
+		return nil, nil
+	}
+	f, ok := p.protocol.(*federated)
+	if !ok {
+		return nil, nil
+	}
+	if f.c.MetadataURL == "" {
+		md, err := f.source.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &md.IDP, nil
+	}
+	md := f.source.current.Load()
+	if md == nil {
+		return nil, nil
+	}
+	return &md.IDP, nil
 }

@@ -159,7 +159,7 @@ func New(c Config) *Endpoint {
 		bodyWithin: c.BodyWithin, listWithin: c.ListWithin, work: newQueue(turnsOfAll),
 		guesses:  &guesses{from: make(map[string]*bucket)},
 		verified: verified{known: make(map[[2]string]verdict)},
-		public: c.PublicURL, limit: c.Limit, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		public:   c.PublicURL, limit: c.Limit, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	e.SetConnections(c.Connections)
 	return e

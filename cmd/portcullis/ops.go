@@ -113,7 +113,7 @@ func (o *ops) count(h http.Handler) http.Handler {
 // pushed counts SCIM requests, each connection by itself.
 func (o *ops) pushed(h http.Handler) http.Handler {
 	by := map[string]http.Handler{}
-	for id := range o.connections {
+	for id := range *o.connections.Load() {
 		by[id] = promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": id}), h)
 	}
 	other := promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": "other"}), h)
