@@ -18,11 +18,13 @@ type spot struct {
 	Tab        string         `json:"-"`
 	Tabs       []tab          `json:"-"`
 	Own        bool           `json:"-"`
+	Crumb      bool           `json:"-"` // there is a list to go back to
 	Made       bool           `json:"-"`
 }
 
 func (c *Console) spot(r *request, conn Connection, w connectionJSON, at string) spot {
 	p := spot{Connection: w, Base: base(r), Tab: at, Own: r.own, Made: conn.Made}
+	p.Crumb = r.link == nil || r.link.Connection == ""
 	p.At = p.Base + "/" + conn.ID
 	p.Tabs = []tab{{"", "Overview"}, {"setup", "Setup"}}
 	if conn.SCIM {

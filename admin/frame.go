@@ -80,6 +80,9 @@ func (c *Console) frame(r *request, view any) frame {
 		}
 		f.Nav = append(f.Nav, navLink{l.title, web.ConsolePrefix + l.path, at == l.path || l.path != "/" && strings.HasPrefix(at, l.path+"/")})
 	}
+	if len(r.tasks) == 0 {
+		f.Nav = []navLink{{"My account", web.ConsolePrefix + "/account", at == "/account"}}
+	}
 	return f
 }
 

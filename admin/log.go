@@ -318,13 +318,21 @@ func (c *Console) attempts(r *request, q SignInQuery) (out []signInJSON, next in
 type signInsView struct {
 	SignIns []signInJSON `json:"signIns"`
 	Next    int64        `json:"next,omitempty"`
+	Week    []spanJSON   `json:"week"`
 	Filter  logFilter    `json:"-"`
+	Chart   *chart       `json:"-"`
 }
 
 func (c *Console) signIns(r *request) (any, error) {
 	v := &signInsView{Filter: c.logFilter(r)}
 	var err error
-	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: c.chosen(r), Failed: v.Filter.Failed})
+	if v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: c.chosen(r), Failed: v.Filter.Failed}); err != nil {
+		return nil, err
+	}
+	v.Week, err = c.week(r, c.chosen(r))
+	if r.query("before") == "" {
+		v.Chart = draw(v.Week)
+	}
 	return v, err
 }
 

@@ -15,7 +15,7 @@ import (
 	"portcullis/web"
 )
 
-//go:embed pages/*.html layout.html
+//go:embed pages/*.html layout.html parts.html
 var pageFiles embed.FS
 
 // look is what the pages of somebody are written with: what things are called
@@ -88,11 +88,15 @@ func (l look) parse() (*web.Pages, error) {
 	if err != nil {
 		return nil, err
 	}
+	parts, err := pageFiles.ReadFile("parts.html")
+	if err != nil {
+		return nil, err
+	}
 	pages, err := fs.Sub(pageFiles, "pages")
 	if err != nil {
 		return nil, err
 	}
-	return web.Look{Layout: string(layout), Script: true, Funcs: template.FuncMap{
+	return web.Look{Layout: string(layout) + string(parts), Script: true, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": l.when, "day": l.day, "number": l.number, "short": short, "clip": clip, "path": url.PathEscape,
 		"list": func(s ...string) []string { return s },

@@ -23,6 +23,7 @@ import (
 	"portcullis/directory"
 	"portcullis/mapping"
 	"portcullis/revision"
+	"portcullis/scim"
 	"portcullis/session"
 	"portcullis/store"
 	"portcullis/store/storetest"
@@ -83,6 +84,7 @@ type world struct {
 	handler  http.Handler
 	links    admin.Links
 	now      time.Time
+	ways     *fakeWays
 }
 
 var public = &url.URL{Scheme: "https", Host: "gate.example"}
@@ -91,6 +93,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	t.Helper()
 	w := &world{t: t, db: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return w.now }
+	w.ways = newWays(db, now)
 	file := filepath.Join(t.TempDir(), "mapping.yaml")
 	if err := os.WriteFile(file, []byte(rules()), 0o600); err != nil {
 		t.Fatal(err)
@@ -112,7 +115,8 @@ func newWorld(t *testing.T, db *store.DB) *world {
 		PublicURL: public, Store: db.Admin(), Sessions: w.sessions, Directory: w.dir, Keeper: w.keeper,
 		Ledger:  revision.NewLedger(revision.LedgerConfig{Store: db.Revisions(), File: file, Now: now}),
 		Journal: db.Journal(), Traces: db.Traces(), Trail: db.Audit(), Now: now,
-		Connections: []admin.Connection{{ID: "staff", Organization: "Staff"}, {ID: "acme", Organization: "Acme"}, {ID: "beta", Organization: "Beta"}},
+		Ways: w.ways, Tokens: scim.NewTokens(scim.TokensConfig{Store: db.Tokens(), Now: now}),
+		Facts: []admin.Fact{{Name: "Address of the gate", Value: public.String(), Key: "public_url"}},
 	})
 	w.links = admin.Links{Store: db.Admin(), PublicURL: public, Now: now}
 	gin.SetMode(gin.ReleaseMode)
