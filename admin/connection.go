@@ -38,6 +38,8 @@ type Connection struct {
 	Version  int64     // of one that was made in the console
 	Changed  time.Time // likewise
 	Author   string    // likewise
+
+	unnamed bool // by the mapping in force
 }
 
 // The protocols of a [Connection], and how its client proves itself.

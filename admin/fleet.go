@@ -89,12 +89,14 @@ func (c *Console) fleetOf(r *request, connections []Connection) ([]connectionJSO
 	if err != nil {
 		return nil, err
 	}
+	p := c.keeper.Policy()
 	list := make([]connectionJSON, 0, len(connections))
 	for _, conn := range connections {
 		trust, err := c.trust(r.ctx, conn)
 		if err != nil {
 			return nil, err
 		}
+		conn.unnamed = p != nil && conn.Protocol != "" && !slices.Contains(p.Connections(), conn.ID)
 		list = append(list, c.connectionWire(conn, fares[conn.ID], trust, tokens[conn.ID], unseen[conn.ID]))
 	}
 	slices.SortStableFunc(list, func(a, b connectionJSON) int {
@@ -164,6 +166,9 @@ func risks(now time.Time, conn Connection, f Fare, t Trust, tokens []scim.Token,
 	}
 	if conn.Problem != "" {
 		add(980, "Not in force: %s", conn.Problem)
+	}
+	if conn.unnamed {
+		add(930, "The mapping does not name this connection: whoever signs in is refused.")
 	}
 	out = append(out, ending("client secret", conn.SecretExpires, now)...)
 	out = append(out, certificateRisks(t, now)...)

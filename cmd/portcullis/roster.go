@@ -109,7 +109,7 @@ func (r *roster) follow(ctx context.Context) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	if version == r.version {
-		return nil
+		return nil // this gate's own doing
 	}
 	return r.refresh(ctx)
 }
@@ -125,6 +125,9 @@ func (r *roster) refresh(ctx context.Context) error {
 	made, version, err := r.made.All(ctx)
 	if err != nil {
 		return err
+	}
+	if version == r.version {
+		return nil
 	}
 	next := r.judge(made)
 	r.judged = make(map[string]int64)

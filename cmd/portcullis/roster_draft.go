@@ -219,6 +219,9 @@ func (r *roster) fits(m madeConnection, state *rosterState) error {
 	default:
 		return fault.New(fault.Invalid, "protocol: want oidc, saml or nothing")
 	}
+	if m.draft.Protocol == admin.OverOIDC && filledIn(m.draft) && (m.draft.Authentication == "" || m.draft.Authentication == admin.BySecret) && m.secrets[secretName] == "" {
+		return fault.New(fault.Invalid, "the client secret is missing")
+	}
 	judged := m
 	if m.draft.Protocol != "" && !filledIn(m.draft) {
 		judged.draft.SCIM = true // nothing else is there to be judged
