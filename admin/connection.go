@@ -32,6 +32,8 @@ type Connection struct {
 	Metadata       bool   // it was uploaded
 	EntityID       string // ours, if it is not the address of our metadata
 
+	Incomplete bool // what stands at the identity provider is not filled in, so that nobody signs in
+
 	Made     bool      // in the console; otherwise it stands in the configuration
 	Shadowed bool      // made in the console, and another of that id stands in the configuration, which counts
 	Problem  string    // why one that was made in the console is not in force

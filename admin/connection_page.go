@@ -91,7 +91,7 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 	v := &connectionView{
 		spot: c.spot(r, conn, w, ""), Item: w, Provisioning: conn.Provisioning, Link: conn.Link, Issuer: conn.Issuer, ClientID: conn.ClientID,
 		Certificates: []certificateJSON{}, Version: conn.Version, Changed: optional(conn.Changed), Author: conn.Author,
-		SignsIn: conn.Protocol != "" && w.InForce, Unseen: []string{},
+		SignsIn: conn.Protocol != "" && w.InForce && !conn.Incomplete, Unseen: []string{},
 	}
 	now := c.now()
 	for _, cert := range t.Certificates {
@@ -282,7 +282,7 @@ func (c *Console) beginTest(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if conn.Protocol == "" || !w.InForce {
+	if conn.Protocol == "" || !w.InForce || conn.Incomplete {
 		return nil, fault.New(fault.Conflict, "nobody signs in by this connection yet")
 	}
 	test, path, err := c.ways.Test(r.ctx, r.actor(), conn.ID)

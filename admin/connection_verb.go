@@ -247,7 +247,7 @@ func (c *Console) rollover(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if conn.Protocol != OverSAML || conn.Problem != "" {
+	if conn.Protocol != OverSAML || conn.Problem != "" || conn.Incomplete {
 		return nil, fault.New(fault.Conflict, "%q is no SAML connection in force", conn.ID)
 	}
 	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "rollover", Count: 1}, c.ways.Rollover(r.ctx, r.actor(), conn.ID)

@@ -107,7 +107,7 @@ func (c *Console) fleetOf(r *request, connections []Connection) ([]connectionJSO
 
 // trust is what a SAML connection in force rests on; nothing for others.
 func (c *Console) trust(ctx context.Context, conn Connection) (Trust, error) {
-	if conn.Protocol != OverSAML || conn.Problem != "" || conn.Shadowed {
+	if conn.Protocol != OverSAML || conn.Incomplete || conn.Problem != "" || conn.Shadowed {
 		return Trust{}, nil
 	}
 	return c.ways.Trust(ctx, conn.ID)
@@ -166,6 +166,9 @@ func risks(now time.Time, conn Connection, f Fare, t Trust, tokens []scim.Token,
 	}
 	if conn.Problem != "" {
 		add(980, "Not in force: %s", conn.Problem)
+	}
+	if conn.Incomplete {
+		add(960, "Nobody can sign in yet: what stands at the identity provider is not filled in.")
 	}
 	if conn.unnamed {
 		add(930, "The mapping does not name this connection: whoever signs in is refused.")

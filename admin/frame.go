@@ -60,14 +60,14 @@ func (c *Console) frame(r *request, view any) frame {
 	at := strings.TrimPrefix(r.gin.Request.URL.Path, web.ConsolePrefix)
 	for _, l := range []struct{ title, path, right string }{
 		{"Home", "/", Any},
-		{"Connections", everyones.path, mapping.GateConnectionsEdit},
-		{"My connections", ones.path, mapping.GateConnectionsOwn},
-		{"Tokens", "/tokens", mapping.GateTokensEdit},
 		{"People", "/people", mapping.GateUsersView},
 		{"Sign-ins", "/sign-ins", mapping.GateAuditView},
 		{"Provisioning", "/provisioning", mapping.GateAuditView},
 		{"Roles", "/roles", mapping.GateMappingView},
 		{"Mapping", "/mapping", mapping.GateMappingView},
+		{"Connections", everyones.path, mapping.GateConnectionsEdit},
+		{"My connections", ones.path, mapping.GateConnectionsOwn},
+		{"Tokens", "/tokens", mapping.GateTokensEdit},
 		{"Audit", "/audit", mapping.GateAuditView},
 		{"Settings", "/settings", mapping.GateConnectionsEdit},
 	} {

@@ -178,6 +178,9 @@ func (r *roster) judge(made []admin.Made) *rosterState {
 		if err == nil && !shadowed {
 			merged.Connections = append(merged.Connections, conn)
 			view = viewOf(conn)
+			if d := opened.draft; d.Protocol != "" && !filledIn(d) {
+				view.Protocol, view.Authentication, view.Incomplete = d.Protocol, d.Authentication, true
+			}
 		}
 		view.Made, view.Shadowed, view.Version, view.Changed, view.Author = true, shadowed, m.Version, m.Changed, m.Author
 		if err != nil {
