@@ -280,9 +280,9 @@ func (c *Console) unseen(ctx context.Context) (map[string][]string, error) {
 	var failed error
 	looked := 0
 	coverage := p.Coverage(now, func(yield func(string, *mapping.Facts) bool) {
-		for after := int64(0); looked < driftPeople; {
+		for after, more := int64(0), true; more && looked < driftPeople; more = after > 0 {
 			var page []directory.Standing
-			if page, after, failed = c.directory.StandingsAfter(ctx, after, 1000); failed != nil || len(page) == 0 {
+			if page, after, failed = c.directory.StandingsAfter(ctx, after, 1000); failed != nil {
 				return
 			}
 			for i := range page {
