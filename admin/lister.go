@@ -6,12 +6,12 @@ import (
 )
 
 // How many changed people are listed in one transaction, how often it is
-// looked for them, and how much longer than at work the lister rests: who is
-// pushed is not to wait for it.
+// looked for them, and how long the lister rests between two transactions
+// while there are more: who is pushed is not to wait for it.
 const (
-	listBatch = 200
+	listBatch = 50
 	listEvery = 500 * time.Millisecond
-	listRest  = 3
+	listRest  = 30 * time.Millisecond
 )
 
 // Run keeps the indexes of the list of people up to date until ctx ends. The
@@ -19,18 +19,15 @@ const (
 func (c *Console) Run(ctx context.Context) error {
 	failing := false
 	for {
-		start := time.Now() //nolint:forbidigo // how long it takes, not what time it is
 		more, err := c.store.List(ctx, listBatch)
-		wait := listEvery
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && !failing:
+		if err != nil && !failing && ctx.Err() == nil {
 			c.log.WarnContext(ctx, "people are not listed", "error", err)
-		case more:
-			wait = listRest * time.Since(start) //nolint:forbidigo // likewise
 		}
 		failing = err != nil
+		wait := listEvery
+		if more {
+			wait = listRest
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
