@@ -302,8 +302,18 @@ func (r *roster) ApproveMetadata(ctx context.Context, by audit.Actor, id string)
 	return login.ApproveMetadata(ctx, r.db.Login(), id, by, r.now())
 }
 
-// Rollover implements [admin.Ways].
+// Rollover implements [admin.Ways]. While a key waits to sign it makes no
+// other: of too many, the one in use would be forgotten.
 func (r *roster) Rollover(ctx context.Context, by audit.Actor, id string) error {
+	pairs, err := r.ring.Shown(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		if len(pairs) > 1 && p.Created.After(pairs[0].Created) && r.now().Sub(p.Created) < keys.PairNotice {
+			return fault.New(fault.Conflict, "the next key was made already, and waits until the provider knows it")
+		}
+	}
 	return r.ring.NextPair(ctx, id, by, makePair(r.file.PublicURL))
 }
 
