@@ -243,7 +243,7 @@ func (c *Console) connectionSignIns(r *request) (any, error) {
 	v := &connectionSignInsView{spot: c.spot(r, conn, w, "sign-ins")}
 	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: []string{conn.ID}, Failed: r.query("failed") == "yes"})
 	for i := range v.SignIns {
-		v.SignIns[i].Base, v.SignIns[i].Hidden = v.spot.At, !r.may(mapping.GateUsersView)
+		v.SignIns[i].Base, v.SignIns[i].Hidden = v.At, !r.may(mapping.GateUsersView)
 	}
 	return v, err
 }

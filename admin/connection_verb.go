@@ -329,7 +329,7 @@ func (c *Console) revokeToken(r *request) (any, error) {
 
 // connectionNotices say what was done about connections and settings.
 func connectionNotices() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // G101: words for people
 		"connection-made":    "Made. Now fill in what stands at the identity provider.",
 		"connection-changed": "Saved. It is in force here, and at every other gate within a second.",
 		"provider-changed":   "Saved. Try it with a test sign-in.",

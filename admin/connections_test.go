@@ -222,7 +222,7 @@ func TestATokenIsShownOnce(t *testing.T) {
 	s := w.signIn("staff", "ada", mapping.GateTokensEdit)
 	res := s.form("/connections/acme/tokens", "note", "=first", "days", "30")
 	secret := regexp.MustCompile(`pcs_[a-z2-7]{52}`).FindString(res.text)
-	if res.StatusCode != 200 || secret == "" || res.Header.Get("Cache-Control") != "no-store" {
+	if res.StatusCode != http.StatusOK || secret == "" || res.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("status = %d, %v, page = %s", res.StatusCode, res.Header, res.text)
 	}
 	for _, path := range []string{"/tokens", "/tokens.csv"} {
@@ -260,7 +260,7 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 		}
 		token := u.Query().Get("link")
 		for range 2 { // looking does not use it up
-			if res := w.nobody().send(http.MethodGet, u.RequestURI(), navigates, nil); res.StatusCode != 200 || !strings.Contains(res.text, token) {
+			if res := w.nobody().send(http.MethodGet, u.RequestURI(), navigates, nil); res.StatusCode != http.StatusOK || !strings.Contains(res.text, token) {
 				t.Fatalf("status = %d, page = %s", res.StatusCode, res.text)
 			}
 		}
@@ -294,7 +294,7 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 		if got := it.call(http.MethodPut, "/own-connections/omega/provider", `{"issuer":"https://wrong.example","clientId":"x"}`, nil); got != http.StatusBadRequest {
 			t.Errorf("a wrong provider: %d, want 400", got)
 		}
-		if res := it.form("/own-connections/omega/provider", "version", "1", "issuer", "https://wrong.example", "clientSecret", "s3cret"); res.StatusCode != 200 ||
+		if res := it.form("/own-connections/omega/provider", "version", "1", "issuer", "https://wrong.example", "clientSecret", "s3cret"); res.StatusCode != http.StatusOK ||
 			!strings.Contains(res.text, "Not saved.") || !strings.Contains(res.text, "wrong.example") || strings.Contains(res.text, "s3cret") {
 			t.Errorf("a wrong provider in a browser: %d %s", res.StatusCode, res.text)
 		}
@@ -304,7 +304,7 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 		if d := w.ways.draft["omega"]; d.Issuer != "https://idp.example" || d.Organization != "Omega" || d.ClientSecret != "y" {
 			t.Errorf("draft = %+v", d)
 		}
-		if res := it.form("/setup/close"); res.StatusCode != 200 {
+		if res := it.form("/setup/close"); res.StatusCode != http.StatusOK {
 			t.Errorf("closing: %d", res.StatusCode)
 		}
 		if got := it.call(http.MethodGet, "/own-connections", "", nil); got != http.StatusUnauthorized {
@@ -335,7 +335,7 @@ func TestAConnectionIsMadeChangedAndRemoved(t *testing.T) {
 		t.Errorf("draft = %+v", d)
 	}
 	for _, path := range []string{"/connections/omega", "/connections/omega/setup", "/connections/omega/settings", "/connections/omega/scim", "/connections/omega/remove"} {
-		if res := s.page(path); res.StatusCode != 200 || !strings.Contains(res.text, "mega") {
+		if res := s.page(path); res.StatusCode != http.StatusOK || !strings.Contains(res.text, "mega") {
 			t.Errorf("%s: %d", path, res.StatusCode)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 	"portcullis/config"
 	"portcullis/directory"
-	"portcullis/mapping"
 	"portcullis/fault"
+	"portcullis/mapping"
 	"portcullis/revision"
 	"portcullis/store"
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"portcullis/admin"
@@ -166,9 +167,7 @@ func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) error 
 			return fault.New(fault.Conflict, "there is a connection %q already", d.ID)
 		}
 		action, m.Created = audit.ConnectionUpdated, old.Created
-		for name, value := range old.secrets {
-			next.secrets[name] = value
-		}
+		maps.Copy(next.secrets, old.secrets)
 		if d.MetadataURL == "" && d.Metadata == "" {
 			next.draft.Metadata = old.draft.Metadata
 		}

