@@ -109,7 +109,7 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 		}
 	case OverSAML:
 		v.Metadata = &metadataJSON{
-			Source: sourceOf(conn), EntityID: t.EntityID, Accepted: optional(t.Accepted), Waiting: optional(t.Waiting), Changes: slices.Concat([]string{}, t.Changes),
+			Source: sourceOf(conn), EntityID: t.EntityID, Accepted: optional(t.Accepted), Waiting: optional(t.Waiting), Changes: append([]string{}, t.Changes...),
 		}
 	}
 	unseen, err := c.unseen(r.ctx)

@@ -115,7 +115,7 @@ func (c *Console) trust(ctx context.Context, conn Connection) (Trust, error) {
 
 func (c *Console) connectionWire(conn Connection, f Fare, t Trust, tokens []scim.Token, unseen []string) connectionJSON {
 	w := connectionJSON{
-		ID: conn.ID, Organization: conn.Organization, Domains: slices.Concat([]string{}, conn.Domains), Provider: makerOf(conn.Preset).Name,
+		ID: conn.ID, Organization: conn.Organization, Domains: append([]string{}, conn.Domains...), Provider: makerOf(conn.Preset).Name,
 		Protocol: conn.Protocol, SCIM: conn.SCIM, Source: "file", InForce: conn.Problem == "" && !conn.Shadowed,
 		SignedIn: optional(f.SignedIn), Failed: f.Failed, In: f.In, Pushed: optional(f.Pushed), Refused: f.Refused,
 	}

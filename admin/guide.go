@@ -73,7 +73,7 @@ func (c *Console) addresses(conn Connection) addresses {
 func guide(conn Connection, a addresses) []stepJSON {
 	var steps []stepJSON
 	add := func(text string, values ...valueJSON) {
-		steps = append(steps, stepJSON{text, slices.Concat([]valueJSON{}, values)})
+		steps = append(steps, stepJSON{text, append([]valueJSON{}, values...)})
 	}
 	redirect, out := valueJSON{"Redirect URI", a.redirect}, valueJSON{"Sign-out redirect URI", a.signOut}
 	back := valueJSON{"Back-channel logout URL", a.backChannel}
@@ -156,7 +156,7 @@ func guide(conn Connection, a addresses) []stepJSON {
 func pushGuide(conn Connection, a addresses) []stepJSON {
 	var steps []stepJSON
 	add := func(text string, values ...valueJSON) {
-		steps = append(steps, stepJSON{text, slices.Concat([]valueJSON{}, values)})
+		steps = append(steps, stepJSON{text, append([]valueJSON{}, values...)})
 	}
 	base, token := valueJSON{"SCIM base URL", a.scim}, valueJSON{"Token endpoint", a.token}
 	switch makerOf(conn.Preset).Preset {
