@@ -15,8 +15,7 @@ import (
 // check; and where rules depend on methods, what names another method, and
 // reports that. Our cookies stay for our own paths; [backend.rewrite] drops
 // them.
-func (p *Proxy) clean(r *http.Request) (override bool) {
-	trusted := web.FromTrustedProxy(r)
+func (p *Proxy) clean(r *http.Request, trusted bool) (override bool) {
 	for name := range r.Header {
 		switch {
 		case identityHeader(name) || p.renamed(name) || !trusted && forwardingHeader(name):
