@@ -36,9 +36,15 @@ type stream struct {
 	checked   time.Time       // when the store vouched for it last
 	until     time.Time       // when access may change by itself; zero for never
 	seen      atomic.Int64    // last use, nanoseconds since 1970
-	ctx       context.Context // the lifetime that requests hang on, cancelled by a change record
-	cancel    context.CancelCauseFunc
-	refs      int
+	running   *watch          // one of the requests under way, from which the others hang
+}
+
+// watch is a request under way. It hangs on the stream of its session; the
+// cache's lock holds for that.
+type watch struct {
+	of           *stream
+	cancel       context.CancelCauseFunc
+	next, before *watch
 }
 
 // cache holds verified sessions and running requests of this process.
@@ -153,7 +159,9 @@ func (c *cache) discard(sessionID string) {
 func (c *cache) cut(sessionID string) {
 	if s := c.streams[sessionID]; s != nil {
 		delete(c.streams, sessionID)
-		s.cancel(ErrEnded)
+		for w := s.running; w != nil; w = w.next {
+			w.cancel(ErrEnded)
+		}
 		c.cuts++
 	}
 }
@@ -280,28 +288,32 @@ func (c *cache) saved(seen map[string]time.Time) {
 	}
 }
 
-// join adds a request to the stream of its session. current says that the
-// principal is what the cache holds, so that no change was missed.
-func (c *cache) join(p *Principal, now time.Time) (s *stream, current bool) {
+// join adds a request to the stream of its session: cancel is called when that
+// is cut. current says that the principal is what the cache holds, so that no
+// change was missed.
+func (c *cache) join(p *Principal, now time.Time, cancel context.CancelCauseFunc) (w *watch, current bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s = c.streams[p.SessionID]
+	s := c.streams[p.SessionID]
 	if s != nil && s.principal != p && !sameAccess(&s.principal.Access, &p.Access) {
 		c.cut(p.SessionID) // its access changed, and nobody told us yet
 		s = nil
 	}
 	if s == nil {
 		s = &stream{principal: p, until: p.Access.Until}
-		s.ctx, s.cancel = context.WithCancelCause(context.Background())
 		c.streams[p.SessionID] = s
 	}
-	s.refs++
+	w = &watch{of: s, cancel: cancel, next: s.running}
+	if s.running != nil {
+		s.running.before = w
+	}
+	s.running = w
 	s.seen.Store(now.UnixNano())
 	e := c.byID[p.SessionID]
 	if p.checked.After(s.checked) {
 		s.checked = p.checked
 	}
-	return s, e != nil && e.principal == p
+	return w, e != nil && e.principal == p
 }
 
 // confirm notes what the store said of the session of a stream.
@@ -346,11 +358,18 @@ func (c *cache) cutUnchecked(before time.Time) (cut int) {
 }
 
 // leave takes a request out of the stream of its session.
-func (c *cache) leave(sessionID string, s *stream) {
+func (c *cache) leave(w *watch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.refs--; s.refs == 0 && c.streams[sessionID] == s {
-		delete(c.streams, sessionID)
-		s.cancel(nil)
+	s := w.of
+	if w.next != nil {
+		w.next.before = w.before
+	}
+	if w.before != nil {
+		w.before.next = w.next
+		return
+	}
+	if s.running = w.next; s.running == nil && c.streams[s.principal.SessionID] == s {
+		delete(c.streams, s.principal.SessionID)
 	}
 }

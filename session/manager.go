@@ -254,21 +254,19 @@ func (m *Manager) EndHashed(ctx context.Context, hash []byte, by audit.Actor) (t
 // any right of it ends; its cause is then [ErrEnded]. Every request that runs
 // for p runs under it. Call cancel when the request is over.
 func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, context.CancelFunc) {
-	s, current := m.cache.join(p, m.now())
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(s.ctx, func() { cancel(ErrEnded) })
+	w, current := m.cache.join(p, m.now(), cancel)
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
 		if e, err := m.reload(ctx, p, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
 			cancel(ErrEnded)
 		} else {
-			m.cache.confirm(s, e.principal)
+			m.cache.confirm(w.of, e.principal)
 		}
 	}
 	return ctx, func() {
-		stop()
+		m.cache.leave(w)
 		cancel(context.Canceled)
-		m.cache.leave(p.SessionID, s)
 	}
 }
