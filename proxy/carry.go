@@ -40,6 +40,9 @@ func (p *Proxy) carry(ctx context.Context, j *journey) {
 		h[name] = lines
 	}
 	announced := announce(h, res.Trailer)
+	if j.who != nil && (res.ContentLength < 0 || res.ContentLength > unblocked || isEvents(res.Header)) {
+		j.cutWhenDone(ctx)
+	}
 	j.WriteHeader(res.StatusCode)
 	if err := p.buffers.copy(&j.writer, res); err != nil {
 		_ = res.Body.Close()
@@ -47,8 +50,14 @@ func (p *Proxy) carry(ctx context.Context, j *journey) {
 		panic(http.ErrAbortHandler)
 	}
 	_ = res.Body.Close() // only now is the trailer whole
+	cleanResponse(res.Trailer)
 	j.trail(res.Trailer, announced)
 }
+
+// unblocked bounds the answers with which no handler can get stuck in a write to
+// the client: net/http gathers so many bytes, and writes them when the handler
+// is over.
+const unblocked = 2048
 
 // outgoing is a request as it goes to the portal.
 func (p *Proxy) outgoing(ctx context.Context, j *journey) *http.Request {
@@ -62,7 +71,8 @@ func (p *Proxy) outgoing(ctx context.Context, j *journey) *http.Request {
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nothing[:] // else net/http sends its own
 	}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: j.inform})
+	j.trace.Got1xxResponse = j.inform
+	ctx = httptrace.WithClientTrace(ctx, &j.trace)
 	out := http.Request{
 		Method: r.Method, URL: j.place.backend.address(j), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
 		ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding, Host: p.introduce(h, j, r.Header["Forwarded"]),

@@ -52,19 +52,22 @@ func (p *Proxy) forwardAuth(j *journey) error {
 			return err
 		}
 	}
+	if v.who != nil {
+		t.place.names.identify(h, j)
+	}
 	if !t.unknown {
+		if rest := foreignCookies(j.in.Header["Cookie"]); len(rest) > 0 {
+			h["Cookie"] = rest
+		} else {
+			h["Cookie"] = nothing[:]
+		}
 		// Each is there, if only empty: Caddy hands on the name of its own
 		// variable for what is not.
 		for _, name := range p.identity {
-			h[name] = nothing[:]
+			if _, ok := h[name]; !ok {
+				h[name] = nothing[:]
+			}
 		}
-		h["Cookie"] = nothing[:]
-		if rest := foreignCookies(j.in.Header["Cookie"]); len(rest) > 0 {
-			h["Cookie"] = rest
-		}
-	}
-	if v.who != nil {
-		t.place.names.identify(h, j)
 	}
 	j.WriteHeader(http.StatusOK)
 	return nil

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
 
@@ -18,7 +19,7 @@ type journey struct {
 	passage
 	writer
 
-	in  *http.Request // as it came, less what only the gate may say
+	in  *http.Request   // as it came, less what only the gate may say
 	ctx context.Context // of in, in which the journey is found
 
 	who       *session.Principal // nil for nobody
@@ -26,6 +27,7 @@ type journey struct {
 
 	out   url.URL // where it goes
 	early early
+	trace httptrace.ClientTrace
 	lines [12]string // what header lines are made of, see line
 	used  int
 }

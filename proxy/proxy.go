@@ -90,10 +90,10 @@ type Proxy struct {
 	issuer   string
 	sessions Sessions
 	keys     Keys
-	trusted  []netip.Prefix // proxies
-	own      http.Handler   // of the gate's own paths
-	cookie   string         // what the session's is called
-	scheme   []string       // of public, as a header
+	trusted  []netip.Prefix                       // proxies
+	own      http.Handler                         // of the gate's own paths
+	cookie   string                               // what the session's is called
+	scheme   []string                             // of public, as a header
 	observe  func(status int, took time.Duration) // may be nil
 	streams  streams
 	buffers  buffers

@@ -115,16 +115,20 @@ func (p *Proxy) forward(j *journey) error {
 		var cancel context.CancelFunc
 		ctx, cancel = p.sessions.Watch(ctx, j.who)
 		defer cancel()
-		defer w.cutWhenDone(ctx)() // before cancel, which would look like an end
 	}
 	delete(w.Header(), headerHSTS) // the portal says so itself, or dress does
-	if len(r.Header["Upgrade"]) > 0 {
+	upgrade := len(r.Header["Upgrade"]) > 0
+	defer w.keep() // before cancel, which would look like an end
+	if j.who != nil && (upgrade || r.ContentLength != 0) {
+		w.cutWhenDone(ctx)
+	}
+	if upgrade {
 		to.upgrade.ServeHTTP(w, r.WithContext(ctx))
+		cleanResponse(w.Header()) // the trailer, which is written after this
 	} else {
 		p.carry(ctx, j)
 	}
 	w.unlessCut(func() { p.hurry(w, r) }) // what of the body the portal did not want
-	cleanResponse(w.Header())             // the trailer, which is written after this
 	return nil
 }
 
@@ -202,7 +206,9 @@ func (p *Proxy) reverse(b *backend) *httputil.ReverseProxy {
 			p.received(res)
 			return nil
 		},
-		ErrorHandler: func(_ http.ResponseWriter, out *http.Request, err error) { p.failed(out.Context(), journeyOf(out.Context()), err) },
+		ErrorHandler: func(_ http.ResponseWriter, out *http.Request, err error) {
+			p.failed(out.Context(), journeyOf(out.Context()), err)
+		},
 	}
 }
 

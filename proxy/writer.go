@@ -21,6 +21,7 @@ type writer struct {
 	reference []string // of the request, as a header
 	streams   *streams // where a WebSocket is noted
 
+	stop    func() bool // calls the cut off; nil while nothing would cut
 	cutting sync.WaitGroup
 
 	mu     sync.Mutex
@@ -94,22 +95,27 @@ func (w *writer) unlessCut(f func()) {
 	}
 }
 
-// cutWhenDone cuts the response when ctx ends. The handler defers what it
-// gives: it calls that off, or waits until the cut is made, because nothing
-// may touch the connection after the handler has returned.
-func (w *writer) cutWhenDone(ctx context.Context) func() {
+// cutWhenDone cuts the response when ctx ends, until [writer.keep]. It does
+// nothing the second time.
+func (w *writer) cutWhenDone(ctx context.Context) {
+	if w.stop != nil {
+		return
+	}
 	w.cutting.Add(1)
-	stop := context.AfterFunc(ctx, func() {
+	w.stop = context.AfterFunc(ctx, func() {
 		defer w.cutting.Done()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.cut = true
 		w.expire()
 	})
-	return func() {
-		if !stop() {
-			w.cutting.Wait()
-		}
+}
+
+// keep calls the cut off, or waits until it is made: nothing may touch the
+// connection after the handler has returned.
+func (w *writer) keep() {
+	if w.stop != nil && !w.stop() {
+		w.cutting.Wait()
 	}
 }
 

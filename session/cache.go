@@ -22,11 +22,11 @@ const maxEntries = 100_000
 // stream is the living side of a session: what to cut when a right ends. It
 // is there while requests run, whatever becomes of the cache entry.
 type stream struct {
-	principal *Principal      // of the oldest request that still runs
-	checked   time.Duration   // when the store vouched for it last, since the manager began
-	until     time.Time       // when access may change by itself; zero for never
-	seen      atomic.Int64    // last use, nanoseconds since 1970
-	running   *watch          // one of the requests under way, from which the others hang
+	principal *Principal    // of the oldest request that still runs
+	checked   time.Duration // when the store vouched for it last, since the manager began
+	until     time.Time     // when access may change by itself; zero for never
+	seen      atomic.Int64  // last use, nanoseconds since 1970
+	running   *watch        // one of the requests under way, from which the others hang
 }
 
 // watch is a request under way. It hangs on the stream of its session; the

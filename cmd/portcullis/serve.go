@@ -228,6 +228,9 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	if ready != nil {
 		ready(public.Addr())
 	}
+	pace()
+	settled := time.AfterFunc(time.Second, settle)
+	defer settled.Stop()
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
