@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ func (p *Proxy) carry(ctx context.Context, j *journey) {
 	h := j.Header()
 	for name, lines := range res.Header {
 		if had, ok := h[name]; ok {
-			lines = append(had[:len(had):len(had)], lines...)
+			lines = append(slices.Clip(had), lines...)
 		}
 		h[name] = lines
 	}
@@ -237,7 +238,7 @@ type flusher struct {
 func (f *flusher) Write(b []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n, err := f.w.ResponseWriter.Write(b)
+	n, err := f.w.Write(b)
 	f.over = true // the head is sent along
 	f.w.Flush()
 	return n, err

@@ -33,7 +33,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.hsts != "" {
 		w.Header()[headerHSTS] = j.line(p.hsts)
 	}
-	defer web.Rescue(j, &j.writer, r, p.log)
+	defer web.Rescue(j, &j.writer, r, p.log) //nolint:contextcheck // the journey is r's context, and more
 	j.override = p.clean(r, j.Trusted())
 	err := p.judge(j)
 	switch {
@@ -44,7 +44,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case j.own():
 		p.own.ServeHTTP(w, j.request())
 	default:
-		err = p.portal(j)
+		err = p.portal(j) //nolint:contextcheck // the journey is the context
 	}
 	if err != nil {
 		web.Fail(&j.writer, j.request(), p.log, err)

@@ -51,7 +51,7 @@ func newEntry(p *Principal, access *mapping.Access, policy *mapping.Policy) *ent
 	end := 0
 	for i, word := range []string{p.SessionID, p.PersonID, p.Subject, p.Email} {
 		end += len(word)
-		e.ends[i] = uint16(min(end, maxWords)) //nolint:gosec // it fits
+		e.ends[i] = uint16(min(end, maxWords))
 	}
 	p.of = e
 	e.hot.Store(p)

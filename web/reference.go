@@ -62,7 +62,7 @@ func References(next http.Handler, trusted ...netip.Prefix) http.Handler {
 		v := new(Visit)
 		v.Begin(r, trusted)
 		w.Header().Set(ReferenceHeader, v.reference)
-		next.ServeHTTP(w, r.WithContext(v))
+		next.ServeHTTP(w, r.WithContext(v)) //nolint:contextcheck // the visit is r's context, and more
 	})
 }
 
