@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,5 +44,24 @@ func TestWhoBeginsAtTheProviderProvesThemselvesAnew(t *testing.T) {
 		if answer.StatusCode != want {
 			t.Errorf("authenticated %v ago = %d, want %d", age, answer.StatusCode, want)
 		}
+	}
+}
+
+// What one replica forgets, another whose clock is behind would take again.
+func TestAReplicaThatIsAheadForgetsNoAssertion(t *testing.T) {
+	r, p := newRooms(t), newSAMLIDP(t)
+	open := p.connection("acme", func(s *login.SAML) { s.AllowIDPInitiated = true })
+	g := newGate(t, all(r.use, open))
+	ahead := newGate(t, all(r.use, open, func(c *login.Config) { c.Now = func() time.Time { return time.Now().Add(5 * time.Minute) } }))
+	base := g.public.String() + "/.portcullis/saml/acme/"
+	form := p.unsolicited(base+"metadata", "/")
+	if answer := newBrowser(t).do(http.MethodPost, base+"acs", form); answer.StatusCode != http.StatusSeeOther {
+		t.Fatalf("answer %d\n%s", answer.StatusCode, answer.body)
+	}
+	if err := ahead.login.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if answer := newBrowser(t).do(http.MethodPost, base+"acs", form); answer.StatusCode != http.StatusBadRequest || !strings.Contains(answer.body, "was used already") {
+		t.Errorf("again: %d\n%s", answer.StatusCode, answer.body)
 	}
 }
