@@ -234,13 +234,15 @@ func TestUserInfoFillsInWhatIsMissing(t *testing.T) {
 }
 
 func TestTokenDoesNotVouchForTheEmailOfUserInfo(t *testing.T) {
-	p := newIDP(t)
-	delete(p.person, "email")
-	p.userInfo = map[string]any{"email": "other@acme.example"}
-	g := newGate(t, nil, p)
-	newBrowser(t).signIn(g, "/.portcullis/sign-in")
-	if a := g.people.last(t); a.Email != "other@acme.example" || a.EmailVerified {
-		t.Errorf("e-mail %q, verified %v", a.Email, a.EmailVerified)
+	for _, email := range []any{nil, ""} {
+		p := newIDP(t)
+		p.person["email"] = email
+		p.userInfo = map[string]any{"email": "other@acme.example"}
+		g := newGate(t, nil, p)
+		newBrowser(t).signIn(g, "/.portcullis/sign-in")
+		if a := g.people.last(t); a.Email != "other@acme.example" || a.EmailVerified {
+			t.Errorf("e-mail %q, verified %v", a.Email, a.EmailVerified)
+		}
 	}
 }
 
