@@ -53,7 +53,9 @@ func (o *openID) merge(token, info map[string]any) map[string]any {
 		delete(out, name)
 	}
 	own := token[o.claims.Email] != nil && token[o.claims.Email] != ""
-	if own && token[o.claims.Email] != info[o.claims.Email] {
+	// As texts: two lists are not comparable, and a provider may send any shape.
+	said, _ := token[o.claims.Email].(string)
+	if asked, _ := info[o.claims.Email].(string); own && said != asked {
 		delete(out, "email_verified")
 	}
 	for name, v := range token {
