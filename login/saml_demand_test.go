@@ -65,3 +65,17 @@ func TestAReplicaThatIsAheadForgetsNoAssertion(t *testing.T) {
 		t.Errorf("again: %d\n%s", answer.StatusCode, answer.body)
 	}
 }
+
+// Whoever could add a value to their own record would choose who they are, if
+// the NameID took the place of an attribute that is there twice.
+func TestAPersonHasOneIdentifier(t *testing.T) {
+	p := newSAMLIDP(t)
+	g := newGate(t, p.connection("acme", func(s *login.SAML) { s.Attributes.Subject = []string{"missing", "uid"} }))
+	if answer := newBrowser(t).samlSignIn(g, "/.portcullis/sign-in"); answer.StatusCode != http.StatusSeeOther || g.people.last(t).Subject != "alice" {
+		t.Fatalf("one value: %d, subject %q", answer.StatusCode, g.people.last(t).Subject)
+	}
+	p.add(attribute("uid", "bob"))
+	if answer := newBrowser(t).samlSignIn(g, "/.portcullis/sign-in"); answer.StatusCode != http.StatusBadRequest || !strings.Contains(answer.body, "does not say who you are") {
+		t.Errorf("two values: %d\n%s", answer.StatusCode, answer.body)
+	}
+}

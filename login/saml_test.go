@@ -284,11 +284,6 @@ func TestWhoAPersonIs(t *testing.T) {
 	}{
 		"an attribute":                   {change: func(s *login.SAML) { s.Subject = "uid" }, subject: "alice"},
 		"an attribute that is not there": {change: func(s *login.SAML) { s.Subject = "employeeNumber" }, status: http.StatusBadRequest},
-		"an attribute with two values": {
-			change: func(s *login.SAML) { s.Attributes.Subject = []string{"uid"} },
-			person: func(p *samlIDP) { p.add(attribute("uid", "bob")) }, status: http.StatusBadRequest,
-		},
-		"an attribute that wins over the NameID": {change: func(s *login.SAML) { s.Attributes.Subject = []string{"missing", "uid"} }, subject: "alice"},
 		"the object of the tenant": {person: func(p *samlIDP) {
 			p.idp.MetadataURL.Path = "/metadata"
 			p.idp.MetadataURL.RawPath = ""
