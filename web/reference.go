@@ -17,7 +17,7 @@ const ReferenceHeader = "X-Portcullis-Reference"
 // [FromTrustedProxy] find it. [Visit.Begin] makes it ready; from then on it does
 // not change, and is safe for concurrent use.
 type Visit struct {
-	context.Context //nolint:containedctx // it is a context
+	context.Context
 
 	reference string
 	client    string
