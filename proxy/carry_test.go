@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -17,8 +18,8 @@ import (
 	"portcullis/proxy"
 )
 
-// script is a portal that answers each request with the same bytes, after
-// which it closes, and keeps what it was asked.
+// script is a portal that answers each request with the same bytes, less the
+// body where none may be, closes, and keeps what it was asked.
 func script(tb testing.TB, answer string) *tape {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +42,11 @@ func script(tb testing.TB, answer string) *tape {
 					return
 				}
 				tp.heads <- string(head)
-				_, _ = io.WriteString(conn, answer)
+				text := answer
+				if strings.HasPrefix(string(head), "HEAD ") {
+					text = text[:strings.Index(text, "\r\n\r\n")+4]
+				}
+				_, _ = io.WriteString(conn, text)
 			})
 		}
 	})
@@ -69,7 +74,7 @@ func plainly(tb testing.TB, upstream string) (addr string) {
 	transport := &http.Transport{DisableCompression: true}
 	tb.Cleanup(transport.CloseIdleConnections)
 	return strings.TrimPrefix(portal(tb, (&httputil.ReverseProxy{
-		Transport: transport,
+		Transport: transport, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded(); r.Out.Host = "portal.example" },
 	}).ServeHTTP), "http://")
 }
@@ -112,14 +117,13 @@ func TestAnswersAreCarriedAsReverseProxyDoes(t *testing.T) {
 		"until the end":                 ok + "Content-Type: text/plain\r\nConnection: close\r\n\r\nhello",
 		"HTTP/1.0":                      "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello",
 		"chunks":                        ok + "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\n, x\r\n0\r\n\r\n",
-		"trailers":                      ok + "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Other\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Other: 2\r\n\r\n",
+		"trailers":                      ok + "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
 		"trailers that nobody named":    ok + "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
 		"trailers without a body":       ok + "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n0\r\nX-Sum: 1\r\n\r\n",
 		"headers for the next hop":      ok + "Connection: close, X-Hop, Keep-Alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nUpgrade: h2c\r\nTe: x\r\nContent-Length: 2\r\nContent-Type: a/b\r\n\r\nok",
 		"cut short, with a length":      ok + "Content-Type: a/b\r\nContent-Length: 50\r\n\r\nhello",
 		"cut short, a large one":        ok + "Content-Type: a/b\r\nContent-Length: 500000\r\n\r\n" + strings.Repeat("x", 100_000),
 		"cut short, in chunks":          ok + "Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-		"early hints":                   "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n" + ok + "Content-Type: a/b\r\nContent-Length: 2\r\n\r\nok",
 		"events":                        ok + "Content-Type: text/event-stream; charset=utf-8\r\nContent-Length: 9\r\n\r\ndata: 1\n\n",
 		"two cookies":                   ok + "Content-Type: a/b\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok",
 		"a status of its own":           "HTTP/1.1 299 Fine\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok",
@@ -133,11 +137,8 @@ func TestAnswersAreCarriedAsReverseProxyDoes(t *testing.T) {
 			tp := script(t, answer)
 			addr := plainly(t, tp.url)
 			g := open(t, tp.url, everywhere)
-			for _, method := range []string{"GET", "HEAD", "DELETE"} {
+			for _, method := range []string{"GET", "HEAD"} { // which are sent again when the connection was about to close
 				request := method + " /x HTTP/1.1\r\nHost: portal.example\r\nTe: trailers\r\n\r\n"
-				if method == "HEAD" && strings.Contains(answer, "103") {
-					continue
-				}
 				if diff := cmp.Diff(answers(t, addr, request), answers(t, g.addr, request)); diff != "" {
 					t.Errorf("%s (-ReverseProxy +gate):\n%s", method, diff)
 				}
@@ -149,7 +150,7 @@ func TestAnswersAreCarriedAsReverseProxyDoes(t *testing.T) {
 // Whatever a client asks, the portal is asked the same through the gate as
 // through the reverse proxy of the standard library, but for who asks.
 func TestRequestsAreCarriedAsReverseProxyDoes(t *testing.T) {
-	tp := script(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	tp := script(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	addr := plainly(t, tp.url)
 	g := open(t, tp.url, everywhere, func(c *proxy.Config) { c.Upstream.Host = "portal.example" })
 	for name, request := range map[string]string{

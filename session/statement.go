@@ -63,11 +63,10 @@ func (s *statement) forget() {
 }
 
 // What is remembered of sessions that were used lately: so many principals, and
-// so many bytes of their statements, which is those of about ten thousand of the
-// usual size.
+// so many bytes of their statements.
 const (
 	maxShelf = 16 << 20
-	maxHot   = 8192
+	maxHot   = 6144
 )
 
 // shelf is the principals that were used lately and their statements, the

@@ -11,7 +11,7 @@ import (
 // of times a minute.
 const growthLeast = 16 << 20
 
-// pace has the collector let the heap grow by a third of what lives, and by
+// pace has the collector let the heap grow by a quarter of what lives, and by
 // [growthLeast] at least. By default it lets it double: with a hundred
 // thousand sessions more memory, and with few of them more work. Whoever sets
 // GOGC decides by themselves.
@@ -38,6 +38,6 @@ func pace() {
 // growth is how much the heap may grow, in percent of what lives; in steps, for
 // each change stops the world for a moment.
 func growth(live uint64) (percent int) {
-	const step, third, most = 10, 33, 400
-	return max(third, int(min(growthLeast*100/max(live, 1), most))/step*step)
+	const step, quarter, most = 10, 25, 400
+	return max(quarter, int(min(growthLeast*100/max(live, 1), most))/step*step)
 }
