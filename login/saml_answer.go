@@ -148,6 +148,7 @@ func (l *Login) believe(ctx context.Context, f *federated, response string, expe
 	if err != nil {
 		return arrival{}, err
 	}
+	f.complete(ctx, st, &assertion)
 	ticket, err := f.ticket(st, now)
 	return arrival{assertion, ticket}, err
 }

@@ -25,7 +25,13 @@ func (f *federated) check(ctx context.Context) []Result {
 	if f.c.AllowSHA1 {
 		results = append(results, Result{Connection: f.conn.ID, Name: "signatures", Detail: "SHA-1 is allowed, which can be forged with effort", Warning: true})
 	}
-	return append(results, certificateResults(f.conn.ID, md.IDP, now)...)
+	results = append(results, certificateResults(f.conn.ID, md.IDP, now)...)
+	if f.grant != nil {
+		for _, r := range f.grant.Check(ctx) {
+			results = append(results, Result{Connection: f.conn.ID, Name: r.Name, Detail: "for groups: " + r.Detail, Err: r.Err})
+		}
+	}
+	return results
 }
 
 // certificateResults says of each certificate when it ends. One that has ended

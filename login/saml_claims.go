@@ -98,14 +98,37 @@ func (f *federated) subject(ctx context.Context, st *saml.Statement) (string, er
 			return oidc.Subject(values[0])
 		}
 	}
-	tenant, object := st.Attributes[entraTenant], st.Attributes[entraObject]
-	if len(tenant) == 1 && len(object) == 1 && tenant[0] != "" && hasSegment(st.Issuer, tenant[0]) {
-		return oidc.Subject(object[0])
+	if oid := entraPerson(st, st.Issuer); oid != "" {
+		return oidc.Subject(oid)
 	}
 	if st.NameIDFormat == formatTransient {
 		b.Note(trace.TransientNameID)
 	}
 	return oidc.Subject(st.NameID)
+}
+
+// entraPerson is the object id of somebody in the tenant of Microsoft Entra ID
+// whose issuer that is; empty if the assertion is not of it.
+func entraPerson(st *saml.Statement, issuer string) string {
+	tenant, object := st.Attributes[entraTenant], st.Attributes[entraObject]
+	if len(tenant) == 1 && len(object) == 1 && tenant[0] != "" && hasSegment(issuer, tenant[0]) {
+		return object[0]
+	}
+	return ""
+}
+
+// complete asks for the groups that an assertion leaves out, of the tenant that
+// signed it and that lets us.
+func (f *federated) complete(ctx context.Context, st *saml.Statement, a *directory.Assertion) {
+	if !a.GroupsIncomplete || f.grant == nil {
+		return
+	}
+	oid := entraPerson(st, st.Issuer)
+	if oid == "" || entraPerson(st, f.grant.Issuer()) == "" {
+		trace.Of(ctx).Check("groups beyond the token", false, "the object id of somebody in the tenant "+f.grant.Issuer(), "none")
+		return
+	}
+	complete(ctx, f.graph, f.log, a, oid)
 }
 
 // remark notes what will bring trouble.

@@ -319,6 +319,10 @@ func TestWhoAPersonIs(t *testing.T) {
 	}
 }
 
+func (p *samlIDP) drop(name string) {
+	p.person.CustomAttributes = slices.DeleteFunc(p.person.CustomAttributes, func(a crewjam.Attribute) bool { return a.Name == name })
+}
+
 func (p *samlIDP) add(a ...crewjam.Attribute) {
 	p.person.CustomAttributes = append(p.person.CustomAttributes, a...)
 }

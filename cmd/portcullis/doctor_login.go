@@ -30,6 +30,11 @@ func examineConnections(ctx context.Context, cfg *config.Config, db *store.DB, n
 				found = append(found, d)
 			}
 		}
+		if conn.SAML != nil && conn.SAML.Graph != nil {
+			if d, ok := expiry(what, "client secret of graph", conn.SAML.Graph.Client.SecretExpires, now); ok {
+				found = append(found, d)
+			}
+		}
 		if conn.Link == "userName" {
 			found = append(found, diagnosis{
 				what, "warning",
