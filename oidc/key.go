@@ -65,11 +65,11 @@ func ReadKey(text []byte) (*Key, error) {
 
 func newKey(private crypto.Signer, alg jose.SignatureAlgorithm, certificate *x509.Certificate) (*Key, error) {
 	public := jose.JSONWebKey{Key: private.Public(), Algorithm: string(alg), Use: "sig"}
-	print, err := public.Thumbprint(crypto.SHA256)
+	thumb, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the private key: want RSA, ECDSA over P-256, P-384 or P-521, or Ed25519, got another")
 	}
-	public.KeyID = base64.RawURLEncoding.EncodeToString(print)
+	public.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
 	options := (&jose.SignerOptions{}).WithType("JWT")
 	if certificate != nil {
 		sum := sha256.Sum256(certificate.Raw)

@@ -101,7 +101,7 @@ func TestKeyOfTheOperatorSigns(t *testing.T) {
 			if err := json.Unmarshal(published, &set); err != nil {
 				t.Fatal(err)
 			}
-			jws, err := jose.ParseSigned(signed, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tc.alg)})
+			jws, err := jose.ParseSignedCompact(signed, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(tc.alg)})
 			if err != nil {
 				t.Fatal(err)
 			}
