@@ -164,6 +164,7 @@ type OIDC struct {
 	Claims        Claims
 	Refresh       bool          // ask for a refresh token, to hear when the provider ends its session
 	RefreshEvery  time.Duration // how often it is asked; 1m to 12h, defaults to 10m
+	Contexts      bool          // of Microsoft Entra ID, by its preset or its issuer: c1 to c99 of a route's acr are asked for by claim
 	Graph         *Graph        // nil: groups that a token leaves out stay unknown
 	AllowPrivate  bool          // the provider's names may resolve into private networks
 }

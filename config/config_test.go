@@ -170,7 +170,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				OIDC: &config.OIDC{
 					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),
 					SecretExpires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC),
-					NextSecret:    config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true,
+					NextSecret:    config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true, Contexts: true,
 					Graph:  &config.Graph{URL: "https://graph.microsoft.us/v1.0"},
 					Scopes: []string{"openid", "profile", "email"},
 					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles", UserName: "upn"},

@@ -27,6 +27,7 @@ type openID struct {
 	jwks     []byte // of our own key; nil if there is none
 
 	refreshEvery time.Duration
+	contexts     bool          // of Microsoft Entra ID are asked for by claim
 	graph        *graph.Client // nil if nobody is asked
 	log          *slog.Logger
 }
@@ -38,7 +39,7 @@ func newOpenID(conn Connection, c *Config) *openID {
 		conn: conn, claims: conn.OIDC.Claims.withDefaults(), issuer: settings.Issuer, client: oidc.New(settings),
 		jwks: conn.OIDC.JWKS, refreshEvery: cmp.Or(conn.OIDC.RefreshEvery, defaultRefresh),
 		callback: origin(c.PublicURL) + web.Prefix + "/oidc/" + conn.ID + "/callback",
-		log:      settings.Log,
+		contexts: conn.OIDC.Contexts, log: settings.Log,
 	}
 	if conn.OIDC.GraphURL != "" {
 		o.graph = graph.New(graph.Config{URL: conn.OIDC.GraphURL, Token: o.client.ClientToken, HTTP: c.HTTP, Now: c.Now})
@@ -57,6 +58,16 @@ func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (dep
 	r := oidc.Request{
 		Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint,
 		ACR: a.Demand.ACR, MaxAge: a.Demand.MaxAge,
+	}
+	if o.contexts {
+		r.ACR = nil
+		for _, class := range a.Demand.ACR {
+			if isContext(class) {
+				r.Contexts = append(r.Contexts, class)
+			} else {
+				r.ACR = append(r.ACR, class)
+			}
+		}
 	}
 	switch {
 	case a.Force:

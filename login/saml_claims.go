@@ -50,7 +50,7 @@ func (f *federated) assertion(ctx context.Context, st *saml.Statement, now time.
 	a := directory.Assertion{
 		Connection: f.conn.ID, Issuer: st.Issuer, Received: now, GroupsIncomplete: more, AuthTime: st.AuthnInstant,
 	}
-	if len(st.AuthnContext) <= maxACR {
+	if isClass(st.AuthnContext) {
 		a.ACR = st.AuthnContext
 	}
 	var err error

@@ -59,7 +59,7 @@ func TestARefusalIsFoundUnderTheReferenceOfItsPage(t *testing.T) {
 		got     string
 		outcome trace.Outcome
 	}{
-		"another audience":  {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["aud"] = "other" } }, check: "signature", got: "not valid"},
+		"another audience":  {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["aud"] = "other" } }, check: "audience", got: "other"},
 		"issued to another": {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["azp"] = "other" } }, check: "audience", got: "portal, issued to other"},
 		"another nonce":     {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["nonce"] = "x" } }, check: "nonce", got: "another one"},
 		"expired": {change: func(p *idp, g *gate) {

@@ -19,7 +19,7 @@ func loginOIDC(c *config.OIDC) (out *login.OIDC, err error) {
 		Claims: login.Claims{
 			Groups: c.Claims.Groups, Email: c.Claims.Email, Name: c.Claims.Name, Roles: c.Claims.Roles, UserName: c.Claims.UserName,
 		},
-		RefreshEvery: c.RefreshEvery,
+		RefreshEvery: c.RefreshEvery, Contexts: c.Contexts,
 	}
 	if c.Graph != nil {
 		out.GraphURL = c.Graph.URL
