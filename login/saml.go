@@ -14,6 +14,7 @@ import (
 	"portcullis/oidc"
 	"portcullis/saml"
 	"portcullis/session"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -139,6 +140,12 @@ func (f *federated) provider(ctx context.Context) (*saml.ServiceProvider, *saml.
 	md, err := f.source.get(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if expired, ok := MetadataExpired(md.ValidUntil, f.now()); ok {
+		trace.Of(ctx).Note(trace.StaleMetadata)
+		if expired.Err != nil {
+			return nil, nil, expired.Err
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
