@@ -81,7 +81,14 @@ func (l *Login) admit(c *gin.Context, b *trace.Builder, a Attempt, who arrival) 
 			return in, fmt.Errorf("previous session: %w", err)
 		}
 	}
-	return in, l.enter(c, in, who.ticket)
+	if !a.Created.IsZero() {
+		who.ticket.Begun = a.Created
+	}
+	if err := l.enter(c, in, who.ticket); err != nil {
+		b.Check("session", false, "one that may begin", outcomeOf(err))
+		return in, err
+	}
+	return in, nil
 }
 
 // outcomeOf says in a trace how a check ended.
