@@ -37,8 +37,8 @@ const (
 type Record struct {
 	Reference  string // of the request that ended it
 	Start      string // of the request that began it; empty if it is not known
-	Connection string
-	Protocol   string // "oidc" or "saml"
+	Connection string // empty if there is none of the name that was asked for
+	Protocol   string // "oidc" or "saml"; empty without a connection
 	Started    time.Time
 	Finished   time.Time
 	Address    string // of the browser
