@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"portcullis/internal/cputime"
+	"portcullis/internal/cpu"
 )
 
 // TestNoTokenCostsMuch holds what a provider, or whoever can post a logout
@@ -44,11 +44,11 @@ func TestNoTokenCostsMuch(t *testing.T) {
 		"more than is looked at":  signed(with(`"x":"` + strings.Repeat("x", 1<<20) + `"`)),
 		"white space in a header": strings.Repeat(" ", 1<<20) + honest,
 	} {
-		id := cputime.Least(5, func() { _, _ = p.verify(t.Context(), m, token, proof{"n", "a", "c"}) })
-		logout := cputime.Least(5, func() { _, _ = p.VerifyLogout(t.Context(), token) })
+		id := cpu.Least(5, func() { _, _ = p.verify(t.Context(), m, token, proof{"n", "a", "c"}) })
+		logout := cpu.Least(5, func() { _, _ = p.VerifyLogout(t.Context(), token) })
 		t.Logf("%s: %v as an ID token, %v as a logout token", name, id, logout)
-		if most := max(id, logout); most > cputime.Budget {
-			t.Errorf("%s cost %v of CPU, want at most %v", name, most, cputime.Budget)
+		if most := max(id, logout); most > cpu.Budget {
+			t.Errorf("%s cost %v of CPU, want at most %v", name, most, cpu.Budget)
 		}
 	}
 }
@@ -83,13 +83,13 @@ func TestNoSetOfKeysCostsMuch(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := sign(t, jose.ES512, stranger, "", text(t, idClaims(p.c.Now())))
-	cost := cputime.Least(5, func() {
+	cost := cpu.Least(5, func() {
 		if _, err := p.verify(t.Context(), m, token, proof{"n", "a", "c"}); err == nil {
 			t.Error("a token of nobody's was taken")
 		}
 	})
 	t.Logf("%d keys: %v", len(set), cost)
-	if cost > cputime.Budget {
-		t.Errorf("%d keys cost %v of CPU, want at most %v", len(set), cost, cputime.Budget)
+	if cost > cpu.Budget {
+		t.Errorf("%d keys cost %v of CPU, want at most %v", len(set), cost, cpu.Budget)
 	}
 }

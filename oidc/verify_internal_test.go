@@ -16,7 +16,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"portcullis/internal/cputime"
+	"portcullis/internal/cpu"
 	"portcullis/trace"
 )
 
@@ -216,7 +216,7 @@ func TestVerificationCostsLittleBeyondTheSignature(t *testing.T) {
 		for _, groups := range []int{10, 200} {
 			bare, all := s.usual(t, groups)
 			cost := func(f func(context.Context) error, ctx func() context.Context) time.Duration {
-				return cputime.Least(100, func() {
+				return cpu.Least(100, func() {
 					if err := f(ctx()); err != nil {
 						t.Fatal(err)
 					}

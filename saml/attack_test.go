@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portcullis/fault"
-	"portcullis/internal/cputime"
+	"portcullis/internal/cpu"
 	"portcullis/saml"
 )
 
@@ -35,16 +35,16 @@ func TestAttacksAreRefused(t *testing.T) {
 		var checks []saml.Check
 		var err error
 		answer := func() { st, checks, err = sp.Response(tc.form, expect) }
-		took := cputime.Least(1, answer)
+		took := cpu.Least(1, answer)
 		if took > 5*time.Millisecond { // a collection of garbage may have fallen into it
-			took = min(took, cputime.Least(5, answer))
+			took = min(took, cpu.Least(5, answer))
 		}
 		name := tc.class + ": " + tc.name
 		if took > slowest {
 			slowest, slow = took, name
 		}
-		if took > cputime.Budget {
-			t.Errorf("%s cost %v of CPU, want at most %v", name, took, cputime.Budget)
+		if took > cpu.Budget {
+			t.Errorf("%s cost %v of CPU, want at most %v", name, took, cpu.Budget)
 		}
 		counts[tc.class]++
 		switch {

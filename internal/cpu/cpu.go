@@ -1,7 +1,7 @@
-// Package cputime says what a piece of work costs in CPU, for tests that hold
+// Package cpu says what a piece of work costs in CPU, for tests that hold
 // a bound: the clock of the thread that does it, which stands while others
 // have the processor. It does not count what other threads do for it.
-package cputime
+package cpu
 
 import (
 	"runtime"

@@ -1,5 +1,5 @@
 //go:build race
 
-package cputime
+package cpu
 
 const slack = 5

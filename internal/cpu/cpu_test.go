@@ -1,16 +1,16 @@
-package cputime_test
+package cpu_test
 
 import (
 	"testing"
 	"time"
 
-	"portcullis/internal/cputime"
+	"portcullis/internal/cpu"
 )
 
 func TestWaitingCostsNothingAndWorkDoes(t *testing.T) {
 	wait := make(chan struct{})
 	time.AfterFunc(100*time.Millisecond, func() { close(wait) })
-	if cost := cputime.Least(1, func() { <-wait }); cost > 50*time.Millisecond {
+	if cost := cpu.Least(1, func() { <-wait }); cost > 50*time.Millisecond {
 		t.Errorf("waiting cost %v", cost)
 	}
 	work := func() {
@@ -18,7 +18,7 @@ func TestWaitingCostsNothingAndWorkDoes(t *testing.T) {
 			continue
 		}
 	}
-	if cost := cputime.Least(3, work); cost <= 0 || cost > time.Second {
+	if cost := cpu.Least(3, work); cost <= 0 || cost > time.Second {
 		t.Errorf("work cost %v", cost)
 	}
 }
