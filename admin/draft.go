@@ -275,9 +275,11 @@ func (c *Console) effectOn(all *crowd, before, after *mapping.Policy, names, may
 }
 
 func shiftsWire(shifts []mapping.Shift) []shiftJSON {
-	out := make([]shiftJSON, len(shifts))
-	for i, s := range shifts {
-		out[i] = shiftJSON(s)
+	out := []shiftJSON{} // of those that change
+	for _, s := range shifts {
+		if s.Gain > 0 || s.Lose > 0 {
+			out = append(out, shiftJSON(s))
+		}
 	}
 	return out
 }
