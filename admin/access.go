@@ -104,15 +104,16 @@ func (c *Console) ruled(r *request, at time.Time) (*ruling, error) {
 	return out, err
 }
 
-// approver finds in the trail who approved what came into force.
+// approver finds in the trail who approved what came into force. Its event is
+// written in the same transaction, a moment after the application.
 func (c *Console) approver(r *request, a revision.Application) (string, error) {
 	for _, action := range []audit.Action{audit.MappingApplied, audit.MappingRolledBack} {
-		events, err := c.store.Events(r.ctx, EventQuery{Action: string(action), From: a.At, To: a.At.Add(time.Second), Limit: pageSize})
+		events, err := c.store.Events(r.ctx, EventQuery{Action: string(action), From: a.At, To: a.At.Add(time.Minute), Limit: pageSize})
 		if err != nil {
 			return "", err
 		}
-		for _, e := range events {
-			if e.At.Equal(a.At) && e.Detail["approved_by"] != "" {
+		for _, e := range slices.Backward(events) {
+			if e.Connection == a.Fragment && (a.Fragment != "" || e.Detail["revision"] == a.Hash) {
 				return e.Detail["approved_by"], nil
 			}
 		}
