@@ -48,7 +48,7 @@ var set = sync.OnceValue(func() *web.Pages {
 	p, err := web.Look{Layout: string(layout), Script: true, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": when, "short": short, "clip": clip, "path": url.PathEscape, "list": func(s ...string) []string { return s },
-		"lines": splitLines, "flag": flagInWords, "ticks": ticks, "pick": picked,
+		"lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "pick": picked,
 		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
 	}}.Pages(pages)
 	if err != nil {

@@ -48,7 +48,34 @@ type mappingView struct {
 	History   []changeJSON `json:"history"`
 	Proposals []changeJSON `json:"proposals"`
 
-	MayPropose bool `json:"-"`
+	MayPropose bool            `json:"-"`
+	Untested   []mapping.Place `json:"-"`
+}
+
+// sourceLine is a line of a file as a page shows it.
+type sourceLine struct {
+	Text     string
+	Untested bool // a rule stands there that no test hits
+}
+
+// Source gives the lines of a file.
+func (v *mappingView) Source(file, text string) []sourceLine {
+	out := sourceLines(text)
+	for _, p := range v.Untested {
+		if filepath.Base(p.File) == file && p.Line > 0 && p.Line <= len(out) {
+			out[p.Line-1].Untested = true
+		}
+	}
+	return out
+}
+
+func sourceLines(text string) []sourceLine {
+	lines := splitLines(text)
+	out := make([]sourceLine, len(lines))
+	for i := range lines {
+		out[i].Text = lines[i]
+	}
+	return out
 }
 
 func (c *Console) mapping(r *request) (any, error) {
@@ -68,6 +95,9 @@ func (c *Console) mapping(r *request) (any, error) {
 			v.Warnings = append(v.Warnings, inWords(w))
 		}
 		v.Tests = p.Test().Ran
+		if !r.inAPI {
+			v.Untested = p.Coverage(c.now(), nil).Untested
+		}
 	}
 	h, err := c.ledger.History(r.ctx, pageSize)
 	if err != nil {
