@@ -108,6 +108,9 @@ type Visit struct {
 // Store answers the console's questions, and keeps its links and visits. What
 // people are and may do is changed by the directory alone.
 type Store interface {
+	// List brings the indexes of the list of people up to date with at most so
+	// many changes; more says that others wait.
+	List(ctx context.Context, limit int) (more bool, err error)
 	People(ctx context.Context, q PeopleQuery) (people []directory.Person, next *Place, err error)
 	PeopleCounts(ctx context.Context, organization string) (PeopleCounts, error)
 	Memberships(ctx context.Context, person string) ([]Membership, error)

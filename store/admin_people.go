@@ -21,18 +21,18 @@ func (db *DB) Admin() admin.Store { return adminStore{db} }
 // provider pushed is long, and not in it.
 var listed = strings.Replace(personColumns, "people.attributes", "'' AS attributes", 1) //nolint:gochecknoglobals // a constant that the language cannot fold
 
-// peopleOrder is the value that a list of people is sorted by: the expression
-// of an index, and its type. Creation needs none.
-func peopleOrder(o admin.Order) (value, as string) {
+// peopleOrder is the column that a list of people is sorted by, and its type.
+// Creation needs none.
+func peopleOrder(o admin.Order) (column, as string) {
 	switch o {
 	case admin.ByEmail:
-		return "substr(email_key, 1, 120)", "text"
+		return "email", "text"
 	case admin.ByActive:
 		return "last_active", "bigint"
 	case admin.ByCreated:
 		return "", ""
 	default:
-		return "substr(name_key, 1, 120)", "text"
+		return "name", "text"
 	}
 }
 
@@ -41,94 +41,112 @@ func peopleOrder(o admin.Order) (value, as string) {
 const maxHits = 2000
 
 func (s adminStore) People(ctx context.Context, q admin.PeopleQuery) (people []directory.Person, next *admin.Place, err error) {
-	err = s.db.glance(ctx, func(t tx) error {
+	text, look := strings.ToLower(strings.TrimSpace(q.Text)), s.db.glance
+	if text != "" {
+		look = s.db.view // what two statements see has to be the same
+	}
+	err = look(ctx, func(t tx) error {
 		t = t.once()
-		where := t.peopleFilter(q)
-		if text := strings.ToLower(strings.TrimSpace(q.Text)); text != "" {
-			narrow, err := t.searched(text)
-			if err != nil {
+		where, found := t.peopleFilter(q), sqlf(always)
+		if text != "" {
+			var holds fragment
+			if holds, found, err = t.searched(text); err != nil {
 				return err
 			}
-			where = join(where, " AND ", narrow)
+			where = join(where, " AND ", holds)
 		}
-		people, next, err = t.listPeople(q, where)
+		people, next, err = t.listPeople(q, where, found)
 		return err
 	})
 	return people, next, err
 }
 
-// peopleFilter is what a query asks beside its text.
+// The states of people_list.
+var listStates = map[directory.State]int{directory.Active: 0, directory.Locked: 1, directory.Deactivated: 2} //nolint:gochecknoglobals // never written
+
+// peopleFilter is what a query asks beside its text, of a row of people_list
+// or people_listing.
 func (t tx) peopleFilter(q admin.PeopleQuery) fragment {
 	where := sqlf(always)
-	add := func(text string, args ...any) { where = join(where, " AND ", sqlf(text, args...)) }
-	switch q.State {
-	case directory.Active:
-		add("NOT (deactivated_at <> 0 OR NOT idp_active) AND locked_at = 0")
-	case directory.Locked: // whoever is deactivated as well counts as that
-		add("locked_at <> 0 AND NOT (deactivated_at <> 0 OR NOT idp_active)")
-	case directory.Deactivated:
-		add("(deactivated_at <> 0 OR NOT idp_active)")
+	// SQLite takes every equality for rare.
+	add := func(share, text string, args ...any) {
+		if t.dialect == "sqlite" {
+			text = "likelihood(" + text + ", " + share + ")"
+		}
+		where = join(where, " AND ", sqlf(text, args...))
 	}
-	switch {
-	case q.NeverIn && t.dialect == "sqlite": // which would take an equality for rare
-		add("NOT last_active")
-	case q.NeverIn:
-		add("last_active = 0")
+	if state, ok := listStates[q.State]; ok {
+		share := "0.01"
+		if q.State == directory.Active {
+			share = "0.95"
+		}
+		add(share, "state = "+strconv.Itoa(state))
+	}
+	if q.NeverIn {
+		add("0.5", "never = TRUE")
 	}
 	if q.Organization != "" {
-		add("organization = ?", q.Organization)
+		add("0.02", "organization = ?", q.Organization)
 	}
 	if q.Connection != "" {
-		add("connection = ?", q.Connection)
+		add("0.02", "connection = ?", q.Connection)
 	}
 	switch q.Source {
 	case "scim":
-		add("provisioned")
+		add("0.5", "provisioned = TRUE")
 	case "sso":
-		add("NOT provisioned")
+		add("0.5", "provisioned = FALSE")
 	}
 	return where
 }
 
-func (t tx) listPeople(q admin.PeopleQuery, where fragment) (people []directory.Person, next *admin.Place, err error) {
-	value, as := peopleOrder(q.Order)
+// Who is noted in people_unlisted is listed from the people themselves.
+const (
+	settled = "seq NOT IN (SELECT seq FROM people_unlisted)"
+	waiting = "seq IN (SELECT seq FROM people_unlisted)"
+)
+
+// listPeople reads a page of those who meet a condition; found is one more for
+// those who are on the list, which the others need not meet.
+func (t tx) listPeople(q admin.PeopleQuery, where, found fragment) (people []directory.Person, next *admin.Place, err error) {
+	column, as := peopleOrder(q.Order)
 	sign, way := ">", ""
 	if q.Descending {
 		sign, way = "<", " DESC"
 	}
-	if a := q.After; a != nil && value == "" {
+	if a := q.After; a != nil && column == "" {
 		where = join(where, sqlf(" AND seq "+sign+" ?", a.Seq))
 	} else if a != nil {
 		// The first half leads the index, the second decides.
-		where = join(where, sqlf(" AND "+value+" "+sign+"= CAST(? AS "+as+") AND ("+value+" "+sign+" CAST(? AS "+as+") OR seq "+sign+" ?)", a.Value, a.Value, a.Seq))
+		where = join(where, sqlf(" AND "+column+" "+sign+"= CAST(? AS "+as+") AND ("+column+" "+sign+" CAST(? AS "+as+") OR seq "+sign+" ?)", a.Value, a.Value, a.Seq))
 	}
-	columns, order := listed, " ORDER BY seq"+way
-	if value != "" {
-		columns += ", CAST(" + value + " AS text) AS sort_value"
-		order = " ORDER BY " + value + way + ", seq" + way
+	value, order := "''", " ORDER BY seq"+way
+	if column != "" {
+		value, order = column, " ORDER BY "+column+way+", seq"+way
 	}
-	// What has to be sorted is sorted by its numbers alone.
-	query := join("SELECT "+columns+" FROM people WHERE seq IN (SELECT seq FROM people WHERE ", where, order, sqlf(" LIMIT ?)", q.Limit+1), order)
-	found, err := t.scanPeople(value != "", query.text, query.args...)
+	part := func(from, of string, more fragment) fragment {
+		return join("SELECT * FROM (SELECT seq, "+value+" AS place FROM "+from+" WHERE "+of+" AND ", more, order, sqlf(" LIMIT ?", q.Limit+1), ") "+from)
+	}
+	query := join("SELECT "+listed+", CAST(chosen.place AS text) AS sort_value FROM (",
+		part("people_list", settled, join(where, " AND ", found)), " UNION ALL ", part("people_listing", waiting, where),
+		") chosen JOIN people ON people.seq = chosen.seq ORDER BY chosen.place"+way+", chosen.seq"+way, sqlf(" LIMIT ?", q.Limit+1))
+	rows, err := t.scanPeople(true, query.text, query.args...)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(found) > q.Limit {
-		found = found[:q.Limit]
-		last := found[q.Limit-1]
+	if len(rows) > q.Limit {
+		rows = rows[:q.Limit]
+		last := rows[q.Limit-1]
 		next = &admin.Place{Seq: last.Row.Seq}
 		if last.SortValue != nil {
 			next.Value = *last.SortValue
 		}
 	}
-	for i := range found {
-		people = append(people, found[i].Row.domain())
+	for i := range rows {
+		people = append(people, rows[i].Row.domain())
 	}
 	return people, next, nil
 }
-
-// haystack is what a search looks at: the expression of PostgreSQL's index.
-const haystack = "(name_key || ' ' || email_key || ' ' || user_name_key)"
 
 // maxWords bounds the conditions of one search.
 const maxWords = 8
@@ -138,12 +156,14 @@ type hit struct {
 	Seq int64 `gorm:"column:seq"`
 }
 
-// searched is the condition that people have every word of a text. A few hits
-// are looked up first, so that they are sorted; many are met on the way.
-func (t tx) searched(text string) (fragment, error) {
+// searched is the condition that people have every word of a text, and one
+// that says the same of those who are on the list by what an index has found:
+// a few hits are looked up first, so that they are sorted; many are met on the
+// way.
+func (t tx) searched(text string) (holds, found fragment, err error) {
 	words := strings.Fields(text)
 	words = words[:min(len(words), maxWords)]
-	holds := sqlf(always)
+	holds, found = sqlf(always), sqlf(always)
 	var long []string
 	for _, w := range words {
 		holds = join(holds, " AND ", t.contains(w))
@@ -152,37 +172,34 @@ func (t tx) searched(text string) (fragment, error) {
 		}
 	}
 	if len(long) == 0 {
-		return holds, nil
+		return holds, found, nil
 	}
 	var hits []hit
 	if err := t.rows(&hits, t.lookUp(long), append(t.lookUpArgs(long), maxHits+1)...); err != nil {
-		return fragment{}, err
+		return holds, found, err
 	}
 	if len(hits) > maxHits {
-		return holds, nil
+		return holds, found, nil
 	}
-	numbers := make([]string, len(hits))
+	numbers := make([]int64, len(hits))
 	for i, h := range hits {
-		numbers[i] = strconv.FormatInt(h.Seq, 10)
+		numbers[i] = h.Seq
 	}
-	if len(numbers) == 0 {
-		return sqlf(never), nil
-	}
-	return join("seq IN ("+strings.Join(numbers, ",")+") AND ", holds), nil
+	return holds, t.among("seq", numbers), nil
 }
 
 func (t tx) contains(word string) fragment {
 	if t.dialect == "postgres" {
-		return sqlf("strpos("+haystack+", ?) > 0", word)
+		return sqlf("strpos(text, ?) > 0", word)
 	}
-	return sqlf("instr("+haystack+", ?) > 0", word)
+	return sqlf("instr(text, ?) > 0", word)
 }
 
 // lookUp finds people by the index of trigrams.
 func (t tx) lookUp(words []string) string {
 	if t.dialect == "postgres" {
 		// Materialized: a plan made for a few rows of any word would read everybody.
-		return "WITH hits AS MATERIALIZED (SELECT seq FROM people WHERE " + strings.Repeat(haystack+" LIKE ? AND ", len(words)) + always + ") SELECT seq FROM hits LIMIT ?"
+		return "WITH hits AS MATERIALIZED (SELECT seq FROM people_list WHERE " + strings.Repeat("text LIKE ? AND ", len(words)) + always + ") SELECT seq FROM hits LIMIT ?"
 	}
 	return "SELECT rowid AS seq FROM people_search WHERE people_search MATCH ? LIMIT ?"
 }
@@ -206,7 +223,8 @@ func (t tx) lookUpArgs(words []string) []any {
 func (s adminStore) PeopleCounts(ctx context.Context, organization string) (c admin.PeopleCounts, err error) {
 	err = s.db.glance(ctx, func(t tx) error {
 		for state, into := range map[directory.State]*int{"": &c.All, directory.Locked: &c.Locked, directory.Deactivated: &c.Deactivated} {
-			query := join("SELECT count(*) FROM people WHERE ", t.peopleFilter(admin.PeopleQuery{State: state, Organization: organization}))
+			where := t.peopleFilter(admin.PeopleQuery{State: state, Organization: organization})
+			query := join("SELECT (SELECT count(*) FROM people_list WHERE "+settled+" AND ", where, ") + (SELECT count(*) FROM people_listing WHERE "+waiting+" AND ", where, ")")
 			if err := t.rows(into, query.text, query.args...); err != nil {
 				return err
 			}

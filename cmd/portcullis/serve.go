@@ -266,6 +266,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"scim":     g.scim.Run,
 		"guard":    g.guard.Run,
 		"health":   g.proxy.Run,
+		"console":  g.console.Run,
 		"audit":    audit.NewSealer(&trail{Store: g.db.Audit(), metrics: g.ops.metrics}, g.log).Run,
 	} {
 		wg.Go(func() {
