@@ -79,7 +79,7 @@ func TestWhoHadAccessThen(t *testing.T) {
 		}
 		contains(t, "the page", s.page("/access?row=account%3DABC"+past), "1 person at", "put in force by <bdi>root</bdi>", "All of them as CSV", "why?at=", "managers")
 		csv := s.page("/access.csv?row=account%3DABC" + past)
-		if lines := strings.Split(strings.TrimSpace(csv.text), "\r\n"); csv.StatusCode != 200 || len(lines) != 2 || !strings.Contains(lines[1], carol.id) ||
+		if lines := strings.Split(strings.TrimSpace(csv.text), "\r\n"); csv.StatusCode != http.StatusOK || len(lines) != 2 || !strings.Contains(lines[1], carol.id) ||
 			!strings.Contains(lines[1], "own {acct: ABC} ← managers") || !strings.Contains(lines[1], ",root,") {
 			t.Errorf("csv = %d %s", csv.StatusCode, csv.text)
 		}

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ tests: []
 	take := func(fields ...string) string {
 		t.Helper()
 		res := ada.form("/mapping/edit", append([]string{"file", "mapping.yaml", "text", full, "do", "take"}, fields...)...)
-		if res.StatusCode != 200 || strings.Contains(res.text, `role="alert"`) {
+		if res.StatusCode != http.StatusOK || strings.Contains(res.text, `role="alert"`) {
 			t.Fatalf("status = %d: %s", res.StatusCode, res.text)
 		}
 		return draftIn(t, res.text)

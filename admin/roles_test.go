@@ -3,6 +3,7 @@ package admin_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func TestRolesSayWhoHasThemAndWhy(t *testing.T) {
 	s.call(http.MethodGet, "/roles", "", &v)
 	found := make(map[string]string)
 	for _, r := range v.Roles {
-		found[r.Name] = fmt.Sprint(r.People)
+		found[r.Name] = strconv.Itoa(r.People)
 		for _, rule := range r.Rules {
 			found[r.Name] += fmt.Sprintf(" %s:%d", rule.Name, rule.People)
 			if rule.Line == 0 {
@@ -93,10 +94,11 @@ func TestPermissionGroupsSayWhatTheyShow(t *testing.T) {
 	if got := s.call(http.MethodGet, "/permission-groups?row=account=ABC", "", &v); got != 200 {
 		t.Fatalf("status = %d", got)
 	}
-	found := ""
+	var text strings.Builder
 	for _, g := range v.PermissionGroups {
-		found += fmt.Sprintf("%s:%d:%d:%s; ", g.Name, g.People, len(g.Rules), g.Shows)
+		fmt.Fprintf(&text, "%s:%d:%d:%s; ", g.Name, g.People, len(g.Rules), g.Shows)
 	}
+	found := text.String()
 	if want := "all:0:0:yes; one:0:0:yes; own:0:1:depends on its 1 parameters; us:1:1:only if country: [US]; "; found != want {
 		t.Errorf("groups = %s, want %s", found, want)
 	}
