@@ -249,7 +249,8 @@ func (c *Console) effect(r *request, before, after *mapping.Policy, names bool) 
 	if err != nil {
 		return nil, nil, err
 	}
-	_, may := r.within(mapping.GateUsersView)
+	narrow, may := r.within(mapping.GateUsersView)
+	may = may && narrow.organization == "" // whoever sees their own people alone is told numbers
 	v := c.effectOn(all, before, after, names && may, may)
 	return v, &revision.Counts{People: v.People, Changed: v.Touched, Gained: v.Gain, Lost: v.Lose, LetIn: v.Admitted, ShutOut: v.Refused}, nil
 }

@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -261,5 +263,51 @@ func TestSomebodyBecomesATest(t *testing.T) {
 	ben := w.signIn("staff", "dan", mapping.GateMappingPropose)
 	if res := ben.page("/mapping/edit?person=" + carol.id); res.StatusCode != http.StatusForbidden {
 		t.Errorf("without the right to see people: status = %d, want 403", res.StatusCode)
+	}
+}
+
+// Whoever may see their own organization's people alone is told how many gain
+// and lose, and not who.
+func TestAPreviewNamesNobodyOfAnotherOrganization(t *testing.T) {
+	const text = `version: 1
+connections: {staff: {ceiling: unrestricted}, acme: {ceiling: unrestricted}, beta: {ceiling: unrestricted}}
+roles:
+  viewer: {tasks: [account.view]}
+  mapper: {tasks: [gate.mapping.view, gate.mapping.propose]}
+  local: {scope: organization, tasks: [gate.users.view]}
+rules:
+  - {id: staff, match: {connection: staff}, grant: {roles: [mapper, local]}}
+  - {id: acme, match: {connection: acme}, grant: {roles: [viewer]}}
+tests: []
+`
+	w := newManagedWorld(t, storetest.SQLite(t), text, everyChange)
+	ada, carol := w.signIn("staff", "ada"), w.signIn("acme", "carol")
+	changed := strings.Replace(text, "grant: {roles: [viewer]}", "grant: {roles: [viewer, mapper]}", 1)
+	res := ada.form("/mapping/edit", "file", "mapping.yaml", "text", changed, "do", "names")
+	contains(t, "the preview", res, "<b>1</b> gain")
+	if strings.Contains(res.text, carol.id) || strings.Contains(res.text, "carol") || strings.Contains(res.text, "Show who") {
+		t.Errorf("it names somebody of another organization: %s", res.text)
+	}
+	if res := ada.page("/mapping/edit?person=" + carol.id); res.StatusCode != http.StatusNotFound {
+		t.Errorf("recording them: status = %d, want 404", res.StatusCode)
+	}
+}
+
+// An ordinary page is small.
+func TestPagesAreSmall(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	s := w.signIn("staff", "ada", tasks()...)
+	for _, path := range []string{"/mapping", "/mapping/edit", "/mapping/edit?open=rule:everybody", "/mapping/1?names=yes", "/approvals", "/roles", "/permission-groups", "/access?role=viewer"} {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write([]byte(s.page(path).text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if b.Len() > 40<<10 { // beside style and script, less than 50 KB in all
+			t.Errorf("%s has %d bytes, compressed", path, b.Len())
+		}
 	}
 }
