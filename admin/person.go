@@ -84,6 +84,7 @@ type personView struct {
 	Tasks         []string  `json:"tasks"`
 	Groups        []string  `json:"permissionGroups"`
 	Data          []string  `json:"data"` // in words
+	Kept          string    `json:"-"`    // why they cannot be deleted here, for whoever could
 }
 
 func (c *Console) person(r *request) (any, error) {
@@ -96,6 +97,9 @@ func (c *Console) person(r *request) (any, error) {
 		head: c.head(r, &s, ""), Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
 		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled,
 		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
+	}
+	if err := c.directory.Removable(*p); err != nil && r.may(mapping.GateUsersDelete) {
+		v.Kept = fault.Message(err)
 	}
 	policy := c.keeper.Policy()
 	if _, err := s.Admit(policy, c.now()); err != nil {

@@ -111,7 +111,7 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 		if err := tx.UpdatePerson(p, link); err != nil {
 			return err
 		}
-		if bar, lifted := liftedBy(action); lifted && p.Provisioned {
+		if bar, lifted := liftedBy(action); lifted {
 			if err := forgetBar(tx, p, bar, link); err != nil {
 				return err
 			}

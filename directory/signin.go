@@ -280,6 +280,10 @@ func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now tim
 	if err := tx.InsertPerson(p, ""); err != nil {
 		return p, err
 	}
+	// Whoever was deleted by an administrator while something barred them.
+	if err := recallBars(tx, &p, "", tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {
+		return p, err
+	}
 	identity.Person = p.ID
 	if err := tx.InsertIdentity(identity); err != nil {
 		return p, err
