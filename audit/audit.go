@@ -52,6 +52,8 @@ const (
 	ConsoleLink       Action = "console.link"   // a link that opens the console with every right was made
 	ConsoleOpened     Action = "console.opened" // by such a link
 	ConsoleClosed     Action = "console.closed"
+	ExceptionGranted  Action = "exception.granted" // a role, to one person for a time
+	ExceptionRevoked  Action = "exception.revoked"
 	MetadataAccepted  Action = "metadata.accepted"
 	MetadataHeld      Action = "metadata.held"
 	MetadataApproved  Action = "metadata.approved"
@@ -64,7 +66,7 @@ func Actions() []Action {
 		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
 		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingRolledBack,
 		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
-		ConsoleLink, ConsoleOpened, ConsoleClosed,
+		ConsoleLink, ConsoleOpened, ConsoleClosed, ExceptionGranted, ExceptionRevoked,
 	}
 }
 

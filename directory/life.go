@@ -194,6 +194,11 @@ func (d *Directory) Look(ctx context.Context, id string) (s Standing, err error)
 		if s.Pushed, err = tx.GroupsOf(id); err != nil {
 			return err
 		}
+		excepted, err := tx.Exceptions(id)
+		if err != nil {
+			return err
+		}
+		s.Exceptions = InForce(excepted)
 		if s.Assertion, err = tx.LastAssertion(id, false); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}

@@ -354,6 +354,11 @@ func (d *Directory) standing(tx Tx, in SignedIn) (s Standing, err error) {
 	if s.Organization, err = tx.Organization(in.Person.Organization); err != nil {
 		return s, err
 	}
+	excepted, err := tx.Exceptions(in.Person.ID)
+	if err != nil {
+		return s, err
+	}
+	s.Exceptions = InForce(excepted)
 	if s.Pushed, err = tx.GroupsOf(in.Person.ID); err != nil || !in.Assertion.GroupsIncomplete {
 		return s, err
 	}
