@@ -17,7 +17,7 @@ import (
 
 // filled makes an address of a route's pattern.
 func filled(pattern, person string) string {
-	return strings.NewReplacer(":id", person, ":session", "s", ":reference", "R", ":number", "999", ":revision", "1").Replace(pattern)
+	return strings.NewReplacer(":id", person, ":session", "s", ":exception", "x", ":reference", "R", ":number", "999", ":revision", "1").Replace(pattern)
 }
 
 // ways are the ways to a route: its page and its call.

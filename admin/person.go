@@ -54,6 +54,7 @@ func (c *Console) head(r *request, s *directory.Standing, name string) head {
 	}{
 		{tab{"", "Overview"}, mapping.GateUsersView},
 		{tab{"why", "Why"}, mapping.GateUsersView},
+		{tab{"exceptions", "Exceptions"}, mapping.GateRolesAssign},
 		{tab{"sessions", "Sessions"}, mapping.GateUsersView},
 		{tab{"sign-ins", "Sign-ins"}, mapping.GateAuditView},
 		{tab{"scim", "SCIM"}, mapping.GateAuditView},
@@ -145,6 +146,16 @@ type origins struct {
 
 // Of gives a part of the page what it needs of the whole.
 func (v *whyView) Of(o []mapping.Origin) origins { return origins{v, o} }
+
+// Exceptions are those that gave something.
+func (v *whyView) Exceptions(ids []string) (out []mapping.ExceptionTrace) {
+	for _, x := range v.Explanation.Exceptions {
+		if slices.Contains(ids, x.ID) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
 
 // Reasons are the rules that gave something, each with its line and what it
 // rests on.

@@ -66,6 +66,7 @@ func (c *Console) Routes() []Route {
 		{get, "/mapping/:revision", get, "/mapping/:revision", mapping.GateMappingView, "revision", (*Console).revision},
 		{post, "/mapping/:revision/approve", post, "/mapping/:revision/approve", mapping.GateMappingApprove, "", (*Console).approve},
 	}
+	routes = append(routes, exceptionRoutes()...)
 	for _, v := range verbs() {
 		routes = append(routes,
 			Route{get, "/people/:id/" + v.Name, "", "", v.right, "confirm", v.ask},
@@ -250,6 +251,8 @@ func (c *Console) watch(r *request) context.CancelFunc {
 type orderJSON struct {
 	Reason string   `json:"reason"`
 	IDs    []string `json:"ids"`
+	Role   string   `json:"role"`  // of an exception
+	Until  string   `json:"until"` // likewise
 }
 
 func readOrder(g *gin.Context) (url.Values, error) {
@@ -268,5 +271,5 @@ func readOrder(g *gin.Context) (url.Values, error) {
 			return nil, fault.New(fault.Invalid, "there is something behind the body")
 		}
 	}
-	return url.Values{"reason": {o.Reason}, "id": o.IDs, "confirmed": {"yes"}}, nil
+	return url.Values{"reason": {o.Reason}, "id": o.IDs, "role": {o.Role}, "until": {o.Until}, "confirmed": {"yes"}}, nil
 }
