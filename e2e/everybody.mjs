@@ -91,7 +91,7 @@ await tell(async ({ open, step }) => {
     const other = await (await open({ ...options, storageState: state })).newPage();
     for (const path of screens) {
       await other.goto(base + path);
-      found.push(...(await barriers(other)).map((barrier) => `${name} ${path}: ${barrier}`));
+      if (options.colorScheme) found.push(...(await barriers(other)).map((barrier) => `${name} ${path}: ${barrier}`));
       const wide = await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (wide > 0) found.push(`${name} ${path}: ${wide} px wider than the window`);
     }

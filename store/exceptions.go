@@ -5,7 +5,6 @@ import (
 
 	"portcullis/directory"
 	"portcullis/fault"
-	"portcullis/mapping"
 )
 
 // exception is a row of role_exceptions.
@@ -23,10 +22,9 @@ type exception struct {
 }
 
 func (r *exception) domain() directory.Exception {
-	return directory.Exception{
-		Exception: mapping.Exception{ID: r.ID, Role: r.Role, By: r.GivenBy, Reason: r.Reason, From: moment(r.Since), Until: moment(r.Until)},
-		Person:    r.Person, Giver: r.Giver, Revoked: moment(r.Revoked), RevokedBy: r.RevokedBy,
-	}
+	x := directory.Exception{Person: r.Person, Giver: r.Giver, Revoked: moment(r.Revoked), RevokedBy: r.RevokedBy}
+	x.ID, x.Role, x.By, x.Reason, x.From, x.Until = r.ID, r.Role, r.GivenBy, r.Reason, moment(r.Since), moment(r.Until)
+	return x
 }
 
 func (t tx) InsertException(x directory.Exception) error {
@@ -59,15 +57,16 @@ func (t tx) RevokeException(person, id string, at time.Time, by string) (directo
 
 // exceptionsAt gives the exceptions of people that stood at a time, whether
 // valid then or not, the oldest first.
-func (t tx) exceptionsAt(people string, at int64) (map[string][]mapping.Exception, error) {
+func (t tx) exceptionsAt(people string, at int64) (map[string][]directory.Exception, error) {
 	var rows []exception
 	err := t.rows(&rows, "SELECT * FROM role_exceptions WHERE "+t.inList("person_id")+" AND since <= ? AND (revoked = 0 OR revoked > ?) ORDER BY since, id", people, at, at)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	out := make(map[string][]mapping.Exception)
+	out := make(map[string][]directory.Exception)
 	for i := range rows {
-		out[rows[i].Person] = append(out[rows[i].Person], rows[i].domain().Exception)
+		rows[i].Revoked = 0 // it was not yet
+		out[rows[i].Person] = append(out[rows[i].Person], rows[i].domain())
 	}
 	return out, nil
 }

@@ -88,7 +88,7 @@ func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
 		if rows[i].Provisioned {
 			s.Pushed = groups[id]
 		}
-		s.Exceptions = excepted[id]
+		s.Exceptions = directory.InForce(excepted[id])
 		if a, ok := complete[id]; ok {
 			s.LastComplete = &a
 		}
