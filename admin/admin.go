@@ -61,6 +61,10 @@ type Directory interface {
 	Remove(ctx context.Context, by audit.Actor, id, reason string) error
 	Removable(p directory.Person) error
 
+	Exceptions(ctx context.Context, id string) ([]directory.Exception, error)
+	Except(ctx context.Context, by audit.Actor, id, role string, until time.Time, reason string) (directory.Exception, error)
+	Unexcept(ctx context.Context, by audit.Actor, id, exception, reason string) error
+
 	MassLosses(ctx context.Context, q directory.MassLossQuery) (directory.Page[directory.MassLoss], error)
 	MassLoss(ctx context.Context, id int64) (directory.MassLoss, error)
 	Losses(ctx context.Context, id int64, after *directory.Cursor, limit int) (directory.Page[directory.Loss], error)

@@ -118,6 +118,10 @@ func notice(q url.Values) string {
 	switch what := q.Get("done"); {
 	case what == "session":
 		return "The session has ended."
+	case what == "except":
+		return "Granted: they have it already."
+	case what == "unexcept":
+		return "Taken back."
 	case what == "approve":
 		return "Approved. It comes into force when somebody applies it."
 	case revisionWords(what) != "":

@@ -67,7 +67,7 @@ func TestTheMappingIsChangedByTwoPeople(t *testing.T) {
 		broken := strings.Replace(old+author, "has-gate.users.view]}}\n", "veiwer]}}\n", 1)
 		contains(t, "a mistake", ada.form("/mapping/edit", "file", "mapping.yaml", "text", broken, "do", "check"), "1 mistake to mend", "mapping.yaml:", "veiwer", "^")
 
-		text := strings.ReplaceAll(old, "{roles: [viewer, client-admin]}}", "{roles: [viewer, client-admin, has-gate.users.view]}}") + author
+		text := strings.ReplaceAll(old, "{roles: [viewer, client-admin, helper]}}", "{roles: [viewer, client-admin, helper, has-gate.users.view]}}") + author
 		contains(t, "the check", ada.form("/mapping/edit", "file", "mapping.yaml", "text", strings.ReplaceAll(text, "\n", "\r\n"), "do", "check"),
 			"No mistakes", "<b>1</b> gain", "<b>0</b> lose", "1 of 3 people get something else", "Show who", "every change needs an approval", `value="propose"`)
 		contains(t, "the names", ada.form("/mapping/edit", "file", "mapping.yaml", "text", text, "do", "names"),

@@ -54,6 +54,7 @@ func (c *Console) head(r *request, s *directory.Standing, name string) head {
 	}{
 		{tab{"", "Overview"}, mapping.GateUsersView},
 		{tab{"why", "Why"}, mapping.GateUsersView},
+		{tab{"exceptions", "Exceptions"}, mapping.GateRolesAssign},
 		{tab{"sessions", "Sessions"}, mapping.GateUsersView},
 		{tab{"sign-ins", "Sign-ins"}, mapping.GateAuditView},
 		{tab{"scim", "SCIM"}, mapping.GateAuditView},
@@ -84,6 +85,7 @@ type personView struct {
 	Tasks         []string  `json:"tasks"`
 	Groups        []string  `json:"permissionGroups"`
 	Data          []string  `json:"data"` // in words
+	Kept          string    `json:"-"`    // why they cannot be deleted here, for whoever could
 }
 
 func (c *Console) person(r *request) (any, error) {
@@ -96,6 +98,9 @@ func (c *Console) person(r *request) (any, error) {
 		head: c.head(r, &s, ""), Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
 		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled,
 		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
+	}
+	if err := c.directory.Removable(*p); err != nil && r.may(mapping.GateUsersDelete) {
+		v.Kept = fault.Message(err)
 	}
 	policy := c.keeper.Policy()
 	if _, err := s.Admit(policy, c.now()); err != nil {
@@ -145,6 +150,16 @@ type origins struct {
 
 // Of gives a part of the page what it needs of the whole.
 func (v *whyView) Of(o []mapping.Origin) origins { return origins{v, o} }
+
+// Exceptions are those that gave something.
+func (v *whyView) Exceptions(ids []string) (out []mapping.ExceptionTrace) {
+	for _, x := range v.Explanation.Exceptions {
+		if slices.Contains(ids, x.ID) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
 
 // Reasons are the rules that gave something, each with its line and what it
 // rests on.

@@ -82,6 +82,7 @@ func (c *Console) Routes() []Route {
 		{get, "/access", get, "/access", mapping.GateAuditView, "access", (*Console).access},
 		{get, "/access.csv", "", "", mapping.GateAuditView, "", (*Console).accessCSV},
 	}
+	routes = append(routes, exceptionRoutes()...)
 	for _, v := range verbs() {
 		routes = append(routes,
 			Route{get, "/people/:id/" + v.Name, "", "", v.right, "confirm", v.ask},
@@ -274,6 +275,8 @@ func (c *Console) watch(r *request) context.CancelFunc {
 type orderJSON struct {
 	Reason string   `json:"reason"`
 	IDs    []string `json:"ids"`
+	Role   string   `json:"role"`  // of an exception
+	Until  string   `json:"until"` // likewise
 	draftJSON
 }
 
@@ -293,7 +296,7 @@ func (r *request) readOrder(limit int64) error {
 			return fault.New(fault.Invalid, "there is something behind the body")
 		}
 	}
-	r.form = url.Values{"reason": {o.Reason}, "id": o.IDs, "confirmed": {"yes"}}
+	r.form = url.Values{"reason": {o.Reason}, "id": o.IDs, "role": {o.Role}, "until": {o.Until}, "confirmed": {"yes"}}
 	o.values(r.form)
 	r.edits = o.Edits
 	return nil

@@ -38,10 +38,12 @@ func rules() string {
 	b.WriteString(`version: 1
 connections:
   staff: {ceiling: unrestricted}
-  acme: {ceiling: {roles: [viewer, client-admin]}}
-  beta: {ceiling: {roles: [viewer, client-admin]}}
+  acme: {ceiling: {roles: [viewer, client-admin, helper]}}
+  beta: {ceiling: {roles: [viewer, client-admin, helper]}}
 roles:
   viewer: {tasks: [account.view]}
+  helper: {tasks: [account.help], assignableBy: [client-admin, has-gate.roles.assign]}
+  boss: {tasks: [account.close], assignableBy: [has-gate.roles.assign]}
   client-admin: {scope: organization, tasks: [`)
 	for i, t := range mapping.GateTasks() {
 		if i > 0 {

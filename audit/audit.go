@@ -53,6 +53,8 @@ const (
 	ConsoleLink       Action = "console.link"   // a link that opens the console with every right was made
 	ConsoleOpened     Action = "console.opened" // by such a link
 	ConsoleClosed     Action = "console.closed"
+	ExceptionGranted  Action = "exception.granted" // a role, to one person for a time
+	ExceptionRevoked  Action = "exception.revoked"
 	MetadataAccepted  Action = "metadata.accepted"
 	MetadataHeld      Action = "metadata.held"
 	MetadataApproved  Action = "metadata.approved"
@@ -65,7 +67,7 @@ func Actions() []Action {
 		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
 		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingDeclined, MappingRolledBack,
 		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
-		ConsoleLink, ConsoleOpened, ConsoleClosed,
+		ConsoleLink, ConsoleOpened, ConsoleClosed, ExceptionGranted, ExceptionRevoked,
 	}
 }
 
