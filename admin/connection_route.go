@@ -62,7 +62,7 @@ func cornerRoutes(at, see, tokens, traces string, in func(serving) serving) []Ro
 
 // membersOf are the members of what a script sends to a route; nil are those
 // of an order about people.
-func membersOf(route Route) []string {
+func membersOf(route *Route) []string {
 	_, after, _ := strings.Cut(route.API, ":connection")
 	switch {
 	case route.API == "/connections":

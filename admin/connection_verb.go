@@ -162,7 +162,7 @@ func (c *Console) setupForm(r *request, d *Draft, problem string) (any, error) {
 	}
 	a := c.addresses(conn)
 	v := &setupView{
-		spot: c.spot(r, conn, w, "setup"), Maker: w.Provider, Protocol: conn.Protocol, Steps: guide(conn, a), Values: valuesOf(conn, a), Problem: problem,
+		spot: c.spot(r, conn, w, "setup"), Maker: w.Provider, Protocol: conn.Protocol, Steps: guide(conn, a), Values: providerValues(conn, a), Problem: problem,
 		HasKey: conn.ClientID != "" || conn.Metadata, Next: conn.NextSecret,
 	}
 	switch {
@@ -175,8 +175,8 @@ func (c *Console) setupForm(r *request, d *Draft, problem string) (any, error) {
 	return v, err
 }
 
-// valuesOf are all addresses of a connection that its provider may want.
-func valuesOf(conn Connection, a addresses) (out []valueJSON) {
+// providerValues are all addresses of a connection that its provider may want.
+func providerValues(conn Connection, a addresses) (out []valueJSON) {
 	switch conn.Protocol {
 	case OverOIDC:
 		out = []valueJSON{

@@ -64,7 +64,10 @@ func (c *Console) frame(r *request, view any) frame {
 		{"Sign-ins", "/sign-ins", mapping.GateAuditView},
 		{"Provisioning", "/provisioning", mapping.GateAuditView},
 		{"Roles", "/roles", mapping.GateMappingView},
+		{"Data", "/permission-groups", mapping.GateMappingView},
 		{"Mapping", "/mapping", mapping.GateMappingView},
+		{"Approvals", "/approvals", mapping.GateMappingView},
+		{"Access", "/access", mapping.GateAuditView},
 		{"Connections", everyones.path, mapping.GateConnectionsEdit},
 		{"My connections", ones.path, mapping.GateConnectionsOwn},
 		{"Tokens", "/tokens", mapping.GateTokensEdit},
@@ -107,8 +110,14 @@ func notice(q url.Values) string {
 			text += " " + sessionsInWords(n) + " ended."
 		}
 		return text
+	case what == "except":
+		return "Granted: they have it already."
+	case what == "unexcept":
+		return "Taken back."
 	case what == "approve":
 		return "Approved. It comes into force when somebody applies it."
+	case revisionWords(what) != "":
+		return revisionWords(what)
 	case words[what] == "":
 		return ""
 	case what == "undo":
@@ -123,6 +132,14 @@ func notice(q url.Values) string {
 		}
 		return text
 	}
+}
+
+// revisionWords says what was done to a revision of the mapping.
+func revisionWords(what string) string {
+	return map[string]string{
+		"propose": "Proposed. Below stands who gains and who loses, and what is to be done next.", "decline": "Declined: whoever proposed it reads the reason.",
+		"withdraw": "Withdrawn.", "apply": "In force, in every gate within a second.", "rollback": "Back in force, in every gate within a second.",
+	}[what]
 }
 
 func peopleInWords(n int) string { return countOf(n, "person", "people") }

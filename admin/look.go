@@ -51,7 +51,7 @@ func (c *Console) pages(ctx context.Context, v *visitor) (*web.Pages, error) {
 	}
 	var l look
 	into := []*string{&l.organization, &l.organizations, &l.suborganization, &l.suborganizations}
-	for i, w := range words() {
+	for i, w := range vocabulary() {
 		*into[i] = w.Default
 		if s, ok := values[w.Name]; ok {
 			*into[i] = s.Value
@@ -99,7 +99,7 @@ func (l look) parse() (*web.Pages, error) {
 	return web.Look{Layout: string(layout) + string(parts), Script: true, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": l.when, "day": l.day, "number": l.number, "short": short, "clip": clip, "path": url.PathEscape,
-		"list": func(s ...string) []string { return s },
+		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "pick": picked,
 		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
 		"organization": func() string { return l.organization }, "organizations": func() string { return l.organizations },
 		"suborganization": func() string { return l.suborganization }, "suborganizations": func() string { return l.suborganizations },

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -68,9 +67,26 @@ func (c *Console) Routes() []Route {
 		{get, "/mapping", get, "/mapping", mapping.GateMappingView, "mapping", (*Console).mapping},
 		{get, "/mapping/:revision", get, "/mapping/:revision", mapping.GateMappingView, "revision", (*Console).revision},
 		{post, "/mapping/:revision/approve", post, "/mapping/:revision/approve", mapping.GateMappingApprove, "", (*Console).approve},
+		{post, "/mapping/:revision/decline", post, "/mapping/:revision/decline", mapping.GateMappingApprove, "", (*Console).decline},
+		{post, "/mapping/:revision/withdraw", post, "/mapping/:revision/withdraw", mapping.GateMappingPropose, "", (*Console).withdraw},
+		{post, "/mapping/:revision/propose", post, "/mapping/:revision/propose", mapping.GateMappingPropose, "", (*Console).proposeAgain},
+		{post, "/mapping/:revision/apply", post, "/mapping/:revision/apply", mapping.GateMappingPropose, "", (*Console).apply},
+		{post, "/mapping/:revision/rollback", post, "/mapping/:revision/rollback", mapping.GateMappingPropose, "", (*Console).rollback},
+		{get, "/mapping/edit", "", "", mapping.GateMappingPropose, "editor", (*Console).editor},
+		{post, "/mapping/edit", "", "", mapping.GateMappingPropose, "editor", (*Console).edit},
+		{"", "", post, "/mapping/check", mapping.GateMappingPropose, "", (*Console).checkText},
+		{"", "", post, "/mapping/amend", mapping.GateMappingPropose, "", (*Console).amend},
+		{"", "", post, "/mapping/propose", mapping.GateMappingPropose, "", (*Console).proposeText},
+		{get, "/mapping/coverage", get, "/mapping/coverage", mapping.GateMappingView, "coverage", (*Console).coverage},
+		{get, "/approvals", get, "/approvals", mapping.GateMappingView, "approvals", (*Console).approvals},
+		{get, "/roles/compare", get, "/roles/compare", mapping.GateMappingView, "compare", (*Console).compareRoles},
+		{get, "/permission-groups", get, "/permission-groups", mapping.GateMappingView, "permission-groups", (*Console).attributes},
+		{get, "/access", get, "/access", mapping.GateAuditView, "access", (*Console).access},
+		{get, "/access.csv", "", "", mapping.GateAuditView, "", (*Console).accessCSV},
 	}
 	routes = append(routes, connectionRoutes()...)
 	routes = append(routes, settingRoutes()...)
+	routes = append(routes, exceptionRoutes()...)
 	for _, v := range verbs() {
 		routes = append(routes,
 			Route{get, "/people/:id/" + v.Name, "", "", v.right, "confirm", v.ask},
@@ -111,6 +127,7 @@ type request struct {
 	inAPI        bool
 	own          bool       // it is about the visitor's own connections, see owned
 	form         url.Values // what is to be done; empty where nothing is
+	edits        []editJSON // of a text
 }
 
 func (r *request) param(name string) string { return r.gin.Param(name) }
@@ -197,7 +214,7 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 			return err
 		}
 		if route.Method == http.MethodPost {
-			if r.form, err = readForm(g); err != nil {
+			if r.form, err = readForm(g, route.limit()); err != nil {
 				return err
 			}
 		}
@@ -223,9 +240,6 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 	}
 }
 
-// maxForm bounds what may be sent to the console.
-const maxForm = 256 << 10
-
 func (c *Console) api(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
 		r, err := c.admit(g, route)
@@ -234,7 +248,7 @@ func (c *Console) api(route Route) func(*gin.Context) error {
 		}
 		r.inAPI = true
 		if route.Verb != http.MethodGet {
-			if r.form, err = readBody(g, membersOf(route)); err != nil {
+			if err = r.readBody(&route); err != nil {
 				return err
 			}
 		}
@@ -261,29 +275,4 @@ func (c *Console) watch(r *request) context.CancelFunc {
 	ctx, cancel := c.sessions.Watch(r.ctx, r.who)
 	r.ctx = ctx
 	return cancel
-}
-
-// orderJSON is what a script wants done.
-type orderJSON struct {
-	Reason string   `json:"reason"`
-	IDs    []string `json:"ids"`
-}
-
-func readOrder(g *gin.Context) (url.Values, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(g.Writer, g.Request.Body, maxForm))
-	if err != nil {
-		return nil, fault.Wrap(fault.TooLarge, err, "the body is longer than %d bytes", maxForm)
-	}
-	var o orderJSON
-	if len(body) > 0 {
-		d := json.NewDecoder(strings.NewReader(string(body)))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&o); err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, `the body is not {"reason": "…", "ids": ["…"]}`)
-		}
-		if d.More() {
-			return nil, fault.New(fault.Invalid, "there is something behind the body")
-		}
-	}
-	return url.Values{"reason": {o.Reason}, "id": o.IDs, "confirmed": {"yes"}}, nil
 }

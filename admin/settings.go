@@ -53,7 +53,8 @@ type word struct {
 	About   string
 }
 
-func words() []word {
+// vocabulary is the words that the operator may choose.
+func vocabulary() []word {
 	return []word{
 		{"organization", "Organization", "What one client is called"},
 		{"organizations", "Organizations", "Several of them"},
@@ -102,7 +103,7 @@ func settingRoutes() []Route {
 }
 
 func wordNames() (names []string) {
-	for _, w := range words() {
+	for _, w := range vocabulary() {
 		names = append(names, w.Name)
 	}
 	return names
@@ -136,7 +137,7 @@ func (c *Console) showSettings(r *request) (any, error) {
 		return nil, err
 	}
 	v := &settingsView{Facts: []factJSON{}}
-	for _, w := range words() {
+	for _, w := range vocabulary() {
 		s := settingJSON{Name: w.Name, About: w.About, Value: w.Default, Default: w.Default}
 		if chosen, ok := values[w.Name]; ok {
 			s.Value, s.Changed, s.Author = chosen.Value, optional(chosen.Changed), chosen.Author
@@ -154,7 +155,7 @@ const maxWord = 40
 
 func (c *Console) saveSettings(r *request) (any, error) {
 	values, detail := make(map[string]string), make(map[string]string)
-	for _, w := range words() {
+	for _, w := range vocabulary() {
 		value := strings.TrimSpace(r.form.Get(w.Name))
 		if utf8.RuneCountInString(value) > maxWord || strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }) {
 			return nil, fault.New(fault.Invalid, "%s: want a name of at most %d characters", w.Name, maxWord)

@@ -19,11 +19,12 @@ type SAML struct {
 	AllowSHA1         bool     // signatures may rest on SHA-1
 	SignRequests      bool     // defaults to true
 	ForceAuthn        bool     // people prove themselves anew at each sign-in
-	AuthnContext      []string // one of these classes is asked for and must be answered; empty for any
+	AuthnContext      []string // one of these classes must be answered, whatever a route demands besides; empty for any
 	AllowPrivate      bool     // the provider's names may resolve into private networks
 
 	Subject    string     // the attribute that says who they are for good; empty for the preset's, or the NameID
 	Attributes Attributes // the preset's where the file does not say
+	Graph      *Graph     // nil: groups that an assertion leaves out stay unknown
 }
 
 // The bindings by which a request is sent.
@@ -40,7 +41,7 @@ func (s section) saml(preset Preset) *SAML {
 	sh := shape{
 		keys: s.r.noFiles([]string{
 			"metadata_file", "metadata_url", "metadata_signer_file", "provider_entity_id", "entity_id", "binding", "allow_idp_initiated",
-			"allow_sha1", "sign_requests", "force_authn", "authn_context", "allow_private_addresses", "subject", "attributes",
+			"allow_sha1", "sign_requests", "force_authn", "authn_context", "allow_private_addresses", "subject", "attributes", "graph",
 		}),
 		hints: map[string]string{
 			"name_id":     "want the attribute that says who somebody is in subject, got name_id",
@@ -69,6 +70,7 @@ func (s section) saml(preset Preset) *SAML {
 		AllowPrivate:      p.flag("allow_private_addresses"),
 		Subject:           p.text("subject", "the name of an attribute", "", visible),
 		Attributes:        p.attributes(preset.Attributes),
+		Graph:             p.graphApart(),
 	}
 	if p.has("binding") {
 		out.Binding = p.choice("binding", ByRedirect, ByPOST)

@@ -49,14 +49,17 @@ func (o *openID) lacks(claims map[string]any) bool {
 // e-mail.
 func (o *openID) merge(token, info map[string]any) map[string]any {
 	out := maps.Clone(info)
-	for _, name := range append(aboutToken(), "sub", "tid", "oid", "acct", "acr", "amr") { // who it is, the signed token says alone
+	for _, name := range append(aboutToken(), "sub", "tid", "oid", "acct", "acr", "acrs", "amr") { // who it is, the signed token says alone
 		delete(out, name)
 	}
-	if token[o.claims.Email] != nil && token[o.claims.Email] != info[o.claims.Email] {
+	own := token[o.claims.Email] != nil && token[o.claims.Email] != ""
+	// As texts: two lists are not comparable, and a provider may send any shape.
+	said, _ := token[o.claims.Email].(string)
+	if asked, _ := info[o.claims.Email].(string); own && said != asked {
 		delete(out, "email_verified")
 	}
 	for name, v := range token {
-		if v == nil || v == "" || name == "email_verified" && token[o.claims.Email] == nil {
+		if v == nil || v == "" || name == "email_verified" && !own {
 			continue
 		}
 		out[name] = v
@@ -87,7 +90,7 @@ func (o *openID) assertion(claims map[string]any, now time.Time) (directory.Asse
 		GroupsIncomplete: incomplete(claims, o.claims.Groups),
 		UserType:         userType(claims["acct"]),
 	}
-	a.ACR, a.AuthTime = proof(claims, now)
+	a.ACR, a.AuthTime = o.proof(claims, now)
 	var err error
 	if a.Subject, err = o.subject(claims); err != nil {
 		return a, err

@@ -60,6 +60,10 @@ type OIDC struct {
 	// JWKS is the public half of Provider.Signer, for the provider to fetch;
 	// nil if there is none.
 	JWKS []byte
+	// Contexts says that the provider is Microsoft Entra ID, whose
+	// authentication contexts, c1 to c99, are asked for and answered in the
+	// claim acrs.
+	Contexts bool
 	// GraphURL is where Microsoft Graph is asked for the groups that a token
 	// leaves out; empty to leave them unknown.
 	GraphURL string
@@ -232,6 +236,10 @@ func (l *Login) clean(ctx context.Context) {
 	}
 }
 
+// replicaSkew is how far the clocks of two replicas may be apart without one
+// forgetting an assertion that the other would still take.
+const replicaSkew = 10 * time.Minute
+
 // sweepBatch bounds what one transaction removes.
 const sweepBatch = 500
 
@@ -247,7 +255,7 @@ func (l *Login) sweep(ctx context.Context) error {
 			l.abandoned(a)
 		}
 		if len(gone) < sweepBatch {
-			return errors.Join(l.store.DeleteTests(ctx, now.Add(-testKept)), l.store.DeleteAssertions(ctx, now))
+			return errors.Join(l.store.DeleteTests(ctx, now.Add(-testKept)), l.store.DeleteAssertions(ctx, now.Add(-replicaSkew)))
 		}
 	}
 }

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"portcullis/fault"
+	"portcullis/graph"
+	"portcullis/oidc"
 	"portcullis/saml"
 	"portcullis/session"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -34,10 +37,14 @@ type SAML struct {
 	AllowIDPInitiated bool     // people may begin at the provider
 	AllowSHA1         bool     // signatures may rest on SHA-1
 	ForceAuthn        bool     // people prove themselves anew at each sign-in
-	AuthnContexts     []string // one of them is asked for and must be answered; empty for any
+	AuthnContexts     []string // one of them must be answered, whatever a page demands besides; empty for any
 
 	Subject    string // the attribute that says who they are for good, and must be there; empty for the rule of [Attributes]
 	Attributes Attributes
+
+	// Graph is where the groups are asked for that an assertion of Microsoft
+	// Entra ID leaves out; nil leaves them unknown.
+	Graph *Graph
 
 	// Keys gives our pairs: the one that signs first, then those that are only
 	// shown and decrypt. It is asked again every hour. Nil is a gate without.
@@ -45,6 +52,12 @@ type SAML struct {
 	// Poll is how often the store is asked whether another replica, or an
 	// administrator, has put other metadata in force; defaults to 20 seconds.
 	Poll time.Duration
+}
+
+// Graph is Microsoft Graph, and who asks it.
+type Graph struct {
+	URL      string      // of the service's version
+	Provider oidc.Config // our application in the tenant; HTTP, Now and Log are those of the Login
 }
 
 // SAMLCookie is the name of the cookie that binds attempts over SAML to a
@@ -63,6 +76,8 @@ type federated struct {
 	c                  *SAML
 	entityID, acs, slo string
 	source             *metadataSource
+	grant              *oidc.Provider // of access to graph; nil if nobody is asked
+	graph              *graph.Client
 	now                func() time.Time
 	log                *slog.Logger
 	mu                 sync.Mutex // guards what follows
@@ -87,6 +102,12 @@ func newFederated(conn Connection, c *Config) *federated {
 		f.entityID = base + "/metadata"
 	}
 	f.source = newMetadataSource(conn.ID, &settings, c, f.log)
+	if settings.Graph != nil {
+		client := settings.Graph.Provider
+		client.HTTP, client.Now, client.Log = c.HTTP, c.Now, f.log
+		f.grant = oidc.New(client)
+		f.graph = graph.New(graph.Config{URL: settings.Graph.URL, Token: f.grant.ClientToken, HTTP: c.HTTP, Now: c.Now})
+	}
 	return f
 }
 
@@ -123,6 +144,12 @@ func (f *federated) provider(ctx context.Context) (*saml.ServiceProvider, *saml.
 	if err != nil {
 		return nil, nil, err
 	}
+	if expired, ok := MetadataExpired(md.ValidUntil, f.now()); ok {
+		trace.Of(ctx).Note(trace.StaleMetadata)
+		if expired.Err != nil {
+			return nil, nil, expired.Err
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	keys, err := f.ours(ctx)
@@ -149,10 +176,7 @@ func (f *federated) begin(ctx context.Context, a *Attempt, state, _ string) (dep
 	}
 	r := saml.AuthnRequest{
 		ForceAuthn: f.c.ForceAuthn || a.Force || a.Another || a.Demand.MaxAge > 0, // SAML knows no age
-		Contexts:   f.contexts(*a), RelayState: state, Binding: f.c.Binding, Unsigned: f.c.Unsigned,
-	}
-	if len(a.Demand.ACR) > 0 {
-		r.Contexts = a.Demand.ACR
+		Contexts:   f.contexts(a.Demand.ACR), RelayState: state, Binding: f.c.Binding, Unsigned: f.c.Unsigned,
 	}
 	out, err := sp.MakeAuthnRequest(r)
 	if err != nil {
@@ -162,13 +186,19 @@ func (f *federated) begin(ctx context.Context, a *Attempt, state, _ string) (dep
 	return leave(out), nil
 }
 
-// contexts is what an answer must have without which it is refused. What a
-// page demands is judged apart, and takes the place of it.
-func (f *federated) contexts(a Attempt) []string {
-	if len(a.Demand.ACR) > 0 {
-		return nil
+// contexts is what the provider is asked for: what the page demands, and of
+// that what the connection takes. The answer must meet both. Anybody can begin
+// at any page, so what a page demands never takes the place of what the
+// connection does.
+func (f *federated) contexts(demanded []string) []string {
+	if len(demanded) == 0 {
+		return f.c.AuthnContexts
 	}
-	return f.c.AuthnContexts
+	both := slices.DeleteFunc(slices.Clone(demanded), func(class string) bool { return !slices.Contains(f.c.AuthnContexts, class) })
+	if len(both) == 0 { // the connection takes any, or the two cannot be met together
+		return demanded
+	}
+	return both
 }
 
 // leave sends the browser off with a message.
@@ -214,6 +244,12 @@ func (f *federated) signOut(ctx context.Context, ticket session.Ticket, _, _ str
 }
 
 func (f *federated) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if f.graph != nil {
+		defer f.graph.CloseIdleConnections()
+		wg.Go(func() { f.grant.Run(ctx) })
+	}
 	f.source.run(ctx)
 }
 

@@ -94,15 +94,18 @@ func (l *Login) samlAnswer(c *gin.Context) error {
 func (l *Login) expected(r *http.Request, p *provider, f *federated, relayState string) (Attempt, saml.Expect, error) {
 	if f.c.AllowIDPInitiated && !isState(relayState) {
 		trace.Of(r.Context()).Check("state", true, "of a sign-in that is under way, or none", "none: begun at the identity provider")
-		return Attempt{Connection: p.conn.ID, ReturnTo: web.SafeReturn(l.public, relayState)},
-			saml.Expect{IDPInitiated: true, AuthnContexts: f.c.AuthnContexts}, nil
+		// There is no request to be younger than: one that we might have made
+		// takes its place.
+		return Attempt{Connection: p.conn.ID, ReturnTo: web.SafeReturn(l.public, relayState)}, saml.Expect{
+			IDPInitiated: true, RequestedAt: l.now().Add(-attemptLife), ForceAuthn: f.c.ForceAuthn, AuthnContexts: f.c.AuthnContexts,
+		}, nil
 	}
 	attempt, err := l.consume(r, p, relayState)
 	if err != nil {
 		return attempt, saml.Expect{}, err
 	}
 	return attempt, saml.Expect{
-		RequestID: attempt.Nonce, RequestedAt: attempt.Created, ForceAuthn: f.c.ForceAuthn, AuthnContexts: f.contexts(attempt),
+		RequestID: attempt.Nonce, RequestedAt: attempt.Created, ForceAuthn: f.c.ForceAuthn, AuthnContexts: f.c.AuthnContexts,
 	}, nil
 }
 
@@ -148,6 +151,7 @@ func (l *Login) believe(ctx context.Context, f *federated, response string, expe
 	if err != nil {
 		return arrival{}, err
 	}
+	f.complete(ctx, st, &assertion)
 	ticket, err := f.ticket(st, now)
 	return arrival{assertion, ticket}, err
 }
@@ -162,5 +166,8 @@ func (f *federated) ticket(st *saml.Statement, now time.Time) (session.Ticket, e
 	if !ends.IsZero() && !ends.After(now) { // within the skew that was tolerated
 		return session.Ticket{}, outbound.Refuse(nil, "its session there is over")
 	}
-	return session.Ticket{Issuer: st.Issuer, Subject: st.NameID, Session: st.SessionIndex, IDToken: string(id), Ends: ends}, nil
+	return session.Ticket{
+		Issuer: st.Issuer, Subject: st.NameID, Session: st.SessionIndex, IDToken: string(id), Ends: ends,
+		Begun: now.Add(min(st.Skew, 0)), // of an answer that nobody asked for
+	}, nil
 }

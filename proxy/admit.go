@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/gin-gonic/gin"
-
 	"portcullis/fault"
 	"portcullis/session"
 	"portcullis/web"
@@ -15,24 +13,26 @@ const signInPath = web.Prefix + "/sign-in"
 
 // portal serves whatever is not the gate's own: it admits the request, or
 // says why not, and hands it to the upstream.
-func (p *Proxy) portal(c *gin.Context) error {
-	r := c.Request
-	g := passageOf(r.Context())
-	v := p.decide(r, &target{passage: g, method: r.Method, upgrade: r.Header.Get("Upgrade") != ""})
+func (p *Proxy) portal(j *journey) error {
+	r := j.in
+	v := p.decide(j, &target{passage: &j.passage, method: r.Method, upgrade: len(r.Header["Upgrade"]) > 0})
+	if v.err == nil {
+		j.who = v.who
+		return p.forward(j)
+	}
 	if v.stale {
-		web.ClearCookie(c.Writer, p.public, web.SessionCookie)
+		web.ClearCookie(j.ResponseWriter, p.public, web.SessionCookie)
 	}
-	switch {
-	case v.err == nil:
-		return p.forward(c, v.who)
-	case v.signIn != "" && navigates(r):
-		web.SetHeaders(c.Writer.Header())
-		c.Redirect(http.StatusFound, v.signIn)
+	if v.signIn != "" && navigates(r) {
+		web.SetHeaders(j.Header())
+		http.Redirect(&j.writer, r, v.signIn, http.StatusFound)
 		return nil
-	default:
-		return v.err
 	}
+	return v.err
 }
+
+// errNoPage is the refusal of a path of our own where nothing is.
+func errNoPage() error { return fault.New(fault.NotFound, "there is no such page") }
 
 // target is what a request asks of the portal: its own, or the one that a
 // proxy in front asks about.
@@ -54,11 +54,11 @@ type verdict struct {
 
 // decide is the one judgement behind every request for the portal, whether
 // the gate forwards it or a proxy in front asks.
-func (p *Proxy) decide(r *http.Request, t *target) verdict {
+func (p *Proxy) decide(j *journey, t *target) verdict {
 	if t.own() {
-		return verdict{err: fault.New(fault.NotFound, "there is no such page")}
+		return verdict{err: errNoPage()}
 	}
-	client, now := web.ClientAddress(r), p.now()
+	r, client, now := j.in, j.Client(), p.now()
 	if err := p.limits.ofAddress(client, now); err != nil {
 		return verdict{err: err}
 	}
@@ -69,7 +69,7 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	if err := rules.refuseAddress(client); err != nil {
 		return verdict{err: err}
 	}
-	who, err := p.who(r)
+	who, err := p.whose(j)
 	switch {
 	case err == nil:
 		if err := p.limits.ofPerson(who, now); err != nil {
@@ -107,15 +107,15 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	return verdict{who: who}
 }
 
-// who gives the principal of a request. It fails like [Sessions.Verify], and
+// whose gives the principal of a request. It fails like [Sessions.Verify], and
 // with fault.Forbidden for somebody whose connection does not let them in from
 // where they are.
-func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
-	who, err := p.recognize(r)
+func (p *Proxy) whose(j *journey) (*session.Principal, error) {
+	who, err := p.recognize(j)
 	if err != nil {
 		return nil, err
 	}
-	if from := p.networks[who.Connection]; len(from) > 0 && !within(from, web.ClientAddress(r)) {
+	if from := p.networks[who.Connection]; len(from) > 0 && !within(from, j.Client()) {
 		return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
 	}
 	return who, nil
@@ -123,19 +123,17 @@ func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
 
 // recognize gives the principal of an API token, or of the first session
 // cookie that is valid. A store that is away makes nobody a stranger.
-func (p *Proxy) recognize(r *http.Request) (*session.Principal, error) {
-	if secret, ours := ownBearer(r.Header); ours {
-		return p.bearer(r, secret)
+func (p *Proxy) recognize(j *journey) (who *session.Principal, err error) {
+	if secret, ours := ownBearer(j.in.Header); ours {
+		return p.bearer(j, secret)
 	}
-	err := fault.New(fault.Unauthenticated, "you are not signed in")
-	for _, token := range p.tokens(r) {
-		who, failed := p.sessions.Verify(r.Context(), token)
-		if failed == nil {
-			return who, nil
+	for token := range web.CookieSeq(j.in.Header, p.cookie) {
+		if who, err = p.sessions.Verify(j.ctx, token); err == nil || !fault.Is(err, fault.Unauthenticated) {
+			return who, err
 		}
-		if err = failed; !fault.Is(err, fault.Unauthenticated) {
-			return nil, err
-		}
+	}
+	if err == nil {
+		err = fault.New(fault.Unauthenticated, "you are not signed in")
 	}
 	return nil, err
 }

@@ -3,9 +3,9 @@
 // SCIM endpoint or the portal behind.
 //
 // A request passes, in this order: its reference, the guard of its path, the
-// removal of headers and cookies that only the gate may set, gin's routes of
-// the gate's own paths, the session, the rules of [Route], and the upstream
-// with the signed statement of who it is.
+// removal of headers and cookies that only the gate may set, and then either
+// gin's routes of the gate's own paths, or the session, the rules of [Route],
+// and the upstream with the signed statement of who it is.
 //
 // Invariants:
 //   - What was judged is what is forwarded, byte for byte.
@@ -90,9 +90,13 @@ type Proxy struct {
 	issuer   string
 	sessions Sessions
 	keys     Keys
-	handler  http.Handler
+	trusted  []netip.Prefix                       // proxies
+	own      http.Handler                         // of the gate's own paths
+	cookie   string                               // what the session's is called
+	scheme   []string                             // of public, as a header
 	observe  func(status int, took time.Duration) // may be nil
 	streams  streams
+	buffers  buffers
 
 	rules       []rule
 	settings    []*rule         // that say how requests are handed on
@@ -134,14 +138,16 @@ func New(c Config) *Proxy {
 	p := &Proxy{
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
+		trusted:  c.TrustedProxies,
 		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
 		p.hsts = "max-age=" + strconv.Itoa(int(c.HSTS.Seconds()))
 	}
+	p.cookie, p.scheme = web.CookieName(c.PublicURL, web.SessionCookie), []string{c.PublicURL.Scheme}
 	p.arrange(c)
-	p.handler = web.References(p.guard(p.engine(c)), c.TrustedProxies...)
+	p.own = p.engine(c)
 	return p
 }
 
@@ -175,9 +181,6 @@ func (p *Proxy) arrange(c Config) {
 	}
 }
 
-// ServeHTTP answers one request.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
-
 // Close drops idle connections to the upstreams. Requests under way go on.
 func (p *Proxy) Close() {
 	for _, b := range p.backends {
@@ -185,9 +188,9 @@ func (p *Proxy) Close() {
 	}
 }
 
-// engine routes: the gate's own paths are gin's, everything else that is not
-// reserved is the portal's. Own paths are matched exactly, so that a wrong
-// method, case or slash is refused here and never falls through.
+// engine routes the gate's own paths, but for [authPath]: what is asked for
+// each request of the portal takes no detour. Own paths are matched exactly, so
+// that a wrong method, case or slash is refused here and never falls through.
 func (p *Proxy) engine(c Config) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode) // else gin writes to the standard output
 	e := gin.New()
@@ -204,21 +207,13 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	for _, mount := range c.Mount {
 		mount(own)
 	}
-	// Whatever method the request in question has, and whoever sent it: the
-	// answer changes nothing.
-	e.Any(authPath, web.Secure, web.Handle(p.log, p.forwardAuth))
-	e.Any(authPath+"/*target", web.Secure, web.Handle(p.log, p.forwardAuth))
 	if c.SCIM != nil {
 		e.Any(SCIMPrefix+"/*path", gin.WrapH(c.SCIM))
 	}
-	e.NoMethod(web.Handle(p.log, func(c *gin.Context) error {
-		if asks(passageOf(c.Request.Context()).path) { // Envoy, of a method that gin does not know
-			web.SetHeaders(c.Writer.Header())
-			return p.forwardAuth(c)
-		}
+	e.NoMethod(web.Handle(p.log, func(*gin.Context) error {
 		return &web.Failure{Err: fault.New(fault.Invalid, "this address does not take that method"), Status: http.StatusMethodNotAllowed}
 	}))
-	e.NoRoute(web.Handle(p.log, p.portal))
+	e.NoRoute(web.Handle(p.log, func(*gin.Context) error { return errNoPage() }))
 	return e
 }
 

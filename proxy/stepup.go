@@ -45,8 +45,8 @@ func (p *Proxy) Demand(page string) session.Demand {
 	if err != nil {
 		return session.Demand{}
 	}
-	g, err := p.passage(u.EscapedPath(), p.home, http.MethodGet)
-	if err != nil {
+	g := new(passage)
+	if err := p.pass(g, u.EscapedPath(), p.home, http.MethodGet); err != nil {
 		return session.Demand{}
 	}
 	return p.accessTo(&target{passage: g, method: http.MethodGet}).demand()

@@ -25,7 +25,7 @@ type whoamiJSON struct {
 }
 
 func (p *Proxy) whoami(c *gin.Context) error {
-	who, err := p.who(c.Request)
+	who, err := p.whose(journeyOf(c.Request.Context()))
 	if err != nil {
 		if fault.Is(err, fault.Unauthenticated) && !isBearer(c.Request) {
 			if len(p.tokens(c.Request)) > 0 {

@@ -29,16 +29,17 @@ type Principal struct {
 	Email        string
 	Name         string
 	Access       mapping.Access
-	ACR          string    // authentication context class that the identity provider vouched for; empty if it named none
+	ACR          string    // authentication context class that the identity provider vouched for, or several with spaces between; empty if it named none
 	AuthTime     time.Time // when they proved who they are there; zero if it did not say
 	Created      time.Time
 	Expires      time.Time // absolute
 	Token        bool      // it is a program with an API token, whose id SessionID is; nobody can be sent to sign in
 
-	hash      [32]byte  // of the token
-	checked   time.Time // when the store was asked
-	shelf     *shelf    // bounds the statements; nil does not
-	statement statement // memo; a Principal is not copied
+	hash      [32]byte      // of the token
+	checked   time.Duration // when the store was asked, since the manager began
+	of        *entry        // that remembers it; nil if none does
+	shelf     *shelf        // bounds the statements; nil does not
+	statement statement     // memo; a Principal is not copied
 }
 
 // Client is what a browser tells of itself, for the list of sessions.

@@ -20,7 +20,6 @@ import (
 	"portcullis/keys"
 	"portcullis/login"
 	"portcullis/mapping"
-	"portcullis/oidc"
 	"portcullis/proxy"
 	"portcullis/revision"
 	"portcullis/scim"
@@ -126,7 +125,8 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Store: g.db.Admin(), Sessions: g.sessions, Directory: g.dir, Keeper: g.keeper,
 		Ledger: ledger(cfg, g.db, g.dir, g.roster.mappingOptions(), time.Now), //nolint:forbidigo // the clock of the process
 
-		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Ways: g.roster, Tokens: newTokens(g.db), Facts: configurationFacts(g.cfg), Log: log,
+		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Ways: g.roster, Tokens: newTokens(g.db),
+		Facts: configurationFacts(g.cfg), Environment: cfg.Environment, Log: log,
 	})
 	front := proxy.Config{
 		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
@@ -159,7 +159,9 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 				return nil, err
 			}
 		case conn.OIDC != nil:
-			c.OIDC = loginOIDC(conn.OIDC)
+			if c.OIDC, err = loginOIDC(conn.OIDC); err != nil {
+				return nil, err
+			}
 		default:
 			continue
 		}
@@ -173,23 +175,6 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-func loginOIDC(c *config.OIDC) *login.OIDC {
-	out := &login.OIDC{
-		Provider: oidc.Config{
-			Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), NextSecret: c.NextSecret.Reveal(),
-			Scopes: c.Scopes, Offline: c.Refresh, AllowPrivate: c.AllowPrivate,
-		},
-		Claims: login.Claims{
-			Groups: c.Claims.Groups, Email: c.Claims.Email, Name: c.Claims.Name, Roles: c.Claims.Roles, UserName: c.Claims.UserName,
-		},
-		RefreshEvery: c.RefreshEvery,
-	}
-	if c.Graph != nil {
-		out.GraphURL = c.Graph.URL
-	}
-	return out
 }
 
 // serve listens and runs until ctx ends; ready, if not nil, is called with
@@ -234,6 +219,9 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	if ready != nil {
 		ready(public.Addr())
 	}
+	pace()
+	settled := time.AfterFunc(time.Second, settle)
+	defer settled.Stop()
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
