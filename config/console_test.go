@@ -28,7 +28,17 @@ func TestAStoredConnectionIsReadLikeOneOfAFile(t *testing.T) {
 	for _, tc := range []struct{ document, want string }{
 		{`{` + head + `,"oidc":{"issuer":"https://idp.example","client_id":"x","client_secret_file":"/etc/passwd"}}`, "client_secret_file"},
 		{`{` + head + `,"oidc":{"issuer":"https://idp.example","client_id":"x","client_secret_env":"HOME"}}`, "want an environment variable that is set"},
+		{`{` + head + `,"oidc":{"issuer":"https://idp.example","client_id":"x","private_key_file":"/etc/passwd"}}`, "private_key_file"},
+		{`{` + head + `,"oidc":{"issuer":"https://idp.example","client_id":"x","private_key_next_file":"/etc/passwd"}}`, "private_key_next_file"},
 		{`{` + head + `,"saml":{"metadata_file":"/etc/passwd"}}`, "metadata_file"},
+		{
+			`{` + head + `,"saml":{"metadata":"<a/>","graph":{"enabled":true,"issuer":"https://idp.example","client_id":"x","private_key_file":"/etc/passwd"}}}`,
+			"saml.graph.private_key_file: unknown key",
+		},
+		{
+			`{` + head + `,"saml":{"metadata":"<a/>","graph":{"enabled":true,"issuer":"https://idp.example","client_id":"x","client_secret_env":"SECRET","url":"https://10.0.0.7/v1.0"}}}`,
+			"graph.url",
+		},
 		{`{` + head + `,"saml":{"metadata_url":"https://idp.example/m","metadata":"<a/>"}}`, "got both"},
 		{`{` + head + `,"saml":{"metadata":" "}}`, "want the text"},
 		{`{` + head + `,"saml":{"metadata_url":"http://127.0.0.1/m"}}`, "metadata_url"},

@@ -121,7 +121,7 @@ func viewOf(c config.Connection) admin.Connection {
 		v.Protocol, v.Issuer, v.ClientID, v.SecretExpires = admin.OverOIDC, c.OIDC.Issuer, c.OIDC.ClientID, c.OIDC.SecretExpires
 		v.NextSecret = !c.OIDC.NextSecret.IsZero()
 		switch {
-		case c.OIDC.KeyJWT:
+		case c.OIDC.KeyJWT, c.OIDC.KeyFile != "":
 			v.Authentication = admin.ByKey
 		case c.OIDC.ClientSecret.IsZero():
 			v.Authentication = admin.Public
