@@ -78,8 +78,12 @@ type Config struct {
 	// Observe hears of each answer of a portal how long it took to begin;
 	// status 0 says that there was none. Nobody hears by default.
 	Observe func(status int, took time.Duration)
-	Now     func() time.Time // defaults to time.Now
-	Log     *slog.Logger     // defaults to discarding
+	// Around goes around each request once its reference and its client are
+	// known, and Via around each way to an upstream. Nothing does by default.
+	Around func(http.Handler) http.Handler
+	Via    func(http.RoundTripper) http.RoundTripper
+	Now    func() time.Time // defaults to time.Now
+	Log    *slog.Logger     // defaults to discarding
 }
 
 // Proxy is the handler of the public listener. It is safe for concurrent use.
@@ -91,7 +95,8 @@ type Proxy struct {
 	sessions Sessions
 	keys     Keys
 	handler  http.Handler
-	observe  func(status int, took time.Duration) // may be nil
+	observe  func(status int, took time.Duration)      // may be nil
+	via      func(http.RoundTripper) http.RoundTripper // may be nil
 	streams  streams
 
 	rules       []rule
@@ -134,14 +139,18 @@ func New(c Config) *Proxy {
 	p := &Proxy{
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
-		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
 		p.hsts = "max-age=" + strconv.Itoa(int(c.HSTS.Seconds()))
 	}
 	p.arrange(c)
-	p.handler = web.References(p.guard(p.engine(c)), c.TrustedProxies...)
+	inner := p.guard(p.engine(c))
+	if c.Around != nil {
+		inner = c.Around(inner)
+	}
+	p.handler = web.References(inner, c.TrustedProxies...)
 	return p
 }
 

@@ -130,7 +130,7 @@ func (p *Proxy) reverse(b *backend, u Upstream) *httputil.ReverseProxy {
 	base, prefix := u.URL, strings.TrimSuffix(u.URL.EscapedPath(), "/")
 	scheme := p.public.Scheme
 	return &httputil.ReverseProxy{
-		Transport:  watched(b.transport, p.observe),
+		Transport:  watched(b.transport, p.observe, p.via),
 		BufferPool: &buffers{},
 		ErrorLog:   slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // what matters comes to failed
 		Rewrite: func(pr *httputil.ProxyRequest) {

@@ -25,6 +25,7 @@ import (
 	"portcullis/scim"
 	"portcullis/session"
 	"portcullis/store"
+	"portcullis/telemetry"
 	"portcullis/trace"
 	"portcullis/web"
 )
@@ -62,6 +63,7 @@ type gate struct {
 	guard    *scim.Guard
 	proxy    *proxy.Proxy
 	ops      *ops
+	tracer   *telemetry.Tracer // nil where no traces are wanted
 
 	certificate *proxy.Certificate // of the public listener; nil where it speaks plain HTTP
 }
@@ -70,7 +72,11 @@ type gate struct {
 // not keep the gate from starting: what was in force last is in force again,
 // and without that sign-ins are refused until the file is mended.
 func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gate, err error) {
-	db, err := store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
+	tracer, err := newTracer(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Observe: queries(tracer), Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +85,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	g = &gate{cfg: cfg, log: log, db: db}
+	g = &gate{cfg: cfg, log: log, db: db, tracer: tracer}
 	counts := newMetrics(connectionIDs(cfg))
 	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Log: log})
 	if err != nil {
@@ -107,7 +113,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
 		Traces: attempts{g.traces, counts}, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
-		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
+		PublicURL: cfg.PublicURL, Connections: providers, Directory: entrance(g.dir, tracer), Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
 	g.scim = scim.New(scim.Config{
@@ -126,6 +132,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 			return nil, err
 		}
 	}
+	hops(&front, tracer)
 	g.proxy = proxy.New(front)
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
 	counts.watch(g)
@@ -191,6 +198,7 @@ func scimConnections(cfg *config.Config) (out []scim.Connection) {
 // [gate.leave], and what is in memory is written down.
 func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	defer func() { err = errors.Join(err, g.db.Close()) }()
+	defer func() { err = errors.Join(err, closeTracer(ctx, g.tracer)) }()
 	defer g.proxy.Close()
 	public, err := listen(ctx, g.cfg.Listen)
 	if err != nil {
