@@ -40,6 +40,7 @@ const (
 	MappingApproved   Action = "mapping.approved"
 	MappingRolledBack Action = "mapping.rolled-back"
 	KeyCreated        Action = "key.created"
+	KeyWithdrawn      Action = "key.withdrawn"
 	KeysRewrapped     Action = "keys.rewrapped"
 	Restored          Action = "database.restored"
 	PeopleConfirmed   Action = "connection.confirmed"

@@ -52,9 +52,9 @@ type OIDC struct {
 	// RefreshEvery is how often the provider of a session with a refresh token
 	// is asked whether its own session lives; defaults to 10 minutes.
 	RefreshEvery time.Duration
-	// JWKS is the public half of Provider.Signer, for the provider to fetch;
-	// nil if there is none.
-	JWKS []byte
+	// JWKS gives the public half of Provider.Signer, for the provider to
+	// fetch; nil if there is none.
+	JWKS func() []byte
 	// GraphURL is where Microsoft Graph is asked for the groups that a token
 	// leaves out; empty to leave them unknown.
 	GraphURL string

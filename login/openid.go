@@ -27,7 +27,7 @@ type openID struct {
 	issuer   string
 	client   *oidc.Provider
 	callback string
-	jwks     []byte // of our own key; nil if there is none
+	jwks     func() []byte // of our own key; nil if there is none
 
 	refreshEvery time.Duration
 	graph        *graph.Client // nil if nobody is asked

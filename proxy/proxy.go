@@ -54,7 +54,7 @@ type Sessions interface {
 // Keys signs what the portal is told, and publishes the keys to check it.
 type Keys interface {
 	Sign(claims any) (string, error)
-	JWKS() []byte
+	JWKS() []byte // nil while nobody knows which are good
 }
 
 // Config is what a Proxy needs.

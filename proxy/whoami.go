@@ -46,7 +46,11 @@ func (p *Proxy) whoami(c *gin.Context) error {
 // jwks publishes the keys of the assertion. Portals keep them for five
 // minutes, the life of an assertion.
 func (p *Proxy) jwks(c *gin.Context) error {
+	set := p.keys.JWKS()
+	if set == nil {
+		return fault.New(fault.Unavailable, "the keys are not known to be good at the moment")
+	}
 	c.Header("Cache-Control", "public, max-age=300")
-	c.Data(http.StatusOK, "application/jwk-set+json", p.keys.JWKS())
+	c.Data(http.StatusOK, "application/jwk-set+json", set)
 	return nil
 }

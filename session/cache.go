@@ -101,6 +101,17 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 	return e
 }
 
+// principals gives everybody who is remembered.
+func (c *cache) principals() []*Principal {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	out := make([]*Principal, 0, len(c.entries))
+	for _, e := range c.entries {
+		out = append(out, e.principal)
+	}
+	return out
+}
+
 // remove takes an entry out. The caller holds mu.
 func (c *cache) remove(e *entry) {
 	p := e.principal

@@ -103,3 +103,20 @@ func (s *shelf) put(p *Principal, size int) {
 		old.statement.forget()
 	}
 }
+
+// clear forgets every statement.
+func (s *shelf) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.row, s.first, s.size = nil, 0, 0
+}
+
+// ForgetStatements makes every statement be signed anew when it is asked for
+// next: the key that signed them is not good any more. One that is being made
+// right now is waited for.
+func (m *Manager) ForgetStatements() {
+	m.shelf.clear()
+	for _, p := range m.cache.principals() {
+		p.statement.forget()
+	}
+}

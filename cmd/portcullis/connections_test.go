@@ -88,7 +88,7 @@ connections:
 	if one.RefreshEvery != 5*time.Minute || one.GraphURL != "https://graph.example/v1.0" || one.Claims.Groups != "group" || one.Claims.UserName != "upn" || one.JWKS != nil {
 		t.Errorf("connection = %+v", one)
 	}
-	if p := two.Provider; p.Signer == nil || p.ClientSecret != "" || p.Offline || p.AllowPrivate || two.GraphURL != "" || !strings.Contains(string(two.JWKS), `"kty":"EC"`) {
+	if p := two.Provider; p.Signer == nil || p.ClientSecret != "" || p.Offline || p.AllowPrivate || two.GraphURL != "" || !strings.Contains(string(two.JWKS()), `"kty":"EC"`) {
 		t.Errorf("connection = %+v", two)
 	}
 }

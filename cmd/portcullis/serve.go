@@ -87,7 +87,9 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}()
 	g = &gate{cfg: cfg, log: log, db: db, tracer: tracer}
 	counts := newMetrics(connectionIDs(cfg))
-	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Log: log})
+	ring, err := keys.Open(ctx, keys.Config{
+		Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Withdrawn: func() { g.sessions.ForgetStatements() }, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +162,7 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 			if err != nil {
 				return nil, err
 			}
-			c.OIDC.Provider.Signer, c.OIDC.JWKS = signer, signer.JWKS()
+			c.OIDC.Provider.Signer, c.OIDC.JWKS = signer, signer.JWKS
 		}
 		out = append(out, c)
 	}
