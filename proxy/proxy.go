@@ -78,12 +78,10 @@ type Config struct {
 	// Observe hears of each answer of a portal how long it took to begin;
 	// status 0 says that there was none. Nobody hears by default.
 	Observe func(status int, took time.Duration)
-	// Around goes around each request once its reference and its client are
-	// known, and Via around each way to an upstream. Nothing does by default.
-	Around func(http.Handler) http.Handler
-	Via    func(http.RoundTripper) http.RoundTripper
-	Now    func() time.Time // defaults to time.Now
-	Log    *slog.Logger     // defaults to discarding
+	// Via goes around the way to each upstream; nothing does by default.
+	Via func(http.RoundTripper) http.RoundTripper
+	Now func() time.Time // defaults to time.Now
+	Log *slog.Logger     // defaults to discarding
 }
 
 // Proxy is the handler of the public listener. It is safe for concurrent use.
@@ -146,11 +144,7 @@ func New(c Config) *Proxy {
 		p.hsts = "max-age=" + strconv.Itoa(int(c.HSTS.Seconds()))
 	}
 	p.arrange(c)
-	inner := p.guard(p.engine(c))
-	if c.Around != nil {
-		inner = c.Around(inner)
-	}
-	p.handler = web.References(inner, c.TrustedProxies...)
+	p.handler = web.References(p.guard(p.engine(c)), c.TrustedProxies...)
 	return p
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -17,8 +18,8 @@ import (
 	"portcullis/web"
 )
 
-// Requests makes a span of each request of the public listener. It goes inside
-// of [web.References].
+// Requests makes a span of each request of the public listener. It goes around
+// everything.
 //
 // What a client says of a trace counts from a trusted proxy alone: the request
 // then belongs to that trace, which also decides whether it is sent. Anybody
@@ -28,8 +29,7 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 		place := t.place(r.URL.Path)
 		ctx := r.Context()
 		attributes := append(make([]attribute.KeyValue, 0, 8),
-			attribute.String("http.request.method", method(r.Method)), attribute.String("portcullis.room", place.room),
-			attribute.String("portcullis.reference", web.Reference(ctx)))
+			attribute.String("http.request.method", method(r.Method)), attribute.String("portcullis.room", place.room))
 		if place.route != "" {
 			attributes = append(attributes, attribute.String("http.route", place.route))
 		}
@@ -39,7 +39,7 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 		options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...)}
 		said := propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
 		switch remote := trace.SpanContextFromContext(said); {
-		case web.FromTrustedProxy(r):
+		case t.trusts(r.RemoteAddr):
 			ctx = said
 		case remote.IsValid():
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: remote}))
@@ -54,10 +54,23 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 			if answer.status >= http.StatusInternalServerError {
 				span.SetStatus(codes.Error, "")
 			}
+			if answer.reference != "" {
+				span.SetAttributes(attribute.String("portcullis.reference", answer.reference))
+			}
 			span.End()
 		}()
 		next.ServeHTTP(answer, r.WithContext(ctx))
 	})
+}
+
+// trusts reports whether a peer is one of the trusted proxies.
+func (t *Tracer) trusts(peer string) bool {
+	at, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return false
+	}
+	address := at.Addr().Unmap().WithZone("")
+	return slices.ContainsFunc(t.trusted, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 // place says where a request goes, in words of which there are few.
@@ -126,11 +139,13 @@ func method(name string) string {
 	}
 }
 
-// writer notes the status of an answer, and can do whatever the one below can.
+// writer notes the status and the reference of an answer as they go out, and
+// can do whatever the one below can.
 type writer struct {
 	http.ResponseWriter
 
-	status int
+	status    int
+	reference string
 }
 
 // Unwrap lets [http.ResponseController] reach the writer below.
@@ -138,41 +153,41 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader begins the answer; an informational one is not the answer.
 func (w *writer) WriteHeader(status int) {
-	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		w.status = status
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write writes of the body.
 func (w *writer) Write(b []byte) (int, error) {
-	w.begin()
+	w.begin(http.StatusOK)
 	return w.ResponseWriter.Write(b)
 }
 
 // ReadFrom lets a file go out without a copy.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
-	w.begin()
+	w.begin(http.StatusOK)
 	return io.Copy(w.ResponseWriter, r)
 }
 
-func (w *writer) begin() {
+func (w *writer) begin(status int) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.status, w.reference = status, w.Header().Get(web.ReferenceHeader)
 	}
 }
 
 // Flush sends what has been written.
 func (w *writer) Flush() {
-	w.begin()
+	w.begin(http.StatusOK)
 	_ = http.NewResponseController(w.ResponseWriter).Flush() // a writer that cannot flush has nothing to keep back
 }
 
 // Hijack hands over the connection of a WebSocket, whose answer is 101.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil && w.status == 0 {
-		w.status = http.StatusSwitchingProtocols
+	if err == nil {
+		w.begin(http.StatusSwitchingProtocols)
 	}
 	return conn, rw, err
 }

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -32,12 +33,13 @@ import (
 
 // Config says where traces go.
 type Config struct {
-	Endpoint      *url.URL // required: of a collector that takes OTLP over HTTP; "/v1/traces" is put behind its path
-	Authorization string   // sent to the collector as the header of that name; empty sends none
-	Sample        float64  // the share of requests that are traced, above 0 and at most 1; defaults to 1
-	Version       string   // of the program
-	Instance      string   // which of the replicas this is
-	Connections   []string // ids that may stand in a span; any other is "other"
+	Endpoint      *url.URL       // required: of a collector that takes OTLP over HTTP; "/v1/traces" is put behind its path
+	Authorization string         // sent to the collector as the header of that name; empty sends none
+	Sample        float64        // the share of requests that are traced, above 0 and at most 1; defaults to 1
+	Version       string         // of the program
+	Instance      string         // which of the replicas this is
+	Connections   []string       // ids that may stand in a span; any other is "other"
+	Trusted       []netip.Prefix // proxies whose word on a trace counts
 	Log           *slog.Logger
 }
 
@@ -47,6 +49,7 @@ type Tracer struct {
 	provider    *sdk.TracerProvider
 	tracer      trace.Tracer
 	connections map[string]bool
+	trusted     []netip.Prefix
 }
 
 // What is kept for a collector that is slow, and how long it may take. More
@@ -86,7 +89,7 @@ func New(ctx context.Context, c Config) (*Tracer, error) {
 		sdk.WithBatcher(&told{SpanExporter: exporter, log: c.Log},
 			sdk.WithMaxQueueSize(queue), sdk.WithMaxExportBatchSize(batch), sdk.WithBatchTimeout(sendEvery), sdk.WithExportTimeout(sendLimit)),
 	)
-	t := &Tracer{provider: provider, tracer: provider.Tracer("portcullis"), connections: make(map[string]bool)}
+	t := &Tracer{provider: provider, tracer: provider.Tracer("portcullis"), connections: make(map[string]bool), trusted: c.Trusted}
 	for _, id := range c.Connections {
 		t.connections[id] = true
 	}

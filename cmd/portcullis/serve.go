@@ -123,7 +123,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
 	front := proxy.Config{
-		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
+		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, Via: via(tracer), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
 	}
 	if err := portals(&front, cfg, log); err != nil {
@@ -134,7 +134,6 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 			return nil, err
 		}
 	}
-	hops(&front, tracer)
 	g.proxy = proxy.New(front)
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
 	counts.watch(g)
@@ -208,7 +207,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	}
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(g.ops.count(g.proxy)), g.log)}
+	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(around(g.ops.count(g.proxy), g.tracer)), g.log)}
 	servers[0].MaxHeaderBytes = int(g.cfg.Limits.Headers)
 	if g.certificate != nil {
 		servers[0].TLSConfig = g.certificate.Server()

@@ -9,7 +9,6 @@ import (
 	"portcullis/directory"
 	"portcullis/login"
 	"portcullis/outbound"
-	"portcullis/proxy"
 	"portcullis/telemetry"
 )
 
@@ -23,7 +22,7 @@ func newTracer(ctx context.Context, cfg *config.Config, log *slog.Logger) (*tele
 	number, _ := version()
 	return telemetry.New(ctx, telemetry.Config{
 		Endpoint: cfg.Traces.Endpoint, Authorization: cfg.Traces.Authorization.Reveal(), Sample: cfg.Traces.Sample,
-		Version: number, Instance: replica(cfg), Connections: connectionIDs(cfg), Log: log,
+		Version: number, Instance: replica(cfg), Connections: connectionIDs(cfg), Trusted: cfg.TrustedProxies, Log: log,
 	})
 }
 
@@ -43,18 +42,23 @@ func queries(t *telemetry.Tracer) func(context.Context, string) func(error) {
 	return t.Query
 }
 
-// hops lets traces follow a request: around the listener, to the portal, and
-// to identity providers.
-func hops(c *proxy.Config, t *telemetry.Tracer) {
+// around lets traces begin at the public listener, and follow requests to
+// identity providers.
+func around(h http.Handler, t *telemetry.Tracer) http.Handler {
 	if t == nil {
-		return
+		return h
 	}
-	c.Via = t.Upstream
-	c.Around = func(next http.Handler) http.Handler {
-		return t.Requests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(outbound.Via(r.Context(), t.Provider)))
-		}))
+	return t.Requests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(outbound.Via(r.Context(), t.Provider)))
+	}))
+}
+
+// via lets traces follow requests to the portal.
+func via(t *telemetry.Tracer) func(http.RoundTripper) http.RoundTripper {
+	if t == nil {
+		return nil
 	}
+	return t.Upstream
 }
 
 // entrance is the decision about who may enter, with a span of its own.
