@@ -69,7 +69,7 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	if err := rules.refuseAddress(client); err != nil {
 		return verdict{err: err}
 	}
-	who, err := p.who(r)
+	who, err := p.who(r, t.host)
 	switch {
 	case err == nil:
 		if err := p.limits.ofPerson(who, now); err != nil {
@@ -87,13 +87,13 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 		who = nil // a public path is open to whoever cannot be recognized, too
 	case isBearer(r):
 		return verdict{err: err}
-	case t.host != p.home && fault.Is(err, fault.Unauthenticated):
+	case t.host != p.home && p.handOver == nil && fault.Is(err, fault.Unauthenticated):
 		// Our cookies are bound to the public host.
 		return verdict{err: fault.New(fault.Forbidden, "only public pages are served at this address")}
 	case fault.Is(err, fault.Unauthenticated):
 		return verdict{
-			err: p.signInFirst(err), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
-			stale: len(p.tokens(r)) > 0,
+			err: p.signInFirst(err, t.host), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
+			stale: len(p.tokens(r, t.host)) > 0,
 		}
 	default:
 		return verdict{err: err}
@@ -107,11 +107,11 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	return verdict{who: who}
 }
 
-// who gives the principal of a request. It fails like [Sessions.Verify], and
+// who gives the principal of a request for a host. It fails like [Sessions.Verify], and
 // with fault.Forbidden for somebody whose connection does not let them in from
 // where they are.
-func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
-	who, err := p.recognize(r)
+func (p *Proxy) who(r *http.Request, host string) (*session.Principal, error) {
+	who, err := p.recognize(r, host)
 	if err != nil {
 		return nil, err
 	}
@@ -123,12 +123,12 @@ func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
 
 // recognize gives the principal of an API token, or of the first session
 // cookie that is valid. A store that is away makes nobody a stranger.
-func (p *Proxy) recognize(r *http.Request) (*session.Principal, error) {
+func (p *Proxy) recognize(r *http.Request, host string) (*session.Principal, error) {
 	if secret, ours := ownBearer(r.Header); ours {
 		return p.bearer(r, secret)
 	}
 	err := fault.New(fault.Unauthenticated, "you are not signed in")
-	for _, token := range p.tokens(r) {
+	for _, token := range p.tokens(r, host) {
 		who, failed := p.sessions.Verify(r.Context(), token)
 		if failed == nil {
 			return who, nil
@@ -140,17 +140,21 @@ func (p *Proxy) recognize(r *http.Request) (*session.Principal, error) {
 	return nil, err
 }
 
-// tokens gives what stands in session cookies, in order.
-func (p *Proxy) tokens(r *http.Request) []string {
-	return web.Cookies(r, p.public, web.SessionCookie)
+// tokens gives what stands in session cookies of a host, in order.
+func (p *Proxy) tokens(r *http.Request, host string) []string {
+	values := web.Cookies(r, p.public, web.SessionCookie)
+	if host != p.home {
+		return p.opened(host, values)
+	}
+	return values
 }
 
 // signInFirst is the refusal of whoever has no session: a script reads in it
 // where a person can sign in.
-func (p *Proxy) signInFirst(err error) error {
+func (p *Proxy) signInFirst(err error, host string) error {
 	return &web.Failure{
 		Err:     err,
 		Link:    web.Link{Text: "Sign in", URL: signInPath},
-		Members: map[string]any{"sign_in": p.issuer + signInPath},
+		Members: map[string]any{"sign_in": p.originAt(host) + signInPath},
 	}
 }

@@ -55,6 +55,12 @@ func (p *Proxy) guard(next http.Handler) http.Handler {
 			return
 		}
 		g.override = override
+		if g.host != p.home && p.elsewhere(g.path) {
+			if err := p.visit(w, r, g.path, g.host); err != nil {
+				web.Fail(w, r, p.log, err)
+			}
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, g)))
 	})
 }
@@ -101,7 +107,7 @@ func (p *Proxy) judge(r *http.Request) (*passage, error) {
 		return g, nil
 	case misdirected != nil:
 		return nil, misdirected
-	case host != p.home && g.own():
+	case host != p.home && g.own() && !p.elsewhere(g.path) && !p.shared(g.path):
 		return nil, errMisdirected()
 	default:
 		return g, nil

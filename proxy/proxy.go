@@ -78,6 +78,9 @@ type Config struct {
 	// Observe hears of each answer of a portal how long it took to begin;
 	// status 0 says that there was none. Nobody hears by default.
 	Observe func(status int, took time.Duration)
+	// HandOver lets people be signed in at the other hosts that Routes name, too;
+	// nil: those serve public pages alone.
+	HandOver *HandOver
 	// Via goes around the way to each upstream; nothing does by default.
 	Via func(http.RoundTripper) http.RoundTripper
 	Now func() time.Time // defaults to time.Now
@@ -96,6 +99,7 @@ type Proxy struct {
 	observe  func(status int, took time.Duration)      // may be nil
 	via      func(http.RoundTripper) http.RoundTripper // may be nil
 	streams  streams
+	handOver *HandOver // may be nil
 
 	rules       []rule
 	settings    []*rule         // that say how requests are handed on
@@ -137,7 +141,7 @@ func New(c Config) *Proxy {
 	p := &Proxy{
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
-		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
@@ -204,6 +208,7 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	own.Match(read, web.AssetPrefix+"*name", web.Handle(p.log, func(c *gin.Context) error { return web.Asset(c.Writer, c.Request) }))
 	own.Match(read, jwksPath, web.Handle(p.log, p.jwks))
 	own.Match(read, web.Prefix+"/whoami", web.Handle(p.log, p.whoami))
+	own.Match(read, handOverPath, web.Handle(p.log, p.handOff))
 	for _, mount := range c.Mount {
 		mount(own)
 	}

@@ -206,7 +206,7 @@ func (p *Proxy) failed(w http.ResponseWriter, out *http.Request, err error) {
 	case ok && errors.Is(context.Cause(out.Context()), session.ErrEnded):
 		w.Header().Set("Connection", "close") // a body may still be on its way
 		// Past the writer, which is about to be cut: this answer is ours.
-		web.Fail(tw.ResponseWriter, out, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended")))
+		web.Fail(tw.ResponseWriter, out, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended"), passageOf(out.Context()).host))
 		return
 	case errors.As(err, &large):
 		w.Header().Set("Connection", "close")

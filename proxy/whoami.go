@@ -25,13 +25,14 @@ type whoamiJSON struct {
 }
 
 func (p *Proxy) whoami(c *gin.Context) error {
-	who, err := p.who(c.Request)
+	host := passageOf(c.Request.Context()).host
+	who, err := p.who(c.Request, host)
 	if err != nil {
 		if fault.Is(err, fault.Unauthenticated) && !isBearer(c.Request) {
-			if len(p.tokens(c.Request)) > 0 {
+			if len(p.tokens(c.Request, host)) > 0 {
 				web.ClearCookie(c.Writer, p.public, web.SessionCookie)
 			}
-			return p.signInFirst(err)
+			return p.signInFirst(err, host)
 		}
 		return err
 	}
