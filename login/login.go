@@ -20,6 +20,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -36,11 +37,12 @@ import (
 
 // Connection is how one organization's people sign in.
 type Connection struct {
-	ID           string   // required; stands in URLs
-	Organization string   // shown in the chooser
-	Domains      []string // e-mail domains that lead here
-	Link         string   // attribute on which a pushed record and a sign-in meet; defaults to externalId
-	OIDC         *OIDC    // one of OIDC and SAML is required
+	ID           string         // required; stands in URLs
+	Organization string         // shown in the chooser
+	Domains      []string       // e-mail domains that lead here
+	Addresses    []netip.Prefix // where its people may come from; anywhere if empty
+	Link         string         // attribute on which a pushed record and a sign-in meet; defaults to externalId
+	OIDC         *OIDC          // one of OIDC and SAML is required
 	SAML         *SAML
 }
 

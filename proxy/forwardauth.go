@@ -22,7 +22,8 @@ func asks(path string) bool { return path == authPath || strings.HasPrefix(path,
 const headerSignIn = "X-Portcullis-Sign-In"
 
 // forwardAuth answers a proxy in front: 200 with the headers that it hands on
-// in place of the client's (identity, and the cookies that are not ours), 401 where signing in helps, 403 for every other refusal. With
+// in place of the client's (identity, and what is not ours of cookies and
+// credentials), 401 where signing in helps, 403 for every other refusal. With
 // ?redirect a browser that asked for a page gets a redirect to the sign-in
 // for the 401, for proxies that hand such an answer on as it is.
 //
@@ -56,6 +57,10 @@ func (p *Proxy) forwardAuth(c *gin.Context) error {
 			h[name] = []string{""}
 		}
 		h["Cookie"] = []string{""}
+		h["Authorization"] = []string{""}
+		if lines, ok := r.Header["Authorization"]; ok && !isBearer(r) {
+			h["Authorization"] = lines // between the client and the portal
+		}
 	}
 	if v.who != nil {
 		assertion := ""

@@ -148,7 +148,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 // ring, as for a look from outside, no client proves itself by a key.
 func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) (out []login.Connection, err error) {
 	for _, conn := range cfg.Connections {
-		c := login.Connection{ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link}
+		c := login.Connection{ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Addresses: conn.Addresses, Link: conn.Link}
 		switch {
 		case conn.SAML != nil:
 			if c.SAML, err = loginSAML(conn.ID, cfg.PublicURL, conn.SAML, ring); err != nil {
