@@ -75,7 +75,7 @@ func TestNobodySignsInFromANetworkThatIsNotTheirs(t *testing.T) {
 		if answer.StatusCode != want || (len(g.sessions.tokens()) > 0) != (want == http.StatusSeeOther) {
 			t.Errorf("from outside of %s: %d, %d sessions", network, answer.StatusCode, len(g.sessions.tokens()))
 		}
-		if want == http.StatusForbidden && !strings.Contains(answer.body, "your organization does not let you in from your network") {
+		if want == http.StatusForbidden && !strings.Contains(answer.body, "organization does not let you in from your network") {
 			t.Errorf("the page says %s", answer.body)
 		}
 	}

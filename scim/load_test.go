@@ -16,6 +16,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"portcullis/admin"
 	"portcullis/scim"
 	"portcullis/store"
 	"portcullis/store/storetest"
@@ -148,7 +149,7 @@ func BenchmarkAgainstTheFloor(b *testing.B) {
 			r := newRigOn(b, db, func(c *scim.Config) {
 				c.Limit, c.Journal = scim.Limit{PerSecond: 1e9, Burst: 1e9}, db.Journal()
 			})
-			stop := running(b, r)
+			stop := running(b, r, db)
 			defer stop()
 			endpoint, thin := httptest.NewServer(r.handler), httptest.NewServer(newFloor(b, bare, kind != "sqlite"))
 			b.Cleanup(func() { endpoint.Close(); thin.Close() })
@@ -252,9 +253,9 @@ func share(b *testing.B, ours, floors []time.Duration) (total, median float64) {
 	return total, float64(f) / float64(a)
 }
 
-// running lets the endpoint write its log down meanwhile, as it does in
-// service.
-func running(b *testing.B, r *rig) (stop func()) {
+// running lets the endpoint write its log down meanwhile, and whoever was
+// pushed be listed for the console, as in service.
+func running(b *testing.B, r *rig, db *store.DB) (stop func()) {
 	b.Helper()
 	endpoint, ok := r.handler.(*scim.Endpoint)
 	if !ok {
@@ -263,8 +264,14 @@ func running(b *testing.B, r *rig) (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- endpoint.Run(ctx) }()
+	console := admin.New(admin.Config{Store: db.Admin()})
+	listed := make(chan error, 1)
+	go func() { listed <- console.Run(ctx) }()
 	return func() {
 		cancel()
+		if err := <-listed; err != nil {
+			b.Error(err)
+		}
 		if err := <-done; err != nil {
 			b.Error(err)
 		}

@@ -30,3 +30,6 @@ func PastQueries(db *DB) map[string]string {
 		"assertions then": fill(t.lastAssertions("")), "complete assertions then": fill(t.lastAssertions("AND b.complete")),
 	}
 }
+
+// RareActions is for the plan of a list of events.
+var RareActions = rareActions

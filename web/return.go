@@ -16,7 +16,9 @@ const maxReturn = 4 << 10
 // otherwise. An absolute URL counts when it begins with the public origin,
 // letter by letter. A fragment is dropped: it never reaches a server. No
 // target lies below [Prefix], so that nobody is sent into signing out or in
-// again, but for the way on to another host of ours. Only the path is judged: the query may hold URLs.
+// again, but for the console's ([ConsolePrefix]), where reading changes
+// nothing, and the way on to another host of ours. Only the path is judged: the
+// query may hold URLs.
 func SafeReturn(publicURL *url.URL, raw string) string {
 	const nowhere = "/"
 	if publicURL != nil && publicURL.Host != "" {
@@ -45,7 +47,7 @@ func SafeReturn(publicURL *url.URL, raw string) string {
 // plainReturn reports whether a path means one thing, and none of ours.
 func plainReturn(path string) bool {
 	decoded, err := DecodePath(path)
-	return err == nil && (!Reserved(decoded) || path == Prefix+"/hand-over")
+	return err == nil && (!Reserved(decoded) || strings.HasPrefix(decoded, ConsolePrefix+"/") || path == Prefix+"/hand-over")
 }
 
 // oddReturn reports whether a path with encoded slashes or semicolons is
