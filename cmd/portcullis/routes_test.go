@@ -172,7 +172,8 @@ routes:
 		t.Fatal(err)
 	}
 	conf := got.Routes[1].Upstream.TLS
-	if conf.ServerName != "b.internal" || conf.RootCAs == nil || conf.GetClientCertificate == nil || conf.InsecureSkipVerify {
+	// The authorities of the file judge in VerifyConnection.
+	if conf.ServerName != "b.internal" || conf.VerifyConnection == nil || conf.GetClientCertificate == nil {
 		t.Errorf("TLS = %+v", conf)
 	}
 	got.Routes[1].Upstream.TLS = nil
