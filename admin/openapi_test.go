@@ -192,6 +192,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/roles"},
 		{"get", "/mapping"},
 		{"get", "/mapping/{revision}"},
+		{"get", "/mapping/coverage"},
+		{"get", "/approvals"},
+		{"get", "/roles/compare?a=viewer&b=client-admin"},
+		{"get", "/permission-groups"},
+		{"get", "/access?role=viewer"},
+		{"get", "/access?task=account.view&at=2026-03-01T12:00:00Z"},
+		{"get", "/people/{id}/why?with=Admins"},
 		{"post", "/people/{id}/delete"},
 	} {
 		method, path := call[0], call[1]

@@ -125,6 +125,10 @@ type whyView struct {
 	Explanation *mapping.Explanation `json:"explanation"` // null while no mapping is in force
 	Groups      []groupJSON          `json:"groups"`
 	Bar         string               `json:"bar,omitempty"` // what keeps them out whatever the mapping grants
+	At          time.Time            `json:"at,omitzero"`   // of the facts and the mapping; zero for now
+	Mapping     *ruling              `json:"mapping,omitempty"`
+	WhatIf      *whatIf              `json:"whatIf,omitempty"`
+	MayRecord   bool                 `json:"-"`
 	rules       map[string]mapping.RuleTrace
 }
 
@@ -170,35 +174,54 @@ func (v *whyView) Matched(yes bool) (out []mapping.RuleTrace) {
 }
 
 func (c *Console) why(r *request) (any, error) {
-	s, err := c.standing(r)
+	v := &whyView{Groups: []groupJSON{}, rules: make(map[string]mapping.RuleTrace), MayRecord: r.may(mapping.GateMappingPropose)}
+	s, err := c.standingAt(r, v)
 	if err != nil {
 		return nil, err
 	}
-	v := &whyView{head: c.head(r, &s, "why"), Groups: []groupJSON{}, rules: make(map[string]mapping.RuleTrace)}
+	v.head = c.head(r, &s, "why")
 	if err := s.Bar(); err != nil {
 		v.Bar = fault.Message(err)
 	}
-	pushed, err := c.store.Memberships(r.ctx, s.Person.ID)
-	if err != nil {
-		return nil, err
+	var pushed []Membership
+	if v.At.IsZero() {
+		if pushed, err = c.store.Memberships(r.ctx, s.Person.ID); err != nil {
+			return nil, err
+		}
 	}
 	for _, m := range pushed {
 		v.Groups = append(v.Groups, groupJSON{m.Name, "scim", optional(m.Since)})
 	}
+	if !v.At.IsZero() {
+		for _, g := range s.Pushed {
+			v.Groups = append(v.Groups, groupJSON{g.Name, "scim", nil})
+		}
+	}
 	for _, g := range s.Pushed {
-		if g.Indirect && !slices.ContainsFunc(pushed, func(m Membership) bool { return m.Group == g.ID }) {
+		if v.At.IsZero() && g.Indirect && !slices.ContainsFunc(pushed, func(m Membership) bool { return m.Group == g.ID }) {
 			v.Groups = append(v.Groups, groupJSON{g.Name, "scim, through another group", nil})
 		}
 	}
 	for _, g := range s.Assertion.Groups {
 		v.Groups = append(v.Groups, groupJSON{g, "sign-in", optional(s.Assertion.Received)})
 	}
-	policy := c.keeper.Policy()
+	policy, at := c.keeper.Policy(), c.now()
+	if !v.At.IsZero() {
+		if v.Mapping, err = c.ruled(r, v.At); err != nil {
+			return nil, err
+		}
+		policy, at = v.Mapping.policy, v.At
+	}
 	if policy == nil {
 		return v, nil
 	}
 	facts := s.Facts()
-	e := policy.Explain(&facts, c.now())
+	if v.At.IsZero() {
+		if v.WhatIf, err = tryFacts(r, policy, facts, c); err != nil {
+			return nil, err
+		}
+	}
+	e := policy.Explain(&facts, at)
 	e.File = filepath.Base(e.File)
 	for i := range e.Rules {
 		e.Rules[i].File = filepath.Base(e.Rules[i].File)

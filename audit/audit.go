@@ -38,6 +38,7 @@ const (
 	MappingRefused    Action = "mapping.refused"
 	MappingProposed   Action = "mapping.proposed"
 	MappingApproved   Action = "mapping.approved"
+	MappingDeclined   Action = "mapping.declined"
 	MappingRolledBack Action = "mapping.rolled-back"
 	KeyCreated        Action = "key.created"
 	KeyWithdrawn      Action = "key.withdrawn"
@@ -63,7 +64,7 @@ func Actions() []Action {
 	return []Action{
 		SignIn, SignInRefused, SignInTested, SignOut, SessionEnded, PersonCreated, PersonUpdated, PersonLinked, PersonDeactivated,
 		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
-		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingRolledBack,
+		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingDeclined, MappingRolledBack,
 		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
 		ConsoleLink, ConsoleOpened, ConsoleClosed,
 	}

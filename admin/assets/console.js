@@ -63,3 +63,41 @@ document.addEventListener("keydown", (event) => {
     search.focus();
   }
 });
+
+// draft checks a mapping while one types: what a button would show.
+const draft = (form) => {
+  const panel = document.getElementById("check");
+  const text = form.elements.text;
+  let timer = 0;
+  let running = null;
+  const check = async () => {
+    const data = new URLSearchParams(new FormData(form));
+    data.set("do", "check");
+    running?.abort();
+    running = new AbortController();
+    panel.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: data, signal: running.signal, headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("check");
+      if (!answer.ok || !fresh) return;
+      const reason = form.elements.reason?.value;
+      local(fresh);
+      panel.replaceChildren(...fresh.childNodes);
+      if (reason && form.elements.reason) form.elements.reason.value = reason;
+      panel.removeAttribute("aria-busy");
+    } catch (error) {
+      if (error.name !== "AbortError") panel.removeAttribute("aria-busy");
+    }
+  };
+  const where = () => {
+    const before = text.value.slice(0, text.selectionStart).split("\n");
+    document.getElementById("caret").textContent = `Line ${before.length}, column ${before.at(-1).length + 1}`;
+  };
+  text.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(check, 350);
+  });
+  for (const event of ["input", "click", "keyup"]) text.addEventListener(event, where);
+};
+for (const form of document.querySelectorAll("form[data-draft]")) draft(form);

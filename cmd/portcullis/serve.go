@@ -127,7 +127,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Store: g.db.Admin(), Sessions: g.sessions, Directory: g.dir, Keeper: g.keeper,
 		Ledger: ledger(cfg, g.db, g.dir, time.Now), //nolint:forbidigo // the clock of the process
 
-		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Log: log,
+		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Environment: cfg.Environment, Log: log,
 	})
 	front := proxy.Config{
 		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, Via: via(tracer), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
