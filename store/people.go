@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,7 +99,7 @@ func (r *person) domain() directory.Person {
 const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
 	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
 	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active,
-	people.more_emails, people.since, people.unconfirmed`
+	people.more_emails, people.since, people.unconfirmed, people.link`
 
 // places are where a row of personColumns goes.
 func (r *person) places() []any {
@@ -105,7 +107,7 @@ func (r *person) places() []any {
 		&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
 		&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
 		&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
-		&r.MoreEmails, &r.Since, &r.Unconfirmed,
+		&r.MoreEmails, &r.Since, &r.Unconfirmed, &r.Link,
 	}
 }
 
@@ -116,13 +118,13 @@ func (r *person) briefPlaces() []any {
 	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.Unconfirmed}
 }
 
-// scanPeople reads rows of personColumns, and of sort_value if the list is
+// scanPeople reads rows of personColumns, packed, and of sort_value if the list is
 // sorted: by hand, for gorm takes longer over a page than the database.
 func (t tx) scanPeople(sorted bool, query string, args ...any) (people []found[person], err error) {
 	return t.scanInto((*person).places, sorted, query, args)
 }
 
-// scanBrief reads rows of briefColumns.
+// scanBrief reads rows of briefColumns, packed.
 func (t tx) scanBrief(sorted bool, query string, args ...any) (people []found[person], err error) {
 	return t.scanInto((*person).briefPlaces, sorted, query, args)
 }
@@ -134,11 +136,12 @@ func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args
 	err = t.lane.query(query, args, func(rows gorm.Rows) error {
 		var f found[person]
 		to := places(&f.Row)
+		var rest []any
 		if sorted {
-			to = append(to, &f.SortValue)
+			rest = []any{&f.SortValue}
 		}
 		for rows.Next() {
-			if err := rows.Scan(to...); err != nil {
+			if err := t.unpack(rows, to, rest...); err != nil {
 				return err
 			}
 			people = append(people, f)
@@ -149,7 +152,7 @@ func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args
 }
 
 func (t tx) Person(id string) (directory.Person, error) {
-	found, err := t.scanPeople(false, t.forUpdate("SELECT "+personColumns+" FROM people WHERE id = ?", "people"), id)
+	found, err := t.scanPeople(false, t.forUpdate("SELECT "+t.packed(personColumns)+" FROM people WHERE id = ?", "people"), id)
 	if err != nil {
 		return directory.Person{}, err
 	}
@@ -162,33 +165,73 @@ func (t tx) Person(id string) (directory.Person, error) {
 	return found[0].Row.domain(), nil
 }
 
-// directGroups are the groups that a row of people is a member of itself, as
-// a JSON list of pairs; inner tells whether those are in others.
+// directGroups are the groups that a row of people is a member of itself, and
+// whether those are in others: a JSON list of pairs and a boolean, on SQLite
+// as [tx.packed] would select them of each, NULL if there are none.
 const (
-	directGroupsSQLite = `(SELECT json_group_array(json_array(g.id, g.name)) FROM (SELECT g.id, g.name FROM memberships m
-		JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id ORDER BY g.seq) g)`
+	directGroupsSQLite = `(SELECT group_concat(concat_ws(x'00', g.seq, g.id, g.name,
+		EXISTS (SELECT 1 FROM nested_groups n WHERE n.member_id = g.id)), x'00')
+		FROM memberships m JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id)`
 	directGroupsPostgres = `coalesce((SELECT json_agg(json_build_array(g.id, g.name) ORDER BY g.seq) FROM memberships m
-		JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id)::text, '[]')`
-	inner = `EXISTS (SELECT 1 FROM memberships m JOIN nested_groups n ON n.member_id = m.group_id WHERE m.person_id = people.id)`
+		JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id)::text, '[]'),
+		EXISTS (SELECT 1 FROM memberships m JOIN nested_groups n ON n.member_id = m.group_id WHERE m.person_id = people.id)`
 )
 
-func (t tx) PersonInGroups(id string) (directory.Shown, error) {
-	direct := directGroupsSQLite
-	if t.dialect == "postgres" {
-		direct = directGroupsPostgres
+// unpackGroups reads directGroups; deeper if any is in another.
+func (t tx) unpackGroups(text string, deeper *bool) ([]directory.Group, error) {
+	if text == "" || text == "[]" {
+		return nil, nil
 	}
+	if t.dialect == "postgres" {
+		var pairs [][2]string
+		if err := json.Unmarshal([]byte(text), &pairs); err != nil {
+			return nil, fault.Wrap(fault.Internal, err, "groups of a person")
+		}
+		groups := make([]directory.Group, len(pairs))
+		for i, p := range pairs {
+			groups[i] = directory.Group{ID: p[0], Name: p[1]}
+		}
+		return groups, nil
+	}
+	fields := strings.Split(text, "\x00")
+	if len(fields)%4 != 0 {
+		return nil, errPacked()
+	}
+	rows := make([]group, len(fields)/4)
+	for i := range rows {
+		var isInner bool
+		if err := fill(&rows[i].Seq, fields[4*i]); err != nil {
+			return nil, err
+		}
+		rows[i].ID, rows[i].Name = fields[4*i+1], fields[4*i+2]
+		_ = fill(&isInner, fields[4*i+3]) // a boolean always fills
+		*deeper = *deeper || isInner
+	}
+	slices.SortFunc(rows, func(a, b group) int { return cmp.Compare(a.Seq, b.Seq) })
+	groups := make([]directory.Group, len(rows))
+	for i, r := range rows {
+		groups[i] = directory.Group{ID: r.ID, Name: r.Name}
+	}
+	return groups, nil
+}
+
+func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 	if err := storable(id); err != nil {
 		return directory.Shown{}, err
 	}
 	var r person
-	var groups string
+	var text *string
 	var deeper, there bool
-	query := t.forUpdate("SELECT "+personColumns+", "+direct+", "+inner+" FROM people WHERE id = ?", "people")
+	direct, rest := directGroupsSQLite, []any{&text}
+	if t.dialect == "postgres" {
+		direct, rest = directGroupsPostgres, []any{&text, &deeper}
+	}
+	query := t.forUpdate("SELECT "+t.packed(personColumns)+", "+direct+" FROM people WHERE id = ?", "people")
 	err := t.briefly().lane.query(query, []any{id}, func(rows gorm.Rows) error {
 		if there = rows.Next(); !there {
 			return rows.Err()
 		}
-		return rows.Scan(append(r.places(), &groups, &deeper)...)
+		return t.unpack(rows, r.places(), rest...)
 	})
 	if err != nil {
 		return directory.Shown{}, classify(err)
@@ -200,21 +243,13 @@ func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 		t.memo.held = r
 	}
 	shown := directory.Shown{Person: r.domain()}
-	if deeper {
+	if text != nil {
+		shown.Groups, err = t.unpackGroups(*text, &deeper)
+	}
+	if err == nil && deeper {
 		shown.Groups, err = t.GroupsOf(id)
-		return shown, err
 	}
-	if groups == "[]" {
-		return shown, nil
-	}
-	var pairs [][2]string
-	if err := json.Unmarshal([]byte(groups), &pairs); err != nil {
-		return shown, fault.Wrap(fault.Internal, err, "groups of a person")
-	}
-	for _, p := range pairs {
-		shown.Groups = append(shown.Groups, directory.Group{ID: p[0], Name: p[1]})
-	}
-	return shown, nil
+	return shown, err
 }
 
 func (t tx) PersonBySubject(connection, issuer, subject string) (directory.Person, error) {
@@ -381,7 +416,7 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 	if q.Brief {
 		columns, read = briefColumns, tx.scanBrief
 	}
-	rows, total, next, err := page(t, "people", columns, read, peopleTable{tx: t, connection: q.Connection}, q, more)
+	rows, total, next, err := page(t, "people", t.packed(columns), read, peopleTable{tx: t, connection: q.Connection}, q, more)
 	if err != nil {
 		return directory.Page[directory.Person]{}, err
 	}
