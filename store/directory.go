@@ -24,6 +24,10 @@ func (s directoryStore) Update(ctx context.Context, f func(directory.Tx) error) 
 	return s.db.update(ctx, func(t tx) error { return f(t) })
 }
 
+func (s directoryStore) UpdateOne(ctx context.Context, f func(directory.Tx) error) error {
+	return s.db.write(ctx, shared, func(t tx) error { return f(t) })
+}
+
 func (s directoryStore) View(ctx context.Context, f func(directory.Tx) error) error {
 	return s.db.view(ctx, func(t tx) error { return f(t) })
 }

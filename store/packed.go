@@ -63,4 +63,6 @@ func fill(place any, value string) (err error) {
 	return nil
 }
 
-func errPacked() error { return fault.New(fault.Internal, "a row of the database is not what was asked for") }
+func errPacked() error {
+	return fault.New(fault.Internal, "a row of the database is not what was asked for")
+}

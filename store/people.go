@@ -343,25 +343,71 @@ func (t tx) UpdatePerson(p directory.Person, link string) error {
 			return err
 		}
 	}
-	more := row.otherEmails()
-	row.MoreEmails = old.MoreEmails || len(more) > 0
-	// last_active is the sessions' to write.
-	err := t.later(`UPDATE people SET connection = ?, organization = ?, user_name = ?, user_name_key = ?, external_id = ?, link = ?,
-		name = ?, name_key = ?, email = ?, email_key = ?, email_verified = ?, provisioned = ?, idp_active = ?,
-		deactivated_at = ?, deactivated_by = ?, deactivated_reason = ?, locked_at = ?, locked_by = ?, locked_reason = ?,
-		attributes = ?, attributes_key = ?, version = ?, modified = ?, since = ?, more_emails = ? WHERE id = ?`,
-		row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link,
-		row.Name, row.NameKey, row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive,
-		row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason, row.LockedAt, row.LockedBy, row.LockedReason,
-		row.Attributes, row.AttributesKey, row.Version, row.Modified, row.Since, row.MoreEmails, row.ID)
+	reachable := row.Attributes != old.Attributes || row.Email != old.Email
+	row.MoreEmails = old.MoreEmails
+	var more []string
+	if reachable {
+		more = row.otherEmails()
+		row.MoreEmails = old.MoreEmails || len(more) > 0
+	}
+	set, args := row.changes(&old)
 	t.memo.held = row
-	if err != nil || !row.MoreEmails {
+	if err := t.later("UPDATE people SET "+set+" WHERE id = ?", append(args, row.ID)...); err != nil || !reachable || !row.MoreEmails {
 		return err
 	}
 	if err := t.later("DELETE FROM person_emails WHERE person_id = ?", row.ID); err != nil {
 		return err
 	}
 	return t.insertEmails(&row, more)
+}
+
+// changes are what an update sets. Columns that did not change are left out:
+// SQLite writes every index anew that has a column which is set, whatever it is
+// set to. last_active is the sessions' to write.
+func (r *person) changes(old *person) (set string, args []any) {
+	var b strings.Builder
+	b.WriteString("idp_active = ?, version = ?, modified = ?, since = ?")
+	args = []any{r.IDPActive, r.Version, r.Modified, r.Since}
+	for _, c := range []struct {
+		changed bool
+		set     string
+		values  []any
+	}{
+		{
+			r.Connection != old.Connection || r.Organization != old.Organization || r.Provisioned != old.Provisioned,
+			", connection = ?, organization = ?, provisioned = ?",
+			[]any{r.Connection, r.Organization, r.Provisioned},
+		},
+		{r.UserName != old.UserName, ", user_name = ?, user_name_key = ?", []any{r.UserName, r.UserNameKey}},
+		{r.ExternalID != old.ExternalID || r.Link != old.Link, ", external_id = ?, link = ?", []any{r.ExternalID, r.Link}},
+		{r.Name != old.Name, ", name = ?, name_key = ?", []any{r.Name, r.NameKey}},
+		{
+			r.Email != old.Email || r.EmailVerified != old.EmailVerified,
+			", email = ?, email_key = ?, email_verified = ?",
+			[]any{r.Email, r.EmailKey, r.EmailVerified},
+		},
+		{
+			r.Attributes != old.Attributes || r.MoreEmails != old.MoreEmails,
+			", attributes = ?, attributes_key = ?, more_emails = ?",
+			[]any{r.Attributes, r.AttributesKey, r.MoreEmails},
+		},
+		{
+			r.DeactivatedAt != old.DeactivatedAt || r.DeactivatedBy != old.DeactivatedBy || r.DeactivatedReason != old.DeactivatedReason,
+			", deactivated_at = ?, deactivated_by = ?, deactivated_reason = ?",
+			[]any{r.DeactivatedAt, r.DeactivatedBy, r.DeactivatedReason},
+		},
+		{
+			r.LockedAt != old.LockedAt || r.LockedBy != old.LockedBy || r.LockedReason != old.LockedReason,
+			", locked_at = ?, locked_by = ?, locked_reason = ?",
+			[]any{r.LockedAt, r.LockedBy, r.LockedReason},
+		},
+	} {
+		if c.changed {
+			b.WriteString(c.set)
+			args = append(args, c.values...)
+		}
+	}
+	return b.String(), args
 }
 
 // insertEmails stores the addresses beside the main one, which has a column.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
 
 	"gorm.io/gorm"
 )
@@ -18,11 +17,10 @@ const maxPrepared = 512
 // SQLite has one writer at a time, and some that read. Each keeps what it has
 // prepared.
 type sqliteLanes struct {
-	sql   *sql.DB
-	write chan *sqliteConn // of one; nil in it: not open yet
-	read  chan *sqliteConn
-	done  chan struct{}
-	once  sync.Once
+	sql     *sql.DB
+	writers writers
+	read    chan *sqliteConn // nil in it: not open yet
+	done    chan struct{}
 }
 
 // readers is how many may read at the same time: more than SCIM may have at
@@ -30,8 +28,7 @@ type sqliteLanes struct {
 const readers = 16
 
 func newSQLiteLanes(db *sql.DB) *sqliteLanes {
-	l := &sqliteLanes{sql: db, write: make(chan *sqliteConn, 1), read: make(chan *sqliteConn, readers), done: make(chan struct{})}
-	l.write <- nil
+	l := &sqliteLanes{sql: db, read: make(chan *sqliteConn, readers), done: make(chan struct{})}
 	for range readers {
 		l.read <- nil
 	}
@@ -40,9 +37,8 @@ func newSQLiteLanes(db *sql.DB) *sqliteLanes {
 
 // with runs f on a connection and takes it back.
 func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) error {
-	pool := s.read
 	if write {
-		pool = s.write // waiting here is fair, SQLite's busy handler is not
+		return s.alone(ctx, f) // waiting there is fair, SQLite's busy handler is not
 	}
 	var c *sqliteConn
 	select {
@@ -50,40 +46,52 @@ func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) 
 		return sql.ErrConnDone
 	case <-ctx.Done():
 		return ctx.Err()
-	case c = <-pool:
-	}
-	defer func() { pool <- c }()
-	if c == nil {
-		conn, err := s.sql.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		c = &sqliteConn{conn: conn, prepared: make(map[string]*sql.Stmt)}
+	case c = <-s.read:
 	}
 	sound := false
 	defer func() {
-		if !sound || c.broken {
+		if c != nil && (!sound || c.broken) {
 			_ = c.close()
 			c = nil
 		}
+		s.read <- c
 	}()
-	err := f(&sqliteLane{ctx: ctx, c: c, write: write})
+	c, err := s.opened(ctx, c)
+	if err == nil {
+		err = f(&sqliteLane{ctx: ctx, c: c})
+	}
 	sound = true
 	return err
 }
 
+// opened gives the connection, which is opened if there is none.
+func (s *sqliteLanes) opened(ctx context.Context, c *sqliteConn) (*sqliteConn, error) {
+	if c != nil {
+		return c, nil
+	}
+	conn, err := s.sql.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sqliteConn{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
+}
+
 // close waits for whoever is at work and closes every connection.
 func (s *sqliteLanes) close() (err error) {
-	s.once.Do(func() {
-		close(s.done)
-		for _, pool := range []chan *sqliteConn{s.write, s.read} {
-			for range cap(pool) {
-				if c := <-pool; c != nil {
-					err = errors.Join(err, c.close())
-				}
-			}
+	t, first := s.writers.close()
+	if !first {
+		return nil
+	}
+	close(s.done)
+	conns := []*sqliteConn{t.c}
+	for range cap(s.read) {
+		conns = append(conns, <-s.read)
+	}
+	for _, c := range conns {
+		if c != nil {
+			err = errors.Join(err, c.close())
 		}
-	})
+	}
 	return err
 }
 

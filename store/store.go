@@ -229,12 +229,16 @@ const patience = time.Minute
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
+	return db.write(ctx, readWrite, f)
+}
+
+func (db *DB) write(ctx context.Context, kind txKind, f func(tx) error) error {
 	const tries = 12
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for try := 1; ; try++ {
 		memory := memo{}
-		err := db.transaction(ctx, readWrite, func(l lane) error {
+		err := db.transaction(ctx, kind, func(l lane) error {
 			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
 		if memory.clients {
