@@ -44,8 +44,8 @@ func (t tx) EndSessions(person, reason string, at time.Time) (int, error) {
 func (t tx) Change(c directory.Change) error {
 	t.memo.changed = true
 	if t.dialect == "postgres" {
-		return t.later("WITH record AS (INSERT INTO changes (at, person, session, loss, organization) VALUES ("+postgresNow+", ?, ?, ?, ?)) SELECT pg_notify(?, '')",
-			c.Person, c.Session, c.Loss, c.Organization, channel)
+		return t.later("INSERT INTO changes (at, person, session, loss, organization) VALUES ("+postgresNow+", ?, ?, ?, ?)",
+			c.Person, c.Session, c.Loss, c.Organization)
 	}
 	return t.later("INSERT INTO changes (at, person, session, loss, organization) VALUES (?, ?, ?, ?, ?)",
 		micros(c.At), c.Person, c.Session, c.Loss, c.Organization)

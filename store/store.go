@@ -57,6 +57,7 @@ type DB struct {
 	lanes   *sqliteLanes  // SQLite's connections; nil on PostgreSQL
 	tokens  atomic.Uint64 // see tokenStore.Generation
 	woken   chan struct{} // a change was committed, here or (PostgreSQL) anywhere
+	told    chan struct{} // a change was committed here, and others are to be told (PostgreSQL)
 	stop    context.CancelFunc
 	done    chan struct{}
 }
@@ -68,7 +69,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{log: c.Log, woken: make(chan struct{}, 1), done: make(chan struct{})}
+	db := &DB{log: c.Log, woken: make(chan struct{}, 1), told: make(chan struct{}, 1), done: make(chan struct{})}
 	var dialector gorm.Dialector
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
@@ -246,6 +247,7 @@ func (db *DB) write(ctx context.Context, kind txKind, f func(tx) error) error {
 		}
 		if err == nil && memory.changed {
 			db.wake()
+			db.spread()
 		}
 		if try == tries || !retryable(err) || !pause(ctx, try) {
 			return err
