@@ -191,7 +191,7 @@ func newDuel(b *testing.B, kind string) *duel {
 
 func (d *duel) run(b *testing.B, c contest) {
 	d.ours.b, d.floor.b = b, b
-	var wall, cpu, ours, floors []float64
+	var wall, cpu, ours, floors, busy []float64
 	for turn := 0; b.Loop(); turn++ {
 		d.clock.turn(time.Second) // so that who was made before has a past
 		if c.fresh {
@@ -208,10 +208,12 @@ func (d *duel) run(b *testing.B, c contest) {
 			f, a = d.floor.round(c, d.clients), d.ours.round(c, d.clients)
 		}
 		wall, cpu = append(wall, float64(f.wall)/float64(a.wall)), append(cpu, float64(f.cpu)/float64(a.cpu))
+		busy = append(busy, float64(a.cpu.Microseconds()))
 		ours, floors = append(ours, float64(time.Second)/float64(a.wall)), append(floors, float64(time.Second)/float64(f.wall))
 	}
 	b.ReportMetric(median(wall), "of-floor")
 	b.ReportMetric(median(cpu), "cpu-of-floor")
+	b.ReportMetric(median(busy), "cpu-us/request")
 	b.ReportMetric(median(ours), "requests/s")
 	b.ReportMetric(median(floors), "floor-requests/s")
 	b.ReportMetric(0, "ns/op") // of both sides together: it says nothing

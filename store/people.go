@@ -462,6 +462,9 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 	if q.Brief {
 		columns, read = briefColumns, tx.scanBrief
 	}
+	if name, ok := onlyName(q); ok {
+		return t.peopleNamed(q.Connection, name)
+	}
 	rows, total, next, err := page(t, "people", t.packed(columns), read, peopleTable{tx: t, connection: q.Connection}, q, more)
 	if err != nil {
 		return directory.Page[directory.Person]{}, err
@@ -474,6 +477,29 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 		place(next, rows[n-1].Row.Seq, rows[n-1].SortValue)
 	}
 	return directory.Page[directory.Person]{Items: people, Total: total, Next: next}, nil
+}
+
+// onlyName is the userName that a client looks for, in lower case: the one
+// question that it asks before each push.
+func onlyName(q directory.Query) (string, bool) {
+	f := q.Filter
+	if f == nil || f.Op != directory.Eq || f.Attr.Name != "userName" || f.Attr.Sub != "" || f.Attr.Extension != "" ||
+		!q.Pushed || !q.Brief || q.Connection == "" || q.Sort != nil || q.After != nil || q.Offset > 0 || q.Limit < 1 {
+		return "", false
+	}
+	name, ok := f.Value.(string)
+	return strings.ToLower(name), ok && name != "" && storable(name) == nil
+}
+
+// peopleNamed finds whom page would find, of whom there is one at most.
+func (t tx) peopleNamed(connection, name string) (page directory.Page[directory.Person], err error) {
+	rows, err := t.briefly().scanBrief(false, "SELECT "+t.packed(briefColumns)+
+		" FROM people WHERE connection = ? AND user_name_key = ? AND provisioned", connection, name)
+	for i := range rows {
+		page.Items = append(page.Items, rows[i].Row.domain())
+	}
+	page.Total = len(page.Items)
+	return page, err
 }
 
 func (t tx) MovePerson(from, to string, at time.Time) error {

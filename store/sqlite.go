@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 
 	"gorm.io/gorm"
 )
@@ -19,8 +20,11 @@ const maxPrepared = 512
 type sqliteLanes struct {
 	sql     *sql.DB
 	writers writers
-	read    chan *sqliteConn // nil in it: not open yet
+	readers chan struct{} // those who read
 	done    chan struct{}
+
+	mu   sync.Mutex
+	idle []*sqliteConn // for reading, those used last at the end: what they have read is still in memory
 }
 
 // readers is how many may read at the same time: more than SCIM may have at
@@ -28,11 +32,7 @@ type sqliteLanes struct {
 const readers = 16
 
 func newSQLiteLanes(db *sql.DB) *sqliteLanes {
-	l := &sqliteLanes{sql: db, read: make(chan *sqliteConn, readers), done: make(chan struct{})}
-	for range readers {
-		l.read <- nil
-	}
-	return l
+	return &sqliteLanes{sql: db, readers: make(chan struct{}, readers), done: make(chan struct{})}
 }
 
 // with runs f on a connection and takes it back.
@@ -40,21 +40,26 @@ func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) 
 	if write {
 		return s.alone(ctx, f) // waiting there is fair, SQLite's busy handler is not
 	}
-	var c *sqliteConn
+	select {
+	case <-s.done:
+		return sql.ErrConnDone
+	default:
+	}
 	select {
 	case <-s.done:
 		return sql.ErrConnDone
 	case <-ctx.Done():
 		return ctx.Err()
-	case c = <-s.read:
+	case s.readers <- struct{}{}:
 	}
-	sound := false
+	c, sound := s.lastUsed(), false
 	defer func() {
 		if c != nil && (!sound || c.broken) {
 			_ = c.close()
 			c = nil
 		}
-		s.read <- c
+		s.keep(c)
+		<-s.readers
 	}()
 	c, err := s.opened(ctx, c)
 	if err == nil {
@@ -62,6 +67,28 @@ func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) 
 	}
 	sound = true
 	return err
+}
+
+// lastUsed takes an idle connection; nil if there is none.
+func (s *sqliteLanes) lastUsed() *sqliteConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	c := s.idle[last]
+	s.idle = s.idle[:last]
+	return c
+}
+
+func (s *sqliteLanes) keep(c *sqliteConn) {
+	if c == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, c)
 }
 
 // opened gives the connection, which is opened if there is none.
@@ -84,9 +111,10 @@ func (s *sqliteLanes) close() (err error) {
 	}
 	close(s.done)
 	conns := []*sqliteConn{t.c}
-	for range cap(s.read) {
-		conns = append(conns, <-s.read)
+	for range cap(s.readers) {
+		s.readers <- struct{}{}
 	}
+	conns = append(conns, s.idle...)
 	for _, c := range conns {
 		if c != nil {
 			err = errors.Join(err, c.close())
