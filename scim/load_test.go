@@ -19,6 +19,7 @@ import (
 
 	"portcullis/scim"
 	"portcullis/store"
+	"portcullis/store/storetest"
 )
 
 // BenchmarkAgainstTheFloor holds the endpoint against the [floor], in rounds
@@ -167,7 +168,8 @@ type duel struct {
 
 func newDuel(b *testing.B, kind string) *duel {
 	b.Helper()
-	db, err := store.Open(b.Context(), store.Config{URL: freshURL(b, kind)})
+	at, floorAt := freshURL(b, kind), freshURL(b, kind)
+	db, err := store.Open(b.Context(), store.Config{URL: at})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -175,7 +177,7 @@ func newDuel(b *testing.B, kind string) *duel {
 	r := newRigOn(b, db, func(c *scim.Config) {
 		c.Limit, c.Journal = scim.Limit{PerSecond: 1e9, Burst: 1e9}, db.Journal()
 	})
-	endpoint, thin := httptest.NewServer(r.handler), httptest.NewServer(newFloor(b, freshURL(b, kind)))
+	endpoint, thin := httptest.NewServer(r.handler), httptest.NewServer(newFloor(b, floorAt))
 	b.Cleanup(func() { endpoint.Close(); thin.Close() })
 	d := &duel{clock: r.clock}
 	for s, url := range map[*side]string{&d.ours: endpoint.URL, &d.floor: thin.URL} {
@@ -185,11 +187,19 @@ func newDuel(b *testing.B, kind string) *duel {
 	}
 	d.ours.people(known)
 	d.floor.people(known)
+	if kind != "sqlite" {
+		for _, at := range []string{at, floorAt} { // as a server does by itself once in a while
+			if _, err := storetest.Raw(b, at).ExecContext(b.Context(), "ANALYZE"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
 	d.ours.while = func() func() { return running(d.ours.b, r) }
 	return d
 }
 
 func (d *duel) run(b *testing.B, c contest) {
+	b.Helper()
 	d.ours.b, d.floor.b = b, b
 	var wall, cpu, ours, floors, busy []float64
 	for turn := 0; b.Loop(); turn++ {

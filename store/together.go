@@ -150,8 +150,8 @@ func (s *sqliteLanes) together(ctx context.Context, f func(lane) error) (own, er
 	}
 	g := t.bundle
 	func() {
-		defer s.leave(t) // even if f panics: others depend on it
-		own, err = g.join(&sqliteLane{ctx: ctx, c: t.c, write: true}, f)
+		defer s.leave(t)                                                 //nolint:contextcheck // the commit is for others as well; even if f panics they depend on it
+		own, err = g.join(&sqliteLane{ctx: ctx, c: t.c, write: true}, f) //nolint:contextcheck // a lane holds its context
 	}()
 	<-g.done
 	if g.err != nil {

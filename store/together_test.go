@@ -55,6 +55,9 @@ func newCrowd(t *testing.T, first func(store.Exec) error) *crowd {
 			}
 			names = append(names, name)
 		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
 		return names
 	}
 	begun := make(chan struct{})
