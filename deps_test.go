@@ -31,11 +31,12 @@ var mayImport = map[string][]string{
 	"login":           {"fault", "mapping", "audit", "directory", "session", "outbound", "oidc", "saml", "graph", "trace", "web"},
 	"scim":            {"fault", "audit", "directory", "web"},
 	"proxy":           {"fault", "mapping", "directory", "session", "web"},
-	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace"},
+	"admin":           {"fault", "mapping", "audit", "directory", "session", "revision", "scim", "trace", "web"},
+	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace", "admin"},
 	"store/storetest": {"store"},
 	"config":          {},
 	"demo":            {},
-	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "saml", "login", "scim", "proxy", "store", "config", "demo", "trace"},
+	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "saml", "login", "scim", "proxy", "store", "config", "demo", "trace", "admin"},
 	"e2e":             {},
 }
 
@@ -45,7 +46,7 @@ var onlyIn = map[string][]string{
 	"modernc.org/sqlite":                   {"store"},
 	"github.com/jackc/pgx/":                {"store", "store/storetest"},
 	"github.com/pressly/goose/":            {"store"},
-	"github.com/gin-gonic/gin":             {"web", "proxy", "login", "cmd/portcullis"},
+	"github.com/gin-gonic/gin":             {"web", "proxy", "login", "admin", "cmd/portcullis"},
 	"github.com/elimity-com/scim":          {"scim"},
 	"github.com/scim2/filter-parser":       {"scim"},
 	"github.com/crewjam/saml":              {"saml", "demo"},

@@ -49,14 +49,28 @@ const (
 	MassLossUndone    Action = "mass-loss.undone"
 	PersonRestored    Action = "person.restored"
 	GroupRestored     Action = "group.restored"
+	ConsoleLink       Action = "console.link"   // a link that opens the console with every right was made
+	ConsoleOpened     Action = "console.opened" // by such a link
+	ConsoleClosed     Action = "console.closed"
 	MetadataAccepted  Action = "metadata.accepted"
 	MetadataHeld      Action = "metadata.held"
 	MetadataApproved  Action = "metadata.approved"
 )
 
+// Actions lists every action, for whoever chooses one.
+func Actions() []Action {
+	return []Action{
+		SignIn, SignInRefused, SignInTested, SignOut, SessionEnded, PersonCreated, PersonUpdated, PersonLinked, PersonDeactivated,
+		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
+		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingRolledBack,
+		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
+		ConsoleLink, ConsoleOpened, ConsoleClosed,
+	}
+}
+
 // Actor is who did it.
 type Actor struct {
-	Kind    string // "person", "scim", "idp" (by a sign-out request), "operator" (the command line) or "gate"
+	Kind    string // "person", "scim", "idp" (by a sign-out request), "operator" (the command line), "break-glass" (a link to the console) or "gate"
 	ID      string // person id, SCIM token id, or operating system user
 	Name    string // for people to read
 	Address string // network address, if there is one

@@ -18,7 +18,7 @@ type SAML struct {
 	AllowSHA1         bool     // signatures may rest on SHA-1
 	SignRequests      bool     // defaults to true
 	ForceAuthn        bool     // people prove themselves anew at each sign-in
-	AuthnContext      []string // one of these classes is asked for and must be answered; empty for any
+	AuthnContext      []string // one of these classes must be answered, whatever a route demands besides; empty for any
 	AllowPrivate      bool     // the provider's names may resolve into private networks
 
 	Subject    string     // the attribute that says who they are for good; empty for the preset's, or the NameID

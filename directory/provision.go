@@ -415,12 +415,14 @@ func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id
 		if err := rememberBars(tx, p, hashes, now); err != nil {
 			return err
 		}
-		return d.erase(tx, by, p, now)
+		return d.erase(tx, by, p, "", now)
 	})
 }
 
-func (d *Directory) erase(tx Tx, by audit.Actor, p Person, now time.Time) error {
-	if err := tx.AuditEnding(personEvent(now, audit.PersonDeleted, by, p), "deleted"); err != nil {
+func (d *Directory) erase(tx Tx, by audit.Actor, p Person, reason string, now time.Time) error {
+	event := personEvent(now, audit.PersonDeleted, by, p)
+	event.Reason = reason
+	if err := tx.AuditEnding(event, "deleted"); err != nil {
 		return err
 	}
 	if err := tx.DeletePerson(p.ID); err != nil {

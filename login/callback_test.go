@@ -234,13 +234,15 @@ func TestUserInfoFillsInWhatIsMissing(t *testing.T) {
 }
 
 func TestTokenDoesNotVouchForTheEmailOfUserInfo(t *testing.T) {
-	p := newIDP(t)
-	delete(p.person, "email")
-	p.userInfo = map[string]any{"email": "other@acme.example"}
-	g := newGate(t, nil, p)
-	newBrowser(t).signIn(g, "/.portcullis/sign-in")
-	if a := g.people.last(t); a.Email != "other@acme.example" || a.EmailVerified {
-		t.Errorf("e-mail %q, verified %v", a.Email, a.EmailVerified)
+	for _, email := range []any{nil, ""} {
+		p := newIDP(t)
+		p.person["email"] = email
+		p.userInfo = map[string]any{"email": "other@acme.example"}
+		g := newGate(t, nil, p)
+		newBrowser(t).signIn(g, "/.portcullis/sign-in")
+		if a := g.people.last(t); a.Email != "other@acme.example" || a.EmailVerified {
+			t.Errorf("e-mail %q, verified %v", a.Email, a.EmailVerified)
+		}
 	}
 }
 
@@ -273,4 +275,24 @@ func TestSlowProviderIsBounded(t *testing.T) {
 	p.handle("/token", nil)
 	p.handle("/jwks", hang)
 	g.refused(t, b.signIn(g, "/.portcullis/sign-in"), http.StatusServiceUnavailable, "cannot be reached")
+}
+
+// Two lists cannot be compared: the comparison of what the token and userinfo
+// say of an e-mail must not become an error of ours.
+func TestClaimsOfAnyShapeAreTheProvidersFault(t *testing.T) {
+	for _, shape := range []any{[]any{"a@b"}, map[string]any{"a": "b"}, 7, true, [][]any{{}}} {
+		for _, name := range []string{"email", "name", "preferred_username", "groups", "roles"} {
+			p := newIDP(t)
+			delete(p.person, "name")
+			p.person[name] = shape
+			p.userInfo = map[string]any{name: shape, "groups": shape}
+			g := newGate(t, nil, p)
+			answer := newBrowser(t).signIn(g, "/.portcullis/sign-in")
+			// A handler that panics cuts the connection, and the client asks again.
+			again := strings.Contains(answer.body, "was used already")
+			if code := answer.StatusCode; code != http.StatusBadRequest && code != http.StatusSeeOther || again {
+				t.Errorf("%s as %v in both = %d\n%s", name, shape, code, answer.body)
+			}
+		}
+	}
 }

@@ -52,11 +52,14 @@ func (o *openID) merge(token, info map[string]any) map[string]any {
 	for _, name := range append(aboutToken(), "sub", "tid", "oid", "acct", "acr", "amr") { // who it is, the signed token says alone
 		delete(out, name)
 	}
-	if token[o.claims.Email] != nil && token[o.claims.Email] != info[o.claims.Email] {
+	own := token[o.claims.Email] != nil && token[o.claims.Email] != ""
+	// As texts: two lists are not comparable, and a provider may send any shape.
+	said, _ := token[o.claims.Email].(string)
+	if asked, _ := info[o.claims.Email].(string); own && said != asked {
 		delete(out, "email_verified")
 	}
 	for name, v := range token {
-		if v == nil || v == "" || name == "email_verified" && token[o.claims.Email] == nil {
+		if v == nil || v == "" || name == "email_verified" && !own {
 			continue
 		}
 		out[name] = v

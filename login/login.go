@@ -231,6 +231,10 @@ func (l *Login) clean(ctx context.Context) {
 	}
 }
 
+// replicaSkew is how far the clocks of two replicas may be apart without one
+// forgetting an assertion that the other would still take.
+const replicaSkew = 10 * time.Minute
+
 // sweepBatch bounds what one transaction removes.
 const sweepBatch = 500
 
@@ -246,7 +250,7 @@ func (l *Login) sweep(ctx context.Context) error {
 			l.abandoned(a)
 		}
 		if len(gone) < sweepBatch {
-			return errors.Join(l.store.DeleteTests(ctx, now.Add(-testKept)), l.store.DeleteAssertions(ctx, now))
+			return errors.Join(l.store.DeleteTests(ctx, now.Add(-testKept)), l.store.DeleteAssertions(ctx, now.Add(-replicaSkew)))
 		}
 	}
 }

@@ -31,7 +31,7 @@ type SAML struct {
 	AllowIDPInitiated bool     // people may begin at the provider
 	AllowSHA1         bool     // signatures may rest on SHA-1
 	ForceAuthn        bool     // people prove themselves anew at each sign-in
-	AuthnContexts     []string // one of them is asked for and must be answered; empty for any
+	AuthnContexts     []string // one of them must be answered, whatever a page demands besides; empty for any
 
 	Subject    string // the attribute that says who they are for good, and must be there; empty for the rule of [Attributes]
 	Attributes Attributes
@@ -146,10 +146,7 @@ func (f *federated) begin(ctx context.Context, a *Attempt, state, _ string) (dep
 	}
 	r := saml.AuthnRequest{
 		ForceAuthn: f.c.ForceAuthn || a.Force || a.Another || a.Demand.MaxAge > 0, // SAML knows no age
-		Contexts:   f.contexts(*a), RelayState: state, Binding: f.c.Binding, Unsigned: f.c.Unsigned,
-	}
-	if len(a.Demand.ACR) > 0 {
-		r.Contexts = a.Demand.ACR
+		Contexts:   f.contexts(a.Demand.ACR), RelayState: state, Binding: f.c.Binding, Unsigned: f.c.Unsigned,
 	}
 	out, err := sp.MakeAuthnRequest(r)
 	if err != nil {
@@ -159,13 +156,19 @@ func (f *federated) begin(ctx context.Context, a *Attempt, state, _ string) (dep
 	return leave(out), nil
 }
 
-// contexts is what an answer must have without which it is refused. What a
-// page demands is judged apart, and takes the place of it.
-func (f *federated) contexts(a Attempt) []string {
-	if len(a.Demand.ACR) > 0 {
-		return nil
+// contexts is what the provider is asked for: what the page demands, and of
+// that what the connection takes. The answer must meet both. Anybody can begin
+// at any page, so what a page demands never takes the place of what the
+// connection does.
+func (f *federated) contexts(demanded []string) []string {
+	if len(demanded) == 0 {
+		return f.c.AuthnContexts
 	}
-	return f.c.AuthnContexts
+	both := slices.DeleteFunc(slices.Clone(demanded), func(class string) bool { return !slices.Contains(f.c.AuthnContexts, class) })
+	if len(both) == 0 { // the connection takes any, or the two cannot be met together
+		return demanded
+	}
+	return both
 }
 
 // leave sends the browser off with a message.

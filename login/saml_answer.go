@@ -94,15 +94,18 @@ func (l *Login) samlAnswer(c *gin.Context) error {
 func (l *Login) expected(r *http.Request, p *provider, f *federated, relayState string) (Attempt, saml.Expect, error) {
 	if f.c.AllowIDPInitiated && !isState(relayState) {
 		trace.Of(r.Context()).Check("state", true, "of a sign-in that is under way, or none", "none: begun at the identity provider")
-		return Attempt{Connection: p.conn.ID, ReturnTo: web.SafeReturn(l.public, relayState)},
-			saml.Expect{IDPInitiated: true, AuthnContexts: f.c.AuthnContexts}, nil
+		// There is no request to be younger than: one that we might have made
+		// takes its place.
+		return Attempt{Connection: p.conn.ID, ReturnTo: web.SafeReturn(l.public, relayState)}, saml.Expect{
+			IDPInitiated: true, RequestedAt: l.now().Add(-attemptLife), ForceAuthn: f.c.ForceAuthn, AuthnContexts: f.c.AuthnContexts,
+		}, nil
 	}
 	attempt, err := l.consume(r, p, relayState)
 	if err != nil {
 		return attempt, saml.Expect{}, err
 	}
 	return attempt, saml.Expect{
-		RequestID: attempt.Nonce, RequestedAt: attempt.Created, ForceAuthn: f.c.ForceAuthn, AuthnContexts: f.contexts(attempt),
+		RequestID: attempt.Nonce, RequestedAt: attempt.Created, ForceAuthn: f.c.ForceAuthn, AuthnContexts: f.c.AuthnContexts,
 	}, nil
 }
 

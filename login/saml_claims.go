@@ -94,7 +94,12 @@ func (f *federated) subject(ctx context.Context, st *saml.Statement) (string, er
 		return oidc.Subject(values[0])
 	}
 	for _, name := range f.c.Attributes.Subject {
-		if values := st.Attributes[name]; len(values) == 1 && values[0] != "" {
+		values := st.Attributes[name]
+		if len(values) > 1 { // not the NameID then: whoever adds a value would choose who they are
+			b.Check("subject attribute", false, "one value of "+name, strconv.Itoa(len(values)))
+			return "", outbound.Refuse(errors.New("subject attribute"), "it does not say who you are")
+		}
+		if len(values) == 1 && values[0] != "" {
 			return oidc.Subject(values[0])
 		}
 	}

@@ -339,13 +339,15 @@ func TestMembersInAnotherCaseDoNotOverride(t *testing.T) {
 	}
 }
 
-func TestSmallRSAKeysAreNotUsed(t *testing.T) {
-	p := newIDP(t)
-	g := newGate(t, nil, p)
-	p.keySet = func() []byte {
-		// 1024 bits: the modulus alone decides.
-		n := base64.RawURLEncoding.EncodeToString(append([]byte{0xff}, make([]byte, 127)...))
-		return []byte(`{"keys":[{"kty":"RSA","kid":"k1","e":"AQAB","n":"` + n + `"}]}`)
+// A small key is weak, and one without bound costs whoever verifies with it.
+func TestRSAKeysOfOtherSizesAreNotUsed(t *testing.T) {
+	for _, octets := range []int{128, 1025, 2048, 4096} {
+		p := newIDP(t)
+		g := newGate(t, nil, p)
+		p.keySet = func() []byte { // the modulus alone decides
+			n := base64.RawURLEncoding.EncodeToString(append([]byte{0xff}, append(make([]byte, octets-2), 1)...))
+			return []byte(`{"keys":[{"kty":"RSA","kid":"k1","e":"AQAB","n":"` + n + `"}]}`)
+		}
+		g.refused(t, newBrowser(t).signIn(g, "/.portcullis/sign-in"), http.StatusBadRequest, "offers no signing key")
 	}
-	g.refused(t, newBrowser(t).signIn(g, "/.portcullis/sign-in"), http.StatusBadRequest, "offers no signing key")
 }

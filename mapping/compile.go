@@ -7,18 +7,6 @@ import (
 	"strings"
 )
 
-// gateTask begins the tasks that are rights in the gate itself.
-const gateTask = "gate."
-
-// GateTasks lists the tasks that mean something to the gate itself.
-func GateTasks() []string {
-	return []string{
-		"gate.audit.view", "gate.connections.edit", "gate.mapping.approve", "gate.mapping.propose", "gate.mapping.view",
-		"gate.roles.assign", "gate.tokens.edit", "gate.users.delete", "gate.users.edit", "gate.users.import", "gate.users.invite",
-		"gate.users.lock", "gate.users.reset", "gate.users.view", "gate.users.view-as",
-	}
-}
-
 // compile numbers everything in alphabetical order and builds the indexes. It
 // trusts the checker: every name is known and no role inherits itself.
 func (p *base) compile(f *file) {

@@ -99,7 +99,7 @@ func (l *linter) rule(r *rule) {
 // gateTasks warns of rights in the gate that it does not have: whoever holds
 // the role could do nothing with them.
 func (l *linter) gateTasks(r *role) {
-	known := GateTasks()
+	known := gateTaskNames()
 	for _, t := range r.decl.Tasks {
 		if !strings.HasPrefix(t, gateTask) || slices.Contains(known, t) {
 			continue

@@ -121,6 +121,9 @@ func parse(raw string, allowed []string, k kind) (*jose.JSONWebSignature, error)
 	if err != nil {
 		return nil, outbound.Refuse(err, "its "+string(k)+" is malformed or signed with an algorithm that is not accepted")
 	}
+	if _, ok := jws.Signatures[0].Header.ExtraHeaders["crit"]; ok { // RFC 7515, section 4.1.11: none that we understand
+		return nil, outbound.Refuse(nil, "its "+string(k)+" has an extension that is not known")
+	}
 	if typ, ok := jws.Signatures[0].Header.ExtraHeaders[jose.HeaderType]; ok {
 		name, ok := typ.(string)
 		if !ok || !k.typ(name) {

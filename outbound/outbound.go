@@ -260,7 +260,7 @@ const (
 	public   sort = ""
 	loopback sort = "loopback"
 	private  sort = "private"
-	special  sort = "special" // link-local (cloud metadata), multicast, reserved
+	special  sort = "special" // link-local, cloud metadata, multicast, reserved
 )
 
 func sortOf(a netip.Addr) sort {
@@ -268,11 +268,13 @@ func sortOf(a netip.Addr) sort {
 	switch {
 	case a.IsLoopback():
 		return loopback
-	case a.IsPrivate(), within(a, "100.64.0.0/10"):
+	case within(a, "168.63.129.16/32", "100.100.100.200/32", "fd00:ec2::/32"): // clouds tell machines their secrets there, too
+		return special
+	case a.IsPrivate(), within(a, "100.64.0.0/10", "fec0::/10"): // RFC 6598, RFC 3879
 		return private
 	case !a.IsGlobalUnicast(), within(a,
 		"0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4", // RFC 6890
-		"64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"): // they carry an IPv4 address
+		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"): // they carry an IPv4 address
 		return special
 	default:
 		return public

@@ -181,7 +181,7 @@ func floods() []bad {
 		"nested namespaces": numberedNest(39), "CDATA in pieces": "<a>" + strings.Repeat("x<![CDATA[y]]>", 15000) + "</a>", "references": "<a>" + strings.Repeat("&#65;", 45000) + "</a>", "long name": "<" + strings.Repeat("a", 200000) + "/>",
 		"long attribute": `<a b="` + strings.Repeat("x", 200000) + `"/>`, "brackets": strings.Repeat("<", 200000), "ampersands": strings.Repeat("&", 200000), "open comments": strings.Repeat("<!--", 50000), "open CDATA": "<a>" + strings.Repeat("<![CDATA[", 20000),
 		"IDs": numbered(`<a ID="_%d"/>`, 12000), "signatures": strings.Repeat(`<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"/>`, 3500), "issuers": strings.Repeat("<saml:Issuer xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\"/>", 3500),
-		"amplified namespaces": amplified(),
+		"amplified namespaces": amplified(), "wide elements": strings.Repeat("<a"+numbered(` b%d=""`, 60)+"/>", 350), "wide elements with prefixes": widePrefixes(),
 	} {
 		add(name, at(x))
 		add(name+" in a value", value(x))
@@ -226,6 +226,12 @@ func numberedNest(depth int) string {
 		b.WriteString("<a" + numbered(fmt.Sprintf(` xmlns:b%d_%%d="urn:a"`, i), 60) + ">")
 	}
 	return b.String() + strings.Repeat("</a>", depth)
+}
+
+// widePrefixes has as many attributes on each element, with as many prefixes
+// to look up, as the guard lets through.
+func widePrefixes() string {
+	return "<a" + numbered(` xmlns:p%d="urn:a"`, 55) + ">" + strings.Repeat("<b"+numbered(` p0:c%d=""`, 64)+"/>", 280) + "</a>"
 }
 
 // amplified has a canonical form that is many times as long: each sibling
@@ -323,7 +329,8 @@ func structures() []bad {
 		"a long attribute name":       {` Name="groups"`, ` Name="` + strings.Repeat("n", 2000) + `"`},
 		"a name in a namespace":       {` Name="groups"`, ` saml:Name="groups"`},
 		"a second name in one":        {` Name="groups"`, ` Name="groups" saml:Name="roles"`},
-		"advice":                      {`</saml:Conditions>`, `</saml:Conditions><saml:Advice/>`},
+		"two pieces of advice":        {`</saml:Conditions>`, `</saml:Conditions><saml:Advice/><saml:Advice/>`},
+		"advice with an assertion":    {`</saml:Conditions>`, `</saml:Conditions><saml:Advice><saml:Assertion/></saml:Advice>`},
 		"a foreign element":           {`</saml:Conditions>`, `</saml:Conditions><x xmlns="urn:x"/>`},
 		"unknown attribute":           {`<saml:Subject>`, `<saml:Subject x="y">`},
 		"text":                        {`<saml:Subject>`, `<saml:Subject>text`},

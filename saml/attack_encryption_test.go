@@ -88,8 +88,39 @@ func legitAssertion() string {
 	return between(legit().xml(), "<saml:Assertion", "</saml:Assertion>")
 }
 
-func encryptionShapes() []bad {
+// encryptedNames are names that are encrypted by themselves, and wrong.
+func encryptedNames() []bad {
 	var cases []bad
+	plain := between(legit().assertion(), "<saml:NameID", "</saml:NameID>")
+	for name, el := range map[string]string{
+		"empty":            encryptedName(""),
+		"a comment within": encryptedName("alice<!-- -->@example.com"),
+		"a name within":    encryptedName("<saml:NameID>" + victim + "</saml:NameID>"),
+		"an assertion":     `<saml:EncryptedID>` + encrypted().seal(legitAssertion()) + `</saml:EncryptedID>`,
+		"itself":           `<saml:EncryptedID>` + encrypted().seal(encryptedName(victim)) + `</saml:EncryptedID>`,
+		"two":              encryptedName(victim) + strings.NewReplacer("_d1", "_d2", "_k1", "_k2").Replace(encryptedName(victim)),
+		"and a plain one":  encryptedName(victim) + plain,
+	} {
+		o := quick()
+		o.wrong = func(s string) string { return change(s, plain, el) }
+		cases = append(cases, bad{class: "encryption", name: "name: " + name, form: o.form()})
+	}
+	o := quick()
+	o.wrong = func(s string) string { return change(s, plain, encryptedName(subject)) }
+	doc := o.xml()
+	swapped := change(doc, between(doc, "<saml:EncryptedID>", "</saml:EncryptedID>"), encryptedName(victim))
+	other := quick()
+	other.wrong = func(s string) string {
+		e := encrypted()
+		e.to = stranger()
+		return change(s, plain, `<saml:EncryptedID>`+e.seal(plain)+`</saml:EncryptedID>`)
+	}
+	return append(cases, bad{class: "encryption", name: "name: swapped for another's", form: encode(swapped)},
+		bad{class: "encryption", name: "name: for another key", form: other.form()})
+}
+
+func encryptionShapes() []bad {
+	cases := encryptedNames()
 	xenc := ` xmlns:xenc="http://www.w3.org/2001/04/xmlenc#"`
 	key := func(s string) string { return between(s, "<xenc:EncryptedKey", "</xenc:EncryptedKey>") }
 	for name, wrong := range map[string]func(string) string{

@@ -180,3 +180,20 @@ func TestStatusIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestALateCertificateIsNamed: the administrator of a provider that goes on
+// signing with an expired key has to learn which one that is.
+func TestALateCertificateIsNamed(t *testing.T) {
+	late := makePair(theirs().key, noon.AddDate(-2, 0, 0), noon.Add(-time.Hour))
+	sp := provider(t, func(c *saml.Config) { c.IDP.Certificates = append(c.IDP.Certificates[1:], stranger().cert, late.cert) })
+	_, checks, err := sp.Response(legit().form(), expected)
+	if err == nil {
+		t.Fatal("the signature of an expired certificate was taken")
+	}
+	got := checks[len(checks)-1].Got
+	for _, want := range []string{saml.Fingerprint(late.cert)[:12], "to 2026-03-01T11:00:00.000Z"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the check says %q, want %q in it", got, want)
+		}
+	}
+}

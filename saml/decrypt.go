@@ -11,7 +11,7 @@ import (
 // errDecrypt is the one error of decryption. An answer that is not signed as
 // a whole can be altered and sent again; whoever does so must not learn
 // whether the key, the padding or the plaintext was what failed.
-var errDecrypt = errors.New("the assertion could not be decrypted, or is no assertion")
+var errDecrypt = errors.New("it could not be decrypted, or is not what belongs there")
 
 // decrypt gives the assertion within an EncryptedAssertion, or the NameID
 // within an EncryptedID, whose shape is known to fit. It does not look at

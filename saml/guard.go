@@ -103,6 +103,7 @@ type reader struct {
 	elements int
 	bindings []binding // in force here, innermost last
 	ids      map[string]struct{}
+	seen     map[name]struct{} // names of attributes, for elements with many
 }
 
 // read gives the one element of src. IDs must be new to ids, which collects

@@ -143,16 +143,36 @@ func (r *reader) resolve(n *node) error {
 				return fmt.Errorf("prefix %q of attribute %s is not declared", a.prefix, a.local)
 			}
 		}
-		for _, b := range n.attrs[:i] {
-			if a.local == b.local && a.space == b.space {
-				return fmt.Errorf("attribute %s is there twice", a.local)
-			}
+		if r.twice(n.attrs, i) {
+			return fmt.Errorf("attribute %s is there twice", a.local)
 		}
 		if err := r.identify(a); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// few is up to how many attributes are compared one by one. Real elements
+// have no more; with each other, all of 64 on each of 660 elements would cost
+// as much as the rest of the judgement together.
+const few = 8
+
+// twice is whether attribute i has the name of one before it. It is asked of
+// each attribute of an element in turn.
+func (r *reader) twice(attrs []attr, i int) bool {
+	if len(attrs) <= few {
+		return slices.ContainsFunc(attrs[:i], func(b attr) bool { return b.name == attrs[i].name })
+	}
+	if i == 0 {
+		if r.seen == nil {
+			r.seen = make(map[name]struct{}, maxAttributes)
+		}
+		clear(r.seen)
+	}
+	before := len(r.seen)
+	r.seen[attrs[i].name] = struct{}{}
+	return len(r.seen) == before
 }
 
 // identify takes note of whatever any program may take for an ID: in

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -249,7 +250,41 @@ func encryptions() []good {
 	return cases
 }
 
-func goodCases() []good { return append(append(idps(), spellings()...), algorithms()...) }
+// rarities are what few providers send, and nobody has to understand.
+func rarities() []good {
+	var cases []good
+	for _, mode := range []string{"assertion", "response", "both"} {
+		add := func(name, old, repl string) {
+			o := legit()
+			o.signAssertion, o.signResponse = mode != "response", mode != "assertion"
+			o.wrong = func(s string) string { return change(s, old, repl) }
+			cases = append(cases, good{name: name + ", signed " + mode, o: o})
+		}
+		add("extensions", "<samlp:Status>", `<samlp:Extensions><k:KeyInfo xmlns:k="urn:keycloak:ext:key:1.0" MessageSigningKeyId="k"/></samlp:Extensions><samlp:Status>`)
+		add("advice", "</saml:Conditions>", `</saml:Conditions><saml:Advice><saml:AssertionIDRef>_other</saml:AssertionIDRef><x xmlns="urn:x">y</x></saml:Advice>`)
+		add("an encrypted name", between(legit().assertion(), "<saml:NameID", "</saml:NameID>"), encryptedName(subject))
+		o := legit()
+		o.signAssertion, o.signResponse, o.encrypt = mode != "response", mode != "assertion", encrypted()
+		o.encrypt.wrong = func(s string) string {
+			return change(s, "</xenc:EncryptionMethod><xenc:CipherData>", `</xenc:EncryptionMethod><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#">`+
+				`<o:SecurityTokenReference xmlns:o="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"><ds:X509Data><ds:X509IssuerSerial>`+
+				`<ds:X509IssuerName>CN=gate</ds:X509IssuerName><ds:X509SerialNumber>1</ds:X509SerialNumber></ds:X509IssuerSerial></ds:X509Data></o:SecurityTokenReference>`+
+				`</ds:KeyInfo><xenc:CipherData>`)
+		}
+		cases = append(cases, good{name: "a key for a certificate that is named as in WS-Security, signed " + mode, o: o})
+	}
+	return cases
+}
+
+// encryptedName is a NameID as some providers encrypt it by itself.
+func encryptedName(value string) string {
+	return `<saml:EncryptedID>` + encrypted().seal(`<saml:NameID xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Format="urn:oasis:names:tc:SAML:2.0:nameid-format:persistent">`+
+		value+`</saml:NameID>`) + `</saml:EncryptedID>`
+}
+
+func goodCases() []good {
+	return slices.Concat(idps(), spellings(), rarities(), algorithms())
+}
 
 func TestLegitimateAnswersPass(t *testing.T) {
 	for _, tc := range goodCases() {

@@ -112,9 +112,16 @@ func (m *meaning) issuer(st *Statement) error {
 	return errors.Join(err, m.isIssuer("issuer", a.els[0]))
 }
 
-// subject reads the NameID. It is shown in no trace.
+// subject reads the NameID. It is shown in no trace. One that is encrypted is
+// opened only here, where a trusted key stands behind the ciphertext.
 func (m *meaning) subject(st *Statement) error {
 	id := m.assertion.child(name{nsAssertion, "Subject"}).els[0]
+	if id.local == "EncryptedID" {
+		var err error
+		if id, err = m.sp.decrypt(id, make(map[string]struct{})); err != nil {
+			return m.t.step("subject", "a name encrypted for us", err)
+		}
+	}
 	st.NameID = id.text()
 	st.NameIDFormat = id.value("Format")
 	st.NameQualifier = id.value("NameQualifier")

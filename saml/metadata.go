@@ -187,7 +187,7 @@ func readCertificates(role *etree.Element) ([]*x509.Certificate, error) {
 		return nil, fault.New(fault.Invalid, "the identity provider has %d signing certificates; at most %d are read", len(found), maxCertificates)
 	}
 	if !slices.ContainsFunc(found, strongKey) {
-		return nil, fault.New(fault.Invalid, "the identity provider has no signing certificate with an RSA key of at least %d bits", minRSA)
+		return nil, fault.New(fault.Invalid, "the identity provider has no signing certificate with an RSA key of at least %d bits, or an elliptic one of %d", minRSA, minEC)
 	}
 	return found, nil
 }

@@ -104,7 +104,7 @@ type CertificateState struct {
 	Fingerprint string
 	NotAfter    time.Time
 	Expired     bool // or not valid yet
-	Weak        bool // not an RSA key of 2048 bits or more: it verifies nothing
+	Weak        bool // an RSA key below 2048 bits, an elliptic one below 256, or another: it verifies nothing
 }
 
 // CertificateStates looks at each certificate of a provider at a time.

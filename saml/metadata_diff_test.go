@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,5 +71,21 @@ func TestDiffMetadata(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestEllipticKeysAreTakenFromMetadata(t *testing.T) {
+	doc := strings.ReplaceAll(idpMetadata(), keyDescriptor("", theirNewKey().Certificate, theirKey().Certificate), "")
+	doc = strings.ReplaceAll(doc, keyDescriptor(` use="signing"`, theirKey().Certificate), keyDescriptor(` use="signing"`, curve256().cert))
+	m, err := saml.ReadMetadata([]byte(doc), saml.MetadataOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := saml.CertificateStates(m.IDP.Certificates, noon)[0]; state.Weak || state.Expired {
+		t.Errorf("state = %+v, want a good one", state)
+	}
+	sp := provider(t, func(c *saml.Config) { c.IDP.Certificates = m.IDP.Certificates })
+	if _, _, err := sp.Response(quick().form(), expected); err != nil {
+		t.Errorf("what the key of the metadata signed is refused: %v", err)
 	}
 }

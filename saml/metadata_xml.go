@@ -3,6 +3,7 @@ package saml
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/xml"
@@ -250,7 +251,13 @@ func readBool(el *etree.Element, name string) (bool, error) {
 	}
 }
 
+// strongKey is whether a signature by the certificate's key can be believed.
 func strongKey(c *x509.Certificate) bool {
-	key, ok := c.PublicKey.(*rsa.PublicKey)
-	return ok && key.N.BitLen() >= minRSA && key.N.BitLen() <= maxRSA
+	switch key := c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return key.N.BitLen() >= minRSA && key.N.BitLen() <= maxRSA
+	case *ecdsa.PublicKey:
+		return key.Params().N.BitLen() >= minEC
+	}
+	return false
 }

@@ -10,7 +10,7 @@ import (
 // A shape is what one element may hold. The table below is the part of the
 // SAML, XML signature and XML encryption schemas that a sign-in needs, with
 // what they leave open closed: an element that is not in the table has no
-// place in an answer.
+// place in an answer. What is open is never read for what it means.
 type shape struct {
 	required []string // attributes without a namespace
 	optional []string
@@ -48,7 +48,7 @@ var shapes = map[name]shape{
 		required: []string{"ID", "Version", "IssueInstant"},
 		optional: []string{"InResponseTo", "Destination", "Consent"},
 		children: []rule{
-			maybe(nsAssertion, "Issuer"), maybe(nsDSig, "Signature"), one(nsProtocol, "Status"),
+			maybe(nsAssertion, "Issuer"), maybe(nsDSig, "Signature"), maybe(nsProtocol, "Extensions"), one(nsProtocol, "Status"),
 			maybe(nsAssertion, "Assertion", "EncryptedAssertion"),
 		},
 	},
@@ -83,13 +83,14 @@ var shapes = map[name]shape{
 		required: []string{"ID", "Version", "IssueInstant"},
 		children: []rule{
 			one(nsAssertion, "Issuer"), maybe(nsDSig, "Signature"), one(nsAssertion, "Subject"), one(nsAssertion, "Conditions"),
-			some(nsAssertion, "AuthnStatement", "AttributeStatement"),
+			maybe(nsAssertion, "Advice"), some(nsAssertion, "AuthnStatement", "AttributeStatement"),
 		},
 	},
 	{nsAssertion, "Issuer"}: {text: true, optional: nameIDAttributes},
 	{nsAssertion, "NameID"}: {text: true, optional: nameIDAttributes},
+	{nsAssertion, "Advice"}: {open: true}, // which nobody has to heed, section 2.6.1
 	{nsAssertion, "Subject"}: {children: []rule{
-		one(nsAssertion, "NameID"), some(nsAssertion, "SubjectConfirmation"),
+		one(nsAssertion, "NameID", "EncryptedID"), some(nsAssertion, "SubjectConfirmation"),
 	}},
 	{nsAssertion, "SubjectConfirmation"}: {
 		required: []string{"Method"},
@@ -171,16 +172,19 @@ var encryptedShapes = map[name]shape{
 	{nsXEnc11, "MGF"}:        {required: []string{"Algorithm"}},
 	{nsDSig, "KeyInfo"}: {optional: []string{"Id"}, loose: true, children: []rule{
 		maybe(nsXEnc, "EncryptedKey"), maybe(nsDSig, "RetrievalMethod"), maybe(nsDSig, "KeyName"), some(nsDSig, "X509Data", "KeyValue"),
+		maybe(nsWSSE, "SecurityTokenReference"),
 	}},
-	{nsDSig, "RetrievalMethod"}: {required: []string{"URI"}, optional: []string{"Type"}},
-	{nsDSig, "KeyName"}:         {text: true},
-	{nsDSig, "X509Data"}:        {open: true},
-	{nsDSig, "KeyValue"}:        {open: true},
-	{nsXEnc, "CipherData"}:      {children: []rule{one(nsXEnc, "CipherValue")}},
-	{nsXEnc, "CipherValue"}:     {text: true},
-	{nsXEnc, "ReferenceList"}:   {children: []rule{one(nsXEnc, "DataReference")}},
-	{nsXEnc, "DataReference"}:   {required: []string{"URI"}},
-	{nsXEnc, "CarriedKeyName"}:  {text: true},
+	// what Microsoft's programs name our certificate with
+	{nsWSSE, "SecurityTokenReference"}: {open: true},
+	{nsDSig, "RetrievalMethod"}:        {required: []string{"URI"}, optional: []string{"Type"}},
+	{nsDSig, "KeyName"}:                {text: true},
+	{nsDSig, "X509Data"}:               {open: true},
+	{nsDSig, "KeyValue"}:               {open: true},
+	{nsXEnc, "CipherData"}:             {children: []rule{one(nsXEnc, "CipherValue")}},
+	{nsXEnc, "CipherValue"}:            {text: true},
+	{nsXEnc, "ReferenceList"}:          {children: []rule{one(nsXEnc, "DataReference")}},
+	{nsXEnc, "DataReference"}:          {required: []string{"URI"}},
+	{nsXEnc, "CarriedKeyName"}:         {text: true},
 }
 
 // fits holds n and what is in it against the table.

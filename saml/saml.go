@@ -56,6 +56,7 @@ const (
 	maxDecryption   = 4
 	minRSA          = 2048
 	maxRSA          = 8192
+	minEC           = 256
 )
 
 // Namespaces of the documents that the package reads and writes.
@@ -66,6 +67,7 @@ const (
 	nsXEnc      = "http://www.w3.org/2001/04/xmlenc#"
 	nsXEnc11    = "http://www.w3.org/2009/xmlenc11#"
 	nsXSI       = "http://www.w3.org/2001/XMLSchema-instance"
+	nsWSSE      = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 	nsXML       = "http://www.w3.org/XML/1998/namespace"
 )
 
@@ -90,7 +92,7 @@ type IdentityProvider struct {
 
 	// Certificates are the ones trusted for signatures, several during a
 	// rollover. One that is outside its validity is not used, nor an RSA key
-	// below 2048 bits.
+	// below 2048 bits, nor an elliptic one below 256.
 	Certificates []*x509.Certificate
 
 	// AllowSHA1 is the explicit exception for providers that cannot sign

@@ -176,14 +176,25 @@ func inclusive(n *node) ([]string, error) {
 func (sp *ServiceProvider) signer(m method, octets string, value []byte, now time.Time) (string, error) {
 	digest := sum(m.hash, octets)
 	tried := 0
+	var late *x509.Certificate // would have been the one
 	for _, cert := range sp.c.IDP.Certificates {
-		if now.Before(cert.NotBefore) || now.After(cert.NotAfter) || cert.PublicKeyAlgorithm != m.kind {
+		if cert.PublicKeyAlgorithm != m.kind {
 			continue
 		}
-		tried++
-		if m.made(cert.PublicKey, digest, value) {
-			return Fingerprint(cert), nil
+		valid := !now.Before(cert.NotBefore) && !now.After(cert.NotAfter)
+		if valid {
+			tried++
 		}
+		switch made := m.made(cert.PublicKey, digest, value); {
+		case made && valid:
+			return Fingerprint(cert), nil
+		case made:
+			late = cert
+		}
+	}
+	if late != nil { // an administrator needs to know which one
+		return "", fmt.Errorf("certificate %.12s made this signature, and is good only from %s to %s",
+			Fingerprint(late), formatTime(late.NotBefore), formatTime(late.NotAfter))
 	}
 	if tried == 0 {
 		return "", errors.New("no trusted certificate is valid now and fits the signature method")
@@ -204,7 +215,7 @@ func (m method) made(key crypto.PublicKey, digest, value []byte) bool {
 		return rsa.VerifyPKCS1v15(key, m.hash, digest, value) == nil
 	case *ecdsa.PublicKey: // XML signature, section 6.4.3: r and s, each as long as the order
 		size := (key.Params().N.BitLen() + 7) / 8
-		if key.Params().N.BitLen() < 256 || len(value) != 2*size {
+		if key.Params().N.BitLen() < minEC || len(value) != 2*size {
 			return false
 		}
 		return ecdsa.Verify(key, digest, new(big.Int).SetBytes(value[:size]), new(big.Int).SetBytes(value[size:]))

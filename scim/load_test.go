@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"portcullis/admin"
 	"portcullis/scim"
 	"portcullis/store"
 	"portcullis/store/storetest"
@@ -194,7 +195,7 @@ func newDuel(b *testing.B, kind string) *duel {
 			}
 		}
 	}
-	d.ours.while = func() func() { return running(d.ours.b, r) }
+	d.ours.while = func() func() { return running(d.ours.b, r, db) }
 	return d
 }
 
@@ -234,9 +235,9 @@ func median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
-// running lets the endpoint write its log down meanwhile, as it does in
-// service.
-func running(b *testing.B, r *rig) (stop func()) {
+// running lets the endpoint write its log down meanwhile, and whoever was
+// pushed be listed for the console, as in service.
+func running(b *testing.B, r *rig, db *store.DB) (stop func()) {
 	b.Helper()
 	endpoint, ok := r.handler.(*scim.Endpoint)
 	if !ok {
@@ -245,8 +246,14 @@ func running(b *testing.B, r *rig) (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- endpoint.Run(ctx) }()
+	console := admin.New(admin.Config{Store: db.Admin()})
+	listed := make(chan error, 1)
+	go func() { listed <- console.Run(ctx) }()
 	return func() {
 		cancel()
+		if err := <-listed; err != nil {
+			b.Error(err)
+		}
 		if err := <-done; err != nil {
 			b.Error(err)
 		}

@@ -65,7 +65,7 @@ func (c *call) turn() error {
 	defer func() { stop() }()
 	patience := func() context.Context { // begins when it is asked for: most requests need none
 		if ctx == nil {
-			ctx, stop = context.WithTimeout(c.ctx(), turnWait) //nolint:gosec // stop is called when turn ends
+			ctx, stop = context.WithTimeout(c.ctx(), turnWait) //nolint:gosec,fatcontext // made once; stop is called when turn ends
 		}
 		return ctx
 	}

@@ -62,3 +62,12 @@ func (m *Manager) EndOf(ctx context.Context, person, id string, by audit.Actor, 
 	}
 	return fault.New(fault.NotFound, "they have no session %q", id)
 }
+
+// Streams counts the sessions of a person that have requests under way on
+// this replica: pages that load, downloads, and streams that stay open.
+func (m *Manager) Streams(person string) int {
+	if person == "" {
+		return 0
+	}
+	return len(m.cache.open(person))
+}

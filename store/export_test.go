@@ -52,3 +52,6 @@ func Queued(db *DB) int {
 	defer w.mu.Unlock()
 	return len(w.queue)
 }
+
+// RareActions is for the plan of a list of events.
+var RareActions = rareActions

@@ -55,18 +55,7 @@ const selectProposals = "SELECT p.*, r.hash, r.fragment FROM mapping_proposals p
 
 // proposals reads rows that a query gives.
 func (t revisionTx) proposals(query string, args ...any) ([]revision.Proposal, error) {
-	var rows []proposal
-	if err := t.rows(&rows, query, args...); err != nil {
-		return nil, err
-	}
-	out := make([]revision.Proposal, len(rows))
-	for i := range rows {
-		var err error
-		if out[i], err = rows[i].domain(); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return domainOf(t, (*proposal).domain, query, args...)
 }
 
 func (t revisionTx) InsertProposal(p revision.Proposal) (revision.Proposal, error) {

@@ -29,6 +29,13 @@ type logEntry struct {
 	Took       int64  `gorm:"column:took"`
 }
 
+func (r *logEntry) domain() scim.Entry {
+	return scim.Entry{
+		Seq: r.Seq, At: moment(r.At), Connection: r.Connection, Token: r.Token, Address: r.Address, Method: r.Method, Path: r.Path,
+		Status: r.Status, Cause: r.Cause, Body: r.Body, Took: time.Duration(r.Took) * time.Microsecond,
+	}
+}
+
 func (s journalStore) AppendJournal(ctx context.Context, entries []scim.Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -61,11 +68,8 @@ func (s journalStore) Journal(ctx context.Context, q scim.JournalQuery) ([]scim.
 	var rows []logEntry
 	err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, query.text, query.args...) })
 	out := make([]scim.Entry, len(rows))
-	for i, r := range rows {
-		out[i] = scim.Entry{
-			Seq: r.Seq, At: moment(r.At), Connection: r.Connection, Token: r.Token, Address: r.Address, Method: r.Method, Path: r.Path,
-			Status: r.Status, Cause: r.Cause, Body: r.Body, Took: time.Duration(r.Took) * time.Microsecond,
-		}
+	for i := range rows {
+		out[i] = rows[i].domain()
 	}
 	return out, err
 }

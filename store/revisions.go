@@ -195,14 +195,19 @@ const selectApplications = `SELECT a.*, r.hash, coalesce(f.fragment, '') AS frag
 
 // applications reads rows that a query gives.
 func (t revisionTx) applications(query string, args ...any) ([]revision.Application, error) {
-	var rows []application
+	return domainOf(t, (*application).domain, query, args...)
+}
+
+// domainOf reads the rows that a query gives as what they mean.
+func domainOf[R, D any](t revisionTx, domain func(*R) (D, error), query string, args ...any) ([]D, error) {
+	var rows []R
 	if err := t.rows(&rows, query, args...); err != nil {
 		return nil, err
 	}
-	out := make([]revision.Application, len(rows))
+	out := make([]D, len(rows))
 	for i := range rows {
 		var err error
-		if out[i], err = rows[i].domain(); err != nil {
+		if out[i], err = domain(&rows[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"portcullis/store/storetest"
 )
 
-// crowd are writers who queue up behind a first one, which holds the turn
+// crew are writers who queue up behind a first one, which holds the turn
 // until release is called.
-type crowd struct {
+type crew struct {
 	t        *testing.T
 	db       *store.DB
 	release  func()
@@ -24,7 +24,7 @@ type crowd struct {
 	names    func() []string
 }
 
-func newCrowd(t *testing.T, first func(store.Exec) error) *crowd {
+func newCrew(t *testing.T, first func(store.Exec) error) *crew {
 	t.Helper()
 	at := "sqlite:" + t.TempDir() + "/portcullis.db"
 	db, err := store.Open(t.Context(), store.Config{URL: at})
@@ -35,7 +35,7 @@ func newCrowd(t *testing.T, first func(store.Exec) error) *crowd {
 	reader := storetest.Raw(t, at)
 	reader.SetMaxOpenConns(1) // data_version is of one connection
 	hold := make(chan struct{})
-	c := &crowd{t: t, db: db, release: func() { close(hold) }}
+	c := &crew{t: t, db: db, release: func() { close(hold) }}
 	c.commits = func() (n int64) {
 		if err := reader.QueryRowContext(t.Context(), "PRAGMA data_version").Scan(&n); err != nil {
 			t.Fatal(err)
@@ -77,11 +77,11 @@ func insert(name string) func(store.Exec) error {
 	}
 }
 
-func (c *crowd) start(f func(store.Exec) error) {
+func (c *crew) start(f func(store.Exec) error) {
 	c.startWith(c.t.Context(), store.Together, f)
 }
 
-func (c *crowd) startWith(ctx context.Context, write func(context.Context, *store.DB, func(store.Exec) error) error, f func(store.Exec) error) {
+func (c *crew) startWith(ctx context.Context, write func(context.Context, *store.DB, func(store.Exec) error) error, f func(store.Exec) error) {
 	out := make(chan error, 1)
 	c.outcomes = append(c.outcomes, out)
 	go func() {
@@ -95,16 +95,16 @@ func (c *crowd) startWith(ctx context.Context, write func(context.Context, *stor
 }
 
 // queued starts a writer and waits until it waits.
-func (c *crowd) queued(f func(store.Exec) error) { c.queuedAs(store.Together, f) }
+func (c *crew) queued(f func(store.Exec) error) { c.queuedAs(store.Together, f) }
 
-func (c *crowd) queuedAs(write func(context.Context, *store.DB, func(store.Exec) error) error, f func(store.Exec) error) {
+func (c *crew) queuedAs(write func(context.Context, *store.DB, func(store.Exec) error) error, f func(store.Exec) error) {
 	c.t.Helper()
 	before := store.Queued(c.db)
 	c.startWith(c.t.Context(), write, f)
 	c.waiting(before + 1)
 }
 
-func (c *crowd) waiting(n int) {
+func (c *crew) waiting(n int) {
 	c.t.Helper()
 	for deadline := time.Now().Add(time.Minute); store.Queued(c.db) != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -113,7 +113,7 @@ func (c *crowd) waiting(n int) {
 	}
 }
 
-func (c *crowd) ends() (errs []error) {
+func (c *crew) ends() (errs []error) {
 	for _, out := range c.outcomes {
 		errs = append(errs, <-out)
 	}
@@ -122,7 +122,7 @@ func (c *crowd) ends() (errs []error) {
 
 func TestThoseWhoWaitAreCommittedAtOnce(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, insert("first"))
+	c := newCrew(t, insert("first"))
 	before := c.commits()
 	for i := range 5 {
 		c.queued(insert(fmt.Sprint("waiting ", i)))
@@ -141,7 +141,7 @@ func TestThoseWhoWaitAreCommittedAtOnce(t *testing.T) {
 
 func TestWhatGoesWrongWithOneIsUndoneAlone(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, insert("first"))
+	c := newCrew(t, insert("first"))
 	errOwn := errors.New("own")
 	c.queued(insert("one"))
 	c.queued(func(exec store.Exec) error { // its own error
@@ -187,7 +187,7 @@ func TestWhatGoesWrongWithOneIsUndoneAlone(t *testing.T) {
 func TestAFirstOneThatFailsTakesNobodyAlong(t *testing.T) {
 	t.Parallel()
 	errOwn := errors.New("own")
-	c := newCrowd(t, func(exec store.Exec) error {
+	c := newCrew(t, func(exec store.Exec) error {
 		if err := insert("first")(exec); err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func TestAFirstOneThatFailsTakesNobodyAlong(t *testing.T) {
 // the disk is full.
 func TestNobodyIsToldWhatWasNotKept(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, insert("first"))
+	c := newCrew(t, insert("first"))
 	c.queued(insert("one"))
 	c.queued(func(exec store.Exec) error {
 		_, err := exec("ROLLBACK") // which the disk would do
@@ -236,7 +236,7 @@ func TestNobodyIsToldWhatWasNotKept(t *testing.T) {
 // those who come after them.
 func TestLongWritersHaveTransactionsOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, insert("first"))
+	c := newCrew(t, insert("first"))
 	begun, hold := make(chan struct{}), make(chan struct{})
 	c.queued(insert("one"))
 	c.queuedAs(store.Alone, func(exec store.Exec) error {
@@ -264,7 +264,7 @@ func TestLongWritersHaveTransactionsOfTheirOwn(t *testing.T) {
 
 func TestWhoGivesUpWaitingHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t, insert("first"))
+	c := newCrew(t, insert("first"))
 	ctx, cancel := context.WithCancel(t.Context())
 	c.startWith(ctx, store.Together, insert("given up"))
 	c.waiting(1)

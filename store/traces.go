@@ -89,9 +89,9 @@ func (t tx) insertTrace(r trace.Record) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO login_traces (reference, start_ref, connection, finished, came_in, body)
-		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (reference) DO NOTHING`,
-		r.Reference, r.Start, r.Connection, micros(r.Finished), r.In(), string(body))
+	_, err = t.exec(`INSERT INTO login_traces (reference, start_ref, connection, finished, came_in, person, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (reference) DO NOTHING`,
+		r.Reference, r.Start, r.Connection, micros(r.Finished), r.In(), r.Person, string(body))
 	return err
 }
 

@@ -67,7 +67,10 @@ func Cookies(r *http.Request, public *url.URL, name string) []string {
 	var values []string
 	for _, line := range r.Header["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
-			k, v, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			// Only what RFC 6265 allows around a pair is taken off. A name that
+			// begins with another space is another name to the browser: a
+			// sibling host may set it in spite of the prefix.
+			k, v, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
 			if k != full || v == "" || len(v) > maxCookieValue {
 				continue
 			}
@@ -80,8 +83,8 @@ func Cookies(r *http.Request, public *url.URL, name string) []string {
 }
 
 // OwnCookie reports whether a cookie of that name is the gate's, whatever its
-// prefix and case: such a cookie never reaches the upstream, and the upstream
-// never sets one.
+// prefix and case and the spaces around it, which others may trim: such a
+// cookie never reaches the upstream, and the upstream never sets one.
 func OwnCookie(name string) bool {
 	name = strings.ToLower(strings.TrimSpace(name))
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "__host-"), "__secure-")

@@ -58,14 +58,26 @@ type page struct {
 //
 // A page runs no script. One that defines the template "scripted" has the one
 // of ours that sends its form on.
-func NewPages(fsys fs.FS) (*Pages, error) {
+func NewPages(fsys fs.FS) (*Pages, error) { return Look{Layout: layout}.Pages(fsys) }
+
+// Look is a layout other than that of the sign-in pages.
+type Look struct {
+	// Layout is a template that uses "title" and "main". Its data has Style,
+	// Icon and Reference, and Data as it was given to [Pages.Render].
+	Layout string
+	Funcs  template.FuncMap // further functions of its pages
+	Script bool             // its pages run scripts of our own origin, which may ask that origin
+}
+
+// Pages parses pages like [NewPages].
+func (l Look) Pages(fsys fs.FS) (*Pages, error) {
 	names, err := fs.Glob(fsys, "*.html")
 	if err != nil {
 		return nil, err
 	}
 	p := &Pages{byName: make(map[string]*page, len(names))}
 	for _, name := range names {
-		t, err := template.New("layout").Parse(layout)
+		t, err := template.New("layout").Funcs(l.Funcs).Parse(l.Layout)
 		if err != nil {
 			return nil, err
 		}
@@ -78,6 +90,9 @@ func NewPages(fsys fs.FS) (*Pages, error) {
 			}
 		}
 		pg := &page{tmpl: t, policy: contentPolicy}
+		if l.Script {
+			pg.policy += "; script-src 'self'; connect-src 'self'"
+		}
 		if t.Lookup("leaves") == nil {
 			pg.policy += "; form-action 'self'"
 		}

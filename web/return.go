@@ -15,7 +15,8 @@ const maxReturn = 4 << 10
 // otherwise. An absolute URL counts when it begins with the public origin,
 // letter by letter. A fragment is dropped: it never reaches a server. No
 // target lies below [Prefix], so that nobody is sent into signing out or in
-// again. Only the path is judged: the query may hold URLs.
+// again, but for the console's ([ConsolePrefix]), where reading changes
+// nothing. Only the path is judged: the query may hold URLs.
 func SafeReturn(publicURL *url.URL, raw string) string {
 	const nowhere = "/"
 	if publicURL != nil && publicURL.Host != "" {
@@ -36,7 +37,7 @@ func SafeReturn(publicURL *url.URL, raw string) string {
 	}
 	path, _, _ := strings.Cut(raw, "?")
 	decoded, err := DecodePath(path)
-	if err != nil || Reserved(decoded) {
+	if err != nil || Reserved(decoded) && !strings.HasPrefix(decoded, ConsolePrefix+"/") {
 		return nowhere
 	}
 	return raw

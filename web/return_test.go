@@ -74,7 +74,7 @@ var hostile = []string{
 	"https://xn--gte-hoa.example/", "https://gаte.example/", "//xn--e1awd7f.example", "https://[::1]/", "//127.0.0.1", "//0x7f.1/",
 	"/..//evil.example", "/.//evil.example", "/../evil.example", "/%2e%2e/evil.example", "/a/..//evil.example", "/%2f/evil.example", "/%2fevil.example", "/%5cevil.example", "/%09/evil.example",
 	"/%252f%252fevil.example", "/;/evil.example", "/.;/evil.example", "/%00", "/%", "/%zz", "/\xff\xfe", "/%ff",
-	"/.portcullis/sign-out", "/.PORTCULLIS/sign-in", "/%2eportcullis/sign-in", "/.portcullis", "/.portcullis?x", "/.portcullis#x", "https://gate.example/.portcullis/sign-out",
+	"/.portcullis/sign-out", "/.PORTCULLIS/sign-in", "/%2eportcullis/sign-in", "/.portcullis", "/.portcullis?x", "/.portcullis#x", "/.portcullis/admin", "/.portcullis/adminx/y", "/.portcullis/Admin/", "/.portcullis/admin/../sign-out", "https://gate.example/.portcullis/sign-out",
 	"", " ", "?", "#", "a", "evil.example", "@evil.example", ":80", "?next=//evil.example", ".", "..", "./x", "../x",
 }
 
@@ -127,6 +127,8 @@ func TestLegitimateReturnTargetsPass(t *testing.T) {
 		"/a?b#c?d":                 "/a?b",
 		"/.well-known/x":           "/.well-known/x",
 		"/.portcullisx":            "/.portcullisx",
+		"/.portcullis/admin/":      "/.portcullis/admin/",
+		"/.portcullis/admin/a?b=c": "/.portcullis/admin/a?b=c",
 		"/a/.portcullis/x":         "/a/.portcullis/x",
 		"https://gate.example":     "/",
 		"https://gate.example/a?b": "/a?b",

@@ -8,7 +8,8 @@
 // Invariants:
 //   - An error is logged once and shown once, both with the same reference.
 //   - Only the message of a fault is ever shown ([fault.Message]).
-//   - Our pages run no script, load nothing from elsewhere and cannot be framed.
+//   - Our pages load nothing from elsewhere and cannot be framed; a script runs
+//     only on pages that ask for one of our own ([Look]).
 //   - A return target never leaves the public origin ([SafeReturn]).
 package web
 
@@ -24,6 +25,9 @@ import (
 
 // Prefix is the path below which everything is the gate's own.
 const Prefix = "/.portcullis"
+
+// ConsolePrefix is the path below which the console's pages are.
+const ConsolePrefix = Prefix + "/admin"
 
 // Handle makes a gin handler of one that returns an error. The error becomes
 // a page for a browser that navigates and problem JSON for everybody else

@@ -344,6 +344,23 @@ func TestCookiesGivesAllValuesInOrder(t *testing.T) {
 	}
 }
 
+// A sibling host may set a cookie whose name begins with a space that is not
+// ASCII: to the browser it has no prefix, and whoever trims it reads one of
+// ours, which no other host can set.
+func TestCookiesOfOtherNamesAreNotTrimmedIntoOurs(t *testing.T) {
+	public := &url.URL{Scheme: "https", Host: "gate.example"}
+	for _, space := range []string{"\u0085", "\u00a0", "\u1680", "\u2000", "\u2028", "\u202f", "\u3000", "\v", "\f"} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header["Cookie"] = []string{"a=b; " + space + "__Host-portcullis=planted; __Host-portcullis" + space + "=planted; \t__Host-portcullis=ours"}
+		if diff := cmp.Diff([]string{"ours"}, web.Cookies(r, public, web.SessionCookie)); diff != "" {
+			t.Errorf("Cookies behind %q (-want +got):\n%s", space, diff)
+		}
+		if !web.OwnCookie(space + "__Host-portcullis") { // the upstream may trim, too
+			t.Errorf("OwnCookie behind %q = false, want true", space)
+		}
+	}
+}
+
 func TestOwnCookie(t *testing.T) {
 	for name, want := range map[string]bool{
 		"portcullis": true, "__Host-portcullis": true, "__host-PORTCULLIS": true, "__Secure-portcullis-signin": true,

@@ -33,16 +33,9 @@ type apiTokenJSON struct {
 }
 
 func apiTokenWire(t session.APIToken, now time.Time) apiTokenJSON {
-	state := "live"
-	switch {
-	case !t.Revoked.IsZero():
-		state = "revoked"
-	case !t.Live(now):
-		state = "expired"
-	}
 	return apiTokenJSON{
 		ID: t.ID, Person: t.Person, Service: t.Service, Connection: t.Connection, Groups: t.Groups, Scopes: t.Scopes, Note: t.Note,
-		State: state, Created: t.Created, Expires: t.Expires, LastUsed: optional(t.LastUsed), Revoked: optional(t.Revoked),
+		State: tokenState(t.Revoked, t.Live(now)), Created: t.Created, Expires: t.Expires, LastUsed: optional(t.LastUsed), Revoked: optional(t.Revoked),
 	}
 }
 

@@ -240,6 +240,13 @@ func (d *demonstration) introduce(ctx context.Context) {
 		}
 	}
 	alpha, beta, gamma := d.idps[0], d.idps[1], d.idps[2]
+	console, err := d.cli.consoleLink(ctx, d.gate.cfg, d.gate.db, audit.Gate())
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.WarnContext(ctx, "no link to the console", "error", err)
+		}
+		return
+	}
 	fmt.Fprintf(d.cli.out, `
 Portcullis is up. Three client companies, Alpha, Beta and Gamma, share one portal.
 
@@ -247,6 +254,7 @@ Portcullis is up. Three client companies, Alpha, Beta and Gamma, share one porta
   Alpha's directory, as its IT     %[2]s/admin
   Beta's directory, as its IT      %[3]s/admin
   Gamma's directory, as its IT     %[4]s/admin
+  The gate's console, once         %[6]s
 
 What to try:
 
@@ -260,8 +268,9 @@ What to try:
   4. Move somebody to another group and watch an open portal page follow.
   5. Sign in at Gamma as Ines: its provider speaks SAML 2.0, and its answer is signed and
      encrypted. Then press "Sign out" in Gamma's directory: the portal is signed out, too.
+  6. Open the console by its link, find Ben among the people, look at Why, and lock him.
 
 The files of this run, to read or to change while it runs: %[5]s
 Stop with Ctrl-C.
-`, d.public, alpha.url, beta.url, gamma.url, d.dir)
+`, d.public, alpha.url, beta.url, gamma.url, d.dir, console)
 }

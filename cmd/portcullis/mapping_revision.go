@@ -18,13 +18,17 @@ import (
 // withLedger runs f on the revisions of the mapping.
 func (c *cli) withLedger(ctx context.Context, f func(*config.Config, *revision.Ledger) error) error {
 	return c.withStore(ctx, func(cfg *config.Config, db *store.DB) error {
-		a := cfg.Mapping.Approval
 		people := directory.New(directory.Config{Store: db.Directory(), Connections: connections(cfg)})
-		return f(cfg, revision.NewLedger(revision.LedgerConfig{
-			Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Now: c.now,
-			Approval: revision.Approval{Always: a.Always, Privileged: a.Privileged, PeopleOver: a.PeopleOver},
-			Reach:    reach(people, c.now),
-		}))
+		return f(cfg, ledger(cfg, db, people, c.now))
+	})
+}
+
+func ledger(cfg *config.Config, db *store.DB, people *directory.Directory, now func() time.Time) *revision.Ledger {
+	a := cfg.Mapping.Approval
+	return revision.NewLedger(revision.LedgerConfig{
+		Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Now: now,
+		Approval: revision.Approval{Always: a.Always, Privileged: a.Privileged, PeopleOver: a.PeopleOver},
+		Reach:    reach(people, now),
 	})
 }
 

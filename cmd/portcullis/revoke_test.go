@@ -70,11 +70,7 @@ func TestDeactivationAndDeletionEndEverything(t *testing.T) {
 			p.user(t, "ada")
 			b.mustSignIn(t, "ada")
 
-			select {
-			case <-others:
-				t.Error("somebody else's stream ended, too")
-			default:
-			}
+			w.open(t, "of somebody else", others)
 			if status, _ := other.whoami(t); status != http.StatusOK {
 				t.Errorf("whoami of somebody else = %d, want 200", status)
 			}
@@ -166,11 +162,7 @@ func TestMappingEditTakesEverythingAway(t *testing.T) {
 	if s := b.signIn(t, "ada", "/"); s.status != http.StatusForbidden {
 		t.Errorf("sign-in under the new mapping = %d, want 403", s.status)
 	}
-	select {
-	case <-bens:
-		t.Error("a stream ended whose rights are the same under the new mapping")
-	default:
-	}
+	w.open(t, "whose rights are the same under the new mapping", bens)
 	if status, _ := ben.whoami(t); status != http.StatusOK {
 		t.Errorf("whoami of somebody whom the edit does not touch = %d, want 200", status)
 	}
@@ -210,13 +202,7 @@ func TestBrokenMappingEditChangesNothing(t *testing.T) {
 		w.write(t, "mapping.yaml", worldMapping)
 		eventually(t, "the mended file is in force", patience, func() bool { return w.metric(t, "portcullis_mapping_broken") == "0" })
 	}
-	select {
-	case <-events:
-		t.Error("the event stream ended")
-	case <-socket:
-		t.Error("the WebSocket ended")
-	default:
-	}
+	w.open(t, "though every edit was broken", events, socket)
 	if !strings.Contains(w.cli(t, exitFine, "audit", "export"), `"mapping.refused"`) {
 		t.Error("the audit trail does not say that an edit was refused")
 	}

@@ -125,7 +125,7 @@ do and which data they may see.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(c.serveCommand(), c.demoCommand(), c.checkCommand(), c.mappingCommand(), c.tokenCommand(), c.scimCommand(),
-		c.userCommand(), c.organizationCommand(), c.keysCommand(), c.apiTokenCommand(), c.backupCommand(), c.restoreCommand(),
+		c.userCommand(), c.adminCommand(), c.organizationCommand(), c.keysCommand(), c.apiTokenCommand(), c.backupCommand(), c.restoreCommand(),
 		c.loginCommand(), c.connectionCommand(), c.auditCommand(), c.doctorCommand(), c.versionCommand())
 	usageErrors(root)
 	return root

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
 
+	"portcullis/admin"
 	"portcullis/audit"
 	"portcullis/config"
 	"portcullis/directory"
@@ -60,6 +61,7 @@ type gate struct {
 	traces   *trace.Writer
 	scim     *scim.Endpoint
 	guard    *scim.Guard
+	console  *admin.Console
 	proxy    *proxy.Proxy
 	ops      *ops
 
@@ -114,9 +116,15 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Journal: g.db.Journal(), Connections: scimConnections(cfg),
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
+	g.console = admin.New(admin.Config{
+		PublicURL: cfg.PublicURL, Store: g.db.Admin(), Sessions: g.sessions, Directory: g.dir, Keeper: g.keeper,
+		Ledger: ledger(cfg, g.db, g.dir, time.Now), //nolint:forbidigo // the clock of the process
+
+		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Log: log,
+	})
 	front := proxy.Config{
 		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
-		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }}, Log: log,
+		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }, g.console.Mount}, Log: log,
 	}
 	if err := portals(&front, cfg, log); err != nil {
 		return nil, err
@@ -258,6 +266,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 		"scim":     g.scim.Run,
 		"guard":    g.guard.Run,
 		"health":   g.proxy.Run,
+		"console":  g.console.Run,
 		"audit":    audit.NewSealer(&trail{Store: g.db.Audit(), metrics: g.ops.metrics}, g.log).Run,
 	} {
 		wg.Go(func() {

@@ -29,13 +29,6 @@ type tokenJSON struct {
 }
 
 func tokenWire(t scim.Token, now time.Time) tokenJSON {
-	state := "live"
-	switch {
-	case !t.Revoked.IsZero():
-		state = "revoked"
-	case !t.Live(now):
-		state = "expired"
-	}
 	kind := "bearer"
 	switch {
 	case t.PublicKey != "":
@@ -44,8 +37,20 @@ func tokenWire(t scim.Token, now time.Time) tokenJSON {
 		kind = "client-secret"
 	}
 	return tokenJSON{
-		ID: t.ID, Connection: t.Connection, Kind: kind, Note: t.Note, State: state, Created: t.Created,
+		ID: t.ID, Connection: t.Connection, Kind: kind, Note: t.Note, State: tokenState(t.Revoked, t.Live(now)), Created: t.Created,
 		Expires: optional(t.Expires), LastUsed: optional(t.LastUsed), Revoked: optional(t.Revoked),
+	}
+}
+
+// tokenState says in a word whether a token is good.
+func tokenState(revoked time.Time, live bool) string {
+	switch {
+	case !revoked.IsZero():
+		return "revoked"
+	case !live:
+		return "expired"
+	default:
+		return "live"
 	}
 }
 

@@ -1,0 +1,147 @@
+// Package admin is the console of administrators, and its JSON API: they see,
+// understand and change who may come in and do what.
+//
+// Every page is a URL, rendered here and readable without a script. A page and
+// its counterpart in the API are one line of one table ([Console.Routes]):
+// what it answers is computed once, and shown as HTML or as JSON. The same
+// line names the right that it takes.
+//
+// Rights are the gate's own tasks ([mapping.GateTasks]), which the mapping
+// grants like any others. Until it grants them to somebody, and when nobody can
+// sign in, a one-time link from the command line opens the console instead
+// ([Links]); that stands in the audit trail.
+//
+// Invariants:
+//   - What somebody has no right to is not there on the server either, for
+//     pages and the API alike.
+//   - Whoever has a right for their own organization alone sees and changes
+//     nobody of another one, and finds no trace of them.
+//   - The console changes people through directory verbs alone, each with its
+//     audit event.
+//   - Nothing that a foreign hand wrote is anything but text, on any page and
+//     in any export.
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/mapping"
+	"portcullis/revision"
+	"portcullis/scim"
+	"portcullis/session"
+	"portcullis/trace"
+)
+
+// Sessions says who is there, and ends what they have. [session.Manager] is one.
+type Sessions interface {
+	Verify(ctx context.Context, token string) (*session.Principal, error)
+	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)
+	Of(ctx context.Context, person string) ([]session.Row, error)
+	EndOf(ctx context.Context, person, id string, by audit.Actor, reason string) error
+	Streams(person string) int
+}
+
+// Directory knows people. [directory.Directory] is one.
+type Directory interface {
+	Look(ctx context.Context, id string) (directory.Standing, error)
+	StandingsAfter(ctx context.Context, after int64, limit int) ([]directory.Standing, int64, error)
+
+	Lock(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
+	Unlock(ctx context.Context, by audit.Actor, id, reason string) error
+	Deactivate(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
+	Reactivate(ctx context.Context, by audit.Actor, id, reason string) error
+	SignOut(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
+	Remove(ctx context.Context, by audit.Actor, id, reason string) error
+	Removable(p directory.Person) error
+
+	MassLosses(ctx context.Context, q directory.MassLossQuery) (directory.Page[directory.MassLoss], error)
+	MassLoss(ctx context.Context, id int64) (directory.MassLoss, error)
+	Losses(ctx context.Context, id int64, after *directory.Cursor, limit int) (directory.Page[directory.Loss], error)
+	UndoMassLoss(ctx context.Context, by audit.Actor, id int64, progress func(done, total int)) (directory.MassLoss, error)
+}
+
+// Keeper says which mapping is in force here. [revision.Keeper] is one.
+type Keeper interface {
+	Policy() *mapping.Policy
+	Status() revision.Status
+}
+
+// Ledger knows the revisions of the mapping. [revision.Ledger] is one.
+type Ledger interface {
+	History(ctx context.Context, n int) (revision.History, error)
+	Show(ctx context.Context, ref string) (revision.Revision, []revision.Application, error)
+	Approve(ctx context.Context, by revision.Signer, ref string) (revision.Proposal, error)
+}
+
+// Journal is the provisioning log.
+type Journal interface {
+	Journal(ctx context.Context, q scim.JournalQuery) ([]scim.Entry, error)
+}
+
+// Traces finds what happened at an attempt to sign in.
+type Traces interface {
+	FindTrace(ctx context.Context, reference string) (trace.Record, error)
+}
+
+// Trail is the audit trail as a chain.
+type Trail interface {
+	LastSeal(ctx context.Context) (audit.Seal, error)
+}
+
+// Connection is a way in.
+type Connection struct {
+	ID           string
+	Organization string
+}
+
+// Config is what a Console needs.
+type Config struct {
+	PublicURL   *url.URL     // required
+	Store       Store        // required
+	Sessions    Sessions     // required
+	Directory   Directory    // required
+	Keeper      Keeper       // required
+	Ledger      Ledger       // required
+	Journal     Journal      // required
+	Traces      Traces       // required
+	Trail       Trail        // required
+	Connections []Connection // those of the configuration
+	Now         func() time.Time
+	Log         *slog.Logger // defaults to discarding
+}
+
+// Console is safe for concurrent use.
+type Console struct {
+	public      *url.URL
+	store       Store
+	sessions    Sessions
+	directory   Directory
+	keeper      Keeper
+	ledger      Ledger
+	journal     Journal
+	traces      Traces
+	trail       Trail
+	connections []Connection
+	now         func() time.Time
+	log         *slog.Logger
+}
+
+// New makes a Console. Now defaults to time.Now.
+func New(c Config) *Console {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Console{
+		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
+		journal: c.Journal, traces: c.Traces, trail: c.Trail, connections: c.Connections,
+		now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+	}
+}

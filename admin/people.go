@@ -1,0 +1,343 @@
+package admin
+
+import (
+	"encoding/base64"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/mapping"
+)
+
+// pageSize is how many rows a page has.
+const pageSize = 50
+
+// filter is what the list of people is asked, as it stands in its URL.
+type filter struct {
+	Text         string `json:"q,omitempty"`
+	State        string `json:"state,omitempty"` // active, locked, deactivated, never
+	Role         string `json:"role,omitempty"`
+	Group        string `json:"group,omitempty"` // permission group
+	Organization string `json:"organization,omitempty"`
+	Connection   string `json:"connection,omitempty"`
+	Source       string `json:"source,omitempty"` // scim, sso
+	Sort         string `json:"sort,omitempty"`
+	Descending   bool   `json:"descending,omitempty"`
+	after        *Place
+}
+
+// maxText bounds what is searched for.
+const maxText = 200
+
+func readFilter(q url.Values) (f filter, err error) {
+	f = filter{
+		Text: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Role: q.Get("role"), Group: q.Get("group"),
+		Organization: q.Get("organization"), Connection: q.Get("connection"), Source: q.Get("source"), Sort: q.Get("sort"),
+		Descending: q.Get("order") == "desc",
+	}
+	for name, c := range map[string]struct {
+		value string
+		known []string
+	}{
+		"state":  {f.State, []string{"", "active", "locked", "deactivated", "never"}},
+		"source": {f.Source, []string{"", "scim", "sso"}},
+		"sort":   {f.Sort, []string{"", string(ByName), string(ByEmail), string(ByActive), string(ByCreated)}},
+	} {
+		if !slices.Contains(c.known, c.value) {
+			return f, fault.New(fault.Invalid, "%s: want one of %s", name, strings.Join(c.known[1:], ", "))
+		}
+	}
+	if len(f.Text) > maxText {
+		return f, fault.New(fault.Invalid, "q: want at most %d bytes", maxText)
+	}
+	if after := q.Get("after"); after != "" {
+		if f.after, err = readPlace(after); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// query puts a filter back into a URL. More replaces what it names.
+func (f *filter) query(more ...string) string {
+	v := url.Values{}
+	for name, value := range map[string]string{
+		"q": f.Text, "state": f.State, "role": f.Role, "group": f.Group, "organization": f.Organization, "connection": f.Connection,
+		"source": f.Source, "sort": f.Sort,
+	} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	if f.Descending {
+		v.Set("order", "desc")
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		if v.Set(more[i], more[i+1]); more[i+1] == "" {
+			v.Del(more[i])
+		}
+	}
+	if len(v) == 0 {
+		return "?"
+	}
+	return "?" + v.Encode()
+}
+
+// Computed reports whether a filter asks what only the mapping knows.
+func (f *filter) Computed() bool { return f.Role != "" || f.Group != "" }
+
+func (p *Place) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.Seq, 10) + " " + p.Value))
+}
+
+func readPlace(text string) (*Place, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	seq, value, ok := strings.Cut(string(raw), " ")
+	n, bad := strconv.ParseInt(seq, 10, 64)
+	if err != nil || bad != nil || !ok || len(value) > 1000 {
+		return nil, fault.New(fault.Invalid, "after: want what next gave")
+	}
+	return &Place{Value: value, Seq: n}, nil
+}
+
+// personJSON is somebody in a list.
+type personJSON struct {
+	ID           string     `json:"id"`
+	Name         string     `json:"name"`
+	UserName     string     `json:"userName"`
+	Email        string     `json:"email"`
+	Organization string     `json:"organization"`
+	Connection   string     `json:"connection"`
+	State        string     `json:"state"`
+	Source       string     `json:"source"`
+	Created      time.Time  `json:"created"`
+	LastActive   *time.Time `json:"lastActive"`
+	Roles        []string   `json:"roles,omitempty"`
+}
+
+func personWire(p *directory.Person) personJSON {
+	w := personJSON{
+		ID: p.ID, Name: p.Name, UserName: p.UserName, Email: p.Email, Organization: p.Organization, Connection: p.Connection,
+		State: string(p.State()), Source: "sso", Created: p.Created, LastActive: optional(p.LastActive),
+	}
+	if p.Provisioned {
+		w.Source = "scim"
+	}
+	return w
+}
+
+// Label is what somebody is called where one word has to do.
+func (p personJSON) Label() string {
+	for _, s := range []string{p.Name, p.UserName, p.Email} {
+		if strings.TrimSpace(s) != "" {
+			return s
+		}
+	}
+	return p.ID
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// peopleView is a page of people.
+type peopleView struct {
+	People   []personJSON `json:"people"`
+	Next     string       `json:"next,omitempty"`     // what "after" is to be for the next page
+	Examined int          `json:"examined,omitempty"` // how many were looked at, where the mapping had to be asked
+	Filter   *filter      `json:"-"`
+
+	Organizations []string   `json:"-"`
+	Connections   []string   `json:"-"`
+	Roles         []string   `json:"-"`
+	Groups        []string   `json:"-"`
+	Verbs         []verbLink `json:"-"`
+	Whole         bool       `json:"-"` // everybody's people, not one organization's
+}
+
+// Link is the address of the same list with something else asked.
+func (v *peopleView) Link(more ...string) string { return v.Filter.query(more...) }
+
+// Sorted is the address of the list in another order: the other way around,
+// if it is that one already.
+func (v *peopleView) Sorted(by string) string {
+	order := ""
+	if v.Filter.Sort == by && !v.Filter.Descending || v.Filter.Sort == "" && by == string(ByName) && !v.Filter.Descending {
+		order = "desc"
+	}
+	return v.Filter.query("sort", by, "order", order)
+}
+
+// Aria is the order of a column as assistive technology wants it.
+func (v *peopleView) Aria(by string) string {
+	switch sort := v.Filter.Sort; {
+	case v.Filter.Computed(), sort != by && (sort != "" || by != string(ByName)):
+		return "none"
+	case v.Filter.Descending:
+		return "descending"
+	default:
+		return "ascending"
+	}
+}
+
+func (c *Console) people(r *request) (any, error) {
+	f, err := readFilter(r.gin.Request.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	v := &peopleView{Filter: &f, Verbs: r.many(), Whole: r.organization == ""}
+	if v.People, v.Next, v.Examined, err = c.list(r, f, pageSize); err != nil {
+		return nil, err
+	}
+	for _, conn := range c.connections {
+		if r.organization == "" || conn.Organization == r.organization {
+			v.Connections = append(v.Connections, conn.ID)
+			v.Organizations = append(v.Organizations, conn.Organization)
+		}
+	}
+	slices.Sort(v.Organizations)
+	v.Organizations = slices.Compact(v.Organizations)
+	if p := c.keeper.Policy(); p != nil {
+		for _, role := range p.Roles() {
+			v.Roles = append(v.Roles, role.Name)
+		}
+		v.Groups = p.PermissionGroups()
+	}
+	return v, nil
+}
+
+// list gives one page of people.
+func (c *Console) list(r *request, f filter, limit int) (people []personJSON, next string, examined int, err error) {
+	if f.Computed() {
+		return c.search(r, f, limit)
+	}
+	q := PeopleQuery{
+		Text: f.Text, NeverIn: f.State == "never", Organization: f.Organization, Connection: f.Connection, Source: f.Source,
+		Order: ByName, Descending: f.Descending, After: f.after, Limit: limit,
+	}
+	if f.Sort != "" {
+		q.Order = Order(f.Sort)
+	}
+	if !q.NeverIn {
+		q.State = directory.State(f.State)
+	}
+	if r.organization != "" {
+		q.Organization = r.organization
+	}
+	found, place, err := c.store.People(r.ctx, q)
+	people = make([]personJSON, len(found))
+	for i := range found {
+		people[i] = personWire(&found[i])
+	}
+	if place != nil {
+		next = place.String()
+	}
+	return people, next, 0, err
+}
+
+// How many people are looked at for one page where the mapping has to be
+// asked about each, and how many at a time.
+const (
+	maxExamined = 10_000
+	lookBatch   = 500
+)
+
+// search gives a page of those of whom the mapping says what is asked, in the
+// order of creation. A page may hold fewer than it could: what follows it
+// begins where the look ended.
+func (c *Console) search(r *request, f filter, limit int) (people []personJSON, next string, examined int, err error) {
+	people = []personJSON{}
+	policy, now := c.keeper.Policy(), c.now()
+	if policy == nil {
+		return people, "", 0, nil
+	}
+	words := strings.Fields(strings.ToLower(f.Text))
+	after, start := int64(0), 0
+	if f.after != nil { // behind so many of the batch that begins there
+		after = f.after.Seq
+		start, _ = strconv.Atoi(f.after.Value)
+	}
+	for examined < maxExamined {
+		batch, following, err := c.directory.StandingsAfter(r.ctx, after, lookBatch)
+		if err != nil {
+			return nil, "", 0, err
+		}
+		for i := min(start, len(batch)); i < len(batch); i++ {
+			if len(people) == limit {
+				return people, (&Place{Seq: after, Value: strconv.Itoa(i)}).String(), examined, nil
+			}
+			examined++
+			s := &batch[i]
+			if r.organization != "" && s.Person.Organization != r.organization || !f.meets(&s.Person, words) {
+				continue
+			}
+			facts := s.Facts()
+			if access := policy.Evaluate(&facts, now); f.grants(&access) {
+				w := personWire(&s.Person)
+				w.Roles = access.Roles
+				people = append(people, w)
+			}
+		}
+		if after, start = following, 0; after == 0 {
+			return people, "", examined, nil
+		}
+	}
+	return people, (&Place{Seq: after}).String(), examined, nil
+}
+
+// meets is the filter as the store would apply it.
+func (f *filter) meets(p *directory.Person, words []string) bool {
+	switch {
+	case f.State == "never" && !p.LastActive.IsZero(),
+		f.State != "" && f.State != "never" && f.State != string(p.State()),
+		f.Organization != "" && f.Organization != p.Organization,
+		f.Connection != "" && f.Connection != p.Connection,
+		f.Source != "" && (f.Source == "scim") != p.Provisioned:
+		return false
+	}
+	text := strings.ToLower(p.Name + " " + p.Email + " " + p.UserName)
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
+}
+
+func (f *filter) grants(a *mapping.Access) bool {
+	return (f.Role == "" || slices.Contains(a.Roles, f.Role)) && (f.Group == "" || slices.Contains(a.PermissionGroups, f.Group))
+}
+
+func (c *Console) peopleCSV(r *request) (any, error) {
+	f, err := readFilter(r.gin.Request.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	f.after = nil
+	return file(func(w io.Writer) error {
+		out := newCSV(r.gin.Writer, w, "people.csv",
+			"id", "name", "userName", "email", "organization", "connection", "state", "source", "created", "lastActive")
+		for {
+			people, next, _, err := c.list(r, f, 1000)
+			if err != nil {
+				return err
+			}
+			for _, p := range people {
+				last := ""
+				if p.LastActive != nil {
+					last = p.LastActive.Format(time.RFC3339)
+				}
+				out.row(p.ID, p.Name, p.UserName, p.Email, p.Organization, p.Connection, p.State, p.Source, p.Created.Format(time.RFC3339), last)
+			}
+			if err := out.flush(); err != nil || next == "" {
+				return err
+			}
+			if f.after, err = readPlace(next); err != nil {
+				return err
+			}
+		}
+	}), nil
+}

@@ -1,0 +1,292 @@
+package admin
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/mapping"
+)
+
+// find gives somebody whom this visitor may see. Anybody else is not there.
+func (c *Console) find(r *request, id string) (directory.Standing, error) {
+	s, err := c.directory.Look(r.ctx, id)
+	if fault.Is(err, fault.NotFound) || err == nil && r.organization != "" && s.Person.Organization != r.organization {
+		return s, fault.New(fault.NotFound, "there is no such person")
+	}
+	return s, err
+}
+
+func (c *Console) standing(r *request) (directory.Standing, error) { return c.find(r, r.param("id")) }
+
+// barJSON is a decision that keeps somebody out.
+type barJSON struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
+func barWire(b *directory.Bar) *barJSON {
+	if b == nil {
+		return nil
+	}
+	return &barJSON{b.At, b.By, b.Reason}
+}
+
+// head is what stands above every tab of a person.
+type head struct {
+	Person personJSON `json:"person"`
+	Tab    string     `json:"-"`
+	Tabs   []tab      `json:"-"`
+	Verbs  []verbLink `json:"-"`
+}
+
+type tab struct{ Name, Title string }
+
+func (c *Console) head(r *request, s *directory.Standing, name string) head {
+	h := head{Person: personWire(&s.Person), Tab: name, Verbs: c.offered(r.visitor, &s.Person)}
+	for _, t := range []struct {
+		tab
+		right string
+	}{
+		{tab{"", "Overview"}, mapping.GateUsersView},
+		{tab{"why", "Why"}, mapping.GateUsersView},
+		{tab{"sessions", "Sessions"}, mapping.GateUsersView},
+		{tab{"sign-ins", "Sign-ins"}, mapping.GateAuditView},
+		{tab{"scim", "SCIM"}, mapping.GateAuditView},
+		{tab{"audit", "Audit"}, mapping.GateAuditView},
+	} {
+		if r.may(t.right) {
+			h.Tabs = append(h.Tabs, t.tab)
+		}
+	}
+	return h
+}
+
+// personView is somebody's overview.
+type personView struct {
+	head
+
+	Subject       string    `json:"subject,omitempty"`
+	ExternalID    string    `json:"externalId,omitempty"`
+	EmailVerified bool      `json:"emailVerified"`
+	IDPActive     bool      `json:"activeAtIdentityProvider"`
+	Modified      time.Time `json:"modified"`
+	Suspended     bool      `json:"organizationSuspended"`
+	Deactivated   *barJSON  `json:"deactivated,omitempty"`
+	Locked        *barJSON  `json:"locked,omitempty"`
+	Login         bool      `json:"mayComeIn"`
+	Refusal       string    `json:"refusal,omitempty"`
+	Roles         []string  `json:"roles"`
+	Tasks         []string  `json:"tasks"`
+	Groups        []string  `json:"permissionGroups"`
+	Data          []string  `json:"data"` // in words
+}
+
+func (c *Console) person(r *request) (any, error) {
+	s, err := c.standing(r)
+	if err != nil {
+		return nil, err
+	}
+	p := &s.Person
+	v := &personView{
+		head: c.head(r, &s, ""), Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
+		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled,
+		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
+	}
+	policy := c.keeper.Policy()
+	if _, err := s.Admit(policy, c.now()); err != nil {
+		v.Refusal = fault.Message(err)
+	}
+	v.Login = v.Refusal == ""
+	if policy != nil {
+		facts := s.Facts()
+		e := policy.Explain(&facts, c.now())
+		v.Roles, v.Tasks = append(v.Roles, e.Access.Roles...), append(v.Tasks, e.Access.Tasks...)
+		v.Groups, v.Data = append(v.Groups, e.Access.PermissionGroups...), append(v.Data, e.Permissions...)
+	}
+	return v, nil
+}
+
+// groupJSON is a group of somebody, and when the gate learned of it.
+type groupJSON struct {
+	Name   string     `json:"name"`
+	Source string     `json:"source"` // "scim" or "sign-in"
+	Since  *time.Time `json:"since"`  // null: from the beginning
+}
+
+// whyView says where everything comes from that somebody has.
+type whyView struct {
+	head
+
+	Explanation *mapping.Explanation `json:"explanation"` // null while no mapping is in force
+	Groups      []groupJSON          `json:"groups"`
+	Bar         string               `json:"bar,omitempty"` // what keeps them out whatever the mapping grants
+	rules       map[string]mapping.RuleTrace
+}
+
+// reasonLine is one rule that gave something.
+type reasonLine struct {
+	ID, Place, Why string
+}
+
+// origins is what a part of the page is about.
+type origins struct {
+	V *whyView
+	O []mapping.Origin
+}
+
+// Of gives a part of the page what it needs of the whole.
+func (v *whyView) Of(o []mapping.Origin) origins { return origins{v, o} }
+
+// Reasons are the rules that gave something, each with its line and what it
+// rests on.
+func (v *whyView) Reasons(ids []string) []reasonLine {
+	out := make([]reasonLine, 0, len(ids))
+	for _, id := range ids {
+		t := v.rules[id]
+		out = append(out, reasonLine{id, v.Place(t.File, t.Line), t.Why})
+	}
+	return out
+}
+
+// Place is a line of the mapping; of where its files are, an administrator
+// need not know.
+func (v *whyView) Place(file string, line int) string {
+	return place(filepath.Base(file), line)
+}
+
+// Matched are the rules that hold for somebody, or those that do not.
+func (v *whyView) Matched(yes bool) (out []mapping.RuleTrace) {
+	for _, t := range v.Explanation.Rules {
+		if t.Matched == yes {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (c *Console) why(r *request) (any, error) {
+	s, err := c.standing(r)
+	if err != nil {
+		return nil, err
+	}
+	v := &whyView{head: c.head(r, &s, "why"), Groups: []groupJSON{}, rules: make(map[string]mapping.RuleTrace)}
+	if err := s.Bar(); err != nil {
+		v.Bar = fault.Message(err)
+	}
+	pushed, err := c.store.Memberships(r.ctx, s.Person.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range pushed {
+		v.Groups = append(v.Groups, groupJSON{m.Name, "scim", optional(m.Since)})
+	}
+	for _, g := range s.Pushed {
+		if g.Indirect && !slices.ContainsFunc(pushed, func(m Membership) bool { return m.Group == g.ID }) {
+			v.Groups = append(v.Groups, groupJSON{g.Name, "scim, through another group", nil})
+		}
+	}
+	for _, g := range s.Assertion.Groups {
+		v.Groups = append(v.Groups, groupJSON{g, "sign-in", optional(s.Assertion.Received)})
+	}
+	policy := c.keeper.Policy()
+	if policy == nil {
+		return v, nil
+	}
+	facts := s.Facts()
+	e := policy.Explain(&facts, c.now())
+	e.File = filepath.Base(e.File)
+	for i := range e.Rules {
+		e.Rules[i].File = filepath.Base(e.Rules[i].File)
+		v.rules[e.Rules[i].ID] = e.Rules[i]
+	}
+	for i := range e.NearMisses {
+		e.NearMisses[i].File = filepath.Base(e.NearMisses[i].File)
+	}
+	v.Explanation = &e
+	return v, nil
+}
+
+// sessionJSON is one session of somebody.
+type sessionJSON struct {
+	ID       string    `json:"id"`
+	Created  time.Time `json:"created"`
+	LastSeen time.Time `json:"lastSeen"`
+	Expires  time.Time `json:"expires"`
+	Address  string    `json:"address"`
+	Browser  string    `json:"userAgent"`
+	Own      bool      `json:"own"` // the one in which this is asked
+}
+
+type sessionsView struct {
+	head
+
+	Sessions []sessionJSON `json:"sessions"`
+	Streams  int           `json:"open"` // how many of them have a page or stream open on this gate
+	MayEnd   bool          `json:"-"`
+}
+
+func (c *Console) sessionsOf(r *request) (any, error) {
+	s, err := c.standing(r)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.sessions.Of(r.ctx, s.Person.ID)
+	if err != nil {
+		return nil, err
+	}
+	organization, everybody := r.reach(mapping.GateUsersLock)
+	v := &sessionsView{
+		head: c.head(r, &s, "sessions"), Sessions: make([]sessionJSON, len(rows)), Streams: c.sessions.Streams(s.Person.ID),
+		MayEnd: r.may(mapping.GateUsersLock) && (everybody || organization == s.Person.Organization),
+	}
+	for i, row := range rows {
+		v.Sessions[i] = sessionJSON{
+			row.ID, row.Created, row.LastSeen, row.Expires, row.Client.Address, row.Client.UserAgent, r.who != nil && r.who.SessionID == row.ID,
+		}
+	}
+	return v, nil
+}
+
+func (c *Console) endSession(r *request) (any, error) {
+	s, err := c.standing(r)
+	if err != nil {
+		return nil, err
+	}
+	why, err := r.reason(false)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.sessions.EndOf(r.ctx, s.Person.ID, r.param("session"), r.actor(), why); err != nil {
+		return nil, err
+	}
+	return done{to: "/people/" + s.Person.ID + "/sessions", Done: "session", Ended: 1}, nil
+}
+
+// Device is a browser and its system in a word or two, as far as it says.
+func (s sessionJSON) Device() string {
+	find := func(pairs ...string) string {
+		for i := 0; i+1 < len(pairs); i += 2 {
+			if strings.Contains(s.Browser, pairs[i]) {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+	browser := find("Edg/", "Edge", "Firefox/", "Firefox", "Chrome/", "Chrome", "Safari/", "Safari", "curl/", "curl")
+	system := find("Android", "Android", "iPhone", "iPhone", "iPad", "iPad", "Windows", "Windows", "Mac OS", "macOS", "Linux", "Linux")
+	switch {
+	case browser == "" && system == "":
+		return "Unknown"
+	case system == "":
+		return browser
+	case browser == "":
+		return system
+	default:
+		return browser + " on " + system
+	}
+}

@@ -1,0 +1,272 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/web"
+)
+
+// APIPrefix is the path below which the API is.
+const APIPrefix = web.Prefix + "/api/v1"
+
+// Any is the right of whoever has any right at all.
+const Any = "any"
+
+// Route is one thing that the console does. It has a page, a counterpart in
+// the API, or both; the right is that of both.
+type Route struct {
+	Method string // of the page: GET, or POST for a form
+	Page   string // path below [web.ConsolePrefix]
+	Verb   string // method in the API
+	API    string // path below [APIPrefix]
+	Right  string // one of [mapping.GateTasks], or [Any]
+
+	view  string // template of the page
+	serve func(*Console, *request) (any, error)
+}
+
+// Routes is the table of everything that the console does for somebody. Beside
+// it there are only its files and the way in by a link.
+func (c *Console) Routes() []Route {
+	get, post := http.MethodGet, http.MethodPost
+	routes := []Route{
+		{get, "/", get, "/summary", Any, "home", (*Console).home},
+		{"", "", get, "/me", Any, "", (*Console).me},
+		{"", "", get, "/openapi.json", Any, "", (*Console).openAPI},
+		{post, "/break-glass/close", "", "", Any, "", (*Console).closeLink},
+		{get, "/people", get, "/people", mapping.GateUsersView, "people", (*Console).people},
+		{get, "/people.csv", "", "", mapping.GateUsersView, "", (*Console).peopleCSV},
+		{get, "/people/:id", get, "/people/:id", mapping.GateUsersView, "person", (*Console).person},
+		{get, "/people/:id/why", get, "/people/:id/why", mapping.GateUsersView, "why", (*Console).why},
+		{get, "/people/:id/sessions", get, "/people/:id/sessions", mapping.GateUsersView, "sessions", (*Console).sessionsOf},
+		{get, "/people/:id/sign-ins", get, "/people/:id/sign-ins", mapping.GateAuditView, "person-sign-ins", (*Console).signInsOf},
+		{get, "/people/:id/scim", get, "/people/:id/scim", mapping.GateAuditView, "person-scim", (*Console).requestsAbout},
+		{get, "/people/:id/audit", get, "/people/:id/audit", mapping.GateAuditView, "person-audit", (*Console).eventsOf},
+		{post, "/people/:id/sessions/:session/end", http.MethodDelete, "/people/:id/sessions/:session", mapping.GateUsersLock, "", (*Console).endSession},
+		{get, "/sign-ins", get, "/sign-ins", mapping.GateAuditView, "sign-ins", (*Console).signIns},
+		{get, "/sign-ins/:reference", get, "/sign-ins/:reference", mapping.GateAuditView, "sign-in", (*Console).signIn},
+		{get, "/provisioning", get, "/provisioning", mapping.GateAuditView, "provisioning", (*Console).provisioning},
+		{get, "/mass-losses/:number", get, "/mass-losses/:number", mapping.GateAuditView, "mass-loss", (*Console).massLoss},
+		{post, "/mass-losses/:number/undo", post, "/mass-losses/:number/undo", mapping.GateConnectionsEdit, "", (*Console).undo},
+		{get, "/audit", get, "/audit", mapping.GateAuditView, "audit", (*Console).audit},
+		{get, "/audit.csv", "", "", mapping.GateAuditView, "", (*Console).auditCSV},
+		{get, "/audit/:number", get, "/audit/:number", mapping.GateAuditView, "event", (*Console).event},
+		{get, "/roles", get, "/roles", mapping.GateMappingView, "roles", (*Console).roles},
+		{get, "/mapping", get, "/mapping", mapping.GateMappingView, "mapping", (*Console).mapping},
+		{get, "/mapping/:revision", get, "/mapping/:revision", mapping.GateMappingView, "revision", (*Console).revision},
+		{post, "/mapping/:revision/approve", post, "/mapping/:revision/approve", mapping.GateMappingApprove, "", (*Console).approve},
+	}
+	for _, v := range verbs() {
+		routes = append(routes,
+			Route{get, "/people/:id/" + v.Name, "", "", v.right, "confirm", v.ask},
+			Route{post, "/people/:id/" + v.Name, post, "/people/:id/" + v.Name, v.right, "", v.one},
+		)
+		if v.many {
+			routes = append(routes, Route{post, "/people/all/" + v.Name, post, "/people/all/" + v.Name, v.right, "confirm", v.all})
+		}
+	}
+	return routes
+}
+
+// Mount registers everything on g, a group at the root.
+func (c *Console) Mount(g *gin.RouterGroup) {
+	for _, r := range c.Routes() {
+		if r.Page != "" {
+			g.Handle(r.Method, web.ConsolePrefix+r.Page, web.Handle(c.log, c.page(r)))
+		}
+		if r.API != "" {
+			g.Handle(r.Verb, APIPrefix+r.API, web.Handle(c.log, c.api(r)))
+		}
+	}
+	g.GET(web.ConsolePrefix, func(g *gin.Context) { g.Redirect(http.StatusFound, web.ConsolePrefix+"/") })
+	g.GET(linkPath, web.Handle(c.log, c.askLink))
+	g.POST(linkPath, web.Handle(c.log, c.openLink))
+	g.GET(assetPrefix+"*name", web.Handle(c.log, func(g *gin.Context) error { return web.ServeFile(g.Writer, g.Request, files()...) }))
+}
+
+// request is one call of a route by somebody who has its right.
+type request struct {
+	*visitor
+
+	ctx          context.Context //nolint:containedctx // it lives as long as the call
+	gin          *gin.Context
+	organization string // whose people it is about; empty for everybody's
+	inAPI        bool
+	form         url.Values // what is to be done; empty where nothing is
+}
+
+func (r *request) param(name string) string { return r.gin.Param(name) }
+func (r *request) query(name string) string { return r.gin.Query(name) }
+
+// number reads a parameter of the path that is one.
+func (r *request) number(name string) (int64, error) {
+	n, err := strconv.ParseInt(r.param(name), 10, 64)
+	if err != nil || n < 1 {
+		return 0, errNowhere
+	}
+	return n, nil
+}
+
+var errNowhere = fault.New(fault.NotFound, "there is no such page")
+
+// admit finds out who asks, and whether they may. Whoever has no right at all
+// finds no console.
+func (c *Console) admit(g *gin.Context, right string) (*request, error) {
+	v, err := c.visitor(g.Request)
+	if err != nil {
+		return nil, err
+	}
+	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, form: url.Values{}}
+	if len(v.tasks) == 0 {
+		return nil, errNowhere
+	}
+	if right != Any && !v.may(right) {
+		return nil, fault.New(fault.Forbidden, "you may not do this: you lack the task %q", right)
+	}
+	if right != Any {
+		organization, everybody := v.reach(right)
+		if !everybody && organization == "" {
+			return nil, errNowhere
+		}
+		if !everybody && !local(right) {
+			return nil, fault.New(fault.Forbidden, "you may not do this: your task %q is for your own organization", right)
+		}
+		r.organization = organization
+	}
+	return r, nil
+}
+
+// local reports whether a right can be for one organization: what is about
+// people can, what is about the gate cannot.
+func local(right string) bool {
+	switch right {
+	case mapping.GateMappingView, mapping.GateMappingPropose, mapping.GateMappingApprove, mapping.GateConnectionsEdit, mapping.GateTokensEdit:
+		return false
+	default:
+		return true
+	}
+}
+
+// done is what came of something that was to be done. A browser goes on to a
+// page, which says it in words; a script gets it as it is.
+type done struct {
+	to    string
+	Done  string `json:"done"`
+	Ended int    `json:"sessionsEnded"`
+	Count int    `json:"count,omitempty"`
+	Left  int    `json:"left,omitempty"` // people of several of whom it could not be done
+}
+
+// file is an answer that is neither page nor JSON. It is written as it comes.
+type file func(io.Writer) error
+
+func (c *Console) page(route Route) func(*gin.Context) error {
+	return func(g *gin.Context) error {
+		r, err := c.admit(g, route.Right)
+		if fault.Is(err, fault.Unauthenticated) && g.Request.Method == http.MethodGet && web.WantsPage(g.Request) {
+			web.SetHeaders(g.Writer.Header())
+			g.Redirect(http.StatusFound, web.Prefix+"/sign-in?return_to="+url.QueryEscape(g.Request.URL.RequestURI()))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if route.Method == http.MethodPost {
+			g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
+			if err := g.Request.ParseForm(); err != nil {
+				return fault.Wrap(fault.Invalid, err, "the form cannot be read")
+			}
+			r.form = g.Request.PostForm
+		}
+		defer c.watch(r)()
+		out, err := route.serve(c, r)
+		if err != nil {
+			return err
+		}
+		switch out := out.(type) {
+		case done:
+			web.SetHeaders(g.Writer.Header())
+			g.Redirect(http.StatusSeeOther, out.location())
+			return nil
+		case file:
+			return out(g.Writer)
+		default:
+			return c.pages().Render(g.Writer, g.Request, http.StatusOK, route.view, c.frame(r, out))
+		}
+	}
+}
+
+// maxForm bounds what may be sent to the console.
+const maxForm = 256 << 10
+
+func (c *Console) api(route Route) func(*gin.Context) error {
+	return func(g *gin.Context) error {
+		r, err := c.admit(g, route.Right)
+		if err != nil {
+			return err
+		}
+		r.inAPI = true
+		if route.Verb != http.MethodGet {
+			if r.form, err = readOrder(g); err != nil {
+				return err
+			}
+		}
+		defer c.watch(r)()
+		out, err := route.serve(c, r)
+		if err != nil {
+			return err
+		}
+		body, err := json.Marshal(out)
+		if err != nil {
+			return err
+		}
+		web.SetHeaders(g.Writer.Header())
+		g.Data(http.StatusOK, "application/json", append(body, '\n'))
+		return nil
+	}
+}
+
+// watch lets a call end with the session that it is made in.
+func (c *Console) watch(r *request) context.CancelFunc {
+	if r.who == nil {
+		return func() {}
+	}
+	ctx, cancel := c.sessions.Watch(r.ctx, r.who)
+	r.ctx = ctx
+	return cancel
+}
+
+// orderJSON is what a script wants done.
+type orderJSON struct {
+	Reason string   `json:"reason"`
+	IDs    []string `json:"ids"`
+}
+
+func readOrder(g *gin.Context) (url.Values, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(g.Writer, g.Request.Body, maxForm))
+	if err != nil {
+		return nil, fault.Wrap(fault.TooLarge, err, "the body is longer than %d bytes", maxForm)
+	}
+	var o orderJSON
+	if len(body) > 0 {
+		d := json.NewDecoder(strings.NewReader(string(body)))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&o); err != nil {
+			return nil, fault.Wrap(fault.Invalid, err, `the body is not {"reason": "…", "ids": ["…"]}`)
+		}
+		if d.More() {
+			return nil, fault.New(fault.Invalid, "there is something behind the body")
+		}
+	}
+	return url.Values{"reason": {o.Reason}, "id": o.IDs, "confirmed": {"yes"}}, nil
+}

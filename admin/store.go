@@ -1,0 +1,128 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/scim"
+	"portcullis/trace"
+)
+
+// Order is what a list of people is sorted by.
+type Order string
+
+// The orders. Those who are alike are in the order of creation.
+const (
+	ByName    Order = "name"
+	ByEmail   Order = "email"
+	ByActive  Order = "active"
+	ByCreated Order = "created"
+)
+
+// Place is behind which row a page of people begins: the row's value of the
+// order, in the store's words, and its number.
+type Place struct {
+	Value string
+	Seq   int64
+}
+
+// PeopleQuery asks for a page of people.
+type PeopleQuery struct {
+	Text         string // words of their name, address or userName, all of them; any case
+	State        directory.State
+	NeverIn      bool   // only who never signed in
+	Organization string // empty: all of them; likewise below
+	Connection   string
+	Source       string // "scim": pushed; "sso": known from a sign-in alone
+	Order        Order  // required
+	Descending   bool
+	After        *Place
+	Limit        int // required
+}
+
+// PeopleCounts is for the first page.
+type PeopleCounts struct {
+	All, Locked, Deactivated int
+}
+
+// Membership is a pushed group of somebody, and since when they are in it.
+type Membership struct {
+	Group string
+	Name  string
+	Since time.Time // zero: from the beginning
+}
+
+// Event is an event of the trail with its link of the chain; Position is 0
+// while it has none.
+type Event struct {
+	audit.Event
+	audit.Seal
+}
+
+// EventQuery asks for events, the newest first.
+type EventQuery struct {
+	Person      string
+	Action      string
+	Connections []string // nil: all, and what belongs to none
+	From, To    time.Time
+	Before      int64 // only those with a lower Seq; 0: all
+	Limit       int   // required
+}
+
+// SignInQuery asks for attempts to sign in, the newest first.
+type SignInQuery struct {
+	Person      string
+	Connections []string // nil: all
+	Failed      bool
+	Before      int64 // only those with a lower number; 0: all
+	Limit       int   // required
+}
+
+// SignIn is one attempt, and its number.
+type SignIn struct {
+	Number int64
+	trace.Record
+}
+
+// Link opens the console once.
+type Link struct {
+	ID      string
+	Hash    []byte // SHA-256 of what stands in the link
+	Issuer  string // who asked for it
+	Created time.Time
+	Expires time.Time
+}
+
+// Visit is what a [Link] opened.
+type Visit struct {
+	ID      string
+	Hash    []byte // SHA-256 of what the browser holds
+	Issuer  string // of the link
+	Address string
+	Created time.Time
+	Expires time.Time
+}
+
+// Store answers the console's questions, and keeps its links and visits. What
+// people are and may do is changed by the directory alone.
+type Store interface {
+	// List brings the indexes of the list of people up to date with at most so
+	// many changes; more says that others wait.
+	List(ctx context.Context, limit int) (more bool, err error)
+	People(ctx context.Context, q PeopleQuery) (people []directory.Person, next *Place, err error)
+	PeopleCounts(ctx context.Context, organization string) (PeopleCounts, error)
+	Memberships(ctx context.Context, person string) ([]Membership, error)
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
+	SignIns(ctx context.Context, q SignInQuery) ([]SignIn, error)
+	SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error)
+	RequestsAbout(ctx context.Context, person directory.Person, limit int) ([]scim.Entry, error)
+
+	InsertLink(ctx context.Context, l Link, e audit.Event) error
+	// OpenVisit uses a link up and begins a visit, whose Issuer it fills in. It
+	// fails with fault.NotFound for a link that is unknown, used, or over.
+	OpenVisit(ctx context.Context, link []byte, v Visit, e func(issuer string) audit.Event) (Visit, error)
+	FindVisit(ctx context.Context, hash []byte, now time.Time) (Visit, error) // fault.NotFound when it is over
+	EndVisit(ctx context.Context, id string, at time.Time, e audit.Event) error
+}

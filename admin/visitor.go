@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"slices"
+
+	"portcullis/audit"
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/session"
+	"portcullis/web"
+)
+
+// visitor is whoever uses the console: somebody who is signed in, or whoever
+// holds what a one-time link opened.
+type visitor struct {
+	who     *session.Principal // nil for a visit by link
+	link    *Visit             // nil for somebody who is signed in
+	tasks   []string           // the gate's own
+	wide    []string           // of those, the ones that reach beyond their organization
+	address string
+}
+
+// visitor finds out who asks. It fails with fault.Unauthenticated. A visit by
+// link counts before a session: whoever opened one means to use it.
+func (c *Console) visitor(r *http.Request) (*visitor, error) {
+	ctx, address := r.Context(), web.ClientAddress(r)
+	for _, token := range web.Cookies(r, c.public, linkCookie) {
+		hash := sha256.Sum256([]byte(token))
+		switch v, err := c.store.FindVisit(ctx, hash[:], c.now()); {
+		case err == nil:
+			tasks := linkTasks()
+			return &visitor{link: &v, tasks: tasks, wide: tasks, address: address}, nil
+		case !fault.Is(err, fault.NotFound):
+			return nil, err
+		}
+	}
+	err := fault.New(fault.Unauthenticated, "you are not signed in")
+	for _, token := range web.Cookies(r, c.public, web.SessionCookie) {
+		who, failed := c.sessions.Verify(ctx, token)
+		if failed == nil {
+			return c.signedIn(who, address), nil
+		}
+		if err = failed; !fault.Is(err, fault.Unauthenticated) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// signedIn reads the rights of somebody out of what the mapping gives them.
+func (c *Console) signedIn(who *session.Principal, address string) *visitor {
+	v := &visitor{who: who, address: address}
+	for _, t := range mapping.GateTasks() {
+		if slices.Contains(who.Access.Tasks, t.Name) {
+			v.tasks = append(v.tasks, t.Name)
+		}
+	}
+	if p := c.keeper.Policy(); p != nil && len(v.tasks) > 0 {
+		v.wide = p.Wide(who.Connection, who.Access.Roles)
+	}
+	return v
+}
+
+// linkTasks is what a visit by link may do: everything but to be the second
+// person of an approval, for nobody knows who it is.
+func linkTasks() (tasks []string) {
+	for _, t := range mapping.GateTasks() {
+		if t.Name != mapping.GateMappingApprove {
+			tasks = append(tasks, t.Name)
+		}
+	}
+	return tasks
+}
+
+func (v *visitor) may(task string) bool { return slices.Contains(v.tasks, task) }
+
+// reach is whose people a task is for: one organization's, or everybody's.
+func (v *visitor) reach(task string) (organization string, everybody bool) {
+	if slices.Contains(v.wide, task) {
+		return "", true
+	}
+	if v.who == nil {
+		return "", false
+	}
+	return v.who.Organization, false
+}
+
+// actor is the visitor in the audit trail.
+func (v *visitor) actor() audit.Actor {
+	if v.link != nil {
+		return audit.Actor{Kind: "break-glass", ID: v.link.ID, Name: "one-time link of " + v.link.Issuer, Address: v.address}
+	}
+	name := v.who.Name
+	if name == "" {
+		name = v.who.Email
+	}
+	if name == "" {
+		name = v.who.Subject
+	}
+	return audit.Actor{Kind: "person", ID: v.who.PersonID, Name: name, Address: v.address}
+}
+
+// is reports whether the visitor is that person.
+func (v *visitor) is(person string) bool { return v.who != nil && v.who.PersonID == person }

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"portcullis/admin"
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/scim"
+)
+
+// within is the condition that a row is of some connections; nil is all.
+func within(connections []string) (fragment, error) {
+	if connections == nil {
+		return sqlf(always), nil
+	}
+	if len(connections) == 0 {
+		return sqlf(never), nil
+	}
+	out := sqlf("connection IN (?", connections[0])
+	for _, c := range connections[1:] {
+		out = join(out, sqlf(", ?", c))
+	}
+	return join(out, ")"), storable(anys(connections)...)
+}
+
+// denseActions are those without an index: an everyday push and sign-in writes
+// them. rareActions says of an event that it is none of them, in the words of
+// the index of the others.
+var ( //nolint:gochecknoglobals // never written
+	denseActions = []audit.Action{
+		audit.PersonCreated, audit.PersonUpdated, audit.PersonDeactivated, audit.GroupCreated, audit.GroupUpdated, audit.SignIn, audit.SignOut, audit.SessionEnded,
+	}
+	rareActions = `action NOT IN ('person.created', 'person.updated', 'person.deactivated',
+    'group.created', 'group.updated', 'sign-in', 'sign-out', 'session.ended')`
+)
+
+func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Event, error) {
+	where, err := within(q.Connections)
+	if err != nil {
+		return nil, err
+	}
+	add := func(text string, args ...any) { where = join(where, " AND ", sqlf(text, args...)) }
+	if q.Person != "" {
+		add("person = ?", q.Person)
+	}
+	if q.Action != "" {
+		add("action = ?", q.Action)
+		if !slices.Contains(denseActions, audit.Action(q.Action)) {
+			where = join(where, " AND ", rareActions)
+		}
+	}
+	if !q.From.IsZero() {
+		add("at >= ?", micros(q.From))
+	}
+	if !q.To.IsZero() {
+		add("at < ?", micros(q.To))
+	}
+	if q.Before > 0 {
+		add("seq < ?", q.Before)
+	}
+	query := join(`SELECT e.*, coalesce(s.position, 0) AS position, s.event AS seal_event, s.hash FROM
+		(SELECT * FROM audit_events WHERE `, where, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit), `) e
+		LEFT JOIN audit_seals s ON s.event = e.seq ORDER BY e.seq DESC`)
+	var rows []event
+	if err := s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) }); err != nil {
+		return nil, err
+	}
+	out := make([]admin.Event, len(rows))
+	for i := range rows {
+		out[i] = admin.Event{Event: rows[i].domain()}
+		if rows[i].Position > 0 {
+			out[i].Seal = seal(&rows[i])
+		}
+	}
+	return out, nil
+}
+
+type signInRow struct {
+	Seq  int64  `gorm:"column:seq"`
+	Body string `gorm:"column:body"`
+}
+
+func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.SignIn, error) {
+	where, err := within(q.Connections)
+	if err != nil {
+		return nil, err
+	}
+	if q.Person != "" {
+		where = join(where, sqlf(" AND person = ? AND person <> ''", q.Person))
+	}
+	if q.Failed {
+		where = join(where, " AND NOT came_in")
+	}
+	if q.Before > 0 {
+		where = join(where, sqlf(" AND seq < ?", q.Before))
+	}
+	query := join("SELECT seq, body FROM login_traces WHERE ", where, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit))
+	var rows []signInRow
+	if err := s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) }); err != nil {
+		return nil, err
+	}
+	out := make([]admin.SignIn, len(rows))
+	for i, r := range rows {
+		out[i].Number = r.Seq
+		if err := json.Unmarshal([]byte(r.Body), &out[i].Record); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s adminStore) SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error) {
+	where, err := within(connections)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = s.db.glance(ctx, func(t tx) error {
+		for came, into := range map[string]*int{"came_in": &in, "NOT came_in": &failed} {
+			query := join("SELECT count(*) FROM login_traces WHERE ", where, sqlf(" AND finished >= ? AND "+came, micros(since)))
+			if err := t.once().rows(into, query.text, query.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return in, failed, err
+}
+
+func (s adminStore) RequestsAbout(ctx context.Context, p directory.Person, limit int) (out []scim.Entry, err error) {
+	var rows []logEntry
+	err = s.db.glance(ctx, func(t tx) error {
+		return t.rows(&rows, `SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND substr(path, 1, 43) = ? AND connection = ?
+			ORDER BY seq DESC LIMIT ?`, "/Users/"+p.ID, p.Connection, limit)
+	})
+	for i := range rows {
+		out = append(out, rows[i].domain())
+	}
+	return out, err
+}
+
+func (s adminStore) InsertLink(ctx context.Context, l admin.Link, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error {
+		if _, err := t.exec("DELETE FROM console_links WHERE expires < ?", micros(l.Created)); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO console_links (id, hash, issuer, created, expires) VALUES (?, ?, ?, ?, ?)",
+			l.ID, l.Hash, l.Issuer, micros(l.Created), micros(l.Expires))
+		if err != nil {
+			return err
+		}
+		return t.Audit(e)
+	})
+}
+
+func (s adminStore) OpenVisit(ctx context.Context, link []byte, v admin.Visit, e func(issuer string) audit.Event) (admin.Visit, error) {
+	err := s.db.update(ctx, func(t tx) error {
+		err := t.row(&v.Issuer, "link", "UPDATE console_links SET opened = ? WHERE hash = ? AND opened = 0 AND expires > ? RETURNING issuer",
+			micros(v.Created), link, micros(v.Created))
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM console_visits WHERE expires < ?", micros(v.Created)); err != nil {
+			return err
+		}
+		_, err = t.exec("INSERT INTO console_visits (id, hash, issuer, address, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
+			v.ID, v.Hash, v.Issuer, v.Address, micros(v.Created), micros(v.Expires))
+		if err != nil {
+			return err
+		}
+		return t.Audit(e(v.Issuer))
+	})
+	return v, err
+}
+
+type visitRow struct {
+	ID      string `gorm:"column:id"`
+	Issuer  string `gorm:"column:issuer"`
+	Address string `gorm:"column:address"`
+	Created int64  `gorm:"column:created"`
+	Expires int64  `gorm:"column:expires"`
+}
+
+func (s adminStore) FindVisit(ctx context.Context, hash []byte, now time.Time) (v admin.Visit, err error) {
+	var r visitRow
+	err = s.db.glance(ctx, func(t tx) error {
+		return t.row(&r, "visit", "SELECT id, issuer, address, created, expires FROM console_visits WHERE hash = ? AND ended = 0 AND expires > ?", hash, micros(now))
+	})
+	return admin.Visit{ID: r.ID, Issuer: r.Issuer, Address: r.Address, Created: moment(r.Created), Expires: moment(r.Expires)}, err
+}
+
+func (s adminStore) EndVisit(ctx context.Context, id string, at time.Time, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error {
+		err := t.one("visit", "UPDATE console_visits SET ended = ? WHERE id = ? AND ended = 0", micros(at), id)
+		if fault.Is(err, fault.NotFound) {
+			return nil // it is over already
+		}
+		if err != nil {
+			return err
+		}
+		return t.Audit(e)
+	})
+}
