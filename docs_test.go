@@ -75,13 +75,43 @@ func TestConnectionsInTheGuidesAreUnderstood(t *testing.T) {
 	}
 }
 
+// So are the routes in them that ask for more than a sign-in.
+func TestRoutesInTheSignInGuidesAreUnderstood(t *testing.T) {
+	guides, err := filepath.Glob("docs/guides/sign-in*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range guides {
+		guide, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile(`(?m)^    routes:\n(?:      .*\n)+`).FindAllString(string(guide), -1) {
+			found++
+			text := "public_url: https://portal.example\nlisten: 127.0.0.1:8080\nupstream: {url: \"http://127.0.0.1:3000\"}\n" +
+				"database: {url: \"sqlite:portcullis.db\"}\nmapping: {file: mapping.yaml}\n" +
+				"connections:\n  - {id: acme, saml: {metadata_file: acme.xml}}\n" + regexp.MustCompile("(?m)^    ").ReplaceAllString(block, "")
+			c, err := config.Parse(filepath.Join(t.TempDir(), "portcullis.yaml"), []byte(text), func(string) (string, bool) { return "", false })
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+			} else if len(c.Routes) == 0 || len(c.Routes[0].Require.ACR) == 0 {
+				t.Errorf("%s: routes = %+v", file, c.Routes)
+			}
+		}
+	}
+	if found < 2 {
+		t.Errorf("%d blocks of routes, want 2 and more", found)
+	}
+}
+
 // The table that people read must be the one that is held against the code.
 func TestTheTableOfRoomsInTheDesignIsTheOneInForce(t *testing.T) {
 	text, err := os.ReadFile("docs/design.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]string{"store/storetest": "store"} // help for the tests of others, not a room
+	told := map[string]string{"store/storetest": "store", "internal/cpu": ""} // help for the tests of others, not rooms
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|.*\\| ([a-z ]+|–) \\|$").FindAllStringSubmatch(string(text), -1) {
 		told[m[1]] = strings.Trim(m[2], "–")
 	}

@@ -50,6 +50,8 @@ type Sessions interface {
 type Directory interface {
 	Look(ctx context.Context, id string) (directory.Standing, error)
 	StandingsAfter(ctx context.Context, after int64, limit int) ([]directory.Standing, int64, error)
+	LookAt(ctx context.Context, id string, at time.Time) (directory.Standing, error)
+	Standings(ctx context.Context, at time.Time, f func(directory.Standing) error) error
 
 	Lock(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
 	Unlock(ctx context.Context, by audit.Actor, id, reason string) error
@@ -58,6 +60,10 @@ type Directory interface {
 	SignOut(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
 	Remove(ctx context.Context, by audit.Actor, id, reason string) error
 	Removable(p directory.Person) error
+
+	Exceptions(ctx context.Context, id string) ([]directory.Exception, error)
+	Except(ctx context.Context, by audit.Actor, id, role string, until time.Time, reason string) (directory.Exception, error)
+	Unexcept(ctx context.Context, by audit.Actor, id, exception, reason string) error
 
 	MassLosses(ctx context.Context, q directory.MassLossQuery) (directory.Page[directory.MassLoss], error)
 	MassLoss(ctx context.Context, id int64) (directory.MassLoss, error)
@@ -75,7 +81,17 @@ type Keeper interface {
 type Ledger interface {
 	History(ctx context.Context, n int) (revision.History, error)
 	Show(ctx context.Context, ref string) (revision.Revision, []revision.Application, error)
+	InForce(ctx context.Context) (revision.Revision, revision.Application, error)
+	At(ctx context.Context, at time.Time) (revision.Revision, revision.Application, error)
+	Examine(texts []revision.Text) (*mapping.Policy, mapping.Report, error)
+	Needs(before, after *mapping.Policy, counts *revision.Counts) []string
+
+	Propose(ctx context.Context, by revision.Signer, texts []revision.Text, reason string) (revision.Proposal, error)
+	ProposeAgain(ctx context.Context, by revision.Signer, ref, reason string) (revision.Proposal, error)
 	Approve(ctx context.Context, by revision.Signer, ref string) (revision.Proposal, error)
+	Decline(ctx context.Context, by revision.Signer, ref, reason string) (revision.Proposal, error)
+	ApplyKnown(ctx context.Context, by revision.Signer, ref, reason string) (a revision.Application, fresh bool, err error)
+	Rollback(ctx context.Context, by revision.Signer, ref, reason string) (revision.Application, error)
 }
 
 // Journal is the provisioning log.
@@ -111,6 +127,7 @@ type Config struct {
 	Traces      Traces       // required
 	Trail       Trail        // required
 	Connections []Connection // those of the configuration
+	Environment string       // what ${…} of the mapping stands for; empty: the default one
 	Now         func() time.Time
 	Log         *slog.Logger // defaults to discarding
 }
@@ -127,6 +144,8 @@ type Console struct {
 	traces      Traces
 	trail       Trail
 	connections []Connection
+	environment string
+	crowds      *crowds
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -139,9 +158,11 @@ func New(c Config) *Console {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	now := func() time.Time { return c.Now().UTC() }
 	return &Console{
+		environment: c.Environment, crowds: &crowds{directory: c.Directory, now: now},
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
 		journal: c.Journal, traces: c.Traces, trail: c.Trail, connections: c.Connections,
-		now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		now: now, log: c.Log,
 	}
 }

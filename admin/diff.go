@@ -18,7 +18,11 @@ const (
 )
 
 // diff compares two texts line by line; nil if they are the same.
-func diff(before, after string) []diffLine {
+func diff(before, after string) []diffLine { return near(script(before, after)) }
+
+// script is every line of two texts, of which one is made into the other; nil
+// if they are the same.
+func script(before, after string) []diffLine {
 	if before == after {
 		return nil
 	}
@@ -39,7 +43,7 @@ func diff(before, after string) []diffLine {
 	for _, l := range a[len(a)-tail:] {
 		all = append(all, diffLine{" ", l})
 	}
-	return near(all)
+	return all
 }
 
 func splitLines(text string) []string {

@@ -48,6 +48,7 @@ var set = sync.OnceValue(func() *web.Pages {
 	p, err := web.Look{Layout: string(layout), Script: true, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": when, "short": short, "clip": clip, "path": url.PathEscape, "list": func(s ...string) []string { return s },
+		"lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "pick": picked,
 		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
 	}}.Pages(pages)
 	if err != nil {
@@ -86,7 +87,10 @@ func (c *Console) frame(r *request, view any) frame {
 		{"Sign-ins", "/sign-ins", mapping.GateAuditView},
 		{"Provisioning", "/provisioning", mapping.GateAuditView},
 		{"Roles", "/roles", mapping.GateMappingView},
+		{"Data", "/permission-groups", mapping.GateMappingView},
 		{"Mapping", "/mapping", mapping.GateMappingView},
+		{"Approvals", "/approvals", mapping.GateMappingView},
+		{"Access", "/access", mapping.GateAuditView},
 		{"Audit", "/audit", mapping.GateAuditView},
 	} {
 		if l.right != Any {
@@ -114,8 +118,14 @@ func notice(q url.Values) string {
 	switch what := q.Get("done"); {
 	case what == "session":
 		return "The session has ended."
+	case what == "except":
+		return "Granted: they have it already."
+	case what == "unexcept":
+		return "Taken back."
 	case what == "approve":
 		return "Approved. It comes into force when somebody applies it."
+	case revisionWords(what) != "":
+		return revisionWords(what)
 	case words[what] == "":
 		return ""
 	case what == "undo":
@@ -130,6 +140,14 @@ func notice(q url.Values) string {
 		}
 		return text
 	}
+}
+
+// revisionWords says what was done to a revision of the mapping.
+func revisionWords(what string) string {
+	return map[string]string{
+		"propose": "Proposed. Below stands who gains and who loses, and what is to be done next.", "decline": "Declined: whoever proposed it reads the reason.",
+		"withdraw": "Withdrawn.", "apply": "In force, in every gate within a second.", "rollback": "Back in force, in every gate within a second.",
+	}[what]
 }
 
 func peopleInWords(n int) string { return countOf(n, "person", "people") }

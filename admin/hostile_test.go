@@ -41,6 +41,8 @@ func pagesOf(id string) []string {
 		"/", "/people", "/people?role=viewer", "/people?sort=email", "/people/" + id, "/people/" + id + "/why", "/people/" + id + "/sessions",
 		"/people/" + id + "/sign-ins", "/people/" + id + "/scim", "/people/" + id + "/audit", "/people/" + id + "/lock", "/people/" + id + "/unlock",
 		"/audit", "/sign-ins", "/sign-ins/HOSTILE", "/provisioning", "/roles", "/mapping", "/mapping/1",
+		"/roles/compare?a=viewer&b=client-admin", "/permission-groups", "/approvals", "/mapping/coverage", "/mapping/edit", "/mapping/edit?person=" + id,
+		"/mapping/1?names=yes", "/access?role=viewer", "/access?task=account.view&at=2026-03-01T12:00:00Z", "/people/" + id + "/why?with=%3Cb%3Ex",
 	}
 }
 
@@ -103,7 +105,7 @@ func TestHostileNamesAreText(t *testing.T) {
 			for _, path := range pagesOf(victim.id) {
 				res := s.page(path)
 				if res.StatusCode != http.StatusOK {
-					t.Fatalf("%s: status = %d: %s", path, res.StatusCode, res.text)
+					t.Fatalf("%s, %s: status = %d: %s", name, path, res.StatusCode, res.text)
 				}
 				if found := foreign(res.text); found != nil {
 					t.Errorf("%s, %s: the page holds %q", name, path, found)
@@ -132,8 +134,9 @@ func TestExportsHoldNoFormula(t *testing.T) {
 			if _, err := w.dir.Lock(t.Context(), audit.Actor{Kind: "person", Name: text}, victim.id, text); err != nil {
 				t.Fatal(err)
 			}
+			w.enter(directory.Assertion{Connection: "acme", Issuer: "i", Subject: name + " too", UserName: "2" + text, Name: text, Email: text})
 		}
-		for _, path := range []string{"/people.csv", "/people.csv?role=viewer", "/people.csv?state=locked", "/audit.csv"} {
+		for _, path := range []string{"/people.csv", "/people.csv?role=viewer", "/people.csv?state=locked", "/audit.csv", "/access.csv?role=viewer"} {
 			res := s.page(path)
 			if got := res.Header.Get("Content-Disposition"); res.StatusCode != http.StatusOK || !strings.HasPrefix(got, "attachment") {
 				t.Errorf("%s: status = %d, disposition = %q", path, res.StatusCode, got)

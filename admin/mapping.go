@@ -12,36 +12,6 @@ import (
 	"portcullis/revision"
 )
 
-// roleJSON is a role of the catalogue.
-type roleJSON struct {
-	Name         string   `json:"name"`
-	Tasks        []string `json:"tasks"`
-	Inherits     []string `json:"inherits"`
-	Privileged   bool     `json:"privileged"`
-	Organization bool     `json:"ownOrganizationOnly"`
-	AssignableBy []string `json:"assignableBy"`
-}
-
-type rolesView struct {
-	Roles  []roleJSON         `json:"roles"`
-	Gate   []mapping.GateTask `json:"-"`
-	People bool               `json:"-"` // whether the visitor may see who has them
-}
-
-func (c *Console) roles(r *request) (any, error) {
-	v := &rolesView{Roles: []roleJSON{}, Gate: mapping.GateTasks(), People: r.may(mapping.GateUsersView)}
-	if p := c.keeper.Policy(); p != nil {
-		for _, role := range p.Roles() {
-			v.Roles = append(v.Roles, roleJSON{
-				role.Name, list(role.Tasks), list(role.Inherits), role.Privileged, role.Organization, list(role.AssignableBy),
-			})
-		}
-	}
-	return v, nil
-}
-
-func list(names []string) []string { return append([]string{}, names...) }
-
 // textJSON is a file of the mapping.
 type textJSON struct {
 	Name       string `json:"name"`
@@ -63,6 +33,8 @@ type changeJSON struct {
 	ApprovedBy string    `json:"approvedBy,omitempty"`
 	Overtaken  bool      `json:"overtaken,omitempty"`
 	InForce    bool      `json:"inForce"`
+
+	Counts *revision.Counts `json:"-"` // of a proposal, as it was made; nil where they were not taken
 }
 
 type mappingView struct {
@@ -75,13 +47,42 @@ type mappingView struct {
 	Files     []textJSON   `json:"files"`
 	History   []changeJSON `json:"history"`
 	Proposals []changeJSON `json:"proposals"`
+
+	MayPropose bool            `json:"-"`
+	Untested   []mapping.Place `json:"-"`
+}
+
+// sourceLine is a line of a file as a page shows it.
+type sourceLine struct {
+	Text     string
+	Untested bool // a rule stands there that no test hits
+}
+
+// Source gives the lines of a file.
+func (v *mappingView) Source(file, text string) []sourceLine {
+	out := sourceLines(text)
+	for _, p := range v.Untested {
+		if filepath.Base(p.File) == file && p.Line > 0 && p.Line <= len(out) {
+			out[p.Line-1].Untested = true
+		}
+	}
+	return out
+}
+
+func sourceLines(text string) []sourceLine {
+	lines := splitLines(text)
+	out := make([]sourceLine, len(lines))
+	for i := range lines {
+		out[i].Text = lines[i]
+	}
+	return out
 }
 
 func (c *Console) mapping(r *request) (any, error) {
 	status := c.keeper.Status()
 	v := &mappingView{
 		Hash: status.Hash, Since: status.Since, Managed: status.Managed, Warnings: []string{}, Files: []textJSON{},
-		History: []changeJSON{}, Proposals: []changeJSON{},
+		History: []changeJSON{}, Proposals: []changeJSON{}, MayPropose: r.may(mapping.GateMappingPropose),
 	}
 	if status.Problem != nil {
 		v.Problem = problem(status.Problem)
@@ -94,6 +95,9 @@ func (c *Console) mapping(r *request) (any, error) {
 			v.Warnings = append(v.Warnings, inWords(w))
 		}
 		v.Tests = p.Test().Ran
+		if !r.inAPI {
+			v.Untested = p.Coverage(c.now(), nil).Untested
+		}
 	}
 	h, err := c.ledger.History(r.ctx, pageSize)
 	if err != nil {
@@ -141,63 +145,10 @@ func effect(n *revision.Counts) string {
 		n.People, n.Changed, n.Gained, n.Lost, n.LetIn, n.ShutOut)
 }
 
-type revisionView struct {
-	Number   int64       `json:"number"`
-	Hash     string      `json:"hash"`
-	Created  time.Time   `json:"created"`
-	Author   string      `json:"author"`
-	Reason   string      `json:"reason,omitempty"`
-	Fragment string      `json:"fragment,omitempty"`
-	Tests    int         `json:"tests"`
-	Texts    []textJSON  `json:"texts"`
-	Applied  []time.Time `json:"applied"` // when it came into force, the newest first
-	Proposal *changeJSON `json:"proposal"`
-
-	Against    int64      `json:"-"` // the revision that it is compared with; 0 for none
-	Compared   []fileDiff `json:"-"`
-	MayApprove bool       `json:"-"`
-}
-
 // fileDiff is what became of one file.
 type fileDiff struct {
 	Name  string
 	Lines []diffLine
-}
-
-func (c *Console) revision(r *request) (any, error) {
-	ref := r.param("revision")
-	rev, applied, err := c.ledger.Show(r.ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	v := &revisionView{
-		Number: rev.Number, Hash: rev.Hash, Created: rev.Created, Author: rev.Author.Name, Reason: rev.Reason, Fragment: rev.Fragment,
-		Tests: rev.Tests.Ran, Texts: []textJSON{}, Applied: []time.Time{}, MayApprove: r.may(mapping.GateMappingApprove),
-	}
-	for _, t := range rev.Texts {
-		v.Texts = append(v.Texts, textJSON{filepath.Base(t.Name), t.Connection, string(t.Body)})
-	}
-	for _, a := range applied {
-		v.Applied = append(v.Applied, a.At)
-	}
-	h, err := c.ledger.History(r.ctx, pageSize)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range h.Proposals {
-		if p.Revision == rev.Number {
-			w := proposalWire(p, h.Overtaken[p.Seq])
-			v.Proposal = &w
-		}
-	}
-	if against := r.query("against"); against != "" && against != ref {
-		other, _, err := c.ledger.Show(r.ctx, against)
-		if err != nil {
-			return nil, err
-		}
-		v.Against, v.Compared = other.Number, compare(other.Texts, rev.Texts)
-	}
-	return v, nil
 }
 
 // compare holds the files of two revisions against each other, by name.
@@ -218,16 +169,4 @@ func compare(before, after []revision.Text) (out []fileDiff) {
 		}
 	}
 	return out
-}
-
-// approve is the second person's word, for the hash that they looked at.
-func (c *Console) approve(r *request) (any, error) {
-	if r.who == nil {
-		return nil, fault.New(fault.Forbidden, "whoever opened the console by a link is nobody in particular, and cannot approve")
-	}
-	p, err := c.ledger.Approve(r.ctx, revision.Signer{Actor: r.actor()}, r.param("revision"))
-	if err != nil {
-		return nil, err
-	}
-	return done{to: "/mapping/" + p.Hash, Done: "approve"}, nil
 }

@@ -170,6 +170,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/people/{id}"},
 		{"post", "/people/{id}/reactivate"},
 		{"post", "/people/{id}/sign-out"},
+		{"post", "/people/{id}/exceptions"},
+		{"get", "/people/{id}/exceptions"},
+		{"get", "/people/{id}/why"},
+		{"delete", "/people/{id}/exceptions/{exception}"},
+		{"get", "/people/{id}/exceptions"},
 		{"post", "/people/all/lock"},
 		{"post", "/people/all/unlock"},
 		{"post", "/people/all/deactivate"},
@@ -192,10 +197,17 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/roles"},
 		{"get", "/mapping"},
 		{"get", "/mapping/{revision}"},
+		{"get", "/mapping/coverage"},
+		{"get", "/approvals"},
+		{"get", "/roles/compare?a=viewer&b=client-admin"},
+		{"get", "/permission-groups"},
+		{"get", "/access?role=viewer"},
+		{"get", "/access?task=account.view&at=2026-03-01T12:00:00Z"},
+		{"get", "/people/{id}/why?with=Admins"},
 		{"post", "/people/{id}/delete"},
 	} {
 		method, path := call[0], call[1]
-		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1").Replace(path)
+		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1", "{exception}", exceptionOf(t, w, ben.id)).Replace(path)
 		var got any
 		if status := s.call(strings.ToUpper(method), address, orderOf(method, ben.id), &got); status != http.StatusOK {
 			t.Errorf("%s %s: status = %d: %v", method, path, status, got)
@@ -212,7 +224,17 @@ func orderOf(method, id string) string {
 	if method == "get" {
 		return ""
 	}
-	return `{"reason": "x", "ids": ["` + id + `"]}`
+	return `{"reason": "x", "ids": ["` + id + `"], "role": "helper", "until": "2026-03-02"}`
+}
+
+// exceptionOf is the id of somebody's last exception.
+func exceptionOf(t *testing.T, w *world, id string) string {
+	t.Helper()
+	all, err := w.dir.Exceptions(t.Context(), id)
+	if err != nil || len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1].ID
 }
 
 func tasks() (names []string) {

@@ -59,6 +59,9 @@ func readFilter(q url.Values) (f filter, err error) {
 		if f.after, err = readPlace(after); err != nil {
 			return f, err
 		}
+		if _, bad := strconv.ParseInt(f.after.Value, 10, 64); bad != nil && f.Sort == string(ByActive) {
+			return f, errPlace
+		}
 	}
 	return f, nil
 }
@@ -95,12 +98,14 @@ func (p *Place) String() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.Seq, 10) + " " + p.Value))
 }
 
+var errPlace = fault.New(fault.Invalid, "after: want what next gave")
+
 func readPlace(text string) (*Place, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	seq, value, ok := strings.Cut(string(raw), " ")
 	n, bad := strconv.ParseInt(seq, 10, 64)
 	if err != nil || bad != nil || !ok || len(value) > 1000 {
-		return nil, fault.New(fault.Invalid, "after: want what next gave")
+		return nil, errPlace
 	}
 	return &Place{Value: value, Seq: n}, nil
 }
@@ -265,7 +270,7 @@ func (c *Console) search(r *request, f filter, limit int) (people []personJSON, 
 		after = f.after.Seq
 		start, _ = strconv.Atoi(f.after.Value)
 	}
-	for examined < maxExamined {
+	for looked := 0; looked < maxExamined; {
 		batch, following, err := c.directory.StandingsAfter(r.ctx, after, lookBatch)
 		if err != nil {
 			return nil, "", 0, err
@@ -274,9 +279,12 @@ func (c *Console) search(r *request, f filter, limit int) (people []personJSON, 
 			if len(people) == limit {
 				return people, (&Place{Seq: after, Value: strconv.Itoa(i)}).String(), examined, nil
 			}
-			examined++
+			looked++
 			s := &batch[i]
-			if r.organization != "" && s.Person.Organization != r.organization || !f.meets(&s.Person, words) {
+			if r.organization != "" && s.Person.Organization != r.organization {
+				continue // and how many they are is nobody's business
+			}
+			if examined++; !f.meets(&s.Person, words) {
 				continue
 			}
 			facts := s.Facts()

@@ -54,6 +54,7 @@ func (c *Console) head(r *request, s *directory.Standing, name string) head {
 	}{
 		{tab{"", "Overview"}, mapping.GateUsersView},
 		{tab{"why", "Why"}, mapping.GateUsersView},
+		{tab{"exceptions", "Exceptions"}, mapping.GateRolesAssign},
 		{tab{"sessions", "Sessions"}, mapping.GateUsersView},
 		{tab{"sign-ins", "Sign-ins"}, mapping.GateAuditView},
 		{tab{"scim", "SCIM"}, mapping.GateAuditView},
@@ -84,6 +85,7 @@ type personView struct {
 	Tasks         []string  `json:"tasks"`
 	Groups        []string  `json:"permissionGroups"`
 	Data          []string  `json:"data"` // in words
+	Kept          string    `json:"-"`    // why they cannot be deleted here, for whoever could
 }
 
 func (c *Console) person(r *request) (any, error) {
@@ -96,6 +98,9 @@ func (c *Console) person(r *request) (any, error) {
 		head: c.head(r, &s, ""), Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
 		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled,
 		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
+	}
+	if err := c.directory.Removable(*p); err != nil && r.may(mapping.GateUsersDelete) {
+		v.Kept = fault.Message(err)
 	}
 	policy := c.keeper.Policy()
 	if _, err := s.Admit(policy, c.now()); err != nil {
@@ -125,6 +130,10 @@ type whyView struct {
 	Explanation *mapping.Explanation `json:"explanation"` // null while no mapping is in force
 	Groups      []groupJSON          `json:"groups"`
 	Bar         string               `json:"bar,omitempty"` // what keeps them out whatever the mapping grants
+	At          time.Time            `json:"at,omitzero"`   // of the facts and the mapping; zero for now
+	Mapping     *ruling              `json:"mapping,omitempty"`
+	WhatIf      *whatIf              `json:"whatIf,omitempty"`
+	MayRecord   bool                 `json:"-"`
 	rules       map[string]mapping.RuleTrace
 }
 
@@ -141,6 +150,16 @@ type origins struct {
 
 // Of gives a part of the page what it needs of the whole.
 func (v *whyView) Of(o []mapping.Origin) origins { return origins{v, o} }
+
+// Exceptions are those that gave something.
+func (v *whyView) Exceptions(ids []string) (out []mapping.ExceptionTrace) {
+	for _, x := range v.Explanation.Exceptions {
+		if slices.Contains(ids, x.ID) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
 
 // Reasons are the rules that gave something, each with its line and what it
 // rests on.
@@ -170,35 +189,54 @@ func (v *whyView) Matched(yes bool) (out []mapping.RuleTrace) {
 }
 
 func (c *Console) why(r *request) (any, error) {
-	s, err := c.standing(r)
+	v := &whyView{Groups: []groupJSON{}, rules: make(map[string]mapping.RuleTrace), MayRecord: r.may(mapping.GateMappingPropose)}
+	s, err := c.standingAt(r, v)
 	if err != nil {
 		return nil, err
 	}
-	v := &whyView{head: c.head(r, &s, "why"), Groups: []groupJSON{}, rules: make(map[string]mapping.RuleTrace)}
+	v.head = c.head(r, &s, "why")
 	if err := s.Bar(); err != nil {
 		v.Bar = fault.Message(err)
 	}
-	pushed, err := c.store.Memberships(r.ctx, s.Person.ID)
-	if err != nil {
-		return nil, err
+	var pushed []Membership
+	if v.At.IsZero() {
+		if pushed, err = c.store.Memberships(r.ctx, s.Person.ID); err != nil {
+			return nil, err
+		}
 	}
 	for _, m := range pushed {
 		v.Groups = append(v.Groups, groupJSON{m.Name, "scim", optional(m.Since)})
 	}
+	if !v.At.IsZero() {
+		for _, g := range s.Pushed {
+			v.Groups = append(v.Groups, groupJSON{g.Name, "scim", nil})
+		}
+	}
 	for _, g := range s.Pushed {
-		if g.Indirect && !slices.ContainsFunc(pushed, func(m Membership) bool { return m.Group == g.ID }) {
+		if v.At.IsZero() && g.Indirect && !slices.ContainsFunc(pushed, func(m Membership) bool { return m.Group == g.ID }) {
 			v.Groups = append(v.Groups, groupJSON{g.Name, "scim, through another group", nil})
 		}
 	}
 	for _, g := range s.Assertion.Groups {
 		v.Groups = append(v.Groups, groupJSON{g, "sign-in", optional(s.Assertion.Received)})
 	}
-	policy := c.keeper.Policy()
+	policy, at := c.keeper.Policy(), c.now()
+	if !v.At.IsZero() {
+		if v.Mapping, err = c.ruled(r, v.At); err != nil {
+			return nil, err
+		}
+		policy, at = v.Mapping.policy, v.At
+	}
 	if policy == nil {
 		return v, nil
 	}
 	facts := s.Facts()
-	e := policy.Explain(&facts, c.now())
+	if v.At.IsZero() {
+		if v.WhatIf, err = tryFacts(r, policy, facts, c); err != nil {
+			return nil, err
+		}
+	}
+	e := policy.Explain(&facts, at)
 	e.File = filepath.Base(e.File)
 	for i := range e.Rules {
 		e.Rules[i].File = filepath.Base(e.Rules[i].File)

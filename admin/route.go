@@ -65,7 +65,24 @@ func (c *Console) Routes() []Route {
 		{get, "/mapping", get, "/mapping", mapping.GateMappingView, "mapping", (*Console).mapping},
 		{get, "/mapping/:revision", get, "/mapping/:revision", mapping.GateMappingView, "revision", (*Console).revision},
 		{post, "/mapping/:revision/approve", post, "/mapping/:revision/approve", mapping.GateMappingApprove, "", (*Console).approve},
+		{post, "/mapping/:revision/decline", post, "/mapping/:revision/decline", mapping.GateMappingApprove, "", (*Console).decline},
+		{post, "/mapping/:revision/withdraw", post, "/mapping/:revision/withdraw", mapping.GateMappingPropose, "", (*Console).withdraw},
+		{post, "/mapping/:revision/propose", post, "/mapping/:revision/propose", mapping.GateMappingPropose, "", (*Console).proposeAgain},
+		{post, "/mapping/:revision/apply", post, "/mapping/:revision/apply", mapping.GateMappingPropose, "", (*Console).apply},
+		{post, "/mapping/:revision/rollback", post, "/mapping/:revision/rollback", mapping.GateMappingPropose, "", (*Console).rollback},
+		{get, "/mapping/edit", "", "", mapping.GateMappingPropose, "editor", (*Console).editor},
+		{post, "/mapping/edit", "", "", mapping.GateMappingPropose, "editor", (*Console).edit},
+		{"", "", post, "/mapping/check", mapping.GateMappingPropose, "", (*Console).checkText},
+		{"", "", post, "/mapping/amend", mapping.GateMappingPropose, "", (*Console).amend},
+		{"", "", post, "/mapping/propose", mapping.GateMappingPropose, "", (*Console).proposeText},
+		{get, "/mapping/coverage", get, "/mapping/coverage", mapping.GateMappingView, "coverage", (*Console).coverage},
+		{get, "/approvals", get, "/approvals", mapping.GateMappingView, "approvals", (*Console).approvals},
+		{get, "/roles/compare", get, "/roles/compare", mapping.GateMappingView, "compare", (*Console).compareRoles},
+		{get, "/permission-groups", get, "/permission-groups", mapping.GateMappingView, "permission-groups", (*Console).attributes},
+		{get, "/access", get, "/access", mapping.GateAuditView, "access", (*Console).access},
+		{get, "/access.csv", "", "", mapping.GateAuditView, "", (*Console).accessCSV},
 	}
+	routes = append(routes, exceptionRoutes()...)
 	for _, v := range verbs() {
 		routes = append(routes,
 			Route{get, "/people/:id/" + v.Name, "", "", v.right, "confirm", v.ask},
@@ -103,6 +120,7 @@ type request struct {
 	organization string // whose people it is about; empty for everybody's
 	inAPI        bool
 	form         url.Values // what is to be done; empty where nothing is
+	edits        []editJSON // of a text
 }
 
 func (r *request) param(name string) string { return r.gin.Param(name) }
@@ -182,7 +200,7 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 			return err
 		}
 		if route.Method == http.MethodPost {
-			g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
+			g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, route.limit())
 			if err := g.Request.ParseForm(); err != nil {
 				return fault.Wrap(fault.Invalid, err, "the form cannot be read")
 			}
@@ -209,6 +227,13 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 // maxForm bounds what may be sent to the console.
 const maxForm = 256 << 10
 
+func (r *Route) limit() int64 {
+	if r.Right == mapping.GateMappingPropose {
+		return maxDraft
+	}
+	return maxForm
+}
+
 func (c *Console) api(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
 		r, err := c.admit(g, route.Right)
@@ -217,7 +242,7 @@ func (c *Console) api(route Route) func(*gin.Context) error {
 		}
 		r.inAPI = true
 		if route.Verb != http.MethodGet {
-			if r.form, err = readOrder(g); err != nil {
+			if err = r.readOrder(route.limit()); err != nil {
 				return err
 			}
 		}
@@ -250,23 +275,29 @@ func (c *Console) watch(r *request) context.CancelFunc {
 type orderJSON struct {
 	Reason string   `json:"reason"`
 	IDs    []string `json:"ids"`
+	Role   string   `json:"role"`  // of an exception
+	Until  string   `json:"until"` // likewise
+	draftJSON
 }
 
-func readOrder(g *gin.Context) (url.Values, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(g.Writer, g.Request.Body, maxForm))
+func (r *request) readOrder(limit int64) error {
+	body, err := io.ReadAll(http.MaxBytesReader(r.gin.Writer, r.gin.Request.Body, limit))
 	if err != nil {
-		return nil, fault.Wrap(fault.TooLarge, err, "the body is longer than %d bytes", maxForm)
+		return fault.Wrap(fault.TooLarge, err, "the body is longer than %d bytes", limit)
 	}
 	var o orderJSON
 	if len(body) > 0 {
 		d := json.NewDecoder(strings.NewReader(string(body)))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&o); err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, `the body is not {"reason": "…", "ids": ["…"]}`)
+			return fault.Wrap(fault.Invalid, err, `the body is not {"reason": "…", "ids": ["…"]}, or what the call wants`)
 		}
 		if d.More() {
-			return nil, fault.New(fault.Invalid, "there is something behind the body")
+			return fault.New(fault.Invalid, "there is something behind the body")
 		}
 	}
-	return url.Values{"reason": {o.Reason}, "id": o.IDs, "confirmed": {"yes"}}, nil
+	r.form = url.Values{"reason": {o.Reason}, "id": o.IDs, "role": {o.Role}, "until": {o.Until}, "confirmed": {"yes"}}
+	o.values(r.form)
+	r.edits = o.Edits
+	return nil
 }

@@ -29,7 +29,6 @@ type verb struct {
 }
 
 func verbs() []verb {
-	active := func(p *directory.Person) bool { return p.State() == directory.Active }
 	return []verb{
 		{
 			"lock", "Lock", mapping.GateUsersLock, true, true, true,
@@ -73,8 +72,8 @@ func verbs() []verb {
 		},
 		{
 			"delete", "Delete", mapping.GateUsersDelete, false, true, true,
-			"Their profile, sign-ins and past are erased for good; the audit trail stays. If the mapping still lets them in, they begin anew at their next sign-in: to keep them out, lock them instead.",
-			active,
+			"Their profile, sign-ins and past are erased for good; the audit trail stays. Whoever the mapping still lets in begins anew at their next sign-in; who is locked or deactivated now stays that then.",
+			func(*directory.Person) bool { return true },
 			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
 				return 0, d.Remove(ctx, by, id, why)
 			},

@@ -38,10 +38,12 @@ func rules() string {
 	b.WriteString(`version: 1
 connections:
   staff: {ceiling: unrestricted}
-  acme: {ceiling: {roles: [viewer, client-admin]}}
-  beta: {ceiling: {roles: [viewer, client-admin]}}
+  acme: {ceiling: {roles: [viewer, client-admin, helper]}}
+  beta: {ceiling: {roles: [viewer, client-admin, helper]}}
 roles:
   viewer: {tasks: [account.view]}
+  helper: {tasks: [account.help], assignableBy: [client-admin, has-gate.roles.assign]}
+  boss: {tasks: [account.close], assignableBy: [has-gate.roles.assign]}
   client-admin: {scope: organization, tasks: [`)
 	for i, t := range mapping.GateTasks() {
 		if i > 0 {
@@ -79,6 +81,7 @@ type world struct {
 	dir      *directory.Directory
 	sessions *session.Manager
 	keeper   *revision.Keeper
+	ledger   revision.LedgerConfig // of a managed world
 	console  *admin.Console
 	handler  http.Handler
 	links    admin.Links
@@ -89,11 +92,38 @@ var public = &url.URL{Scheme: "https", Host: "gate.example"}
 
 func newWorld(t *testing.T, db *store.DB) *world {
 	t.Helper()
+	return built(t, db, "")
+}
+
+// newManagedWorld is a world whose mapping is in the database.
+func newManagedWorld(t *testing.T, db *store.DB, text string, approval revision.Approval) *world {
+	t.Helper()
+	l := revision.NewLedger(revision.LedgerConfig{Store: db.Revisions(), Approval: approval, Now: func() time.Time { return time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC) }})
+	texts, root := []revision.Text{{Name: "mapping.yaml", Body: []byte(text)}}, revision.Signer{Actor: audit.Actor{Kind: "operator", ID: "1", Name: "root"}}
+	if p, err := l.Propose(t.Context(), root, texts, "the beginning"); err != nil {
+		t.Fatal(err)
+	} else if _, err := l.Approve(t.Context(), revision.Signer{Actor: audit.Actor{Kind: "operator", ID: "2", Name: "second"}}, p.Hash); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Apply(t.Context(), root, texts, ""); err != nil {
+		t.Fatal(err)
+	}
+	w := built(t, db, "managed")
+	w.ledger = revision.LedgerConfig{Store: db.Revisions(), Approval: approval, Now: func() time.Time { return w.now }}
+	w.mount(revision.NewLedger(w.ledger))
+	return w
+}
+
+func built(t *testing.T, db *store.DB, managed string) *world {
+	t.Helper()
 	w := &world{t: t, db: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return w.now }
-	file := filepath.Join(t.TempDir(), "mapping.yaml")
-	if err := os.WriteFile(file, []byte(rules()), 0o600); err != nil {
-		t.Fatal(err)
+	file := ""
+	if managed == "" {
+		file = filepath.Join(t.TempDir(), "mapping.yaml")
+		if err := os.WriteFile(file, []byte(rules()), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	policy := func() *mapping.Policy { return w.keeper.Policy() }
 	w.dir = directory.New(directory.Config{
@@ -108,19 +138,33 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	if err := w.keeper.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	w.mount(revision.NewLedger(revision.LedgerConfig{Store: db.Revisions(), File: file, Now: now}))
+	w.links = admin.Links{Store: db.Admin(), PublicURL: public, Now: now}
+	return w
+}
+
+// mount puts the console in place.
+func (w *world) mount(l *revision.Ledger) {
+	now := func() time.Time { return w.now }
 	w.console = admin.New(admin.Config{
-		PublicURL: public, Store: db.Admin(), Sessions: w.sessions, Directory: w.dir, Keeper: w.keeper,
-		Ledger:  revision.NewLedger(revision.LedgerConfig{Store: db.Revisions(), File: file, Now: now}),
-		Journal: db.Journal(), Traces: db.Traces(), Trail: db.Audit(), Now: now,
+		PublicURL: public, Store: w.db.Admin(), Sessions: w.sessions, Directory: w.dir, Keeper: w.keeper, Ledger: l,
+		Journal: w.db.Journal(), Traces: w.db.Traces(), Trail: w.db.Audit(), Now: now,
 		Connections: []admin.Connection{{ID: "staff", Organization: "Staff"}, {ID: "acme", Organization: "Acme"}, {ID: "beta", Organization: "Beta"}},
 	})
-	w.links = admin.Links{Store: db.Admin(), PublicURL: public, Now: now}
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.Use(web.Recover(slog.New(slog.DiscardHandler)))
 	w.console.Mount(e.Group("/"))
 	w.handler = web.References(e)
-	return w
+}
+
+// follow lets the gate take up what was put in force.
+func (w *world) follow() {
+	w.t.Helper()
+	w.keeper.Check(w.t.Context())
+	if err := w.keeper.Status().Problem; err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // somebody is a person who is signed in.

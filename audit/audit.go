@@ -38,6 +38,7 @@ const (
 	MappingRefused    Action = "mapping.refused"
 	MappingProposed   Action = "mapping.proposed"
 	MappingApproved   Action = "mapping.approved"
+	MappingDeclined   Action = "mapping.declined"
 	MappingRolledBack Action = "mapping.rolled-back"
 	KeyCreated        Action = "key.created"
 	KeysRewrapped     Action = "keys.rewrapped"
@@ -52,6 +53,8 @@ const (
 	ConsoleLink       Action = "console.link"   // a link that opens the console with every right was made
 	ConsoleOpened     Action = "console.opened" // by such a link
 	ConsoleClosed     Action = "console.closed"
+	ExceptionGranted  Action = "exception.granted" // a role, to one person for a time
+	ExceptionRevoked  Action = "exception.revoked"
 	MetadataAccepted  Action = "metadata.accepted"
 	MetadataHeld      Action = "metadata.held"
 	MetadataApproved  Action = "metadata.approved"
@@ -62,9 +65,9 @@ func Actions() []Action {
 	return []Action{
 		SignIn, SignInRefused, SignInTested, SignOut, SessionEnded, PersonCreated, PersonUpdated, PersonLinked, PersonDeactivated,
 		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
-		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingRolledBack,
+		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingDeclined, MappingRolledBack,
 		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
-		ConsoleLink, ConsoleOpened, ConsoleClosed,
+		ConsoleLink, ConsoleOpened, ConsoleClosed, ExceptionGranted, ExceptionRevoked,
 	}
 }
 

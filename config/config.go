@@ -158,18 +158,37 @@ type OIDC struct {
 	NextSecret    Secret    // tried where the provider does not take ClientSecret; empty outside of a rotation
 	SecretExpires time.Time // of ClientSecret, a day in UTC; zero where the file does not say
 	KeyJWT        bool      // private_key_jwt: the gate proves itself with a key of its own
+	KeyFile       string    // absolute; PEM with a private key of the operator's for private_key_jwt; empty for none
+	NextKeyFile   string    // tried where the key of KeyFile is not taken; empty outside of a rotation
 	Scopes        []string  // defaults to openid, profile, email; openid is always among them
 	Claims        Claims
 	Refresh       bool          // ask for a refresh token, to hear when the provider ends its session
 	RefreshEvery  time.Duration // how often it is asked; 1m to 12h, defaults to 10m
+	Contexts      bool          // of Microsoft Entra ID, by its preset or its issuer: c1 to c99 of a route's acr are asked for by claim
 	Graph         *Graph        // nil: groups that a token leaves out stay unknown
 	AllowPrivate  bool          // the provider's names may resolve into private networks
 }
 
 // Graph is where the groups of somebody are asked for who has too many for a
-// token of Microsoft Entra ID.
+// token or an assertion of Microsoft Entra ID.
 type Graph struct {
 	URL string // without a slash at its end; defaults to https://graph.microsoft.com/v1.0
+
+	// Client is what the tenant grants it to, of a SAML connection; nil over
+	// OpenID Connect, where it is the client of the connection.
+	Client *Client
+}
+
+// Client is an application of ours at an OpenID provider that nobody signs in
+// through.
+type Client struct {
+	Issuer        string // of the tenant, exactly as in the file; https, or http on loopback
+	ID            string // never empty
+	Secret        Secret
+	NextSecret    Secret    // tried where Secret is not taken; empty outside of a rotation
+	SecretExpires time.Time // of Secret, a day in UTC; zero where the file does not say
+	KeyFile       string    // absolute; PEM with the private key by which it proves itself; empty where a secret does
+	NextKeyFile   string    // tried where the key of KeyFile is not taken; empty outside of a rotation
 }
 
 // Claims names the claims that facts are read from. The connection's preset

@@ -170,7 +170,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				OIDC: &config.OIDC{
 					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),
 					SecretExpires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC),
-					NextSecret:    config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true,
+					NextSecret:    config.NewSecret("from-another-file"), Refresh: true, RefreshEvery: 5 * time.Minute, AllowPrivate: true, Contexts: true,
 					Graph:  &config.Graph{URL: "https://graph.microsoft.us/v1.0"},
 					Scopes: []string{"openid", "profile", "email"},
 					Claims: config.Claims{Groups: "groups", Email: "mail", Name: "displayName", Roles: "roles", UserName: "upn"},
@@ -187,6 +187,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				},
 				SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
 			},
+			keyed(dir),
 			federated(dir),
 		},
 	}
@@ -199,6 +200,20 @@ func TestFullFileIsUnderstood(t *testing.T) {
 }
 
 // federated is the SAML connection of the full file.
+func keyed(dir string) config.Connection {
+	return config.Connection{
+		ID: "keyed", Organization: "keyed", Provisioning: config.JIT, Link: "externalId",
+		OIDC: &config.OIDC{
+			Issuer: "https://id.keyed.example", ClientID: "gate",
+			KeyFile: filepath.Join(dir, "keyed.pem"), NextKeyFile: filepath.Join(dir, "keyed-next.pem"),
+			Scopes:       []string{"openid", "profile", "email"},
+			Claims:       config.PresetOf("").Claims,
+			RefreshEvery: 10 * time.Minute,
+		},
+		SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
+	}
+}
+
 func federated(dir string) config.Connection {
 	const ws = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 	return config.Connection{
@@ -212,6 +227,9 @@ func federated(dir string) config.Connection {
 				Groups: []string{"memberOf"}, Email: []string{"mail", "email"}, Name: []string{ws + "name"},
 				Roles: []string{"http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}, UserName: []string{ws + "upn"},
 			},
+			Graph: &config.Graph{URL: "https://graph.microsoft.us/v1.0", Client: &config.Client{
+				Issuer: "https://login.example.com/tenant/v2.0", ID: "reader", KeyFile: filepath.Join(dir, "reader.pem"),
+			}},
 		},
 		SCIM: config.SCIM{Attributes: map[string]string{}, Guard: config.Guard{Percent: 20, People: 10}},
 	}

@@ -47,6 +47,9 @@ func (s section) connection() Connection {
 		Addresses:    s.some("addresses"),
 	}
 	c.OIDC, c.SAML = s.oidc(PresetOf(c.Preset)), s.saml(PresetOf(c.Preset))
+	if c.OIDC != nil {
+		c.OIDC.Contexts = c.Preset == entra || ofEntra(c.OIDC.Issuer)
+	}
 	if n := s.get("saml"); n != nil && s.has("oidc") {
 		s.r.problem(n.line, n.col, "%s: want one of oidc and saml in a connection, got both", s.key("saml"))
 	}

@@ -111,7 +111,7 @@ func usable(t *testing.T, c *config.Config) {
 		if cn.OIDC == nil && cn.SAML == nil && !cn.SCIM.Enabled || cn.OIDC != nil && cn.SAML != nil {
 			t.Errorf("connection %q is for nothing", cn.ID)
 		}
-		if o := cn.OIDC; o != nil && (o.Issuer == "" || o.ClientID == "" || o.ClientSecret.IsZero() || !slices.Contains(o.Scopes, "openid")) {
+		if o := cn.OIDC; o != nil && (o.Issuer == "" || o.ClientID == "" || o.ClientSecret.IsZero() && o.KeyFile == "" || !slices.Contains(o.Scopes, "openid")) {
 			t.Errorf("connection %q: %+v", cn.ID, o)
 		}
 	}

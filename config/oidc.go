@@ -13,26 +13,15 @@ func (s section) oidc(preset Preset) *OIDC {
 		return nil
 	}
 	o := s.sub("oidc", shape{
-		keys: []string{
-			"issuer", "client_id", "client_secret_file", "client_secret_env", "client_secret_next_file", "client_secret_next_env",
-			"client_secret_expires", "private_key_jwt", "public_client", "scopes", "claims", "refresh", "refresh_every", "graph", "allow_private_addresses",
-		},
-		later: []string{"private_key_file", "acr", "acr_values", "max_age"},
-		hints: map[string]string{
-			"client_secret":      "want the secret in a file or an environment variable that client_secret_file or client_secret_env names, got it in this file",
-			"client_secret_next": "want the secret in a file or an environment variable that client_secret_next_file or client_secret_next_env names, got it in this file",
-		},
+		keys: append(clientKeys(), "issuer", "private_key_jwt", "public_client", "scopes", "claims", "refresh", "refresh_every", "graph",
+			"allow_private_addresses"),
+		later: []string{"acr", "acr_values", "max_age"},
+		hints: clientHints(),
 	})
-	o.missing("client_id", "the id of our client there")
+	c := o.client("the id of our client there")
 	out := &OIDC{
-		Issuer:       o.issuer(),
-		ClientID:     o.text("client_id", "the id of our client there", "", visible),
-		ClientSecret: o.secret("client_secret_file", "client_secret_env"),
-		NextSecret:   o.secret("client_secret_next_file", "client_secret_next_env"),
-		SecretExpires: scalar(o, "client_secret_expires", "a day such as 2027-03-31", time.Time{}, func(v string) (time.Time, bool) {
-			at, err := time.Parse(time.DateOnly, v)
-			return at, err == nil
-		}),
+		Issuer: c.Issuer, ClientID: c.ID, ClientSecret: c.Secret, NextSecret: c.NextSecret, SecretExpires: c.SecretExpires,
+		KeyFile: c.KeyFile, NextKeyFile: c.NextKeyFile,
 		KeyJWT:       o.flag("private_key_jwt"),
 		Scopes:       o.scopes(),
 		Claims:       o.claims(preset.Claims),
@@ -41,28 +30,72 @@ func (s section) oidc(preset Preset) *OIDC {
 	}
 	out.Refresh = o.flag("refresh") || slices.Contains(out.Scopes, "offline_access")
 	out.RefreshEvery = o.refreshEvery(out.Refresh)
-	o.authentication(out.KeyJWT, o.flag("public_client"))
+	o.authentication(
+		way{"private_key_jwt", out.KeyJWT}, way{"private_key_file", o.has("private_key_file")}, way{"public_client", o.flag("public_client")})
 	return out
 }
 
+// clientKeys are the keys that name a client of ours and how it proves itself.
+func clientKeys() []string {
+	return []string{
+		"client_id", "client_secret_file", "client_secret_env", "client_secret_next_file", "client_secret_next_env", "client_secret_expires",
+		"private_key_file", "private_key_next_file",
+	}
+}
+
+func clientHints() map[string]string {
+	const want = "want the secret in a file or an environment variable that %s_file or %s_env names, got it in this file"
+	return map[string]string{
+		"client_secret":      strings.ReplaceAll(want, "%s", "client_secret"),
+		"client_secret_next": strings.ReplaceAll(want, "%s", "client_secret_next"),
+	}
+}
+
+// client reads a client of ours; what says the id that is wanted.
+func (s section) client(what string) Client {
+	s.missing("client_id", what)
+	c := Client{
+		Issuer:     s.issuer(),
+		ID:         s.text("client_id", what, "", visible),
+		Secret:     s.secret("client_secret_file", "client_secret_env"),
+		NextSecret: s.secret("client_secret_next_file", "client_secret_next_env"),
+		SecretExpires: scalar(s, "client_secret_expires", "a day such as 2027-03-31", time.Time{}, func(v string) (time.Time, bool) {
+			at, err := time.Parse(time.DateOnly, v)
+			return at, err == nil
+		}),
+		KeyFile: s.keyFile("private_key_file"), NextKeyFile: s.keyFile("private_key_next_file"),
+	}
+	if n := s.get("private_key_next_file"); n != nil && !s.has("private_key_file") {
+		s.r.problem(n.line, n.col, "%s: want private_key_file beside it, got it alone", s.key("private_key_next_file"))
+	}
+	return c
+}
+
+// way is how a client may prove itself but by a secret: by a key of the file
+// that is set or not.
+type way struct {
+	key string
+	on  bool
+}
+
 // authentication wants exactly one way in which our client proves itself.
-func (s section) authentication(key, public bool) {
+func (s section) authentication(others ...way) {
 	secret := s.has("client_secret_file") || s.has("client_secret_env")
 	next := s.has("client_secret_next_file") || s.has("client_secret_next_env")
-	other := ""
-	switch {
-	case key && public:
-		other = "public_client"
-	case key:
-		other = "private_key_jwt"
-	case public:
-		other = "public_client"
+	names, on, last := []string{"client_secret_file", "client_secret_env"}, 0, ""
+	for _, o := range others {
+		names = append(names, o.key)
+		if o.on {
+			on++
+			last = o.key
+		}
 	}
-	if n := s.values[other]; n != nil && (secret || next || key && public) {
-		s.r.problem(n.line, n.col, "%s: want one of client_secret_file, client_secret_env, private_key_jwt and public_client, got several", s.key(other))
+	if n := s.values[last]; n != nil && (secret || next || on > 1) {
+		end := len(names) - 1
+		s.r.problem(n.line, n.col, "%s: want one of %s and %s, got several", s.key(last), strings.Join(names[:end], ", "), names[end])
 	}
 	switch {
-	case other != "", s.at.has("client_secret"):
+	case on > 0, s.at.has("client_secret"):
 	case !secret:
 		s.missing("client_secret_file", "the path of a file (or client_secret_env, an environment variable)")
 	}
@@ -88,15 +121,35 @@ func (s section) graph() *Graph {
 		return nil
 	}
 	g := s.sub("graph", shape{keys: []string{"enabled", "url"}})
-	const want = "the https URL of the service's version, such as " + publicGraph
-	at := scalar(g, "url", want, publicGraph, func(v string) (string, bool) {
-		u, got := webURL(v)
-		return strings.TrimSuffix(v, "/"), got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname())))
-	})
+	at := g.graphURL()
 	if !g.flag("enabled") {
 		return nil
 	}
 	return &Graph{URL: at}
+}
+
+// graphApart is graph for a connection whose people sign in over another
+// protocol than the one by which access is granted.
+func (s section) graphApart() *Graph {
+	if s.get("graph") == nil {
+		return nil
+	}
+	g := s.sub("graph", shape{keys: append(clientKeys(), "enabled", "url", "issuer"), hints: clientHints()})
+	client := g.client("the id of an application of the tenant that may read groups")
+	out := &Graph{URL: g.graphURL(), Client: &client}
+	g.authentication(way{"private_key_file", g.has("private_key_file")})
+	if !g.flag("enabled") {
+		return nil
+	}
+	return out
+}
+
+func (s section) graphURL() string {
+	const want = "the https URL of the service's version, such as " + publicGraph
+	return scalar(s, "url", want, publicGraph, func(v string) (string, bool) {
+		u, got := webURL(v)
+		return strings.TrimSuffix(v, "/"), got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname())))
+	})
 }
 
 const publicGraph = "https://graph.microsoft.com/v1.0"

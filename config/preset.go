@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -22,6 +23,17 @@ type Attributes struct {
 	Name     []string
 	Roles    []string
 	UserName []string
+}
+
+// entra is the preset of Microsoft Entra ID.
+const entra = "entra"
+
+// ofEntra reports whether an issuer is one of the clouds of Microsoft Entra ID.
+func ofEntra(issuer string) bool {
+	u, err := url.Parse(issuer)
+	return err == nil && slices.Contains([]string{
+		"login.microsoftonline.com", "sts.windows.net", "login.microsoftonline.us", "login.partner.microsoftonline.cn",
+	}, strings.ToLower(u.Hostname()))
 }
 
 // PresetOf gives the preset of a name, and the one that suits most providers
@@ -46,20 +58,20 @@ func presets() map[string]Preset {
 		Groups: []string{"groups", "memberOf", "group"}, Email: []string{"email", "mail"}, Name: []string{"displayName", "name", "cn"},
 		Roles: []string{"role", "roles"}, UserName: []string{"uid", "username", "userName"},
 	}
-	entra := Attributes{
+	entraID := Attributes{
 		Subject: []string{tenant + "objectidentifier"},
 		Groups:  []string{ms + "groups"}, Email: []string{ws + "emailaddress"}, Name: []string{tenant + "displayname"},
 		Roles: []string{ms + "role"}, UserName: []string{ws + "name"},
 	}
 	return map[string]Preset{
 		"generic": {usual, Attributes{
-			Groups: slices.Concat(entra.Groups, plain.Groups), Email: slices.Concat(entra.Email, plain.Email),
-			Name: slices.Concat(entra.Name, plain.Name), Roles: slices.Concat(entra.Roles, plain.Roles),
-			UserName: slices.Concat(entra.UserName, plain.UserName),
+			Groups: slices.Concat(entraID.Groups, plain.Groups), Email: slices.Concat(entraID.Email, plain.Email),
+			Name: slices.Concat(entraID.Name, plain.Name), Roles: slices.Concat(entraID.Roles, plain.Roles),
+			UserName: slices.Concat(entraID.UserName, plain.UserName),
 		}},
-		"entra": {usual, entra},
-		"okta":  {usual, plain},
-		"ping":  {usual, plain},
+		entra:  {usual, entraID},
+		"okta": {usual, plain},
+		"ping": {usual, plain},
 		// Google has no groups in its ID tokens, and calls people by their address.
 		"google": {Claims{Groups: "groups", Email: "email", Name: "name", Roles: "roles", UserName: "email"}, plain},
 		"adfs": {

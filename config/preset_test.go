@@ -52,3 +52,26 @@ func TestOfflineAccessIsARefresh(t *testing.T) {
 		t.Error("a refresh token is asked for and not used")
 	}
 }
+
+func TestEntraIsKnownByItsPresetOrItsIssuer(t *testing.T) {
+	for _, tc := range []struct {
+		preset, issuer string
+		want           bool
+	}{
+		{"generic", "https://login.microsoftonline.com/1/v2.0", true},
+		{"generic", "https://LOGIN.microsoftonline.us/1/v2.0", true},
+		{"generic", "https://login.microsoftonline.com.example/1/v2.0", false},
+		{"generic", "https://id.example.com", false},
+		{"entra", "https://id.example.com", true},
+	} {
+		text := strings.Replace(minimal, `oidc: {issuer: "https://id.example.com"`, `preset: `+tc.preset+`, oidc: {issuer: "`+tc.issuer+`"`, 1)
+		text = strings.Replace(text, "    preset: "+tc.preset+", oidc", "    preset: "+tc.preset+"\n    oidc", 1)
+		c, err := config.Parse("portcullis.yaml", []byte(text), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Connections[0].OIDC.Contexts; got != tc.want {
+			t.Errorf("%s at %s: Contexts = %v, want %v", tc.preset, tc.issuer, got, tc.want)
+		}
+	}
+}

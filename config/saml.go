@@ -23,6 +23,7 @@ type SAML struct {
 
 	Subject    string     // the attribute that says who they are for good; empty for the preset's, or the NameID
 	Attributes Attributes // the preset's where the file does not say
+	Graph      *Graph     // nil: groups that an assertion leaves out stay unknown
 }
 
 // The bindings by which a request is sent.
@@ -39,7 +40,7 @@ func (s section) saml(preset Preset) *SAML {
 	p := s.sub("saml", shape{
 		keys: []string{
 			"metadata_file", "metadata_url", "metadata_signer_file", "provider_entity_id", "entity_id", "binding", "allow_idp_initiated",
-			"allow_sha1", "sign_requests", "force_authn", "authn_context", "allow_private_addresses", "subject", "attributes",
+			"allow_sha1", "sign_requests", "force_authn", "authn_context", "allow_private_addresses", "subject", "attributes", "graph",
 		},
 		hints: map[string]string{
 			"name_id":     "want the attribute that says who somebody is in subject, got name_id",
@@ -62,6 +63,7 @@ func (s section) saml(preset Preset) *SAML {
 		AllowPrivate:      p.flag("allow_private_addresses"),
 		Subject:           p.text("subject", "the name of an attribute", "", visible),
 		Attributes:        p.attributes(preset.Attributes),
+		Graph:             p.graphApart(),
 	}
 	if p.has("binding") {
 		out.Binding = p.choice("binding", ByRedirect, ByPOST)

@@ -70,10 +70,33 @@ func (r *reader) secretFile(n *node, key string) Secret {
 		r.problem(n.line, n.col, "%s: want a file with one line of text, got %s (a relative path starts at the configuration's folder)", key, got)
 		return Secret{}
 	}
+	r.exposed(n, key, mode)
+	return NewSecret(v)
+}
+
+// keyFile reads the path of a private key, which others read; empty where
+// there is none.
+func (s section) keyFile(k string) string {
+	n := s.get(k)
+	if n == nil {
+		return ""
+	}
+	if n.kind != text || !fileName(n.text) {
+		s.r.secretly(n, s.key(k), "the path of a file")
+		return ""
+	}
+	path := s.r.resolve(n.text)
+	if info, err := os.Stat(path); err == nil {
+		s.r.exposed(n, s.key(k), info.Mode())
+	}
+	return path
+}
+
+// exposed warns of a secret that everyone may read.
+func (r *reader) exposed(n *node, key string, mode fs.FileMode) {
 	if mode.Perm()&0o004 != 0 && runtime.GOOS != "windows" {
 		r.warn(n, "%s: everyone on this machine may read the file (mode %04o): 0600 keeps the secret", key, mode.Perm())
 	}
-	return NewSecret(v)
 }
 
 // readSecret gives the first line of a file, its mode, and what is wrong with

@@ -303,6 +303,10 @@ type Tx interface {
 	StandingAt(person string, at time.Time) (Standing, error)
 	Standings(at time.Time, after int64, limit int) (page []Standing, next int64, err error)
 
+	InsertException(x Exception) error
+	Exceptions(person string) ([]Exception, error) // all of them, the oldest first
+	RevokeException(person, id string, at time.Time, by string) (Exception, error)
+
 	LedgerTx // what was lost
 
 	// EndSessions and EndSessionsOf end the sessions of a person and of an

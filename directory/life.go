@@ -111,7 +111,7 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 		if err := tx.UpdatePerson(p, link); err != nil {
 			return err
 		}
-		if bar, lifted := liftedBy(action); lifted && p.Provisioned {
+		if bar, lifted := liftedBy(action); lifted {
 			if err := forgetBar(tx, p, bar, link); err != nil {
 				return err
 			}
@@ -194,6 +194,11 @@ func (d *Directory) Look(ctx context.Context, id string) (s Standing, err error)
 		if s.Pushed, err = tx.GroupsOf(id); err != nil {
 			return err
 		}
+		excepted, err := tx.Exceptions(id)
+		if err != nil {
+			return err
+		}
+		s.Exceptions = InForce(excepted)
 		if s.Assertion, err = tx.LastAssertion(id, false); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}

@@ -280,6 +280,10 @@ func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now tim
 	if err := tx.InsertPerson(p, ""); err != nil {
 		return p, err
 	}
+	// Whoever was deleted by an administrator while something barred them.
+	if err := recallBars(tx, &p, "", tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {
+		return p, err
+	}
 	identity.Person = p.ID
 	if err := tx.InsertIdentity(identity); err != nil {
 		return p, err
@@ -350,6 +354,11 @@ func (d *Directory) standing(tx Tx, in SignedIn) (s Standing, err error) {
 	if s.Organization, err = tx.Organization(in.Person.Organization); err != nil {
 		return s, err
 	}
+	excepted, err := tx.Exceptions(in.Person.ID)
+	if err != nil {
+		return s, err
+	}
+	s.Exceptions = InForce(excepted)
 	if s.Pushed, err = tx.GroupsOf(in.Person.ID); err != nil || !in.Assertion.GroupsIncomplete {
 		return s, err
 	}

@@ -15,6 +15,7 @@ type Standing struct {
 	Assertion    Assertion  // of the sign-in that the session began with
 	LastComplete *Assertion // the newest one that held all groups; nil if none
 	Pushed       []Group
+	Exceptions   []mapping.Exception // that nobody has taken back
 }
 
 // Facts are what the mapping sees of the standing.
@@ -35,6 +36,7 @@ func (s *Standing) Facts() mapping.Facts {
 		Claims:           a.Claims,
 		Received:         a.Received,
 		Attributes:       portalAttributes(s.Person.Attributes),
+		Exceptions:       s.Exceptions,
 	}
 	if a.GroupsIncomplete && s.LastComplete != nil {
 		f.LastKnownGroups = s.LastComplete.Groups

@@ -116,9 +116,23 @@ func recallBars(tx Tx, p *Person, link string, graves []string, now time.Time) e
 	return tx.UpdatePerson(next, link)
 }
 
+// returns are the hashes under which somebody comes back by signing in, or by
+// a push that their sign-in would meet: an administrator deleted them, which
+// holds against no record of that name.
+func returns(tx Tx, p Person) (hashes []string, err error) {
+	identities, err := tx.Identities(p.ID)
+	for _, i := range identities {
+		hashes = append(hashes, tombstones(p.Connection, i.Issuer, i.Subject, i.Link)...)
+	}
+	return hashes, err
+}
+
 // forgetBar forgets a bar that an administrator takes back.
 func forgetBar(tx Tx, p Person, bar State, link string) error {
-	hashes, err := graves(tx, p, link)
+	hashes, err := returns(tx, p)
+	if p.Provisioned && err == nil {
+		hashes, err = graves(tx, p, link)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,9 @@ import (
 	"testing"
 )
 
-func TestConsole(t *testing.T) {
+// console runs a story in a demo of its own, with a link to its console.
+func console(t *testing.T, file string) {
+	t.Helper()
 	out := start(t, t.TempDir(), nil, gate, "demo", "--listen", free(t)).out
 	var text strings.Builder
 	for !strings.Contains(text.String(), "Ctrl-C") {
@@ -25,5 +27,9 @@ func TestConsole(t *testing.T) {
 	if portal == nil || link == nil {
 		t.Fatalf("no links in\n%s", &text)
 	}
-	story(t, "console.mjs", "E2E_PORTAL="+portal[1], "E2E_CONSOLE="+link[1])
+	story(t, file, "E2E_PORTAL="+portal[1], "E2E_CONSOLE="+link[1])
 }
+
+func TestConsole(t *testing.T) { console(t, "console.mjs") }
+
+func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs") }

@@ -30,12 +30,12 @@ type arrival struct {
 // the attempt it gives is the zero value while it is not known to be this
 // browser's.
 func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival, error)) error {
-	p, ok := l.byID[c.Param("connection")]
-	if !ok {
-		return errNoSuchWay
-	}
 	if err := l.limit.debt(web.ClientAddress(c.Request)); err != nil {
 		return err
+	}
+	p, ok := l.byID[c.Param("connection")]
+	if !ok {
+		return l.lost(c)
 	}
 	b := l.traced(c, p)
 	attempt, who, err := answer(p)
@@ -56,6 +56,17 @@ func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival,
 		return nil
 	}
 	return l.failure(p, attempt.ReturnTo, err)
+}
+
+// lost ends a request that comes back to a connection that does not exist: one
+// that was renamed, or a provider that was told another address. It is traced
+// as a stranger's, all of them together, since anybody may send it.
+func (l *Login) lost(c *gin.Context) error {
+	b := l.traced(c, nil)
+	b.Check("connection", false, "one of the configuration", c.Param("connection"))
+	l.conclude(b, directory.SignedIn{}, errNoSuchWay)
+	l.limit.failed(web.ClientAddress(c.Request))
+	return errNoSuchWay
 }
 
 // failure is the page of a sign-in that failed.
@@ -81,7 +92,14 @@ func (l *Login) admit(c *gin.Context, b *trace.Builder, a Attempt, who arrival) 
 			return in, fmt.Errorf("previous session: %w", err)
 		}
 	}
-	return in, l.enter(c, in, who.ticket)
+	if !a.Created.IsZero() {
+		who.ticket.Begun = a.Created
+	}
+	if err := l.enter(c, in, who.ticket); err != nil {
+		b.Check("session", false, "one that may begin", outcomeOf(err))
+		return in, err
+	}
+	return in, nil
 }
 
 // outcomeOf says in a trace how a check ended.

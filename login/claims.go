@@ -49,7 +49,7 @@ func (o *openID) lacks(claims map[string]any) bool {
 // e-mail.
 func (o *openID) merge(token, info map[string]any) map[string]any {
 	out := maps.Clone(info)
-	for _, name := range append(aboutToken(), "sub", "tid", "oid", "acct", "acr", "amr") { // who it is, the signed token says alone
+	for _, name := range append(aboutToken(), "sub", "tid", "oid", "acct", "acr", "acrs", "amr") { // who it is, the signed token says alone
 		delete(out, name)
 	}
 	own := token[o.claims.Email] != nil && token[o.claims.Email] != ""
@@ -90,7 +90,7 @@ func (o *openID) assertion(claims map[string]any, now time.Time) (directory.Asse
 		GroupsIncomplete: incomplete(claims, o.claims.Groups),
 		UserType:         userType(claims["acct"]),
 	}
-	a.ACR, a.AuthTime = proof(claims, now)
+	a.ACR, a.AuthTime = o.proof(claims, now)
 	var err error
 	if a.Subject, err = o.subject(claims); err != nil {
 		return a, err

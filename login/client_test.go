@@ -1,7 +1,12 @@
 package login_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"portcullis/login"
+	"portcullis/oidc"
 )
 
 func TestClientSecretsRotateWithoutAFailedSignIn(t *testing.T) {
@@ -151,5 +157,53 @@ func TestGroupsThatCannotBeReadAreUnknownAndNotNone(t *testing.T) {
 				t.Errorf("assertion = %+v", a)
 			}
 		})
+	}
+}
+
+// clientKey is a private key of the operator's, and what is published of it.
+func clientKey(t *testing.T) (*oidc.Key, jose.JSONWebKeySet) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := oidc.ReadKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := oidc.JWKS(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(text, &set); err != nil {
+		t.Fatal(err)
+	}
+	return k, set
+}
+
+func TestClientKeysRotateWithoutAFailedSignIn(t *testing.T) {
+	p := newIDP(t)
+	first, known := clientKey(t)
+	second, next := clientKey(t)
+	p.keys = func() jose.JSONWebKeySet { return known }
+	g := newGate(t, func(c *login.Config) {
+		o := c.Connections[0].OIDC
+		o.Provider.ClientSecret, o.Provider.Signer, o.Provider.NextSigner = "", first, second
+	}, p)
+	newBrowser(t).mustSignIn(g)
+	known = next // the provider's administrator is first
+	newBrowser(t).mustSignIn(g)
+	newBrowser(t).mustSignIn(g)
+	if n := p.count("/token"); n != 1+2+1 {
+		t.Errorf("%d requests, want 4: the key that works is remembered", n)
+	}
+	_, known = clientKey(t)
+	if answer := newBrowser(t).signIn(g, "/.portcullis/sign-in/acme"); answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("neither key: %d", answer.StatusCode)
 	}
 }

@@ -1,24 +1,32 @@
 package login
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gin-gonic/gin"
 
 	"portcullis/fault"
+	"portcullis/oidc"
 	"portcullis/session"
 	"portcullis/trace"
 	"portcullis/web"
 )
 
-// maxACR bounds an authentication context class, in bytes.
+// maxACR bounds an authentication context class, or several, in bytes.
 const maxACR = 255
 
 // proof reads how and when somebody proved who they are (OpenID Connect Core
 // 1.0, section 2). What is malformed or lies in the future is not known.
-func proof(claims map[string]any, now time.Time) (acr string, at time.Time) {
-	if acr, _ = claims["acr"].(string); len(acr) > maxACR {
+func (o *openID) proof(claims map[string]any, now time.Time) (acr string, at time.Time) {
+	if acr, _ = claims["acr"].(string); !isClass(acr) {
 		acr = ""
+	}
+	if o.contexts {
+		acr = withContexts(acr, claims["acrs"])
 	}
 	if n, ok := claims["auth_time"].(float64); ok && n > 0 && n < 1<<40 {
 		if at = time.Unix(int64(n), 0).UTC(); at.After(now.Add(session.Leeway)) {
@@ -26,6 +34,33 @@ func proof(claims map[string]any, now time.Time) (acr string, at time.Time) {
 		}
 	}
 	return acr, at
+}
+
+// isClass says whether a text can be one authentication context class.
+func isClass(s string) bool {
+	return s != "" && len(s) <= maxACR && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+// isContext says whether a class is one of the authentication contexts that an
+// administrator of Microsoft Entra ID defines: c1 to c99.
+func isContext(s string) bool {
+	n, err := strconv.Atoi(strings.TrimPrefix(s, "c"))
+	return err == nil && n >= 1 && n <= 99 && s == "c"+strconv.Itoa(n)
+}
+
+// withContexts adds the contexts that a token of Microsoft Entra ID says were
+// met to a class, as far as they fit.
+func withContexts(acr string, acrs any) string {
+	met, ok := oidc.Strings(acrs)
+	if !ok {
+		return acr
+	}
+	for _, c := range met {
+		if isContext(c) && !slices.Contains(strings.Fields(acr), c) && len(acr)+1+len(c) <= maxACR {
+			acr = strings.TrimSpace(acr + " " + c)
+		}
+	}
+	return acr
 }
 
 // demanded fills in what the page that somebody is on the way to asks of the

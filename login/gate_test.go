@@ -136,15 +136,21 @@ type page struct {
 
 func (b *browser) do(method, target string, form url.Values, header ...string) page {
 	b.t.Helper()
+	return b.send(method, target, form.Encode(), header...)
+}
+
+// send sends a body as it is: that of a form, unless a header says otherwise.
+func (b *browser) send(method, target, form string, header ...string) page {
+	b.t.Helper()
 	var body io.Reader
-	if form != nil {
-		body = strings.NewReader(form.Encode())
+	if method == http.MethodPost {
+		body = strings.NewReader(form)
 	}
 	req, err := http.NewRequestWithContext(b.t.Context(), method, target, body)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if form != nil {
+	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	req.Header.Set("Accept", "text/html")

@@ -55,6 +55,10 @@ type OIDC struct {
 	// JWKS is the public half of Provider.Signer, for the provider to fetch;
 	// nil if there is none.
 	JWKS []byte
+	// Contexts says that the provider is Microsoft Entra ID, whose
+	// authentication contexts, c1 to c99, are asked for and answered in the
+	// claim acrs.
+	Contexts bool
 	// GraphURL is where Microsoft Graph is asked for the groups that a token
 	// leaves out; empty to leave them unknown.
 	GraphURL string

@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"portcullis/directory"
 	"portcullis/graph"
 	"portcullis/oidc"
 	"portcullis/session"
@@ -30,6 +27,7 @@ type openID struct {
 	jwks     []byte // of our own key; nil if there is none
 
 	refreshEvery time.Duration
+	contexts     bool          // of Microsoft Entra ID are asked for by claim
 	graph        *graph.Client // nil if nobody is asked
 	log          *slog.Logger
 }
@@ -41,7 +39,7 @@ func newOpenID(conn Connection, c *Config) *openID {
 		conn: conn, claims: conn.OIDC.Claims.withDefaults(), issuer: settings.Issuer, client: oidc.New(settings),
 		jwks: conn.OIDC.JWKS, refreshEvery: cmp.Or(conn.OIDC.RefreshEvery, defaultRefresh),
 		callback: origin(c.PublicURL) + web.Prefix + "/oidc/" + conn.ID + "/callback",
-		log:      settings.Log,
+		contexts: conn.OIDC.Contexts, log: settings.Log,
 	}
 	if conn.OIDC.GraphURL != "" {
 		o.graph = graph.New(graph.Config{URL: conn.OIDC.GraphURL, Token: o.client.ClientToken, HTTP: c.HTTP, Now: c.Now})
@@ -60,6 +58,16 @@ func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (dep
 	r := oidc.Request{
 		Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint,
 		ACR: a.Demand.ACR, MaxAge: a.Demand.MaxAge,
+	}
+	if o.contexts {
+		r.ACR = nil
+		for _, class := range a.Demand.ACR {
+			if isContext(class) {
+				r.Contexts = append(r.Contexts, class)
+			} else {
+				r.ACR = append(r.ACR, class)
+			}
+		}
 	}
 	switch {
 	case a.Force:
@@ -130,43 +138,19 @@ func (o *openID) redeem(ctx context.Context, answer oidc.Answer, a Attempt, now 
 		}
 	}
 	assertion, err := o.assertion(claims, now)
+	if assertion.GroupsIncomplete {
+		b.Note(trace.Overage)
+	}
 	b.Check("claims", err == nil, "claims that can be read", outcomeOf(err))
 	if err != nil {
 		return arrival{}, err
 	}
-	o.complete(ctx, &assertion, claims)
+	if oid, _ := claims["oid"].(string); oid == assertion.Subject { // of the tenant that signed
+		complete(ctx, o.graph, o.log, &assertion, oid)
+	}
 	subject, _ := tokens.Claims["sub"].(string)
 	return arrival{assertion, session.Ticket{
 		Issuer: o.issuer, Subject: subject, Session: tokens.Session, IDToken: tokens.IDToken,
 		Refresh: tokens.Refresh, RefreshEvery: o.refreshEvery,
 	}}, nil
-}
-
-// complete asks the directory of Microsoft Entra ID for the groups of somebody
-// with too many for a token. When that fails they stay incomplete, which the
-// mapping file deals with: it never means none.
-func (o *openID) complete(ctx context.Context, a *directory.Assertion, claims map[string]any) {
-	b := trace.Of(ctx)
-	if a.GroupsIncomplete {
-		b.Note(trace.Overage)
-	}
-	oid, _ := claims["oid"].(string)
-	if !a.GroupsIncomplete || o.graph == nil || oid != a.Subject {
-		return
-	}
-	groups, err := o.graph.Groups(ctx, oid)
-	if err == nil && len(groups) > maxGroups {
-		err = fmt.Errorf("%d groups", len(groups))
-	}
-	b.Check("groups beyond the token", err == nil, "all groups of the person, from Graph", outcomeOf(err))
-	if err != nil {
-		o.log.WarnContext(ctx, "groups that the token leaves out are unknown", "reference", web.Reference(ctx), "error", err.Error())
-		return
-	}
-	for _, g := range a.Groups {
-		if !slices.Contains(groups, g) {
-			groups = append(groups, g)
-		}
-	}
-	a.Groups, a.GroupsIncomplete = groups, false
 }

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"portcullis/fault"
+	"portcullis/graph"
+	"portcullis/oidc"
 	"portcullis/saml"
 	"portcullis/session"
+	"portcullis/trace"
 	"portcullis/web"
 )
 
@@ -36,12 +39,22 @@ type SAML struct {
 	Subject    string // the attribute that says who they are for good, and must be there; empty for the rule of [Attributes]
 	Attributes Attributes
 
+	// Graph is where the groups are asked for that an assertion of Microsoft
+	// Entra ID leaves out; nil leaves them unknown.
+	Graph *Graph
+
 	// Keys gives our pairs: the one that signs first, then those that are only
 	// shown and decrypt. It is asked again every hour. Nil is a gate without.
 	Keys func(ctx context.Context) ([]saml.KeyPair, error)
 	// Poll is how often the store is asked whether another replica, or an
 	// administrator, has put other metadata in force; defaults to 20 seconds.
 	Poll time.Duration
+}
+
+// Graph is Microsoft Graph, and who asks it.
+type Graph struct {
+	URL      string      // of the service's version
+	Provider oidc.Config // our application in the tenant; HTTP, Now and Log are those of the Login
 }
 
 // SAMLCookie is the name of the cookie that binds attempts over SAML to a
@@ -60,6 +73,8 @@ type federated struct {
 	c                  *SAML
 	entityID, acs, slo string
 	source             *metadataSource
+	grant              *oidc.Provider // of access to graph; nil if nobody is asked
+	graph              *graph.Client
 	now                func() time.Time
 	log                *slog.Logger
 	mu                 sync.Mutex // guards what follows
@@ -84,6 +99,12 @@ func newFederated(conn Connection, c *Config) *federated {
 		f.entityID = base + "/metadata"
 	}
 	f.source = newMetadataSource(conn.ID, &settings, c, f.log)
+	if settings.Graph != nil {
+		client := settings.Graph.Provider
+		client.HTTP, client.Now, client.Log = c.HTTP, c.Now, f.log
+		f.grant = oidc.New(client)
+		f.graph = graph.New(graph.Config{URL: settings.Graph.URL, Token: f.grant.ClientToken, HTTP: c.HTTP, Now: c.Now})
+	}
 	return f
 }
 
@@ -119,6 +140,12 @@ func (f *federated) provider(ctx context.Context) (*saml.ServiceProvider, *saml.
 	md, err := f.source.get(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if expired, ok := MetadataExpired(md.ValidUntil, f.now()); ok {
+		trace.Of(ctx).Note(trace.StaleMetadata)
+		if expired.Err != nil {
+			return nil, nil, expired.Err
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -214,6 +241,12 @@ func (f *federated) signOut(ctx context.Context, ticket session.Ticket, _, _ str
 }
 
 func (f *federated) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if f.graph != nil {
+		defer f.graph.CloseIdleConnections()
+		wg.Go(func() { f.grant.Run(ctx) })
+	}
 	f.source.run(ctx)
 }
 

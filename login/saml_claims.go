@@ -23,7 +23,7 @@ import (
 type Attributes struct {
 	// Subject is who they are for good. Where none is there, it is the object
 	// id of Microsoft Entra ID if the assertion is of that tenant, and
-	// otherwise the NameID.
+	// otherwise the NameID, which must not be transient.
 	Subject  []string
 	Groups   []string
 	Email    []string
@@ -50,7 +50,7 @@ func (f *federated) assertion(ctx context.Context, st *saml.Statement, now time.
 	a := directory.Assertion{
 		Connection: f.conn.ID, Issuer: st.Issuer, Received: now, GroupsIncomplete: more, AuthTime: st.AuthnInstant,
 	}
-	if len(st.AuthnContext) <= maxACR {
+	if isClass(st.AuthnContext) {
 		a.ACR = st.AuthnContext
 	}
 	var err error
@@ -103,14 +103,39 @@ func (f *federated) subject(ctx context.Context, st *saml.Statement) (string, er
 			return oidc.Subject(values[0])
 		}
 	}
-	tenant, object := st.Attributes[entraTenant], st.Attributes[entraObject]
-	if len(tenant) == 1 && len(object) == 1 && tenant[0] != "" && hasSegment(st.Issuer, tenant[0]) {
-		return oidc.Subject(object[0])
+	if oid := entraPerson(st, st.Issuer); oid != "" {
+		return oidc.Subject(oid)
 	}
-	if st.NameIDFormat == formatTransient {
+	if st.NameIDFormat == formatTransient { // SAML core, section 8.3.8: it means nobody the next time
 		b.Note(trace.TransientNameID)
+		b.Check("subject", false, "a NameID that stays, or the attribute that the connection names in subject", "a transient NameID")
+		return "", outbound.Refuse(errors.New("transient NameID"), "it knows you by a name that changes with each sign-in (a transient NameID)")
 	}
 	return oidc.Subject(st.NameID)
+}
+
+// entraPerson is the object id of somebody in the tenant of Microsoft Entra ID
+// whose issuer that is; empty if the assertion is not of it.
+func entraPerson(st *saml.Statement, issuer string) string {
+	tenant, object := st.Attributes[entraTenant], st.Attributes[entraObject]
+	if len(tenant) == 1 && len(object) == 1 && tenant[0] != "" && hasSegment(issuer, tenant[0]) {
+		return object[0]
+	}
+	return ""
+}
+
+// complete asks for the groups that an assertion leaves out, of the tenant that
+// signed it and that lets us.
+func (f *federated) complete(ctx context.Context, st *saml.Statement, a *directory.Assertion) {
+	if !a.GroupsIncomplete || f.grant == nil {
+		return
+	}
+	oid := entraPerson(st, st.Issuer)
+	if oid == "" || entraPerson(st, f.grant.Issuer()) == "" {
+		trace.Of(ctx).Check("groups beyond the token", false, "the object id of somebody in the tenant "+f.grant.Issuer(), "none")
+		return
+	}
+	complete(ctx, f.graph, f.log, a, oid)
 }
 
 // remark notes what will bring trouble.

@@ -57,6 +57,7 @@ type samlIDP struct {
 	sps    map[string]string // entity ID → where its metadata is
 	extra  []*x509.Certificate
 	down   atomic.Bool
+	until  time.Time // of its metadata, if not zero
 	slo    []*http.Request
 	asked  *crewjam.AuthnRequest // the last one
 }
@@ -95,6 +96,9 @@ func (p *samlIDP) entityID() string { return p.idp.MetadataURL.String() }
 // metadata is what it publishes, with both bindings and all of its keys.
 func (p *samlIDP) metadata() []byte {
 	m := p.idp.Metadata()
+	if m.ValidUntil = m.ValidUntil.Add(1000 * time.Hour); !p.until.IsZero() {
+		m.ValidUntil = p.until
+	}
 	role := &m.IDPSSODescriptors[0]
 	for _, c := range p.extra {
 		d := role.KeyDescriptors[0]

@@ -281,17 +281,23 @@ func TestWhoAPersonIs(t *testing.T) {
 		notes      []trace.Note
 		incomplete bool
 		status     int
+		words      string
 	}{
 		"an attribute":                   {change: func(s *login.SAML) { s.Subject = "uid" }, subject: "alice"},
-		"an attribute that is not there": {change: func(s *login.SAML) { s.Subject = "employeeNumber" }, status: http.StatusBadRequest},
+		"an attribute that is not there": {change: func(s *login.SAML) { s.Subject = "employeeNumber" }, status: http.StatusBadRequest, words: "does not say who you are"},
 		"the object of the tenant": {person: func(p *samlIDP) {
 			p.idp.MetadataURL.Path = "/metadata"
 			p.idp.MetadataURL.RawPath = ""
 			p.add(attribute(tenant, "metadata"), attribute(object, "oid-1"))
 		}, subject: "oid-1"},
 		"an object of another tenant": {person: func(p *samlIDP) { p.add(attribute(tenant, "elsewhere"), attribute(object, "oid-1")) }, subject: "alice-1"},
-		"transient":                   {person: func(p *samlIDP) { p.person.NameIDFormat = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient" }, subject: "alice-1", notes: []trace.Note{trace.TransientNameID}},
-		"an e-mail address":           {person: func(p *samlIDP) { p.person.NameID, p.person.NameIDFormat = "alice@acme.example", email }, subject: "alice@acme.example", notes: []trace.Note{trace.EmailAsKey}},
+		"transient":                   {person: func(p *samlIDP) { p.person.NameIDFormat = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient" }, status: http.StatusBadRequest, words: "a transient NameID", notes: []trace.Note{trace.TransientNameID}},
+		"transient, beside an attribute": {
+			change:  func(s *login.SAML) { s.Subject = "uid" },
+			person:  func(p *samlIDP) { p.person.NameIDFormat = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient" },
+			subject: "alice",
+		},
+		"an e-mail address": {person: func(p *samlIDP) { p.person.NameID, p.person.NameIDFormat = "alice@acme.example", email }, subject: "alice@acme.example", notes: []trace.Note{trace.EmailAsKey}},
 		"more groups than fit": {person: func(p *samlIDP) {
 			p.person.CustomAttributes = p.person.CustomAttributes[1:]
 			p.add(attribute(more, "https://graph.example/x"))
@@ -305,7 +311,10 @@ func TestWhoAPersonIs(t *testing.T) {
 			g := newGate(t, p.connection("acme", tc.change))
 			answer := newBrowser(t).samlSignIn(g, "/.portcullis/sign-in")
 			if tc.status != 0 {
-				g.refused(t, answer, tc.status, "does not say who you are")
+				g.refused(t, answer, tc.status, tc.words)
+				if r := g.traces.last(t); !slices.Equal(r.Notes, tc.notes) {
+					t.Errorf("notes %v, want %v", r.Notes, tc.notes)
+				}
 				return
 			}
 			if answer.StatusCode != http.StatusSeeOther {
@@ -317,6 +326,10 @@ func TestWhoAPersonIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+func (p *samlIDP) drop(name string) {
+	p.person.CustomAttributes = slices.DeleteFunc(p.person.CustomAttributes, func(a crewjam.Attribute) bool { return a.Name == name })
 }
 
 func (p *samlIDP) add(a ...crewjam.Attribute) {

@@ -2,6 +2,8 @@ package login_test
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,4 +104,71 @@ func TestWhoIsInsideIsAskedAgain(t *testing.T) {
 	if other := b.get(g.public.String() + "/.portcullis/sign-in/acme?return_to=/else").location(t); strings.Contains(other, "acr_values") || strings.Contains(other, "max_age") {
 		t.Errorf("another page asks for %s", other)
 	}
+}
+
+// At Microsoft Entra ID a page asks for an authentication context, which its
+// administrator defines. It is a claim there, and not a class.
+func TestAPageAsksForAnAuthenticationContextOfEntra(t *testing.T) {
+	for name, tc := range map[string]struct {
+		demand []string
+		asked  url.Values
+		acrs   any
+		acr    string // what the person has afterwards; empty if they fall short
+		plain  bool   // another provider
+	}{
+		"one":            {demand: []string{"c1"}, asked: url.Values{"claims": {`{"id_token":{"acrs":{"essential":true,"value":"c1"}}}`}}, acrs: []string{"c1"}, acr: "c1"},
+		"one of several": {demand: []string{"c1", "c25"}, asked: url.Values{"claims": {`{"id_token":{"acrs":{"essential":true,"values":["c1","c25"]}}}`}}, acrs: []string{"c25"}, acr: "c25"},
+		"more than asked": {
+			demand: []string{"c2"}, asked: url.Values{"claims": {`{"id_token":{"acrs":{"essential":true,"value":"c2"}}}`}},
+			acrs: []string{"c1", "p1", "c2", "c2", "c100", "c02", "gold"}, acr: "c1 c2",
+		},
+		"by itself":         {demand: []string{"c99"}, acrs: "c99", acr: "c99"},
+		"another":           {demand: []string{"c1"}, acrs: []string{"c2", "c11"}},
+		"none":              {demand: []string{"c1"}},
+		"a wrong shape":     {demand: []string{"c1"}, acrs: []any{"c1", 1}},
+		"one string of two": {demand: []string{"c1"}, acrs: []string{"c1 c2"}},
+		"beside a class": {
+			demand: []string{"gold", "c1"}, asked: url.Values{"claims": {`{"id_token":{"acrs":{"essential":true,"value":"c1"}}}`}, "acr_values": {"gold"}},
+			acrs: []string{"c1"}, acr: "c1",
+		},
+		"at another provider": {demand: []string{"c1"}, asked: url.Values{"acr_values": {"c1"}}, acrs: []string{"c1"}, plain: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newIDP(t)
+			g, b := newGate(t, func(c *login.Config) {
+				c.Connections[0].OIDC.Contexts = !tc.plain
+				c.Demand = func(string) session.Demand { return session.Demand{ACR: tc.demand} }
+			}, p), newBrowser(t)
+			p.userInfo = map[string]any{"acrs": tc.demand} // unsigned: it proves nothing
+			p.claims = func(c map[string]any) { c["acrs"] = tc.acrs }
+			to := b.get(g.public.String() + "/.portcullis/sign-in/acme").location(t)
+			u, err := url.Parse(to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, parameter := range []string{"claims", "acr_values"} {
+				if got := u.Query()[parameter]; tc.asked != nil && !slices.Equal(got, tc.asked[parameter]) {
+					t.Errorf("%s = %q, want %q", parameter, got, tc.asked[parameter])
+				}
+			}
+			answer := b.get(b.get(to).location(t))
+			if tc.acr == "" {
+				g.refused(t, answer, http.StatusForbidden, "")
+				return
+			}
+			if answer.StatusCode != http.StatusSeeOther || g.people.last(t).ACR != tc.acr {
+				t.Errorf("answer = %d, acr = %q, want %q", answer.StatusCode, g.people.last(t).ACR, tc.acr)
+			}
+		})
+	}
+}
+
+// A class never counts as several: a provider that lets people choose theirs
+// could otherwise be led to vouch for more.
+func TestOneClassIsNotSeveral(t *testing.T) {
+	p := newIDP(t)
+	g, b := newGate(t, strict, p), newBrowser(t)
+	p.claims = func(c map[string]any) { c["acr"], c["auth_time"] = "silver gold", g.now().Unix() }
+	answer := b.signIn(g, "/.portcullis/sign-in/acme?return_to=/payments/1")
+	g.refused(t, answer, http.StatusForbidden, "does not say how you signed in")
 }

@@ -168,12 +168,12 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 		{"a logout token", func(p *idp) { p.header = map[jose.HeaderKey]any{"typ": "application/Logout+JWT"} }, "token of another kind"},
 		{"a typ that is no string", func(p *idp) { p.header = map[jose.HeaderKey]any{"typ": 1} }, "refused"},
 
-		{"another issuer", set("iss", "https://evil.example"), "ID token is not valid"},
+		{"another issuer", set("iss", "https://evil.example"), "another issuer"},
 		{"issuer in another case alone", func(p *idp) {
 			p.claims = func(c map[string]any) { c["ISS"] = c["iss"]; delete(c, "iss") }
 		}, "another issuer"},
-		{"another audience", set("aud", "other"), "ID token is not valid"},
-		{"no audience", set("aud", nil), "ID token is not valid"},
+		{"another audience", set("aud", "other"), "meant for somebody else"},
+		{"no audience", set("aud", nil), "meant for somebody else"},
 		{"audience in another case alone", func(p *idp) {
 			p.claims = func(c map[string]any) { c["AUD"] = c["aud"]; delete(c, "aud") }
 		}, "meant for somebody else"},
@@ -187,7 +187,7 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 		}, "another sign-in"},
 		{"expired", shift("exp", -2*time.Minute), "has expired"},
 		{"no expiry", set("exp", nil), "no expiry"},
-		{"expiry as text", set("exp", "soon"), "ID token is not valid"},
+		{"expiry as text", set("exp", "soon"), "no expiry"},
 		{"valid for years", shift("exp", 25*time.Hour), "more than a day"},
 		{"valid beyond all time", set("exp", 1e300), "no expiry"},
 		{"issued in the future", shift("iat", 2*time.Minute), "in the future"},
@@ -196,7 +196,7 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 		{"not valid yet", shift("nbf", 2*time.Minute), "not valid yet"},
 		{"no subject", set("sub", nil), "names nobody"},
 		{"empty subject", set("sub", ""), "names nobody"},
-		{"subject that is a number", set("sub", 7), "ID token is not valid"},
+		{"subject that is a number", set("sub", 7), "names nobody"},
 		{"long subject", set("sub", strings.Repeat("x", 256)), "more than 255 bytes"},
 		{"subject with a line break", set("sub", "a\r\nb"), "characters that are not allowed"},
 		{"subject with half a surrogate", func(p *idp) {
@@ -215,7 +215,7 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 				_, _ = w.Write([]byte(`{"id_token":"a","id_token":"b"}`))
 			})
 		}, "not usable"},
-		{"at_hash that is no string", set("at_hash", 7), "ID token is not valid"},
+		{"at_hash that is no string", set("at_hash", 7), "another access token"},
 
 		{"subject twice", func(p *idp) {
 			p.forge = func(c map[string]any) string { return raw(p, withMember(c, `"sub":"root"`)) }
@@ -234,7 +234,7 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 				return raw(p, withMember(c, `"x":`+strings.Repeat("[", 500)+strings.Repeat("]", 500)))
 			}
 		}, "malformed claims"},
-		{"not an object", func(p *idp) { p.forge = func(map[string]any) string { return raw(p, `[1]`) } }, "ID token is not valid"},
+		{"not an object", func(p *idp) { p.forge = func(map[string]any) string { return raw(p, `[1]`) } }, "malformed claims"},
 
 		{"groups that are an object", set("groups", map[string]any{"a": 1}), "not a list of names"},
 		{"groups with a number", set("groups", []any{"a", 1}), "not a list of names"},

@@ -18,13 +18,15 @@ type Traces interface {
 }
 
 // traced begins the trace of a request and puts it into the request's
-// context, for whatever is checked on its way.
+// context, for whatever is checked on its way. p is nil where there is no such
+// connection.
 func (l *Login) traced(c *gin.Context, p *provider) *trace.Builder {
 	ctx := c.Request.Context()
-	b := trace.Begin(trace.Record{
-		Reference: web.Reference(ctx), Connection: p.conn.ID, Protocol: p.conn.protocolName(),
-		Started: l.now().UTC(), Address: web.ClientAddress(c.Request),
-	})
+	r := trace.Record{Reference: web.Reference(ctx), Started: l.now().UTC(), Address: web.ClientAddress(c.Request)}
+	if p != nil {
+		r.Connection, r.Protocol = p.conn.ID, p.conn.protocolName()
+	}
+	b := trace.Begin(r)
 	c.Request = c.Request.WithContext(trace.With(ctx, b))
 	return b
 }

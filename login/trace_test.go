@@ -59,7 +59,7 @@ func TestARefusalIsFoundUnderTheReferenceOfItsPage(t *testing.T) {
 		got     string
 		outcome trace.Outcome
 	}{
-		"another audience":  {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["aud"] = "other" } }, check: "signature", got: "not valid"},
+		"another audience":  {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["aud"] = "other" } }, check: "audience", got: "other"},
 		"issued to another": {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["azp"] = "other" } }, check: "audience", got: "portal, issued to other"},
 		"another nonce":     {change: func(p *idp, _ *gate) { p.claims = func(c map[string]any) { c["nonce"] = "x" } }, check: "nonce", got: "another one"},
 		"expired": {change: func(p *idp, g *gate) {
@@ -148,5 +148,30 @@ func TestAnOverageIsNoted(t *testing.T) {
 	newBrowser(t).signIn(g, "/.portcullis/sign-in")
 	if r := g.traces.last(t); !slices.Equal(r.Notes, []trace.Note{trace.NoGroups}) {
 		t.Errorf("notes = %v", r.Notes)
+	}
+}
+
+// TestACallbackOfNoConnectionIsTraced: somebody renamed a connection, and its
+// provider did not hear of it.
+func TestACallbackOfNoConnectionIsTraced(t *testing.T) {
+	g := newGate(t, nil, newIDP(t))
+	for _, tc := range []struct {
+		method, path string
+		form         url.Values
+	}{
+		{http.MethodGet, "/.portcullis/oidc/renamed/callback?state=x&code=y", nil},
+		{http.MethodPost, "/.portcullis/saml/renamed/acs", url.Values{"SAMLResponse": {"x"}}},
+		{http.MethodGet, "/.portcullis/oidc/" + strings.Repeat("x", 5000) + "/callback", nil},
+	} {
+		answer := newBrowser(t).do(tc.method, g.public.String()+tc.path, tc.form)
+		g.refused(t, answer, http.StatusNotFound, "no such way to sign in")
+		r := g.traces.last(t)
+		c, ok := check(r, "connection")
+		if !ok || c.OK || r.Class() != trace.Stranger || r.Outcome != trace.Refused || r.Connection != "" || r.Reference != answer.Header.Get(web.ReferenceHeader) {
+			t.Errorf("trace = %+v", r)
+		}
+		if len(c.Got) > 600 || !strings.HasPrefix(c.Got, "renamed") && !strings.HasPrefix(c.Got, "xxx") {
+			t.Errorf("check = %+v", c)
+		}
 	}
 }

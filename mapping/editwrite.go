@@ -34,6 +34,9 @@ func (w writer) scalar(n *node, like style, flow bool) string {
 	if n.kind != kindString {
 		return n.text
 	}
+	if flow && strings.Contains(n.text, ":") && !unmistaken.MatchString(n.text) {
+		like = styleDouble // before a bracket the parser may take it for a key
+	}
 	return w.quoted(n.text, like, func(c string) (string, func(*node) *node) {
 		if flow {
 			return "[" + c + ", v]", func(n *node) *node {

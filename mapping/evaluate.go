@@ -51,16 +51,17 @@ type scratch struct {
 	proceeded  bool
 	until      time.Time
 
-	rules   bitset // that matched
-	granted bitset // roles that rules named
-	denied  bitset // roles that rules took away
-	roles   bitset // what is left, inherited ones included
-	apart   bitset // roles that constraints took away
-	before  bitset // roles before the ceiling
-	groups  bitset // permission groups
-	over    bitset // permission groups that the ceiling took away
-	narrow  bitset // permission groups without parameters that restrict
-	tasks   bitset
+	rules    bitset // that matched
+	granted  bitset // roles that rules named
+	excepted bitset // roles that exceptions named
+	denied   bitset // roles that rules took away
+	roles    bitset // what is left, inherited ones included
+	apart    bitset // roles that constraints took away
+	before   bitset // roles before the ceiling
+	groups   bitset // permission groups
+	over     bitset // permission groups that the ceiling took away
+	narrow   bitset // permission groups without parameters that restrict
+	tasks    bitset
 
 	violated  []int      // constraints
 	instances []instance // granted permission groups with parameters
@@ -74,7 +75,7 @@ func (p *Policy) newScratch() *scratch {
 	roles := func() bitset { return newBitset(len(p.roles)) }
 	groups := func() bitset { return newBitset(p.manyGroups) }
 	return &scratch{
-		rules: newBitset(p.manyRules), granted: roles(), denied: roles(), roles: roles(), apart: roles(), before: roles(),
+		rules: newBitset(p.manyRules), granted: roles(), excepted: roles(), denied: roles(), roles: roles(), apart: roles(), before: roles(),
 		groups: groups(), over: groups(), narrow: groups(), tasks: newBitset(len(p.tasks)),
 	}
 }
@@ -84,7 +85,7 @@ func (p *Policy) borrow() *scratch {
 	if !ok {
 		return p.newScratch()
 	}
-	for _, b := range [...]bitset{s.rules, s.granted, s.denied, s.roles, s.apart, s.before, s.groups, s.over, s.narrow, s.tasks} {
+	for _, b := range [...]bitset{s.rules, s.granted, s.excepted, s.denied, s.roles, s.apart, s.before, s.groups, s.over, s.narrow, s.tasks} {
 		clear(b)
 	}
 	s.connection, s.verdict, s.refusedBy, s.proceeded, s.until = nil, allowed, -1, false, time.Time{}
@@ -119,6 +120,7 @@ func (p *Policy) run(s *scratch, f *Facts, at time.Time) {
 	}
 	p.match(s, f)
 	p.residual(s, f, at)
+	p.except(s, f, at)
 	granting := p.collect(s, f)
 	p.keepApart(s)
 	p.ceiling(s)
@@ -126,7 +128,7 @@ func (p *Policy) run(s *scratch, f *Facts, at time.Time) {
 	case s.verdict == deniedByRule, s.verdict == deniedByConstraint:
 	case !granting:
 		s.verdict = nothingMatched
-	case !s.connection.unrestricted && s.groups.empty() && !p.reachable(s):
+	case p.nothingBelow(s):
 		s.verdict = nothingBelowCeiling
 	}
 	p.collectTasks(s)
@@ -237,13 +239,23 @@ func (p *Policy) collect(s *scratch, f *Facts) bool {
 		}
 	}
 	s.sortInstances(p)
-	for n := range s.granted.all() {
-		// A denied role takes every role that inherits it along.
-		if closure := p.roles[n].closure; !closure.meets(s.denied) {
-			s.roles.add(closure)
+	if !granting || s.verdict == deniedByRule || p.nothingBelow(s) {
+		clear(s.excepted) // an exception adds to what lets somebody in
+	}
+	p.addRoles(s)
+	return granting
+}
+
+// addRoles adds up what rules and exceptions named. A role that is denied, or
+// kept apart from another one, takes every role that inherits it along.
+func (p *Policy) addRoles(s *scratch) {
+	for _, named := range [...]bitset{s.granted, s.excepted} {
+		for n := range named.all() {
+			if closure := p.roles[n].closure; !closure.meets(s.denied) && !closure.meets(s.apart) {
+				s.roles.add(closure)
+			}
 		}
 	}
-	return granting
 }
 
 // tellsMore reports whether a deny is the better one to name: it gives a
@@ -280,11 +292,7 @@ func (p *Policy) keepApart(s *scratch) {
 		return
 	}
 	clear(s.roles)
-	for n := range s.granted.all() {
-		if closure := p.roles[n].closure; !closure.meets(s.denied) && !closure.meets(s.apart) {
-			s.roles.add(closure)
-		}
-	}
+	p.addRoles(s)
 }
 
 // ceiling takes away what the connection cannot give.
@@ -300,6 +308,20 @@ func (p *Policy) ceiling(s *scratch) {
 		}
 	}
 	s.groups.remove(s.over)
+}
+
+// nothingBelow reports whether the ceiling takes everything away that rules
+// grant.
+func (p *Policy) nothingBelow(s *scratch) bool {
+	if s.connection.unrestricted {
+		return false
+	}
+	for g := range s.groups.all() {
+		if !p.group(s.connection, g).unrestricted {
+			return false
+		}
+	}
+	return !p.reachable(s)
 }
 
 // reachable reports whether the ceiling lets any granted role through. Denies

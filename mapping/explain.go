@@ -17,6 +17,7 @@ type Explanation struct {
 	Access           Access
 	Verdict          string      // in words: how it was decided whether they may come in
 	Rules            []RuleTrace // every rule, in alphabetical order
+	Exceptions       []ExceptionTrace
 	Roles            []Origin
 	Tasks            []Origin
 	PermissionGroups []Origin
@@ -31,6 +32,8 @@ type Origin struct {
 	Name  string
 	Via   []string // for a task the roles that hold it, for a role those it is inherited from; empty when a rule names it
 	Rules []string // that granted it, directly or through Via
+
+	Exceptions []string // ids of those that did
 }
 
 // Sight says where a part of the visible data comes from: one permission group
@@ -70,8 +73,10 @@ func (p *Policy) Explain(f *Facts, at time.Time) Explanation {
 		}
 	}
 	e.Removed = p.removed(s)
+	traces, by := p.exceptions(s, f, at)
+	e.Exceptions = traces
 	if s.verdict == allowed {
-		e.Roles, e.Tasks, e.PermissionGroups = p.origins(s)
+		e.Roles, e.Tasks, e.PermissionGroups = p.origins(s, by)
 		e.Data = p.sights(s, f)
 		e.Permissions = p.permissionsInWords(s, e.Data)
 	}
@@ -120,8 +125,9 @@ func (p *Policy) verdictInWords(s *scratch) string {
 	return "a rule grants access and none denies it"
 }
 
-// origins traces what is left to the rules that granted it.
-func (p *Policy) origins(s *scratch) (roles, tasks, groups []Origin) {
+// origins traces what is left to the rules, and the exceptions by role, that
+// granted it.
+func (p *Policy) origins(s *scratch, exceptions map[int][]string) (roles, tasks, groups []Origin) {
 	rolesBy := make(map[int][]string) // rules by the role that they name
 	groupsBy := make(map[int][]string)
 	for i := range s.rules.all() {
@@ -153,7 +159,16 @@ func (p *Policy) origins(s *scratch) (roles, tasks, groups []Origin) {
 				o.Via = append(o.Via, p.roles[from].decl.Name)
 			}
 		}
-		o.Rules, o.Via = sortedSet(o.Rules), sortedSet(o.Via)
+		for from, ids := range exceptions {
+			if !p.roles[from].closure.has(n) {
+				continue
+			}
+			o.Exceptions = append(o.Exceptions, ids...)
+			if from != n {
+				o.Via = append(o.Via, p.roles[from].decl.Name)
+			}
+		}
+		o.Rules, o.Via, o.Exceptions = sortedSet(o.Rules), sortedSet(o.Via), sortedSet(o.Exceptions)
 		roles = append(roles, o)
 		for _, t := range p.roles[n].tasks {
 			if tasksBy[t] == nil {
@@ -161,11 +176,12 @@ func (p *Policy) origins(s *scratch) (roles, tasks, groups []Origin) {
 			}
 			tasksBy[t].Via = append(tasksBy[t].Via, o.Name)
 			tasksBy[t].Rules = append(tasksBy[t].Rules, o.Rules...)
+			tasksBy[t].Exceptions = append(tasksBy[t].Exceptions, o.Exceptions...)
 		}
 	}
 	for t := range s.tasks.all() {
 		o := tasksBy[t]
-		o.Rules = sortedSet(o.Rules)
+		o.Rules, o.Exceptions = sortedSet(o.Rules), sortedSet(o.Exceptions)
 		tasks = append(tasks, *o)
 	}
 	for _, g := range p.inOrder(s, s.groups, true) {
@@ -187,7 +203,9 @@ func (p *Policy) where(at pos) string {
 // rules granted, and what could not be granted.
 func (p *Policy) removed(s *scratch) []Removal {
 	var out []Removal
-	for n := range s.granted.all() {
+	named := slices.Clone(s.granted)
+	named.add(s.excepted)
+	for n := range named.all() {
 		switch closure := p.roles[n].closure; {
 		case closure.meets(s.denied):
 			out = append(out, Removal{"role", p.roles[n].decl.Name, p.denier(s, n)})

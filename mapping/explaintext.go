@@ -26,6 +26,12 @@ func (e Explanation) String() string {
 			fmt.Fprintf(&b, "  %-24s <- %s\n", o.Name, o.from())
 		}
 	}
+	if section("exceptions", len(e.Exceptions)) {
+		for _, x := range e.Exceptions {
+			fmt.Fprintf(&b, "  %s %s: role %s from %s until %s by %s: %s\n      %s\n", mark(x.Holds), x.ID, x.Role,
+				x.From.Format(time.RFC3339), x.Until.Format(time.RFC3339), x.By, x.Reason, x.Why)
+		}
+	}
 	if section("visible data", len(e.Permissions)) {
 		for _, line := range e.Permissions {
 			fmt.Fprintf(&b, "  %s\n", line)
@@ -38,11 +44,7 @@ func (e Explanation) String() string {
 	}
 	if section("rules", len(e.Rules)) {
 		for _, r := range e.Rules {
-			mark := "no "
-			if r.Matched {
-				mark = "yes"
-			}
-			fmt.Fprintf(&b, "  %s %s (%s:%d) %s\n      line %d: %s\n", mark, r.ID, r.File, r.Line, r.Effect, r.At, r.Why)
+			fmt.Fprintf(&b, "  %s %s (%s:%d) %s\n      line %d: %s\n", mark(r.Matched), r.ID, r.File, r.Line, r.Effect, r.At, r.Why)
 		}
 	}
 	if section("near misses", len(e.NearMisses)) {
@@ -54,6 +56,13 @@ func (e Explanation) String() string {
 		}
 	}
 	return b.String()
+}
+
+func mark(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no "
 }
 
 func (e Explanation) verdictText(b *strings.Builder) {
@@ -69,7 +78,7 @@ func (e Explanation) verdictText(b *strings.Builder) {
 		fmt.Fprintf(b, "by what the identity provider said at %s\n", e.Received.Format(time.RFC3339))
 	}
 	if !e.Access.Until.IsZero() {
-		fmt.Fprintf(b, "to be looked at again at %s, when a rule begins or ends\n", e.Access.Until.Format(time.RFC3339))
+		fmt.Fprintf(b, "to be looked at again at %s, when a rule or an exception begins or ends\n", e.Access.Until.Format(time.RFC3339))
 	}
 	if len(e.Access.Violations) > 0 {
 		fmt.Fprintf(b, "violated constraints: %s\n", strings.Join(e.Access.Violations, ", "))
@@ -80,7 +89,14 @@ func (e Explanation) verdictText(b *strings.Builder) {
 }
 
 func (o Origin) from() string {
-	text := "rule " + strings.Join(o.Rules, ", ")
+	var by []string
+	if len(o.Rules) > 0 {
+		by = append(by, "rule "+strings.Join(o.Rules, ", "))
+	}
+	if len(o.Exceptions) > 0 {
+		by = append(by, "exception "+strings.Join(o.Exceptions, ", "))
+	}
+	text := strings.Join(by, "; ")
 	if len(o.Via) > 0 {
 		text = "role " + strings.Join(o.Via, ", ") + " <- " + text
 	}
@@ -88,29 +104,43 @@ func (o Origin) from() string {
 }
 
 type explanationJSON struct {
-	File             string        `json:"file"`
-	Connection       string        `json:"connection"`
-	Person           string        `json:"person"`
-	At               time.Time     `json:"at,omitzero"`
-	Received         time.Time     `json:"received,omitzero"`
-	Login            bool          `json:"login"`
-	Reason           string        `json:"reason,omitempty"`
-	Verdict          string        `json:"verdict"`
-	Roles            []originJSON  `json:"roles"`
-	Tasks            []originJSON  `json:"tasks"`
-	PermissionGroups []originJSON  `json:"permissionGroups"`
-	Permissions      Permissions   `json:"permissions"`
-	Removed          []removalJSON `json:"removed"`
-	Rules            []ruleJSON    `json:"rules"`
-	NearMisses       []missJSON    `json:"nearMisses"`
-	Violations       []string      `json:"violations"`
-	Until            time.Time     `json:"until,omitzero"`
+	File             string          `json:"file"`
+	Connection       string          `json:"connection"`
+	Person           string          `json:"person"`
+	At               time.Time       `json:"at,omitzero"`
+	Received         time.Time       `json:"received,omitzero"`
+	Login            bool            `json:"login"`
+	Reason           string          `json:"reason,omitempty"`
+	Verdict          string          `json:"verdict"`
+	Roles            []originJSON    `json:"roles"`
+	Tasks            []originJSON    `json:"tasks"`
+	PermissionGroups []originJSON    `json:"permissionGroups"`
+	Permissions      Permissions     `json:"permissions"`
+	Removed          []removalJSON   `json:"removed"`
+	Rules            []ruleJSON      `json:"rules"`
+	Exceptions       []exceptionJSON `json:"exceptions"`
+	NearMisses       []missJSON      `json:"nearMisses"`
+	Violations       []string        `json:"violations"`
+	Until            time.Time       `json:"until,omitzero"`
 }
 
 type originJSON struct {
 	Name  string   `json:"name"`
 	Via   []string `json:"via,omitempty"`
 	Rules []string `json:"rules"`
+
+	Exceptions []string `json:"exceptions,omitempty"`
+}
+
+type exceptionJSON struct {
+	ID     string    `json:"id"`
+	Role   string    `json:"role"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+	Holds  bool      `json:"holds"`
+	Why    string    `json:"why"`
 }
 
 type removalJSON struct {
@@ -144,7 +174,7 @@ func (e Explanation) MarshalJSON() ([]byte, error) {
 		Login: e.Access.Login, Reason: e.Access.Reason, Verdict: e.Verdict, Permissions: e.Access.Permissions,
 		Roles: originsJSON(e.Roles), Tasks: originsJSON(e.Tasks), PermissionGroups: originsJSON(e.PermissionGroups),
 		Removed: make([]removalJSON, 0, len(e.Removed)), Rules: make([]ruleJSON, 0, len(e.Rules)),
-		NearMisses: make([]missJSON, 0, len(e.NearMisses)),
+		NearMisses: make([]missJSON, 0, len(e.NearMisses)), Exceptions: make([]exceptionJSON, 0, len(e.Exceptions)),
 	}
 	w.Violations, w.Until = append([]string{}, e.Access.Violations...), e.Access.Until
 	for _, r := range e.Removed {
@@ -152,6 +182,9 @@ func (e Explanation) MarshalJSON() ([]byte, error) {
 	}
 	for _, r := range e.Rules {
 		w.Rules = append(w.Rules, ruleJSON{r.ID, r.File, r.Line, r.Effect, r.Matched, r.At, r.Why})
+	}
+	for _, x := range e.Exceptions {
+		w.Exceptions = append(w.Exceptions, exceptionJSON{x.ID, x.Role, x.By, x.Reason, x.From, x.Until, x.Holds, x.Why})
 	}
 	for _, m := range e.NearMisses {
 		w.NearMisses = append(w.NearMisses, missJSON(m))
@@ -162,6 +195,9 @@ func (e Explanation) MarshalJSON() ([]byte, error) {
 func originsJSON(origins []Origin) []originJSON {
 	out := make([]originJSON, 0, len(origins))
 	for _, o := range origins {
+		if o.Rules == nil {
+			o.Rules = []string{}
+		}
 		out = append(out, originJSON(o))
 	}
 	return out

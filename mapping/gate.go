@@ -23,7 +23,7 @@ const (
 	GateMappingApprove  = "gate.mapping.approve"
 	GateConnectionsEdit = "gate.connections.edit"
 	GateConnectionsOwn  = "gate.connections.own"
-	GateTokensEdit      = "gate.tokens.edit"
+	GateTokensEdit      = "gate.tokens.edit" //nolint:gosec // the name of a task, and no credential
 	GateAuditView       = "gate.audit.view"
 )
 

@@ -12,6 +12,8 @@
 //   - Permission groups are ORs of ANDs and are never merged attribute by
 //     attribute.
 //   - Nobody's access exceeds the ceiling of their connection.
+//   - An exception for one person adds roles to a sign-in that a rule allows,
+//     under all that holds for rules, and never allows one.
 //   - A fragment, the file of one connection, reaches nobody else, whether it
 //     is right or broken.
 //   - A Policy is immutable and safe for concurrent use.
@@ -37,6 +39,7 @@ type Facts struct {
 	UserType         string   // "Member" or "Guest" at Entra ID
 	Claims           map[string]any
 	Attributes       map[string]any // SCIM attributes that the connection declares
+	Exceptions       []Exception    // granted to them at the gate
 	Received         time.Time      // when the identity provider asserted this; zero if unknown. It decides nothing
 }
 
@@ -57,8 +60,8 @@ type Access struct {
 	Permissions      Permissions // what those groups mean: which rows are visible
 	Rules            []string    // ids of the rules that matched
 	Violations       []string    // ids of the constraints that are violated
-	// Until is the next moment at which a rule that concerns them begins or
-	// ends to be valid; zero if there is none. Whoever keeps an Access
+	// Until is the next moment at which a rule that concerns them, or an
+	// exception for them, begins or ends to be valid; zero if there is none. Whoever keeps an Access
 	// evaluates again then.
 	Until time.Time
 }

@@ -67,45 +67,68 @@ func (e tokenError) Error() string {
 	return fmt.Sprintf("token endpoint: status %d, error %s", e.status, e.code)
 }
 
+// credential is what our client proves itself by.
+type credential struct {
+	secret string
+	signer Signer
+}
+
+// credentials are what may be taken by now: the usual one and, during a
+// rotation, the next.
+func (p *Provider) credentials(auth clientAuth) []credential {
+	switch {
+	case auth == authKey && p.c.NextSigner != nil:
+		return []credential{{signer: p.c.Signer}, {signer: p.c.NextSigner}}
+	case auth == authKey:
+		return []credential{{signer: p.c.Signer}}
+	case auth != authNone && p.c.NextSecret != "":
+		return []credential{{secret: p.c.ClientSecret}, {secret: p.c.NextSecret}}
+	default:
+		return []credential{{secret: p.c.ClientSecret}}
+	}
+}
+
 // ask sends a request to the token endpoint and gives its answer, strictly
-// decoded. During the rotation of a client secret both are tried, the one that
-// worked last first. The second attempt is safe: a server authenticates the
-// client before it looks at the grant (RFC 6749, section 3.2.1), so whatever
-// answers invalid_client has not used the code up; and one that has answers
-// the second with invalid_grant, and the next sign-in begins with the right
-// secret.
+// decoded. During the rotation of a client secret or key both are tried, the
+// one that worked last first. The second attempt is safe: a server
+// authenticates the client before it looks at the grant (RFC 6749, section
+// 3.2.1), so whatever answers invalid_client has not used the code up; and one
+// that has answers the second with invalid_grant, and the next sign-in begins
+// with the right one.
 func (p *Provider) ask(ctx context.Context, m *metadata, form url.Values) (map[string]any, error) {
-	if p.c.NextSecret == "" || m.auth == authKey || m.auth == authNone {
-		return p.askWith(ctx, m, form, p.c.ClientSecret)
+	ways := p.credentials(m.auth)
+	if len(ways) == 1 {
+		return p.askWith(ctx, m, form, ways[0])
 	}
-	secrets := []string{p.c.ClientSecret, p.c.NextSecret}
+	first := 0
 	if p.rotated.Load() {
-		slices.Reverse(secrets)
+		first = 1
 	}
-	answer, err := p.askWith(ctx, m, form, secrets[0])
+	answer, err := p.askWith(ctx, m, form, ways[first])
 	if e, ok := errors.AsType[tokenError](err); !ok || e.code != "invalid_client" {
 		return answer, err
 	}
-	answer, err = p.askWith(ctx, m, form, secrets[1])
+	second := 1 - first
+	answer, err = p.askWith(ctx, m, form, ways[second])
 	if e, ok := errors.AsType[tokenError](err); err == nil || ok && e.code != "invalid_client" {
-		p.rotated.Store(secrets[1] == p.c.NextSecret)
-		p.c.Log.InfoContext(ctx, "the other client secret is the one that counts now", "next", p.rotated.Load())
+		p.rotated.Store(second == 1)
+		p.c.Log.InfoContext(ctx, "the other client secret or key is the one that counts now", "next", p.rotated.Load())
 	}
 	return answer, err
 }
 
-func (p *Provider) askWith(ctx context.Context, m *metadata, form url.Values, secret string) (map[string]any, error) {
+func (p *Provider) askWith(ctx context.Context, m *metadata, form url.Values, by credential) (map[string]any, error) {
 	form = cloneForm(form)
 	header := http.Header{}
 	switch m.auth {
 	case authBasic: // RFC 6749, section 2.3.1: encoded like a form before they are joined
 		r := http.Request{Header: header}
-		r.SetBasicAuth(url.QueryEscape(p.c.ClientID), url.QueryEscape(secret))
+		r.SetBasicAuth(url.QueryEscape(p.c.ClientID), url.QueryEscape(by.secret))
 	case authPost:
 		form.Set("client_id", p.c.ClientID)
-		form.Set("client_secret", secret)
+		form.Set("client_secret", by.secret)
 	case authKey:
-		assertion, err := p.clientAssertion(m)
+		assertion, err := p.clientAssertion(m, by.signer)
 		if err != nil {
 			return nil, err
 		}
@@ -145,9 +168,9 @@ func cloneForm(form url.Values) url.Values {
 // token endpoint, as OpenID Connect Core 1.0, section 9, asks. A provider that
 // published another one's endpoint could pass it on there; it would be of no
 // use, since every connection has a key of its own.
-func (p *Provider) clientAssertion(m *metadata) (string, error) {
+func (p *Provider) clientAssertion(m *metadata, signer Signer) (string, error) {
 	now := p.c.Now()
-	assertion, err := p.c.Signer.Sign(map[string]any{
+	assertion, err := signer.Sign(map[string]any{
 		"iss": p.c.ClientID, "sub": p.c.ClientID, "aud": m.tokenURL, "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
 	})

@@ -24,6 +24,8 @@ const (
 	keysInterval = 10 * time.Second // between fetches that a token or a failure asks for
 	maxKeys      = 100
 	minRSABits   = 2048
+	maxRSABits   = 8192
+	maxTries     = 10 // signatures that are computed for one token, which may name no key
 )
 
 // algorithms are the signatures that are accepted: asymmetric ones only.
@@ -128,11 +130,14 @@ func (k *keySet) refresh(ctx context.Context) error {
 }
 
 func verifyWith(jws *jose.JSONWebSignature, keys []jose.JSONWebKey) ([]byte, bool) {
-	header := jws.Signatures[0].Header
+	header, tries := jws.Signatures[0].Header, 0
 	for i := range keys {
 		key := &keys[i]
 		if header.KeyID != "" && key.KeyID != header.KeyID || !fits(key, header.Algorithm) {
 			continue
+		}
+		if tries++; tries > maxTries {
+			break
 		}
 		if payload, err := jws.Verify(key.Key); err == nil {
 			return payload, true
@@ -199,7 +204,7 @@ func signs(key *jose.JSONWebKey) bool {
 	if key.Use != "" && key.Use != "sig" || !key.IsPublic() || !key.Valid() {
 		return false
 	}
-	if rsaKey, ok := key.Key.(*rsa.PublicKey); ok && rsaKey.N.BitLen() < minRSABits {
+	if rsaKey, ok := key.Key.(*rsa.PublicKey); ok && (rsaKey.N.BitLen() < minRSABits || rsaKey.N.BitLen() > maxRSABits) {
 		return false
 	}
 	return true

@@ -42,6 +42,7 @@ type Config struct {
 	ClientSecret string           // empty for a public client, and where there is a Signer
 	NextSecret   string           // tried where ClientSecret is no longer taken, or not yet; may be empty
 	Signer       Signer           // private_key_jwt; nil for none
+	NextSigner   Signer           // tried where Signer is no longer taken, or not yet; may be nil
 	Scopes       []string         // defaults to openid profile email
 	Offline      bool             // ask for offline_access: a refresh token
 	AllowPrivate bool             // let the provider's names resolve into private networks
@@ -58,7 +59,7 @@ type Provider struct {
 	keys   *keySet
 	flight flight
 
-	rotated atomic.Bool // NextSecret is the one that was taken last
+	rotated atomic.Bool // NextSecret or NextSigner is the one that was taken last
 
 	mu     sync.Mutex
 	meta   *metadata // last good one; nil before

@@ -59,19 +59,12 @@ func traceResult(b *trace.Builder, name, want string, err error) {
 }
 
 // traceKey notes the key that signed a token which was verified.
-func traceKey(b *trace.Builder, raw, alg string) {
-	if b == nil {
-		return
-	}
-	jws, err := jose.ParseSignedCompact(raw, algorithms())
-	if err != nil {
-		return // impossible: it was verified
-	}
-	name := jws.Signatures[0].Header.KeyID
+func traceKey(b *trace.Builder, header jose.Header) {
+	name := header.KeyID
 	if name == "" {
 		name = "without a name"
 	}
-	b.Key("key " + name + ", " + alg)
+	b.Key("key " + name + ", " + header.Algorithm)
 }
 
 func audienceShown(claims map[string]any) string {

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"portcullis/internal/cpu"
+	"portcullis/trace"
 )
 
 const (
@@ -160,45 +163,94 @@ func FuzzLogoutToken(f *testing.F) {
 	})
 }
 
+// signer is a key with which the benchmark's provider signs.
+type signer struct {
+	alg    jose.SignatureAlgorithm
+	key    any
+	public any
+}
+
+func signers(tb testing.TB) []signer {
+	tb.Helper()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return []signer{{jose.RS256, rsaKey, rsaKey.Public()}, {jose.ES256, testKey(), testKey().Public()}}
+}
+
+// usual is a token with that many groups, the verification of its signature
+// alone, and all of it.
+func (s signer) usual(tb testing.TB, groups int) (bare, all func(context.Context) error) {
+	tb.Helper()
+	p, m := known(jose.JSONWebKey{Key: s.public})
+	claims := idClaims(p.c.Now())
+	names := make([]string, groups)
+	for i := range names {
+		names[i] = fmt.Sprintf("3f0c0000-0000-4000-8000-%012d", i)
+	}
+	claims["groups"], claims["email"], claims["name"] = names, "alice@example.com", "Alice"
+	token := sign(tb, s.alg, s.key, "JWT", text(tb, claims))
+	bare = func(context.Context) error {
+		jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{s.alg})
+		if err == nil {
+			_, err = jws.Verify(s.public)
+		}
+		return err
+	}
+	all = func(ctx context.Context) error {
+		_, err := p.verify(ctx, m, token, proof{"n", "a", "c"})
+		return err
+	}
+	return bare, all
+}
+
+func traced() context.Context {
+	return trace.With(context.Background(), trace.Begin(trace.Record{}))
+}
+
+// TestVerificationCostsLittleBeyondTheSignature prints what every check of a
+// sign-in costs next to its signature, in CPU, and holds it loosely.
+func TestVerificationCostsLittleBeyondTheSignature(t *testing.T) {
+	for _, s := range signers(t) {
+		for _, groups := range []int{10, 200} {
+			bare, all := s.usual(t, groups)
+			cost := func(f func(context.Context) error, ctx func() context.Context) time.Duration {
+				return cpu.Least(100, func() {
+					if err := f(ctx()); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+			one, two, three := cost(bare, t.Context), cost(all, t.Context), cost(all, traced)
+			t.Logf("%s, %d groups: signature %v, all %v (%.2f), with a trace %v (%.2f)", s.alg, groups,
+				one, two, float64(two)/float64(one), three, float64(three)/float64(one))
+			if three > 10*one {
+				t.Errorf("%s, %d groups: verification costs %v, the signature alone %v", s.alg, groups, three, one)
+			}
+		}
+	}
+}
+
 // BenchmarkVerify is what a sign-in costs beyond the network, against the
 // signature alone.
 func BenchmarkVerify(b *testing.B) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, alg := range []struct {
-		name   jose.SignatureAlgorithm
-		key    any
-		public any
-	}{{jose.RS256, rsaKey, rsaKey.Public()}, {jose.ES256, testKey(), testKey().Public()}} {
+	for _, s := range signers(b) {
 		for _, groups := range []int{10, 200} {
-			p, m := known(jose.JSONWebKey{Key: alg.public})
-			claims := idClaims(p.c.Now())
-			names := make([]string, groups)
-			for i := range names {
-				names[i] = fmt.Sprintf("3f0c0000-0000-4000-8000-%012d", i)
+			bare, all := s.usual(b, groups)
+			for _, bench := range []struct {
+				name string
+				f    func(context.Context) error
+				ctx  func() context.Context
+			}{{"bare", bare, b.Context}, {"all", all, b.Context}, {"all-traced", all, traced}} {
+				b.Run(fmt.Sprintf("%s/%d/%s", s.alg, groups, bench.name), func(b *testing.B) {
+					for b.Loop() {
+						if err := bench.f(bench.ctx()); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
 			}
-			claims["groups"], claims["email"], claims["name"] = names, "alice@example.com", "Alice"
-			token := sign(b, alg.name, alg.key, "JWT", text(b, claims))
-			b.Run(fmt.Sprintf("%s/%d/bare", alg.name, groups), func(b *testing.B) {
-				for b.Loop() {
-					jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{alg.name})
-					if err != nil {
-						b.Fatal(err)
-					}
-					if _, err := jws.Verify(alg.public); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-			b.Run(fmt.Sprintf("%s/%d/all", alg.name, groups), func(b *testing.B) {
-				for b.Loop() {
-					if _, err := p.verify(context.Background(), m, token, proof{"n", "a", "c"}); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
 		}
 	}
 }

@@ -124,7 +124,7 @@ type Proposal struct {
 	Counts   *Counts
 	Approved time.Time // zero while it is not
 	Approver Signer
-	Applied  int64  // Seq of the application; 0 while it is open
+	Applied  int64  // Seq of the application; 0 while it is open, -1 where it was declined
 	Fragment string // the connection whose fragment it is about; empty for a whole mapping
 }
 
@@ -176,7 +176,7 @@ type Tx interface {
 	OpenProposal(revision int64) (Proposal, error)    // the newest one that was not applied
 	OpenProposals(n int) ([]Proposal, error)          // the newest n, newest first, one for each revision
 	Approve(seq int64, by Signer, at time.Time) error // fault.Conflict if it is approved or applied already
-	CloseProposals(revision, application int64) error // all open ones of the revision
+	CloseProposals(revision, application int64) error // all open ones of the revision; -1: they were declined
 
 	Audit(audit.Event) error
 }

@@ -32,18 +32,33 @@ func addSplices(f *testing.F) {
 	f.Add(uint(5000), uint(0), "<!-- end -->")
 }
 
+// wantAnswer is what [logoutAnswer] says.
+func wantAnswer(binding string) *saml.Logout {
+	return &saml.Logout{
+		ID: "_a1", Expires: moment.Add(2*time.Minute + 90*time.Second), Certificate: saml.Fingerprint(theirKey().Certificate),
+		Answer: &saml.LogoutAnswer{
+			InResponseTo: "_q1", Status: saml.StatusResponder, SubStatus: saml.StatusPartialLogout, RelayState: "r", Binding: binding,
+		},
+	}
+}
+
 // accepted holds what was read against the one message that the key signed.
 func accepted(t *testing.T, got *saml.Logout, err error, binding, relayState string) {
+	t.Helper()
+	only(t, got, err, &saml.Logout{
+		ID: "_r1", Expires: moment.Add(time.Minute + 90*time.Second),
+		Request: wantRequest(binding, relayState), Certificate: saml.Fingerprint(theirKey().Certificate),
+	})
+}
+
+// only holds that nothing but want is read, or an error that is theirs.
+func only(t *testing.T, got *saml.Logout, err error, want *saml.Logout) {
 	t.Helper()
 	if err != nil {
 		if fault.KindOf(err) == fault.Internal {
 			t.Errorf("an internal error: %v", err)
 		}
 		return
-	}
-	want := &saml.Logout{
-		ID: "_r1", Expires: moment.Add(time.Minute + 90*time.Second),
-		Request: wantRequest(binding, relayState), Certificate: saml.Fingerprint(theirKey().Certificate),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("accepted what was not signed (-want +got)\n%s", diff)
@@ -67,6 +82,21 @@ func FuzzLogoutPOST(f *testing.F) {
 	f.Fuzz(func(t *testing.T, at, cut uint, text string) {
 		got, err := sp.ReadLogoutPOST(url.Values{"SAMLRequest": {encode64(splice(good, at, cut, text))}, "RelayState": {"r"}})
 		accepted(t, got, err, saml.BindingPOST, "r")
+	})
+}
+
+// FuzzLogoutAnswer is the same for answers, by either binding: they change
+// nothing but what a person reads, which must be what the provider signed.
+func FuzzLogoutAnswer(f *testing.F) {
+	addSplices(f)
+	sp := gateWith(f, nil)
+	query := packQuery(f, "SAMLResponse", logoutAnswer(), "r", rsaSHA256, theirKey().Private, url.QueryEscape)
+	form := signXML(f, logoutAnswer(), theirKey(), rsaSHA256)
+	f.Fuzz(func(t *testing.T, at, cut uint, text string) {
+		got, err := sp.ReadLogoutRedirect(splice(query, at, cut, text))
+		only(t, got, err, wantAnswer(saml.BindingRedirect))
+		got, err = sp.ReadLogoutPOST(url.Values{"SAMLResponse": {encode64(splice(form, at, cut, text))}, "RelayState": {"r"}})
+		only(t, got, err, wantAnswer(saml.BindingPOST))
 	})
 }
 

@@ -22,12 +22,13 @@ func (d Demand) IsZero() bool { return len(d.ACR) == 0 && d.MaxAge == 0 }
 
 // Unmet says, in words for the person, what a sign-in lacks: acr and authTime
 // are what the identity provider vouched for, and empty where it said nothing.
-// It gives "" when the demand is met. What is not known is not met.
+// acr may be several classes with spaces between them. It gives "" when the
+// demand is met. What is not known is not met.
 func (d Demand) Unmet(acr string, authTime, now time.Time) string {
 	switch {
 	case len(d.ACR) > 0 && acr == "":
 		return "your identity provider does not say how you signed in there"
-	case len(d.ACR) > 0 && !slices.Contains(d.ACR, acr):
+	case len(d.ACR) > 0 && !slices.ContainsFunc(strings.Fields(acr), func(one string) bool { return slices.Contains(d.ACR, one) }):
 		return "you signed in with less than this page asks for"
 	case d.MaxAge > 0 && authTime.IsZero():
 		return "your identity provider does not say when you signed in there"

@@ -27,6 +27,8 @@ func TestADemandIsMetByWhatIsKnownAlone(t *testing.T) {
 		"beyond it":            {both, "gold", now.Add(-6*time.Minute - time.Second), false},
 		"their clock is ahead": {both, "gold", now.Add(50 * time.Second), true},
 		"another case":         {both, "Gold", now, false},
+		"one of several":       {both, "silver gold", now, true},
+		"none of several":      {both, "silver goldfish", now, false},
 	} {
 		if why := tc.demand.Unmet(tc.acr, tc.at, now); (why == "") != tc.met {
 			t.Errorf("%s: unmet = %q, want met %t", name, why, tc.met)

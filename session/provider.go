@@ -17,6 +17,11 @@ type Ticket struct {
 	Session string // what it calls its own session: sid, or a SessionIndex
 	IDToken string // what the sign-out there needs: the ID token, or the whole NameID; kept sealed
 
+	// Begun is when the provider was asked, or answered without being asked. A
+	// sign-out that it has sent since ends this sign-in, too. The zero time is
+	// of one that nothing of the kind ends.
+	Begun time.Time
+
 	// Ends is when its own session ends, as far as it says: ours ends then at
 	// the latest. The zero time bounds nothing.
 	Ends time.Time
@@ -45,7 +50,7 @@ type Once struct {
 
 // seal puts a ticket into the row of its session.
 func (m *Manager) seal(r *Row, t Ticket) (err error) {
-	r.Issuer, r.Subject, r.ProviderSession = t.Issuer, t.Subject, t.Session
+	r.Issuer, r.Subject, r.ProviderSession, r.Begun = t.Issuer, t.Subject, t.Session, t.Begun
 	if t.IDToken != "" {
 		if r.IDToken, err = m.sealer.Seal(IDTokenPurpose, []byte(t.IDToken)); err != nil {
 			return err

@@ -29,7 +29,7 @@ type Principal struct {
 	Email        string
 	Name         string
 	Access       mapping.Access
-	ACR          string    // authentication context class that the identity provider vouched for; empty if it named none
+	ACR          string    // authentication context class that the identity provider vouched for, or several with spaces between; empty if it named none
 	AuthTime     time.Time // when they proved who they are there; zero if it did not say
 	Created      time.Time
 	Expires      time.Time // absolute

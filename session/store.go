@@ -32,6 +32,7 @@ type Row struct {
 	Issuer          string
 	Subject         string
 	ProviderSession string
+	Begun           time.Time // not stored
 	Refresh         []byte
 	RefreshDue      time.Time // zero: never
 }
@@ -39,7 +40,10 @@ type Row struct {
 // Store keeps sessions and hands out change records.
 type Store interface {
 	// InsertSession stores a session if its person is still active in the
-	// same transaction; otherwise it fails with fault.Forbidden.
+	// same transaction; otherwise it fails with fault.Forbidden. It fails with
+	// fault.Invalid if a request that counts once has named it to
+	// [Store.EndNamed] since it was begun: of the two, whichever comes second
+	// sees the first.
 	InsertSession(ctx context.Context, r Row) error
 
 	// FindSession gives a session with all that is known of its person, as

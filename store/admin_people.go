@@ -224,7 +224,8 @@ func (s adminStore) PeopleCounts(ctx context.Context, organization string) (c ad
 	err = s.db.glance(ctx, func(t tx) error {
 		for state, into := range map[directory.State]*int{"": &c.All, directory.Locked: &c.Locked, directory.Deactivated: &c.Deactivated} {
 			where := t.peopleFilter(admin.PeopleQuery{State: state, Organization: organization})
-			query := join("SELECT (SELECT count(*) FROM people_list WHERE "+settled+" AND ", where, ") + (SELECT count(*) FROM people_listing WHERE "+waiting+" AND ", where, ")")
+			query := join("SELECT (SELECT count(*) FROM people_list WHERE ", where, ") - (SELECT count(*) FROM people_list WHERE "+waiting+" AND ", where,
+				") + (SELECT count(*) FROM people_listing WHERE "+waiting+" AND ", where, ")")
 			if err := t.rows(into, query.text, query.args...); err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ func crowd(tb testing.TB, databaseURL string, n int) *store.DB {
 				email_verified, provisioned, idp_active, locked_at, attributes, version, created, modified, last_active)
 			SELECT 'p' || i, CASE WHEN i %% 10 = 0 THEN 'beta' ELSE 'alpha' END, CASE WHEN i %% 10 = 0 THEN 'Beta' ELSE 'Alpha' END,
 				'user' || i || '@alpha.example', 'user' || i || '@alpha.example', 'x' || i, '',
-				'Given' || (i * 7919 %% 5003) || ' Family' || i, 'given' || (i * 7919 %% 5003) || ' family' || i,
+				'Given' || (CAST(i AS BIGINT) * 7919 %% 5003) || ' Family' || i, 'given' || (CAST(i AS BIGINT) * 7919 %% 5003) || ' family' || i,
 				'mail' || i || '@alpha.example', 'mail' || i || '@alpha.example', FALSE, TRUE, i %% 333 <> 0,
 				CASE WHEN i %% 500 = 0 THEN 1 ELSE 0 END, '{}', 1, i, i, CASE WHEN i %% 2 = 0 THEN i ELSE 0 END FROM n`, n),
 		"DELETE FROM people_unlisted",

@@ -91,6 +91,11 @@ func (t tx) stand(st *directory.Standing, person string) (err error) {
 	if st.Organization, err = t.Organization(st.Person.Organization); err != nil {
 		return err
 	}
+	excepted, err := t.Exceptions(person)
+	if err != nil {
+		return err
+	}
+	st.Exceptions = directory.InForce(excepted)
 	if st.Pushed, err = t.GroupsOf(person); err != nil || !st.Assertion.GroupsIncomplete {
 		return err
 	}

@@ -258,7 +258,7 @@ func (t tx) MovePerson(from, to string, at time.Time) error {
 	if err := t.inherit(from, to, at); err != nil {
 		return err
 	}
-	for _, table := range []string{"identities", "assertions", "sessions", "api_tokens"} {
+	for _, table := range []string{"identities", "assertions", "sessions", "api_tokens", "role_exceptions"} {
 		if _, err := t.exec("UPDATE "+table+" SET person_id = ? WHERE person_id = ?", to, from); err != nil {
 			return err
 		}

@@ -15,8 +15,12 @@ func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *sessi
 	err = s.db.update(ctx, func(t tx) error {
 		ids = nil
 		if once != nil {
-			added, err := t.exec("INSERT INTO logout_tokens (connection, hash, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-				n.Connection, once.Hash, micros(once.Expires))
+			if err := t.lockLogouts(n.Connection, ""); err != nil {
+				return err
+			}
+			added, err := t.exec(`INSERT INTO logout_tokens (connection, hash, expires, idp_issuer, idp_subject, idp_session, at)
+				VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				n.Connection, once.Hash, micros(once.Expires), n.Issuer, n.Subject, n.Session, micros(at))
 			if err != nil {
 				return err
 			}
@@ -61,6 +65,35 @@ func (t tx) endNamed(n session.Named, reason string, at time.Time) (rows []sessi
 	}
 	err = t.rows(&rows, "UPDATE sessions SET ended = ?, end_reason = ? WHERE "+strings.Join(where, " AND ")+" RETURNING *", args...)
 	return rows, err
+}
+
+// lockLogouts makes a sign-out and the sign-ins of its connection wait for each
+// other: whichever comes second sees the first. Sign-ins, which are _shared, do
+// not wait for one another. SQLite has one writer at a time anyway.
+func (t tx) lockLogouts(connection, shared string) error {
+	if t.dialect != "postgres" {
+		return nil
+	}
+	return t.later("SELECT pg_advisory_xact_lock"+shared+"(hashtextextended(?, 0))", "logouts/"+connection)
+}
+
+// ended fails if the identity provider has ended what r rests on since its
+// sign-in began.
+func (t tx) ended(r session.Row) error {
+	if r.Begun.IsZero() || r.Issuer == "" {
+		return nil
+	}
+	if err := t.lockLogouts(r.Connection, "_shared"); err != nil {
+		return err
+	}
+	var named int
+	err := t.row(&named, "count", `SELECT COUNT(*) FROM logout_tokens WHERE connection = ? AND at >= ? AND idp_issuer = ?
+		AND (idp_subject = '' OR idp_subject = ?) AND (idp_session = '' OR idp_session = ?)`,
+		r.Connection, micros(r.Begun), r.Issuer, r.Subject, r.ProviderSession)
+	if err == nil && named > 0 {
+		return fault.New(fault.Invalid, "your identity provider ended your session while you were signing in")
+	}
+	return err
 }
 
 func (s sessionStore) TakeDue(ctx context.Context, now, usedSince, lease time.Time, limit int) ([]session.Row, error) {

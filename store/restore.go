@@ -43,7 +43,7 @@ type Restored struct {
 
 // Distrust makes a restored database safe to open to people. What it holds may
 // have been taken away after the backup, so that no session, no sign-in under
-// way and no API token of it counts; whoever was pushed over SCIM stays out
+// way, no API token and no exception of it counts; whoever was pushed over SCIM stays out
 // until their identity provider names them, unless believe says that nobody
 // was deprovisioned since. Every replica hears of it.
 func (db *DB) Distrust(ctx context.Context, believe bool, at time.Time, by audit.Actor, event func(Restored) audit.Event) (r Restored, err error) {
@@ -63,6 +63,7 @@ func (db *DB) Distrust(ctx context.Context, believe bool, at time.Time, by audit
 			{nil, false, "DELETE FROM login_tests", nil},
 			{nil, false, "DELETE FROM scim_access_tokens", nil},
 			{&r.APITokens, false, "UPDATE api_tokens SET revoked = ? WHERE revoked = 0", []any{micros(at)}},
+			{nil, false, "UPDATE role_exceptions SET revoked = ?, revoked_by = 'portcullis' WHERE revoked = 0", []any{micros(at)}},
 			{&r.People, believe, "UPDATE people SET unconfirmed = TRUE WHERE provisioned AND idp_active AND NOT unconfirmed", nil},
 		} {
 			if s.skip {

@@ -53,6 +53,9 @@ func (r sessionRow) domain() session.Row {
 
 func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
 	return s.db.update(ctx, func(t tx) error {
+		if err := t.ended(r); err != nil {
+			return err
+		}
 		p, err := t.Person(r.Person)
 		if fault.Is(err, fault.NotFound) || err == nil && (p.State() != directory.Active || p.Unconfirmed) {
 			return fault.New(fault.Forbidden, "your access has ended")

@@ -77,6 +77,10 @@ func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
 	if err != nil {
 		return nil, err
 	}
+	excepted, err := t.exceptionsAt(people, at)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]directory.Standing, len(rows))
 	for i := range rows {
 		id := rows[i].ID
@@ -84,6 +88,7 @@ func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
 		if rows[i].Provisioned {
 			s.Pushed = groups[id]
 		}
+		s.Exceptions = directory.InForce(excepted[id])
 		if a, ok := complete[id]; ok {
 			s.LastComplete = &a
 		}

@@ -37,8 +37,8 @@ const (
 type Record struct {
 	Reference  string // of the request that ended it
 	Start      string // of the request that began it; empty if it is not known
-	Connection string
-	Protocol   string // "oidc" or "saml"
+	Connection string // empty if there is none of the name that was asked for
+	Protocol   string // "oidc" or "saml"; empty without a connection
 	Started    time.Time
 	Finished   time.Time
 	Address    string // of the browser
@@ -93,7 +93,8 @@ const (
 	NoGroups        Note = "no groups claim came"
 	Overage         Note = "the identity provider left groups out (overage)"
 	SHA1            Note = "a signature rests on SHA-1"
-	TransientNameID Note = "the NameID is transient, so nobody is known again"
+	TransientNameID Note = "the NameID is transient, so nobody is let in by it: name an attribute in subject"
+	StaleMetadata   Note = "the metadata of the identity provider has expired"
 	EmailAsKey      Note = "people are keyed on an e-mail address, which changes hands"
 )
 

@@ -7,6 +7,7 @@ const local = (root) => {
   for (const time of root.querySelectorAll("time[datetime]")) {
     time.textContent = format.format(new Date(time.dateTime));
   }
+  for (const wide of root.querySelectorAll(".scroll")) wide.tabIndex = 0; // to be scrolled by keys
 };
 
 // live replaces the result of a form with that of the same address as a whole
@@ -55,7 +56,78 @@ const live = (form) => {
 
 local(document);
 for (const form of document.querySelectorAll("form[data-live]")) live(form);
+
+// dialog shows something above the page until Escape, or until it is left.
+const dialog = (label, ...content) => {
+  document.querySelector("dialog")?.remove();
+  const box = document.createElement("dialog");
+  box.setAttribute("aria-label", label);
+  box.append(...content);
+  box.addEventListener("close", () => box.remove());
+  document.body.append(box);
+  box.showModal();
+  return box;
+};
+
+const element = (name, text, attributes = {}) => {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+};
+
+// palette leads to every page of the navigation, and searches people.
+const palette = () => {
+  const links = [...document.querySelectorAll("header nav a, .tabs a")].map((a) => [a.textContent.trim(), a.href]);
+  const people = links.find(([, href]) => href.endsWith("/people"));
+  const input = element("input", "", { type: "search", "aria-label": "Go to a page, or find a person", placeholder: "Go to a page, or find a person" });
+  const list = element("ul", "", { class: "plain" });
+  const fill = () => {
+    const text = input.value.trim().toLowerCase();
+    const hits = links.filter(([title]) => title.toLowerCase().includes(text));
+    if (text && people) hits.push([`Find “${input.value.trim()}” among people`, `${people[1]}?q=${encodeURIComponent(input.value.trim())}`]);
+    list.replaceChildren(...hits.map(([title, href]) => {
+      const item = document.createElement("li");
+      item.append(element("a", title, { href }));
+      return item;
+    }));
+  };
+  input.addEventListener("input", fill);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") list.querySelector("a")?.click();
+    if (event.key === "ArrowDown") list.querySelector("a")?.focus();
+  });
+  list.addEventListener("keydown", (event) => {
+    const items = [...list.querySelectorAll("a")];
+    const next = items.indexOf(document.activeElement) + { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (Number.isNaN(next)) return;
+    event.preventDefault();
+    (items[next] ?? input).focus();
+  });
+  fill();
+  dialog("Go to", input, list);
+  input.focus();
+};
+
+const help = () => {
+  const list = document.createElement("dl");
+  for (const [key, what] of [["/", "Search on this page"], ["Ctrl K or ⌘ K", "Go to a page, or find a person"], ["?", "This list"], ["Esc", "Close"]]) {
+    list.append(element("dt", key), element("dd", what));
+  }
+  dialog("Keys", element("h2", "Keys"), list, element("p", "Everything can be reached with Tab and Enter."));
+};
+
 document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+    event.preventDefault();
+    palette();
+    return;
+  }
+  if (event.key === "?" && !event.target.closest("input, select, textarea") && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    help();
+    return;
+  }
   const search = document.querySelector("[data-search]");
   const typing = event.target.closest("input, select, textarea");
   if (event.key === "/" && search && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -63,3 +135,41 @@ document.addEventListener("keydown", (event) => {
     search.focus();
   }
 });
+
+// draft checks a mapping while one types: what a button would show.
+const draft = (form) => {
+  const panel = document.getElementById("check");
+  const text = form.elements.text;
+  let timer = 0;
+  let running = null;
+  const check = async () => {
+    const data = new URLSearchParams(new FormData(form));
+    data.set("do", "check");
+    running?.abort();
+    running = new AbortController();
+    panel.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: data, signal: running.signal, headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("check");
+      if (!answer.ok || !fresh) return;
+      const reason = form.elements.reason?.value;
+      local(fresh);
+      panel.replaceChildren(...fresh.childNodes);
+      if (reason && form.elements.reason) form.elements.reason.value = reason;
+      panel.removeAttribute("aria-busy");
+    } catch (error) {
+      if (error.name !== "AbortError") panel.removeAttribute("aria-busy");
+    }
+  };
+  const where = () => {
+    const before = text.value.slice(0, text.selectionStart).split("\n");
+    document.getElementById("caret").textContent = `Line ${before.length}, column ${before.at(-1).length + 1}`;
+  };
+  text.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(check, 350);
+  });
+  for (const event of ["input", "click", "keyup"]) text.addEventListener(event, where);
+};
+for (const form of document.querySelectorAll("form[data-draft]")) draft(form);

@@ -31,6 +31,7 @@ type metadataJSON struct {
 	Since      *time.Time `json:"since,omitempty"`
 	Waiting    *time.Time `json:"waiting,omitempty"` // since when something waits for approval
 	Changes    []string   `json:"changes,omitempty"`
+	ValidUntil *time.Time `json:"valid_until,omitempty"`
 }
 
 func (c *cli) connectionMetadata() *cobra.Command {
@@ -152,6 +153,9 @@ func metadataOf(ctx context.Context, cfg *config.Config, db *store.DB, conn conf
 		return out, err
 	}
 	out.EntityID, out.Since = now.IDP.EntityID, &m.AcceptedAt
+	if !now.ValidUntil.IsZero() {
+		out.ValidUntil = &now.ValidUntil
+	}
 	for _, ch := range changes {
 		out.Waiting = &m.PendingAt
 		out.Changes = append(out.Changes, fmt.Sprintf("%s from %q to %q", ch.What, ch.Old, ch.New))
@@ -159,8 +163,9 @@ func metadataOf(ctx context.Context, cfg *config.Config, db *store.DB, conn conf
 	return out, nil
 }
 
-// examineMetadata looks for metadata that waits for approval.
-func examineMetadata(ctx context.Context, cfg *config.Config, db *store.DB, conn config.Connection) []diagnosis {
+// examineMetadata looks for fetched metadata that waits for approval, and for
+// metadata in force that has expired.
+func examineMetadata(ctx context.Context, cfg *config.Config, db *store.DB, conn config.Connection, now time.Time) (found []diagnosis) {
 	if db == nil || conn.SAML == nil || conn.SAML.MetadataURL == "" {
 		return nil
 	}
@@ -169,11 +174,20 @@ func examineMetadata(ctx context.Context, cfg *config.Config, db *store.DB, conn
 	if err != nil {
 		return []diagnosis{{what, "broken", "stored metadata: " + fault.Message(err)}}
 	}
-	if m.Waiting == nil {
-		return nil
+	if m.ValidUntil != nil {
+		if r, ok := login.MetadataExpired(*m.ValidUntil, now); ok {
+			status := "warning"
+			if r.Err != nil {
+				status = "broken"
+			}
+			found = append(found, diagnosis{what, status, "metadata in force: " + r.Detail})
+		}
 	}
-	return []diagnosis{{what, "warning", fmt.Sprintf("since %s other metadata waits for approval (portcullis connection metadata): %s",
-		stamp(*m.Waiting), strings.Join(m.Changes, "; "))}}
+	if m.Waiting != nil {
+		found = append(found, diagnosis{what, "warning", fmt.Sprintf("since %s other metadata waits for approval (portcullis connection metadata): %s",
+			stamp(*m.Waiting), strings.Join(m.Changes, "; "))})
+	}
+	return found
 }
 
 func (c *cli) connectionRollover() *cobra.Command {

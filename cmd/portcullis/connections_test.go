@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -13,6 +17,7 @@ import (
 	"portcullis/config"
 	"portcullis/keys"
 	"portcullis/login"
+	"portcullis/oidc"
 	"portcullis/saml"
 	"portcullis/store"
 )
@@ -29,6 +34,9 @@ func TestEveryKeyOfAConnectionReachesSignIn(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{"gate.pem", "next.pem"} {
+		writeKey(t, filepath.Join(dir, name))
+	}
 	cfg, err := config.Parse(filepath.Join(dir, "portcullis.yaml"), []byte(`public_url: http://127.0.0.1:8080
 upstream: {url: "http://127.0.0.1:3000"}
 database: {url: "sqlite:gate.db"}
@@ -43,7 +51,9 @@ connections:
   - id: three
     saml: {metadata_url: "https://id.example.com/m", metadata_signer_file: ca.pem, provider_entity_id: "urn:p", entity_id: "urn:gate", binding: post,
            sign_requests: false, allow_idp_initiated: true, allow_sha1: true, force_authn: true, authn_context: [mfa], allow_private_addresses: true,
-           subject: uid, attributes: {groups: g, email: [m1, m2], name: n, roles: r, user_name: u}}
+           subject: uid, attributes: {groups: g, email: [m1, m2], name: n, roles: r, user_name: u},
+           graph: {enabled: true, url: "https://graph.example/v1.0", issuer: "https://id.example.com/t", client_id: reader, client_secret_env: THREE}}
+  - {id: four, oidc: {issuer: "https://id.example.com", client_id: gate, private_key_file: gate.pem, private_key_next_file: next.pem}}
 `), func(name string) (string, bool) { return "secret " + name, true })
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +68,7 @@ connections:
 		t.Fatal(err)
 	}
 	got, err := loginConnections(t.Context(), cfg, ring)
-	if err != nil || len(got) != 3 {
+	if err != nil || len(got) != 4 {
 		t.Fatalf("loginConnections = %v, %v", got, err)
 	}
 	three := got[2].SAML
@@ -77,8 +87,15 @@ connections:
 			Groups: []string{"g"}, Email: []string{"m1", "m2"}, Name: []string{"n"}, Roles: []string{"r"}, UserName: []string{"u"},
 			Subject: config.PresetOf("").Attributes.Subject,
 		},
+		Graph: &login.Graph{URL: "https://graph.example/v1.0", Provider: oidc.Config{
+			Issuer: "https://id.example.com/t", ClientID: "reader", ClientSecret: "secret THREE", AllowPrivate: true,
+		}},
 	}, three); diff != "" {
 		t.Errorf("SAML (-want +got):\n%s", diff)
+	}
+	four := got[3].OIDC
+	if first, second := four.Provider.Signer, four.Provider.NextSigner; first == nil || second == nil || strings.Count(string(four.JWKS), `"kid"`) != 2 {
+		t.Errorf("keys of the operator's: %v, %v, %s", first, second, four.JWKS)
 	}
 	one, two := got[0].OIDC, got[1].OIDC
 	p := one.Provider
@@ -90,5 +107,21 @@ connections:
 	}
 	if p := two.Provider; p.Signer == nil || p.ClientSecret != "" || p.Offline || p.AllowPrivate || two.GraphURL != "" || !strings.Contains(string(two.JWKS), `"kty":"EC"`) {
 		t.Errorf("connection = %+v", two)
+	}
+}
+
+// writeKey makes a private key in PEM.
+func writeKey(t *testing.T, file string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"portcullis/config"
@@ -30,13 +31,18 @@ func examineConnections(ctx context.Context, cfg *config.Config, db *store.DB, n
 				found = append(found, d)
 			}
 		}
+		if conn.SAML != nil && conn.SAML.Graph != nil {
+			if d, ok := expiry(what, "client secret of graph", conn.SAML.Graph.Client.SecretExpires, now); ok {
+				found = append(found, d)
+			}
+		}
 		if conn.Link == "userName" {
 			found = append(found, diagnosis{
 				what, "warning",
 				"link: userName is an e-mail address at most identity providers, and those change hands: externalId does not",
 			})
 		}
-		found = append(found, examineMetadata(ctx, cfg, db, conn)...)
+		found = append(found, examineMetadata(ctx, cfg, db, conn, now)...)
 		if db == nil {
 			continue
 		}
@@ -75,7 +81,7 @@ func examineTraces(what string, recent []trace.Record) (found []diagnosis) {
 	var skew time.Duration
 	for i := range recent {
 		r := &recent[i]
-		if len(r.Facts) > 0 {
+		if len(r.Facts) > 0 || slices.Contains(r.Notes, trace.TransientNameID) { // with that nobody gets any further
 			answers++
 		}
 		for _, n := range r.Notes {
@@ -85,7 +91,7 @@ func examineTraces(what string, recent []trace.Record) (found []diagnosis) {
 			skew = r.Skew
 		}
 	}
-	for _, n := range []trace.Note{trace.NoGroups, trace.Overage, trace.SHA1, trace.TransientNameID, trace.EmailAsKey} {
+	for _, n := range []trace.Note{trace.NoGroups, trace.Overage, trace.SHA1, trace.TransientNameID, trace.EmailAsKey, trace.StaleMetadata} {
 		if c := seen[n]; c > 0 && (n != trace.NoGroups || c == answers) {
 			found = append(found, diagnosis{what, "warning", fmt.Sprintf("%s, in %d of the last %d answers", n, c, answers)})
 		}

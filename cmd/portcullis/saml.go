@@ -13,6 +13,7 @@ import (
 	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/login"
+	"portcullis/oidc"
 	"portcullis/saml"
 )
 
@@ -34,6 +35,15 @@ func loginSAML(id string, public *url.URL, c *config.SAML, ring *keys.Ring) (*lo
 		out.Binding = saml.BindingPOST
 	}
 	var err error
+	if g := c.Graph; g != nil {
+		out.Graph = &login.Graph{URL: g.URL, Provider: oidc.Config{
+			Issuer: g.Client.Issuer, ClientID: g.Client.ID, ClientSecret: g.Client.Secret.Reveal(), NextSecret: g.Client.NextSecret.Reveal(),
+			AllowPrivate: c.AllowPrivate,
+		}}
+		if _, err := clientKeys(&out.Graph.Provider, g.Client.KeyFile, g.Client.NextKeyFile); err != nil {
+			return nil, err
+		}
+	}
 	if c.MetadataSigner != "" {
 		if out.Signers, err = readCertificates(c.MetadataSigner); err != nil {
 			return nil, err

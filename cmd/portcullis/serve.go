@@ -20,7 +20,6 @@ import (
 	"portcullis/keys"
 	"portcullis/login"
 	"portcullis/mapping"
-	"portcullis/oidc"
 	"portcullis/proxy"
 	"portcullis/revision"
 	"portcullis/scim"
@@ -120,7 +119,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Store: g.db.Admin(), Sessions: g.sessions, Directory: g.dir, Keeper: g.keeper,
 		Ledger: ledger(cfg, g.db, g.dir, time.Now), //nolint:forbidigo // the clock of the process
 
-		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Log: log,
+		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Environment: cfg.Environment, Log: log,
 	})
 	front := proxy.Config{
 		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
@@ -152,7 +151,9 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 				return nil, err
 			}
 		case conn.OIDC != nil:
-			c.OIDC = loginOIDC(conn.OIDC)
+			if c.OIDC, err = loginOIDC(conn.OIDC); err != nil {
+				return nil, err
+			}
 		default:
 			continue
 		}
@@ -166,23 +167,6 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-func loginOIDC(c *config.OIDC) *login.OIDC {
-	out := &login.OIDC{
-		Provider: oidc.Config{
-			Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), NextSecret: c.NextSecret.Reveal(),
-			Scopes: c.Scopes, Offline: c.Refresh, AllowPrivate: c.AllowPrivate,
-		},
-		Claims: login.Claims{
-			Groups: c.Claims.Groups, Email: c.Claims.Email, Name: c.Claims.Name, Roles: c.Claims.Roles, UserName: c.Claims.UserName,
-		},
-		RefreshEvery: c.RefreshEvery,
-	}
-	if c.Graph != nil {
-		out.GraphURL = c.Graph.URL
-	}
-	return out
 }
 
 func scimConnections(cfg *config.Config) (out []scim.Connection) {

@@ -1,23 +1,21 @@
-package main
+package mapping
 
 import (
 	"maps"
 	"slices"
 	"strings"
-
-	"portcullis/mapping"
 )
 
-// sight says whether somebody may see rows that have some values, whatever
-// the others are. narrower lists what else such a row must meet, one
+// Sees says whether rows that have some values are visible, whatever the others
+// are. narrower lists what else such a row must meet, one
 // alternative each; nil means nothing else.
-func sight(p mapping.Permissions, row map[string]string) (narrower []string, sees bool) {
+func (p Permissions) Sees(row map[string]string) (narrower []string, sees bool) {
 	alternatives := p.AnyOf
 	if p.Unrestricted {
-		alternatives = []mapping.Where{{}}
+		alternatives = []Where{{}}
 	}
 	for _, w := range alternatives {
-		rest, ok := within(append([]mapping.Where{w}, p.AllOf...), row)
+		rest, ok := Within(append([]Where{w}, p.AllOf...), row)
 		if !ok {
 			continue
 		}
@@ -30,10 +28,10 @@ func sight(p mapping.Permissions, row map[string]string) (narrower []string, see
 	return slices.Compact(narrower), sees
 }
 
-// within holds the values of a row against conditions that must all hold, and
+// Within holds the values of a row against conditions that must all hold, and
 // gives those on other attributes in words; false if nothing can meet them.
-func within(all []mapping.Where, row map[string]string) (rest string, possible bool) {
-	open := make(map[string][]mapping.Constraint)
+func Within(all []Where, row map[string]string) (rest string, possible bool) {
+	open := make(map[string][]Constraint)
 	for _, w := range all {
 		for attribute, c := range w {
 			value, given := row[attribute]
@@ -58,9 +56,9 @@ func within(all []mapping.Where, row map[string]string) (rest string, possible b
 }
 
 // meetable reports whether one value can meet all of some constraints.
-func meetable(constraints []mapping.Constraint) bool {
+func meetable(constraints []Constraint) bool {
 	allows := func(value string) bool {
-		return !slices.ContainsFunc(constraints, func(c mapping.Constraint) bool { return !c.Allows(value, true) })
+		return !slices.ContainsFunc(constraints, func(c Constraint) bool { return !c.Allows(value, true) })
 	}
 	longest := ""
 	for _, c := range constraints {
@@ -72,5 +70,5 @@ func meetable(constraints []mapping.Constraint) bool {
 		}
 	}
 	// Of the values that begin so, finitely many are excluded.
-	return !slices.ContainsFunc(constraints, func(c mapping.Constraint) bool { return !strings.HasPrefix(longest, c.Prefix) })
+	return !slices.ContainsFunc(constraints, func(c Constraint) bool { return !strings.HasPrefix(longest, c.Prefix) })
 }

@@ -1,4 +1,4 @@
-package main
+package mapping_test
 
 import (
 	"testing"
@@ -49,7 +49,7 @@ func TestSightIsThatSomeRowOfTheKindIsVisible(t *testing.T) {
 			visible := p.Allows(map[string]string{"account": row["account"], "country": country})
 			want, all = want || visible, all && visible
 		}
-		narrower, sees := sight(p, row)
+		narrower, sees := p.Sees(row)
 		if sees != want {
 			t.Fatalf("sight = %v, want %v", sees, want)
 		}

@@ -1,0 +1,322 @@
+package admin
+
+import (
+	"cmp"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"portcullis/audit"
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/revision"
+)
+
+type revisionView struct {
+	Number   int64       `json:"number"`
+	Hash     string      `json:"hash"`
+	Created  time.Time   `json:"created"`
+	Author   string      `json:"author"`
+	Reason   string      `json:"reason,omitempty"`
+	Fragment string      `json:"fragment,omitempty"`
+	Tests    int         `json:"tests"`
+	Texts    []textJSON  `json:"texts"`
+	Applied  []time.Time `json:"applied"` // when it came into force, the newest first
+	Proposal *changeJSON `json:"proposal"`
+	Effect   *effectJSON `json:"effect,omitempty"` // where it is asked for, against what is in force
+
+	InForce    bool        `json:"-"`
+	Managed    bool        `json:"-"`
+	Now        int64       `json:"-"` // the revision in force
+	Changed    []fileDiff  `json:"-"` // against what is in force
+	Against    int64       `json:"-"` // the revision that it is compared with; 0 for none
+	Compared   []fileDiff  `json:"-"`
+	Problems   []faultJSON `json:"-"` // what is wrong with it today
+	Decided    []eventJSON `json:"-"` // that it was declined
+	Names      bool        `json:"-"`
+	Own        bool        `json:"-"` // the visitor proposed it
+	MayApprove bool        `json:"-"`
+	MayPropose bool        `json:"-"`
+}
+
+func (c *Console) revision(r *request) (any, error) {
+	rev, _, err := c.ledger.Show(r.ctx, r.param("revision"))
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.revisionOf(r, rev)
+	if err != nil {
+		return nil, err
+	}
+	if against := r.query("against"); against != "" {
+		other, _, err := c.ledger.Show(r.ctx, against)
+		if err != nil {
+			return nil, err
+		}
+		v.Against, v.Compared = other.Number, compare(other.Texts, rev.Texts)
+	}
+	return v, nil
+}
+
+// revisionOf shows a revision; with what it would change, where that is asked
+// for or where it waits.
+func (c *Console) revisionOf(r *request, rev revision.Revision) (*revisionView, error) {
+	_, applied, err := c.ledger.Show(r.ctx, rev.Hash)
+	if err != nil {
+		return nil, err
+	}
+	v := &revisionView{
+		Number: rev.Number, Hash: rev.Hash, Created: rev.Created, Author: rev.Author.Name, Reason: rev.Reason, Fragment: rev.Fragment,
+		Tests: rev.Tests.Ran, Texts: []textJSON{}, Applied: []time.Time{}, Managed: c.keeper.Status().Managed, Names: r.query("names") == "yes",
+		MayApprove: r.may(mapping.GateMappingApprove), MayPropose: r.may(mapping.GateMappingPropose),
+	}
+	for _, t := range rev.Texts {
+		v.Texts = append(v.Texts, textJSON{filepath.Base(t.Name), t.Connection, string(t.Body)})
+	}
+	for _, a := range applied {
+		v.Applied = append(v.Applied, a.At)
+	}
+	h, err := c.ledger.History(r.ctx, pageSize)
+	if err != nil {
+		return nil, err
+	}
+	v.Now = h.Head.Revision
+	for _, p := range h.Proposals {
+		if p.Revision == rev.Number {
+			w := proposalWire(p, h.Overtaken[p.Seq])
+			v.Proposal, v.Own = &w, r.actor().ID == p.Author.ID
+		}
+	}
+	base, _, err := c.ledger.InForce(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.hold(r, v, rev, base); err != nil {
+		return nil, err
+	}
+	if v.Proposal == nil && len(v.Applied) == 0 {
+		v.Decided, _, err = c.events(r, EventQuery{Action: string(audit.MappingDeclined), Limit: pageSize})
+		v.Decided = aboutRevision(v.Decided, rev.Number)
+	}
+	return v, err
+}
+
+func aboutRevision(events []eventJSON, number int64) (out []eventJSON) {
+	for _, e := range events {
+		if e.Subject == "mapping revision "+strconv.FormatInt(number, 10) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// hold compares a revision with what is in force: its text, and whom it would
+// touch.
+func (c *Console) hold(r *request, v *revisionView, rev, base revision.Revision) error {
+	d := &draft{base: base}
+	against := base.Texts
+	if rev.Fragment != "" {
+		against = nil
+		for _, t := range base.Texts {
+			if t.Connection == rev.Fragment {
+				against = []revision.Text{t}
+			}
+		}
+	}
+	v.Changed = compare(against, rev.Texts)
+	v.InForce = len(v.Changed) == 0 && len(base.Texts) > 0
+	if v.InForce || v.Proposal == nil && r.query("effect") != "yes" && !v.Names {
+		return nil
+	}
+	var after *mapping.Policy
+	var err error
+	if rev.Fragment != "" {
+		d.file, d.text = rev.Texts[0], string(rev.Texts[0].Body)
+		after, _, err = c.examine(d)
+	} else {
+		after, _, err = c.ledger.Examine(rev.Texts)
+	}
+	if problems, ok := errors.AsType[mapping.Problems](err); ok {
+		v.Problems = faultsWire(problems)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.Effect, _, err = c.effect(r, c.keeper.Policy(), after, v.Names)
+	return err
+}
+
+// known refuses to be anybody for somebody whom nobody knows.
+func (r *request) known() error {
+	if r.who == nil {
+		return fault.New(fault.Forbidden, "whoever opened the console by a link is nobody in particular, and cannot approve")
+	}
+	return nil
+}
+
+func (r *request) signer() revision.Signer { return revision.Signer{Actor: r.actor()} }
+
+// approve is the second person's word, for the hash that they looked at; with
+// "apply" it comes into force at once.
+func (c *Console) approve(r *request) (any, error) {
+	if err := r.known(); err != nil {
+		return nil, err
+	}
+	p, err := c.ledger.Approve(r.ctx, r.signer(), r.param("revision"))
+	if err != nil {
+		return nil, err
+	}
+	if r.form.Get("apply") != "yes" {
+		return done{to: "/mapping/" + p.Hash, Done: "approve"}, nil
+	}
+	if _, _, err := c.ledger.ApplyKnown(r.ctx, r.signer(), p.Hash, ""); err != nil {
+		return nil, said(err)
+	}
+	return done{to: "/mapping/" + p.Hash, Done: "apply"}, nil
+}
+
+// decline closes a proposal, with a reason for its author.
+func (c *Console) decline(r *request) (any, error) {
+	if err := r.known(); err != nil {
+		return nil, err
+	}
+	return c.closeProposal(r, "decline")
+}
+
+// withdraw takes one's own proposal back.
+func (c *Console) withdraw(r *request) (any, error) {
+	rev, _, err := c.ledger.Show(r.ctx, r.param("revision"))
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.revisionOf(r, rev)
+	if err != nil {
+		return nil, err
+	}
+	if !v.Own {
+		return nil, fault.New(fault.Forbidden, "somebody else proposed this: whoever may approve it can decline it")
+	}
+	return c.closeProposal(r, "withdraw")
+}
+
+func (c *Console) closeProposal(r *request, what string) (any, error) {
+	why, err := r.reason(true)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.ledger.Decline(r.ctx, r.signer(), r.param("revision"), why)
+	if err != nil {
+		return nil, err
+	}
+	return done{to: "/mapping/" + p.Hash, Done: what}, nil
+}
+
+// apply puts a proposal in force.
+func (c *Console) apply(r *request) (any, error) {
+	why, err := r.reason(false)
+	if err != nil {
+		return nil, err
+	}
+	rev, _, err := c.ledger.Show(r.ctx, r.param("revision"))
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := c.ledger.ApplyKnown(r.ctx, r.signer(), rev.Hash, why); err != nil {
+		return nil, said(err)
+	}
+	return done{to: "/mapping/" + rev.Hash, Done: "apply"}, nil
+}
+
+// rollback goes back to a revision that was in force.
+func (c *Console) rollback(r *request) (any, error) {
+	why, err := r.reason(true)
+	if err != nil {
+		return nil, err
+	}
+	rev, _, err := c.ledger.Show(r.ctx, r.param("revision"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.ledger.Rollback(r.ctx, r.signer(), rev.Hash, why); err != nil {
+		return nil, said(err)
+	}
+	return done{to: "/mapping/" + rev.Hash, Done: "rollback"}, nil
+}
+
+// proposeAgain proposes a revision that is known: to go back to it, or
+// because something else came into force since.
+func (c *Console) proposeAgain(r *request) (any, error) {
+	why, err := r.reason(true)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.ledger.ProposeAgain(r.ctx, r.signer(), r.param("revision"), why)
+	if err != nil {
+		return nil, said(err)
+	}
+	return done{to: "/mapping/" + p.Hash, Done: "propose"}, nil
+}
+
+// approvalsView is what waits for somebody.
+type approvalsView struct {
+	Waiting []changeJSON `json:"waiting"`
+	Managed bool         `json:"managed"`
+	Decided []eventJSON  `json:"decided"` // of the last month, the newest first
+
+	MayApprove bool `json:"-"`
+}
+
+func (c *Console) approvals(r *request) (any, error) {
+	h, err := c.ledger.History(r.ctx, pageSize)
+	if err != nil {
+		return nil, err
+	}
+	v := &approvalsView{Waiting: []changeJSON{}, Decided: []eventJSON{}, Managed: c.keeper.Status().Managed, MayApprove: r.may(mapping.GateMappingApprove)}
+	for _, p := range h.Proposals {
+		w := proposalWire(p, h.Overtaken[p.Seq])
+		w.Counts = p.Counts
+		v.Waiting = append(v.Waiting, w)
+	}
+	for _, action := range []audit.Action{audit.MappingApproved, audit.MappingDeclined} {
+		events, _, err := c.events(r, EventQuery{Action: string(action), From: c.now().AddDate(0, -1, 0), Limit: pageSize})
+		if err != nil {
+			return nil, err
+		}
+		v.Decided = append(v.Decided, events...)
+	}
+	slices.SortFunc(v.Decided, func(a, b eventJSON) int { return cmp.Compare(b.Number, a.Number) })
+	return v, nil
+}
+
+// coverageView is what of the mapping is not in use.
+type coverageView struct {
+	Tests     int         `json:"tests"`
+	Untested  []placeJSON `json:"untested"`
+	Overruled []placeJSON `json:"overruled"`
+	Ungranted []placeJSON `json:"ungranted"`
+	Unused    []placeJSON `json:"unused"`
+	People    int         `json:"people"`
+	AsOf      time.Time   `json:"asOf"`
+	Unhit     []placeJSON `json:"unhit"`
+	Unseen    []placeJSON `json:"unseen"`
+}
+
+// coverage holds the mapping in force against its tests and everybody.
+func (c *Console) coverage(r *request) (any, error) {
+	p := c.keeper.Policy()
+	if p == nil {
+		return nil, fault.New(fault.Unavailable, "no mapping is in force")
+	}
+	all, err := c.crowds.get(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	x := p.Coverage(c.now(), all.people())
+	return &coverageView{
+		Tests: p.Test().Ran, Untested: placesWire(x.Untested), Overruled: placesWire(x.Overruled), Ungranted: placesWire(x.Ungranted),
+		Unused: placesWire(x.UnusedGroup), People: x.People, AsOf: all.at, Unhit: placesWire(x.Unhit), Unseen: placesWire(x.Unseen),
+	}, nil
+}

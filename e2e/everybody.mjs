@@ -1,0 +1,122 @@
+// The console for everybody: every screen without a barrier that axe finds, in
+// both themes; at 320 px and at twice the size; by keys alone; and readable
+// without a script.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { gzipSync } from "node:zlib";
+import { check, equal, poll, shot, tell } from "./browser.mjs";
+
+const { E2E_PORTAL: portal, E2E_CONSOLE: link } = process.env;
+const base = `${portal}/.portcullis/admin`;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+// barriers are what axe finds on a page.
+async function barriers(page) {
+  await page.evaluate(`${axe}; undefined`);
+  const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+  return found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(" | ")}`);
+}
+
+await tell(async ({ open, step }) => {
+  step("Ben signs in, and somebody opens the console");
+  const page = await (await open()).newPage();
+  await page.goto(`${portal}/accounts`);
+  await page.click('a.choice:text-is("Alpha")');
+  await page.click('[data-testid="person-ben"]');
+  await page.waitForURL(`${portal}/accounts`);
+  const context = await open();
+  const admin = await context.newPage();
+  await admin.goto(link);
+  equal(await barriers(admin), [], "barriers of the link's page");
+  await admin.click('button:text-is("Open the console")');
+  await admin.waitForURL(`${base}/`);
+
+  step("find Ben by keys alone");
+  await admin.keyboard.press("?");
+  await admin.waitForSelector('dialog[aria-label="Keys"]');
+  equal(await barriers(admin), [], "barriers of the list of keys");
+  await shot(admin, "keys");
+  await admin.keyboard.press("Escape");
+  await poll("the list of keys is gone", async () => (await admin.$$("dialog")).length === 0);
+  await admin.keyboard.press("Control+k");
+  await admin.keyboard.type("ben");
+  await admin.waitForSelector('dialog a:text("Find “ben”")');
+  equal(await barriers(admin), [], "barriers of the palette");
+  await shot(admin, "palette");
+  await admin.keyboard.press("Enter");
+  await admin.waitForURL(/people\?q=ben/);
+  await admin.keyboard.press("/");
+  check(await admin.evaluate(() => document.activeElement.matches("[data-search]")), "the search in focus");
+  const tabTo = async (what) => {
+    for (let i = 0; i < 60; i += 1) {
+      await admin.keyboard.press("Tab");
+      if (await admin.evaluate((s) => document.activeElement.matches(s), what)) return;
+    }
+    throw new Error(`want ${what} within 60 times Tab`);
+  };
+  await tabTo('#result td a');
+  await admin.keyboard.press("Enter");
+  await admin.waitForSelector(".tabs");
+  const person = new URL(admin.url()).pathname.replace("/.portcullis/admin", "");
+
+  step("grant him a role for a time, by keys alone");
+  await tabTo('.tabs a[href$="/exceptions"]');
+  await admin.keyboard.press("Enter");
+  await admin.waitForSelector("#role");
+  await shot(admin, "exceptions", { fullPage: true });
+  await tabTo("#role");
+  await admin.keyboard.type("approver");
+  await tabTo("#until");
+  await admin.fill("#until", new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10));
+  await tabTo("#reason");
+  await admin.keyboard.type("covers for Ada");
+  await admin.keyboard.press("Enter");
+  await admin.waitForSelector("text=Granted");
+  await shot(admin, "granted", { fullPage: true });
+  const tasks = await page.evaluate(() => fetch("/.portcullis/whoami").then((r) => r.text()));
+  check(tasks.includes("payment.approve"), `the task in Ben's session, got ${tasks}`);
+  await admin.goto(`${base}${person}/why`);
+  check(/exception until/.test(await admin.textContent("main")), "the exception in Why");
+  await shot(admin, "why", { fullPage: true });
+
+  step("every screen, in both themes, small, and large");
+  const paths = await admin.evaluate(() => [...document.querySelectorAll("header nav a")].map((a) => new URL(a.href).pathname.replace("/.portcullis/admin", "")));
+  const screens = [...new Set([...paths, "/people?q=nobody-at-all", "/people?role=viewer", person, ...["why", "exceptions", "sessions", "sign-ins", "scim", "audit", "lock", "deactivate", "sign-out"].map((t) => `${person}/${t}`), "/audit/1"])];
+  const state = await context.storageState();
+  const found = [];
+  for (const [name, options] of [
+    ["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }],
+    ["small", { viewport: { width: 320, height: 640 } }], ["large", { viewport: { width: 600, height: 400 }, deviceScaleFactor: 2 }],
+  ]) {
+    const other = await (await open({ ...options, storageState: state })).newPage();
+    for (const path of screens) {
+      await other.goto(base + path);
+      if (options.colorScheme) found.push(...(await barriers(other)).map((barrier) => `${name} ${path}: ${barrier}`));
+      const wide = await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (wide > 0) found.push(`${name} ${path}: ${wide} px wider than the window`);
+    }
+    await other.context().close();
+  }
+  equal(found, [], "barriers");
+
+  step("every screen is small, and strict about what runs");
+  for (const path of screens) {
+    const sizes = await admin.evaluate(async (address) => {
+      const answer = await fetch(address);
+      const files = [...new DOMParser().parseFromString(await answer.clone().text(), "text/html").querySelectorAll("link[rel=stylesheet], script[src]")];
+      const texts = await Promise.all(files.map((f) => fetch(f.href || f.src).then((r) => r.text())));
+      return { policy: answer.headers.get("Content-Security-Policy"), texts: [await answer.text(), ...texts] };
+    }, base + path);
+    const bytes = sizes.texts.reduce((sum, text) => sum + gzipSync(text).length, 0);
+    check(bytes <= 50 * 1024, `${path} in 50 KB, got ${bytes}`);
+    check(sizes.policy.includes("default-src 'none'") && !sizes.policy.includes("unsafe"), `a strict policy for ${path}, got ${sizes.policy}`);
+  }
+
+  step("without a script");
+  const plain = await (await open({ javaScriptEnabled: false, storageState: state })).newPage();
+  await plain.goto(`${base}/people?q=ben`);
+  equal((await plain.$$("#result tbody tr")).length, 1, "rows without a script");
+  await plain.click("#result tbody td a");
+  await plain.click('.tabs a:text-is("Why")');
+  check((await plain.textContent("main")).includes("exception until"), "Why without a script");
+});
