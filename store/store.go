@@ -62,6 +62,7 @@ type DB struct {
 	lanes   *sqliteLanes                              // SQLite's connections; nil on PostgreSQL
 	tokens  atomic.Uint64                             // see tokenStore.Generation
 	woken   chan struct{}                             // a change was committed, here or (PostgreSQL) anywhere
+	told    chan struct{}                             // a change was committed here, and others are to be told (PostgreSQL)
 	stop    context.CancelFunc
 	done    chan struct{}
 }
@@ -76,7 +77,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Observe == nil {
 		c.Observe = func(context.Context, string) func(error) { return func(error) {} }
 	}
-	db := &DB{log: c.Log, observe: c.Observe, woken: make(chan struct{}, 1), done: make(chan struct{})}
+	db := &DB{log: c.Log, observe: c.Observe, woken: make(chan struct{}, 1), told: make(chan struct{}, 1), done: make(chan struct{})}
 	var dialector gorm.Dialector
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
@@ -236,7 +237,11 @@ const patience = time.Minute
 
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
-func (db *DB) update(ctx context.Context, f func(tx) error) (err error) {
+func (db *DB) update(ctx context.Context, f func(tx) error) error {
+	return db.write(ctx, readWrite, f)
+}
+
+func (db *DB) write(ctx context.Context, kind txKind, f func(tx) error) (err error) {
 	const tries = 12
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -244,7 +249,7 @@ func (db *DB) update(ctx context.Context, f func(tx) error) (err error) {
 	defer func() { told(err) }()
 	for try := 1; ; try++ {
 		memory := memo{}
-		err = db.transaction(ctx, readWrite, func(l lane) error {
+		err = db.transaction(ctx, kind, func(l lane) error {
 			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
 		if memory.clients {
@@ -252,6 +257,7 @@ func (db *DB) update(ctx context.Context, f func(tx) error) (err error) {
 		}
 		if err == nil && memory.changed {
 			db.wake()
+			db.spread()
 		}
 		if try == tries || !retryable(err) || !pause(ctx, try) {
 			return err
