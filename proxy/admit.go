@@ -1,10 +1,9 @@
 package proxy
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
-
-	"github.com/gin-gonic/gin"
 
 	"portcullis/fault"
 	"portcullis/session"
@@ -15,24 +14,26 @@ const signInPath = web.Prefix + "/sign-in"
 
 // portal serves whatever is not the gate's own: it admits the request, or
 // says why not, and hands it to the upstream.
-func (p *Proxy) portal(c *gin.Context) error {
-	r := c.Request
-	g := passageOf(r.Context())
-	v := p.decide(r, &target{passage: g, method: r.Method, upgrade: r.Header.Get("Upgrade") != ""})
+func (p *Proxy) portal(j *journey) error {
+	r := j.in
+	v := p.decide(j, &target{passage: &j.passage, method: r.Method, upgrade: len(r.Header["Upgrade"]) > 0})
+	if v.err == nil {
+		j.who = v.who
+		return p.forward(j)
+	}
 	if v.stale {
-		web.ClearCookie(c.Writer, p.public, web.SessionCookie)
+		web.ClearCookie(j.ResponseWriter, p.public, web.SessionCookie)
 	}
-	switch {
-	case v.err == nil:
-		return p.forward(c, v.who)
-	case v.signIn != "" && navigates(r):
-		web.SetHeaders(c.Writer.Header())
-		c.Redirect(http.StatusFound, v.signIn)
+	if v.signIn != "" && navigates(r) {
+		web.SetHeaders(j.Header())
+		http.Redirect(&j.writer, r, v.signIn, http.StatusFound)
 		return nil
-	default:
-		return v.err
 	}
+	return v.err
 }
+
+// errNoPage is the refusal of a path of our own where nothing is.
+func errNoPage() error { return fault.New(fault.NotFound, "there is no such page") }
 
 // target is what a request asks of the portal: its own, or the one that a
 // proxy in front asks about.
@@ -54,11 +55,11 @@ type verdict struct {
 
 // decide is the one judgement behind every request for the portal, whether
 // the gate forwards it or a proxy in front asks.
-func (p *Proxy) decide(r *http.Request, t *target) verdict {
+func (p *Proxy) decide(j *journey, t *target) verdict {
 	if t.own() {
-		return verdict{err: fault.New(fault.NotFound, "there is no such page")}
+		return verdict{err: errNoPage()}
 	}
-	client, now := web.ClientAddress(r), p.now()
+	r, client, now := j.in, j.Client(), p.now()
 	if err := p.limits.ofAddress(client, now); err != nil {
 		return verdict{err: err}
 	}
@@ -69,7 +70,7 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	if err := rules.refuseAddress(client); err != nil {
 		return verdict{err: err}
 	}
-	who, err := p.who(r)
+	who, err := p.whose(j, t.host)
 	switch {
 	case err == nil:
 		if err := p.limits.ofPerson(who, now); err != nil {
@@ -87,13 +88,13 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 		who = nil // a public path is open to whoever cannot be recognized, too
 	case isBearer(r):
 		return verdict{err: err}
-	case t.host != p.home && fault.Is(err, fault.Unauthenticated):
+	case t.host != p.home && p.handOver == nil && fault.Is(err, fault.Unauthenticated):
 		// Our cookies are bound to the public host.
 		return verdict{err: fault.New(fault.Forbidden, "only public pages are served at this address")}
 	case fault.Is(err, fault.Unauthenticated):
 		return verdict{
-			err: p.signInFirst(err), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
-			stale: len(p.tokens(r)) > 0,
+			err: p.signInFirst(err, t.host), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
+			stale: p.hasToken(r, t.host),
 		}
 	default:
 		return verdict{err: err}
@@ -107,15 +108,15 @@ func (p *Proxy) decide(r *http.Request, t *target) verdict {
 	return verdict{who: who}
 }
 
-// who gives the principal of a request. It fails like [Sessions.Verify], and
-// with fault.Forbidden for somebody whose connection does not let them in from
-// where they are.
-func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
-	who, err := p.recognize(r)
+// whose gives the principal of a request for a host. It fails like
+// [Sessions.Verify], and with fault.Forbidden for somebody whose connection does
+// not let them in from where they are.
+func (p *Proxy) whose(j *journey, host string) (*session.Principal, error) {
+	who, err := p.recognize(j, host)
 	if err != nil {
 		return nil, err
 	}
-	if from := p.networks[who.Connection]; len(from) > 0 && !within(from, web.ClientAddress(r)) {
+	if from := p.networks[who.Connection]; len(from) > 0 && !within(from, j.Client()) {
 		return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
 	}
 	return who, nil
@@ -123,34 +124,44 @@ func (p *Proxy) who(r *http.Request) (*session.Principal, error) {
 
 // recognize gives the principal of an API token, or of the first session
 // cookie that is valid. A store that is away makes nobody a stranger.
-func (p *Proxy) recognize(r *http.Request) (*session.Principal, error) {
-	if secret, ours := ownBearer(r.Header); ours {
-		return p.bearer(r, secret)
+func (p *Proxy) recognize(j *journey, host string) (who *session.Principal, err error) {
+	if secret, ours := ownBearer(j.in.Header); ours {
+		return p.bearer(j, secret)
 	}
-	err := fault.New(fault.Unauthenticated, "you are not signed in")
-	for _, token := range p.tokens(r) {
-		who, failed := p.sessions.Verify(r.Context(), token)
-		if failed == nil {
-			return who, nil
+	for token := range p.tokens(j.in, host) {
+		if who, err = p.sessions.Verify(j.ctx, token); err == nil || !fault.Is(err, fault.Unauthenticated) {
+			return who, err
 		}
-		if err = failed; !fault.Is(err, fault.Unauthenticated) {
-			return nil, err
-		}
+	}
+	if err == nil {
+		err = fault.New(fault.Unauthenticated, "you are not signed in")
 	}
 	return nil, err
 }
 
-// tokens gives what stands in session cookies, in order.
-func (p *Proxy) tokens(r *http.Request) []string {
-	return web.Cookies(r, p.public, web.SessionCookie)
+// tokens gives what stands in session cookies of a host, in order.
+func (p *Proxy) tokens(r *http.Request, host string) iter.Seq[string] {
+	values := web.CookieSeq(r.Header, p.cookie)
+	if host != p.home {
+		return p.opened(host, values)
+	}
+	return values
+}
+
+// hasToken reports whether there is any of [Proxy.tokens].
+func (p *Proxy) hasToken(r *http.Request, host string) bool {
+	for range p.tokens(r, host) {
+		return true
+	}
+	return false
 }
 
 // signInFirst is the refusal of whoever has no session: a script reads in it
 // where a person can sign in.
-func (p *Proxy) signInFirst(err error) error {
+func (p *Proxy) signInFirst(err error, host string) error {
 	return &web.Failure{
 		Err:     err,
 		Link:    web.Link{Text: "Sign in", URL: signInPath},
-		Members: map[string]any{"sign_in": p.issuer + signInPath},
+		Members: map[string]any{"sign_in": p.originAt(host) + signInPath},
 	}
 }

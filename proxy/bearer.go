@@ -39,11 +39,11 @@ func isBearer(r *http.Request) bool {
 
 // bearer gives whom an API token stands for. Whoever names a token is judged
 // by it alone: a cookie beside it does not count.
-func (p *Proxy) bearer(r *http.Request, secret string) (*session.Principal, error) {
+func (p *Proxy) bearer(j *journey, secret string) (*session.Principal, error) {
 	err := fault.New(fault.Unauthenticated, "the token is not good here")
-	if len(r.Header["Authorization"]) == 1 && strings.HasPrefix(secret, session.TokenPrefix) {
+	if len(j.in.Header["Authorization"]) == 1 && strings.HasPrefix(secret, session.TokenPrefix) {
 		var who *session.Principal
-		if who, err = p.sessions.VerifyToken(r.Context(), secret); err == nil {
+		if who, err = p.sessions.VerifyToken(j.ctx, secret); err == nil {
 			return who, nil
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -69,13 +68,18 @@ func (s *streams) over() bool {
 // endless notes an event stream of the portal. When the gate drains, it ends
 // as if the portal had ended it.
 func (p *Proxy) endless(res *http.Response) {
-	const events = "text/event-stream" // parameters may follow
-	if media := res.Header.Get("Content-Type"); len(media) < len(events) || !strings.EqualFold(media[:len(events)], events) {
+	if !isEvents(res.Header) {
 		return
 	}
 	e := &eventStream{ReadCloser: res.Body, of: &p.streams}
 	p.streams.add(res.Body)
 	res.Body = e
+}
+
+// isEvents reports whether a header is that of server-sent events.
+func isEvents(h http.Header) bool {
+	lines := h["Content-Type"]
+	return len(lines) > 0 && hasPrefix(lines[0], "text/event-stream") // parameters may follow
 }
 
 // eventStream is the body of an event stream.

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/gin-gonic/gin"
-
 	"portcullis/fault"
 	"portcullis/web"
 )
@@ -22,56 +20,67 @@ func asks(path string) bool { return path == authPath || strings.HasPrefix(path,
 const headerSignIn = "X-Portcullis-Sign-In"
 
 // forwardAuth answers a proxy in front: 200 with the headers that it hands on
-// in place of the client's (identity, and the cookies that are not ours), 401 where signing in helps, 403 for every other refusal. With
+// in place of the client's (identity, and what is not ours of cookies and
+// credentials), 401 where signing in helps, 403 for every other refusal. With
 // ?redirect a browser that asked for a page gets a redirect to the sign-in
 // for the 401, for proxies that hand such an answer on as it is.
 //
 // What was asked for counts from a trusted proxy alone. Whoever else asks is
 // told whether they would get in everywhere, and no assertion: that is
 // between the gate and the portal.
-func (p *Proxy) forwardAuth(c *gin.Context) error {
-	r := c.Request
-	c.Header("Cache-Control", "no-store")
-	t, err := p.asked(r)
+func (p *Proxy) forwardAuth(j *journey) error {
+	h := j.Header()
+	h["Cache-Control"] = j.line("no-store")
+	t, err := p.asked(j)
 	if err != nil {
 		return refusal(err)
 	}
-	v := p.decide(r, t)
+	v := p.decide(j, t)
 	if v.err != nil {
-		if v.signIn == "" || !pageFor(r, t) {
+		if v.signIn == "" || !pageFor(j.in, t) {
 			return refusal(v.err)
 		}
-		if r.URL.Query().Has("redirect") {
-			c.Redirect(http.StatusFound, v.signIn)
+		if j.in.URL.Query().Has("redirect") {
+			web.SetHeaders(h)
+			http.Redirect(&j.writer, j.in, v.signIn, http.StatusFound)
 			return nil
 		}
-		c.Header(headerSignIn, v.signIn)
+		h.Set(headerSignIn, v.signIn)
 		return refusal(v.err)
 	}
-	h := c.Writer.Header()
+	if j.who = v.who; v.who != nil && !t.unknown {
+		if j.assertion, err = p.statement(v.who, t.place.backend.audience); err != nil {
+			return err
+		}
+	}
+	if v.who != nil {
+		t.place.names.identify(h, j)
+	}
 	if !t.unknown {
+		if rest := foreignCookies(j.in.Header["Cookie"]); len(rest) > 0 {
+			h["Cookie"] = rest
+		} else {
+			h["Cookie"] = nothing[:]
+		}
+		if lines, ok := j.in.Header["Authorization"]; ok && !isBearer(j.in) {
+			h["Authorization"] = lines // between the client and the portal
+		} else {
+			h["Authorization"] = nothing[:]
+		}
 		// Each is there, if only empty: Caddy hands on the name of its own
 		// variable for what is not.
 		for _, name := range p.identity {
-			h[name] = []string{""}
-		}
-		h["Cookie"] = []string{""}
-	}
-	if v.who != nil {
-		assertion := ""
-		if !t.unknown {
-			if assertion, err = p.statement(v.who, t.place.backend.audience); err != nil {
-				return err
+			if _, ok := h[name]; !ok {
+				h[name] = nothing[:]
 			}
 		}
-		t.place.names.identify(h, v.who, assertion)
 	}
-	if rest := foreignCookies(r.Header["Cookie"]); !t.unknown && len(rest) > 0 {
-		h["Cookie"] = rest
-	}
-	c.Status(http.StatusOK)
+	j.WriteHeader(http.StatusOK)
 	return nil
 }
+
+// nothing is a header's value that is there and empty.
+var nothing = [1]string{} //nolint:gochecknoglobals // an array that nothing writes
 
 // refusal gives every refusal but a missing sign-in the one status that all
 // proxies understand. A gate that cannot tell stays a 5xx: they refuse then.
@@ -89,12 +98,13 @@ func refusal(err error) error {
 // Envoy sends. The guard has dropped those headers unless the peer is a
 // trusted proxy. Whatever cannot be read, and whatever is said twice in
 // different words, is refused: one of the two may be the client's.
-func (p *Proxy) asked(r *http.Request) (*target, error) {
-	if !web.FromTrustedProxy(r) {
-		g, err := p.passage("/", p.home, "")
-		return &target{passage: g, unknown: true}, err
+func (p *Proxy) asked(j *journey) (*target, error) {
+	r := j.in
+	if !j.Trusted() {
+		g := new(passage)
+		return &target{passage: g, unknown: true}, p.pass(g, "/", p.home, "")
 	}
-	raw, err := originalTarget(r)
+	raw, err := originalTarget(j)
 	if err != nil {
 		return nil, err
 	}
@@ -108,15 +118,15 @@ func (p *Proxy) asked(r *http.Request) (*target, error) {
 	if !served(method) {
 		return nil, fault.New(fault.Forbidden, "the method %s is not served here", method)
 	}
-	if p.methodAware && passageOf(r.Context()).override {
+	if p.methodAware && j.override {
 		method = "" // the portal may believe the header, and the proxy in front does not drop it
 	}
 	host, err := p.askedHost(r)
 	if err != nil {
 		return nil, err
 	}
-	g, err := p.passage(raw, host, method)
-	if err != nil {
+	g := new(passage)
+	if err := p.pass(g, raw, host, method); err != nil {
 		return nil, err
 	}
 	// nginx drops Upgrade; only a GET opens a WebSocket (RFC 6455, section 4.1).
@@ -148,7 +158,8 @@ func (p *Proxy) askedHost(r *http.Request) (string, error) {
 
 // originalTarget is the path and query of the request in question, as it
 // came.
-func originalTarget(r *http.Request) (string, error) {
+func originalTarget(j *journey) (string, error) {
+	r := j.in
 	raw, err := said(r, "X-Original-Uri", "X-Forwarded-Uri")
 	if err != nil {
 		return "", err
@@ -163,7 +174,7 @@ func originalTarget(r *http.Request) (string, error) {
 		}
 		raw = rest[slash:]
 	}
-	if g := passageOf(r.Context()); g.path != authPath { // Envoy
+	if g := &j.passage; g.path != authPath { // Envoy
 		behind := strings.TrimPrefix(g.path, authPath) + g.query
 		if raw != "" && raw != behind {
 			return "", fault.New(fault.Forbidden, "the proxy in front names two addresses")

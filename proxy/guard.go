@@ -1,20 +1,15 @@
 package proxy
 
 import (
-	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"portcullis/fault"
-	"portcullis/session"
 	"portcullis/web"
 )
 
-// passage is one request on its way through: its target as it was judged,
-// and, once it is admitted, who sent it. It belongs to one request and is
-// complete before the upstream sees it.
+// passage is the target of a request as it was judged.
 type passage struct {
 	path  string // as it came, percent-encoded: these bytes are forwarded
 	query string // as it came, with its "?"; empty without one
@@ -24,39 +19,38 @@ type passage struct {
 	plain    [1]web.Reading
 	override bool // it came with a header that names another method
 	place    place
-
-	who       *session.Principal // nil for nobody
-	assertion string             // of who
 }
 
-type passageKey struct{}
-
-// passageOf gives what the guard made.
-func passageOf(ctx context.Context) *passage {
-	if g, ok := ctx.Value(passageKey{}).(*passage); ok {
-		return g
+// ServeHTTP answers one request: it judges the target before anything else,
+// and takes away what only the gate may say.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	j := new(journey)
+	j.Begin(r, p.trusted)
+	j.in, j.ctx = r, j
+	j.writer = writer{ResponseWriter: w, reference: j.line(j.Reference()), streams: &p.streams}
+	w.Header()[web.ReferenceHeader] = j.reference
+	p.hurry(w, r)
+	if p.hsts != "" {
+		w.Header()[headerHSTS] = j.line(p.hsts)
 	}
-	return &passage{path: "/", readings: []web.Reading{{Once: "/", Fully: "/"}}} // impossible: the guard goes around everything
-}
-
-// guard judges the target of every request before anything else does, and
-// takes away what only the gate may say.
-func (p *Proxy) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.hurry(w, r)
-		if p.hsts != "" {
-			w.Header().Set(headerHSTS, p.hsts)
-		}
-		override := p.clean(r)
-		g, err := p.judge(r)
-		if err != nil {
-			w.Header().Set("Connection", "close") // what follows on it is not worth reading
-			web.Fail(w, r, p.log, err)
-			return
-		}
-		g.override = override
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, g)))
-	})
+	defer web.Rescue(j, &j.writer, r, p.log) //nolint:contextcheck // the journey is r's context, and more
+	j.override = p.clean(r, j.Trusted())
+	err := p.judge(j)
+	switch {
+	case err != nil:
+		w.Header().Set("Connection", "close") // what follows on it is not worth reading
+	case asks(j.path):
+		err = p.forwardAuth(j)
+	case j.host != p.home && p.elsewhere(j.path):
+		err = p.visit(&j.writer, j.request(), j.path, j.host)
+	case j.own():
+		p.own.ServeHTTP(w, j.request())
+	default:
+		err = p.portal(j) //nolint:contextcheck // the journey is the context
+	}
+	if err != nil {
+		web.Fail(&j.writer, j.request(), p.log, err)
+	}
 }
 
 // hurry bounds how long a body may take that nobody was admitted with. An
@@ -76,44 +70,47 @@ func unhurry(w http.ResponseWriter, r *http.Request) {
 
 // judge reads the request target (RFC 9112, section 3.2): origin-form, or
 // absolute-form with our own authority; and which host it is for.
-func (p *Proxy) judge(r *http.Request) (*passage, error) {
+func (p *Proxy) judge(j *journey) error {
+	r := j.in
 	if !served(r.Method) {
-		return nil, &web.Failure{Err: fault.New(fault.Invalid, "the method %s is not served here", r.Method), Status: http.StatusMethodNotAllowed}
+		return &web.Failure{Err: fault.New(fault.Invalid, "the method %s is not served here", r.Method), Status: http.StatusMethodNotAllowed}
 	}
 	host, misdirected := p.hostOf(r)
 	if misdirected != nil {
 		host = p.home
 	}
-	if rest, ok := strings.CutPrefix(r.RequestURI, authPath); ok && strings.HasPrefix(rest, "/") && web.FromTrustedProxy(r) {
+	if rest, ok := strings.CutPrefix(r.RequestURI, authPath); ok && strings.HasPrefix(rest, "/") && j.Trusted() {
 		// Envoy: what stands behind is the path in question, and judged again.
-		g, err := p.passage(rest, host, r.Method)
-		if err != nil {
-			return nil, err
+		if err := p.pass(&j.passage, rest, host, r.Method); err != nil {
+			return err
 		}
-		g.path, g.readings = authPath+g.path, []web.Reading{{Once: authPath, Fully: authPath}}
-		return g, nil
+		j.path, j.readings = authPath+j.path, []web.Reading{{Once: authPath, Fully: authPath}}
+		return nil
 	}
-	g, err := p.passage(r.RequestURI, host, r.Method)
+	err := p.pass(&j.passage, r.RequestURI, host, r.Method)
 	switch {
 	case err != nil:
-		return nil, err
-	case anyHost(g.path):
-		return g, nil
+		return err
+	case anyHost(j.path):
+		return nil
 	case misdirected != nil:
-		return nil, misdirected
-	case host != p.home && g.own():
-		return nil, errMisdirected()
+		return misdirected
+	case host != p.home && j.own() && !p.elsewhere(j.path) && !p.shared(j.path):
+		return errMisdirected()
 	default:
-		return g, nil
+		return nil
 	}
 }
 
 // own reports whether a path could be read as one of the gate's own, or of
 // SCIM.
 func (g *passage) own() bool {
-	return slices.ContainsFunc(g.readings, func(r web.Reading) bool {
-		return web.Reserved(r.Fully) || web.Below(r.Fully, SCIMPrefix)
-	})
+	for i := range g.readings {
+		if path := g.readings[i].Fully; web.Reserved(path) || web.Below(path, SCIMPrefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // served reports whether requests with a method get through at all.
@@ -121,23 +118,23 @@ func served(method string) bool {
 	return method != http.MethodConnect && method != http.MethodTrace && method != "TRACK"
 }
 
-// passage judges a request target as it came, for a host and a method (empty
-// if nobody knows it).
-func (p *Proxy) passage(raw, host, method string) (*passage, error) {
+// pass judges a request target as it came, for a host and a method (empty if
+// nobody knows it), and fills g.
+func (p *Proxy) pass(g *passage, raw, host, method string) error {
 	if raw == "" || raw[0] != '/' {
 		var err error
 		if raw, err = p.stripAuthority(raw); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	g := &passage{path: raw, host: host}
+	g.path, g.host = raw, host
 	if i := strings.IndexByte(raw, '?'); i >= 0 {
 		g.path, g.query = raw[:i], raw[i:]
 	}
 	if err := p.read(g); err != nil {
-		return nil, err
+		return err
 	}
-	return g, p.settled(g, method)
+	return p.settled(g, method)
 }
 
 // read finds what the path can be taken for. What has several readings passes

@@ -15,10 +15,10 @@ import (
 // check; and where rules depend on methods, what names another method, and
 // reports that. Our cookies stay for our own paths; [backend.rewrite] drops
 // them.
-func (p *Proxy) clean(r *http.Request) (override bool) {
-	trusted := web.FromTrustedProxy(r)
+func (p *Proxy) clean(r *http.Request, trusted bool) (override bool) {
 	for name := range r.Header {
 		switch {
+		case harmless(name) && len(p.extra) == 0 && !p.methodAware:
 		case identityHeader(name) || p.renamed(name) || !trusted && forwardingHeader(name):
 			delete(r.Header, name)
 		case p.methodAware && overridesMethod(name):
@@ -53,6 +53,17 @@ func overridesMethod(name string) bool {
 // a GET of HTTP/1.1 (RFC 6455, section 4.1).
 func opensWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor == 1
+}
+
+// harmless reports whether nothing that only the gate may say begins like a
+// header: almost all do not.
+func harmless(name string) bool {
+	switch name[0] | 0x20 { // a header name is not empty
+	case 'f', 'r', 'x':
+		return false
+	default:
+		return strings.IndexByte(name, '_') < 0
+	}
 }
 
 // identityHeader reports whether a header could tell a portal who somebody
@@ -136,23 +147,32 @@ func foreignCookies(lines []string) []string {
 			kept = append(kept, line)
 			continue
 		}
-		var b strings.Builder
-		for pair := range strings.SplitSeq(line, ";") {
-			if name, _, _ := strings.Cut(pair, "="); web.OwnCookie(name) {
-				continue
-			}
-			if b.Len() > 0 {
-				b.WriteByte(';')
-			} else {
-				pair = strings.TrimLeft(pair, " \t")
-			}
-			b.WriteString(pair)
-		}
-		if rest := b.String(); strings.Trim(rest, "; \t") != "" {
+		rest := withoutOwn(line)
+		if strings.Trim(rest, "; \t") != "" {
 			kept = append(kept, rest)
 		}
 	}
 	return kept
+}
+
+// withoutOwn gives a line of a Cookie header without our cookies.
+func withoutOwn(line string) string {
+	var b strings.Builder
+	b.Grow(len(line))
+	for more := true; more; {
+		var pair string
+		pair, line, more = strings.Cut(line, ";")
+		if name, _, _ := strings.Cut(pair, "="); web.OwnCookie(name) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(';')
+		} else {
+			pair = strings.TrimLeft(pair, " \t")
+		}
+		b.WriteString(pair)
+	}
+	return b.String()
 }
 
 // mayHoldOwn is a quick look for the name that all our cookies share.

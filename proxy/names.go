@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
-
-	"portcullis/session"
 )
 
 // The headers that tell the portal who is there, unless a route calls them
@@ -56,16 +54,16 @@ func (n *names) list() []string { return []string{n.Assertion, n.User, n.Email, 
 // section 2.1), so that "Zoë" arrives as "Zo%C3%AB" and nothing that a person
 // or an identity provider writes into a name can add a header. Plain values,
 // the assertion among them, arrive as they are. What is empty is left out.
-func (n *names) identify(h http.Header, who *session.Principal, assertion string) {
+func (n *names) identify(h http.Header, j *journey) {
 	for _, v := range [...]struct{ name, value string }{
-		{n.Assertion, assertion},
-		{n.User, plain(who.Subject, "")},
-		{n.Email, plain(who.Email, "")},
-		{n.Name, plain(who.Name, "")},
-		{n.Roles, roles(who.Access.Roles)},
+		{n.Assertion, j.assertion},
+		{n.User, plain(j.who.Subject, "")},
+		{n.Email, plain(j.who.Email, "")},
+		{n.Name, plain(j.who.Name, "")},
+		{n.Roles, roles(j.who.Access.Roles)},
 	} {
 		if v.value != "" {
-			h[v.name] = []string{v.value}
+			h[v.name] = j.line(v.value)
 		}
 	}
 }

@@ -3,9 +3,9 @@
 // SCIM endpoint or the portal behind.
 //
 // A request passes, in this order: its reference, the guard of its path, the
-// removal of headers and cookies that only the gate may set, gin's routes of
-// the gate's own paths, the session, the rules of [Route], and the upstream
-// with the signed statement of who it is.
+// removal of headers and cookies that only the gate may set, and then either
+// gin's routes of the gate's own paths, or the session, the rules of [Route],
+// and the upstream with the signed statement of who it is.
 //
 // Invariants:
 //   - What was judged is what is forwarded, byte for byte.
@@ -54,7 +54,7 @@ type Sessions interface {
 // Keys signs what the portal is told, and publishes the keys to check it.
 type Keys interface {
 	Sign(claims any) (string, error)
-	JWKS() []byte
+	JWKS() []byte // nil while nobody knows which are good
 }
 
 // Config is what a Proxy needs.
@@ -78,8 +78,13 @@ type Config struct {
 	// Observe hears of each answer of a portal how long it took to begin;
 	// status 0 says that there was none. Nobody hears by default.
 	Observe func(status int, took time.Duration)
-	Now     func() time.Time // defaults to time.Now
-	Log     *slog.Logger     // defaults to discarding
+	// HandOver lets people be signed in at the other hosts that Routes name, too;
+	// nil: those serve public pages alone.
+	HandOver *HandOver
+	// Via goes around the way to each upstream; nothing does by default.
+	Via func(http.RoundTripper) http.RoundTripper
+	Now func() time.Time // defaults to time.Now
+	Log *slog.Logger     // defaults to discarding
 }
 
 // Proxy is the handler of the public listener. It is safe for concurrent use.
@@ -90,9 +95,15 @@ type Proxy struct {
 	issuer   string
 	sessions Sessions
 	keys     Keys
-	handler  http.Handler
+	trusted  []netip.Prefix                       // proxies
+	own      http.Handler                         // of the gate's own paths
+	cookie   string                               // what the session's is called
+	scheme   []string                             // of public, as a header
 	observe  func(status int, took time.Duration) // may be nil
 	streams  streams
+	buffers  buffers
+	via      func(http.RoundTripper) http.RoundTripper // may be nil
+	handOver *HandOver                                 // may be nil
 
 	rules       []rule
 	settings    []*rule         // that say how requests are handed on
@@ -134,14 +145,16 @@ func New(c Config) *Proxy {
 	p := &Proxy{
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
-		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		trusted:  c.TrustedProxies,
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
 		p.hsts = "max-age=" + strconv.Itoa(int(c.HSTS.Seconds()))
 	}
+	p.cookie, p.scheme = web.CookieName(c.PublicURL, web.SessionCookie), []string{c.PublicURL.Scheme}
 	p.arrange(c)
-	p.handler = web.References(p.guard(p.engine(c)), c.TrustedProxies...)
+	p.own = p.engine(c)
 	return p
 }
 
@@ -175,9 +188,6 @@ func (p *Proxy) arrange(c Config) {
 	}
 }
 
-// ServeHTTP answers one request.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
-
 // Close drops idle connections to the upstreams. Requests under way go on.
 func (p *Proxy) Close() {
 	for _, b := range p.backends {
@@ -185,9 +195,9 @@ func (p *Proxy) Close() {
 	}
 }
 
-// engine routes: the gate's own paths are gin's, everything else that is not
-// reserved is the portal's. Own paths are matched exactly, so that a wrong
-// method, case or slash is refused here and never falls through.
+// engine routes the gate's own paths, but for [authPath]: what is asked for
+// each request of the portal takes no detour. Own paths are matched exactly, so
+// that a wrong method, case or slash is refused here and never falls through.
 func (p *Proxy) engine(c Config) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode) // else gin writes to the standard output
 	e := gin.New()
@@ -201,24 +211,17 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	own.Match(read, web.AssetPrefix+"*name", web.Handle(p.log, func(c *gin.Context) error { return web.Asset(c.Writer, c.Request) }))
 	own.Match(read, jwksPath, web.Handle(p.log, p.jwks))
 	own.Match(read, web.Prefix+"/whoami", web.Handle(p.log, p.whoami))
+	own.Match(read, handOverPath, web.Handle(p.log, p.handOff))
 	for _, mount := range c.Mount {
 		mount(own)
 	}
-	// Whatever method the request in question has, and whoever sent it: the
-	// answer changes nothing.
-	e.Any(authPath, web.Secure, web.Handle(p.log, p.forwardAuth))
-	e.Any(authPath+"/*target", web.Secure, web.Handle(p.log, p.forwardAuth))
 	if c.SCIM != nil {
 		e.Any(SCIMPrefix+"/*path", gin.WrapH(c.SCIM))
 	}
-	e.NoMethod(web.Handle(p.log, func(c *gin.Context) error {
-		if asks(passageOf(c.Request.Context()).path) { // Envoy, of a method that gin does not know
-			web.SetHeaders(c.Writer.Header())
-			return p.forwardAuth(c)
-		}
+	e.NoMethod(web.Handle(p.log, func(*gin.Context) error {
 		return &web.Failure{Err: fault.New(fault.Invalid, "this address does not take that method"), Status: http.StatusMethodNotAllowed}
 	}))
-	e.NoRoute(web.Handle(p.log, p.portal))
+	e.NoRoute(web.Handle(p.log, func(*gin.Context) error { return errNoPage() }))
 	return e
 }
 

@@ -11,11 +11,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gin-gonic/gin"
 
 	"portcullis/fault"
 	"portcullis/session"
@@ -38,8 +35,12 @@ type backend struct {
 	origin    string
 	audience  string
 	health    string // a URL; empty if nobody asks
+	url       *url.URL
+	prefix    string // of every path, percent-encoded
+	host      string // that the portal sees; empty for the one that a request is for
 	transport *http.Transport
-	handler   http.Handler
+	round     http.RoundTripper // by transport, observed
+	upgrade   http.Handler      // of requests to become something else than HTTP
 	sick      atomic.Bool
 }
 
@@ -47,14 +48,18 @@ func (p *Proxy) newBackend(u Upstream) *backend {
 	if u.AnswerWithin == 0 {
 		u.AnswerWithin = 2 * time.Minute
 	}
-	b := &backend{origin: u.URL.Scheme + "://" + u.URL.Host, audience: u.Audience, transport: newTransport(u.AnswerWithin, u.TLS)}
+	b := &backend{
+		origin: u.URL.Scheme + "://" + u.URL.Host, audience: u.Audience, url: u.URL, prefix: strings.TrimSuffix(u.URL.EscapedPath(), "/"),
+		host: u.Host, transport: newTransport(u.AnswerWithin, u.TLS),
+	}
 	if b.audience == "" {
 		b.audience = b.origin
 	}
 	if u.Health != "" {
-		b.health = b.origin + strings.TrimSuffix(u.URL.EscapedPath(), "/") + u.Health
+		b.health = b.origin + b.prefix + u.Health
 	}
-	b.handler = p.reverse(b, u)
+	b.round = watched(b.transport, p.observe, p.via)
+	b.upgrade = p.reverse(b)
 	return b
 }
 
@@ -82,41 +87,48 @@ func newTransport(answerWithin time.Duration, tlsConfig *tls.Config) *http.Trans
 
 // forward hands an admitted request to the upstream. With a session it lasts
 // as long as the right to be inside, not a second longer.
-func (p *Proxy) forward(c *gin.Context, who *session.Principal) error {
-	r, ctx := c.Request, c.Request.Context()
-	g := passageOf(ctx)
-	to := g.place.backend
+func (p *Proxy) forward(j *journey) error {
+	r, w, to := j.in, &j.writer, j.place.backend
 	if to.sick.Load() {
 		return p.unwell()
 	}
-	w := &writer{ResponseWriter: c.Writer, gin: c.Writer, reference: web.Reference(ctx), streams: &p.streams}
 	defer w.left()
-	if most := g.place.maxBody; most > 0 {
+	if most := j.place.maxBody; most > 0 {
 		if r.ContentLength > most {
-			c.Header("Connection", "close")
+			w.Header().Set("Connection", "close")
 			return tooLarge(most)
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, most)
 	}
 	if r.ContentLength != 0 {
-		r.Body = inbound{r.Body}
+		body := &inbound{ReadCloser: r.Body}
+		defer body.over.Store(true)
+		r.Body = body
 	}
 	unhurry(w, r)
-	if who != nil {
+	ctx := j.ctx
+	if j.who != nil {
 		var err error
-		if g.assertion, err = p.statement(who, to.audience); err != nil {
+		if j.assertion, err = p.statement(j.who, to.audience); err != nil {
 			return err
 		}
-		g.who = who
-		watched, cancel := p.sessions.Watch(ctx, who)
+		var cancel context.CancelFunc
+		ctx, cancel = p.sessions.Watch(ctx, j.who)
 		defer cancel()
-		defer w.cutWhenDone(watched)() // before cancel, which would look like an end
-		r = r.WithContext(watched)
 	}
-	w.Header().Del(headerHSTS) // the portal says so itself, or dress does
-	to.handler.ServeHTTP(w, r)
+	delete(w.Header(), headerHSTS) // the portal says so itself, or dress does
+	upgrade := len(r.Header["Upgrade"]) > 0
+	defer w.keep() // before cancel, which would look like an end
+	if j.who != nil && (upgrade || r.ContentLength != 0) {
+		w.cutWhenDone(ctx)
+	}
+	if upgrade {
+		to.upgrade.ServeHTTP(w, r.WithContext(ctx))
+		cleanResponse(w.Header()) // the trailer, which is written after this
+	} else {
+		p.carry(ctx, j)
+	}
 	w.unlessCut(func() { p.hurry(w, r) }) // what of the body the portal did not want
-	cleanResponse(w.Header())             // the trailer, which is written after this
 	return nil
 }
 
@@ -125,74 +137,86 @@ func tooLarge(most int64) error {
 	return fault.New(fault.TooLarge, "what you sent is larger than the %d bytes that may be sent here", most)
 }
 
-// reverse makes the reverse proxy to a portal.
-func (p *Proxy) reverse(b *backend, u Upstream) *httputil.ReverseProxy {
-	base, prefix := u.URL, strings.TrimSuffix(u.URL.EscapedPath(), "/")
-	scheme := p.public.Scheme
+// address says where on the upstream a request goes. The request line is written
+// from Opaque and RawQuery as they stand: net/url would re-encode some paths.
+func (b *backend) address(j *journey) *url.URL {
+	j.out = url.URL{Scheme: b.url.Scheme, Host: b.url.Host, Opaque: b.prefix + j.path}
+	if j.query != "" {
+		j.out.RawQuery, j.out.ForceQuery = j.query[1:], true
+	}
+	return &j.out
+}
+
+// introduce sets the headers that tell the portal of a request, in h, which the
+// client's Connection header can take nothing from any more; and gives the
+// Host. What a trusted proxy put into Forwarded stays.
+func (p *Proxy) introduce(h http.Header, j *journey, forwarded []string) (host string) {
+	public := p.public.Host
+	if j.host != p.home {
+		public = j.host
+	}
+	if host = j.place.backend.host; host == "" {
+		host = public
+	}
+	if from := j.Client(); from != "" {
+		h["X-Forwarded-For"] = j.line(from)
+	} else {
+		delete(h, "X-Forwarded-For")
+	}
+	h["X-Forwarded-Proto"] = p.scheme
+	h["X-Forwarded-Host"] = j.line(public)
+	if forwarded != nil {
+		h["Forwarded"] = forwarded
+	}
+	if lines, ok := h["Cookie"]; ok {
+		if lines = foreignCookies(lines); len(lines) == 0 {
+			delete(h, "Cookie")
+		} else {
+			h["Cookie"] = lines
+		}
+	}
+	if _, ours := ownBearer(h); ours {
+		delete(h, "Authorization")
+	}
+	if j.who != nil {
+		j.place.names.identify(h, j)
+	}
+	return host
+}
+
+// received takes from an answer of the portal what only the gate may set.
+func (p *Proxy) received(res *http.Response) {
+	cleanResponse(res.Header)
+	p.dress(res.Header)
+	p.endless(res)
+}
+
+// reverse makes the reverse proxy to a portal for requests that may become
+// something else than HTTP; all others are carried, see [Proxy.carry].
+func (p *Proxy) reverse(b *backend) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Transport:  watched(b.transport, p.observe),
-		BufferPool: &buffers{},
-		ErrorLog:   slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // what matters comes to failed
+		Transport: b.round,
+		ErrorLog:  slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // what matters comes to failed
 		Rewrite: func(pr *httputil.ProxyRequest) {
-			g := passageOf(pr.In.Context())
-			out := pr.Out
-			// The request line is written from Opaque and RawQuery as they
-			// stand: net/url would re-encode some paths, and ReverseProxy
-			// drops what of a query has a ";" in it.
-			out.URL.Scheme, out.URL.Host = base.Scheme, base.Host
-			out.URL.Opaque = prefix + g.path
-			out.URL.RawQuery, out.URL.ForceQuery = "", false
-			if g.query != "" {
-				out.URL.RawQuery, out.URL.ForceQuery = g.query[1:], true
-			}
-			public := p.public.Host
-			if g.host != p.home {
-				public = g.host
-			}
-			if out.Host = u.Host; u.Host == "" {
-				out.Host = public
-			}
-			h := out.Header
-			// ReverseProxy has removed what the client's Connection header
-			// names; only from here on do headers stay.
-			if from := web.ClientAddress(pr.In); from != "" {
-				h["X-Forwarded-For"] = []string{from}
-			}
-			h["X-Forwarded-Proto"] = []string{scheme}
-			h["X-Forwarded-Host"] = []string{public}
-			if f, ok := pr.In.Header["Forwarded"]; ok { // it came from a trusted proxy, or it would be gone
-				h["Forwarded"] = f
-			}
-			if lines, ok := h["Cookie"]; ok {
-				if lines = foreignCookies(lines); len(lines) == 0 {
-					delete(h, "Cookie")
-				} else {
-					h["Cookie"] = lines
-				}
-			}
-			if _, ours := ownBearer(h); ours {
-				delete(h, "Authorization")
-			}
-			if g.who != nil {
-				g.place.names.identify(h, g.who, g.assertion)
-			}
+			j := journeyOf(pr.In.Context())
+			pr.Out.URL = b.address(j) // whole: ReverseProxy drops what of a query has a ";" in it
+			pr.Out.Host = p.introduce(pr.Out.Header, j, pr.In.Header["Forwarded"])
 		},
 		ModifyResponse: func(res *http.Response) error {
-			cleanResponse(res.Header)
-			p.dress(res.Header)
-			p.endless(res)
+			p.received(res)
 			return nil
 		},
-		ErrorHandler: p.failed,
+		ErrorHandler: func(_ http.ResponseWriter, out *http.Request, err error) {
+			p.failed(out.Context(), journeyOf(out.Context()), err)
+		},
 	}
 }
 
-// failed answers for an upstream that did not. Its errors never reach gin:
-// ReverseProxy has no way to return one.
-func (p *Proxy) failed(w http.ResponseWriter, out *http.Request, err error) {
-	tw, ok := w.(*writer)
-	if ok && tw.began() { // a WebSocket whose opening could not be written
-		p.log.DebugContext(out.Context(), "client went away", "reference", web.Reference(out.Context()), "error", err)
+// failed answers for an upstream that did not.
+func (p *Proxy) failed(ctx context.Context, j *journey, err error) {
+	w, r := &j.writer, j.request()
+	if w.Written() { // a WebSocket whose opening could not be written
+		p.log.DebugContext(ctx, "client went away", "reference", j.Reference(), "error", err)
 		return
 	}
 	if p.hsts != "" { // the answer is ours
@@ -203,31 +227,39 @@ func (p *Proxy) failed(w http.ResponseWriter, out *http.Request, err error) {
 	var large *http.MaxBytesError
 	var broken *brokenBody
 	switch {
-	case ok && errors.Is(context.Cause(out.Context()), session.ErrEnded):
+	case errors.Is(context.Cause(ctx), session.ErrEnded):
 		w.Header().Set("Connection", "close") // a body may still be on its way
 		// Past the writer, which is about to be cut: this answer is ours.
-		web.Fail(tw.ResponseWriter, out, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended")))
+		web.Fail(w.ResponseWriter, r, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended"), j.host))
 		return
 	case errors.As(err, &large):
 		w.Header().Set("Connection", "close")
-		web.Fail(w, out, p.log, tooLarge(large.Limit))
+		web.Fail(w, r, p.log, tooLarge(large.Limit))
 		return
 	case errors.As(err, &broken):
 		w.Header().Set("Connection", "close")
-		web.Fail(w, out, p.log, fault.Wrap(fault.Invalid, err, "what you sent did not arrive whole"))
+		web.Fail(w, r, p.log, fault.Wrap(fault.Invalid, err, "what you sent did not arrive whole"))
 		return
 	case errors.As(err, &slow) && slow.Timeout():
 		f.Status = http.StatusGatewayTimeout
 		f.Err = fault.Wrap(fault.Unavailable, err, "the portal behind this gate took too long to answer")
 	}
-	web.Fail(w, out, p.log, f)
+	web.Fail(w, r, p.log, f)
 }
 
 // inbound is the body of a request, whose faults are the client's and not the
-// portal's.
-type inbound struct{ io.ReadCloser }
+// portal's. The transport may neither close it, which waits for what the client
+// has not sent, nor read it once the handler is over, which is not allowed.
+type inbound struct {
+	io.ReadCloser
 
-func (b inbound) Read(p []byte) (int, error) {
+	over atomic.Bool
+}
+
+func (b *inbound) Read(p []byte) (int, error) {
+	if b.over.Load() {
+		return 0, &brokenBody{http.ErrBodyReadAfterClose}
+	}
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		err = &brokenBody{err}
@@ -235,19 +267,13 @@ func (b inbound) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close keeps the transport from reading on. The server closes what is below.
+func (b *inbound) Close() error {
+	b.over.Store(true)
+	return nil
+}
+
 // brokenBody is a body that could not be read.
 type brokenBody struct{ error }
 
 func (b *brokenBody) Unwrap() error { return b.error }
-
-// buffers keeps the buffers that bodies are copied through.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) Get() []byte {
-	if buf, ok := b.pool.Get().(*[]byte); ok {
-		return *buf
-	}
-	return make([]byte, 32<<10)
-}
-
-func (b *buffers) Put(buf []byte) { b.pool.Put(&buf) }

@@ -8,23 +8,20 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
 	"portcullis/web"
 )
 
-// writer is what the reverse proxy writes to. It has no CloseNotify: gin's
-// has one, which panics when the writer below has none.
+// writer is what answers are written to.
 //
 // It can be cut from outside, by the end of the right to be inside: a client
 // that reads nothing would otherwise keep a stream open for as long as it
 // likes, with the handler stuck in a write.
 type writer struct {
 	http.ResponseWriter
-	gin       gin.ResponseWriter // the same one
-	reference string
+	reference []string // of the request, as a header
 	streams   *streams // where a WebSocket is noted
 
+	stop    func() bool // calls the cut off; nil while nothing would cut
 	cutting sync.WaitGroup
 
 	mu     sync.Mutex
@@ -37,24 +34,17 @@ type writer struct {
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush sends what has been written.
-func (w *writer) Flush() {
-	if f, ok := w.ResponseWriter.(http.Flusher); ok {
-		f.Flush()
-	}
-}
+func (w *writer) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
-// WriteHeader begins the response. Informational responses go straight to the
-// client, without what the portal may not set: gin takes a status for the
-// last one, and ReverseProxy asks nobody about theirs.
+// WriteHeader begins the response. Informational responses go to the client
+// without what the portal may not set: ReverseProxy asks nobody about theirs.
 func (w *writer) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
 		cleanResponse(w.Header())
-		if u, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok {
-			u.Unwrap().WriteHeader(status)
-		}
+		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	w.Header().Set(web.ReferenceHeader, w.reference) // an informational response has taken it away
+	w.Header()[web.ReferenceHeader] = w.reference // an informational response has taken it away
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.begun = true
@@ -62,7 +52,6 @@ func (w *writer) WriteHeader(status int) {
 		w.expire()
 	}
 	w.ResponseWriter.WriteHeader(status)
-	w.gin.WriteHeaderNow() // a 404 without a body is the portal's answer: gin would write a text of its own
 }
 
 // Hijack hands over the connection of a WebSocket, and remembers it.
@@ -90,8 +79,8 @@ func (w *writer) left() {
 	}
 }
 
-// began reports whether the response has begun.
-func (w *writer) began() bool {
+// Written reports whether the response has begun.
+func (w *writer) Written() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.begun
@@ -106,22 +95,27 @@ func (w *writer) unlessCut(f func()) {
 	}
 }
 
-// cutWhenDone cuts the response when ctx ends. The handler defers what it
-// gives: it calls that off, or waits until the cut is made, because nothing
-// may touch the connection after the handler has returned.
-func (w *writer) cutWhenDone(ctx context.Context) func() {
+// cutWhenDone cuts the response when ctx ends, until [writer.keep]. It does
+// nothing the second time.
+func (w *writer) cutWhenDone(ctx context.Context) {
+	if w.stop != nil {
+		return
+	}
 	w.cutting.Add(1)
-	stop := context.AfterFunc(ctx, func() {
+	w.stop = context.AfterFunc(ctx, func() {
 		defer w.cutting.Done()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.cut = true
 		w.expire()
 	})
-	return func() {
-		if !stop() {
-			w.cutting.Wait()
-		}
+}
+
+// keep calls the cut off, or waits until it is made: nothing may touch the
+// connection after the handler has returned.
+func (w *writer) keep() {
+	if w.stop != nil && !w.stop() {
+		w.cutting.Wait()
 	}
 }
 

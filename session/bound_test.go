@@ -298,23 +298,3 @@ func TestRunLeavesNothingRunning(t *testing.T) {
 	cut()
 	stop()
 }
-
-// BenchmarkWarm is what a request costs whose session is known: the bar is
-// that it asks no database.
-func BenchmarkWarm(b *testing.B) {
-	m, stop := newBubble(b)
-	defer stop()
-	token := m.enter("ada")
-	soon(b, "the feed is read", func() bool { _, err := m.Verify(b.Context(), token); return err == nil })
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			p, err := m.Verify(b.Context(), token)
-			if err != nil {
-				b.Fatal(err)
-			}
-			_, cancel := m.Watch(b.Context(), p)
-			cancel()
-		}
-	})
-}

@@ -3,7 +3,7 @@ package session
 import (
 	"context"
 	"errors"
-	"maps"
+	"hash/maphash"
 	"reflect"
 	"slices"
 	"sync"
@@ -19,34 +19,33 @@ var ErrEnded = errors.New("the right to be inside has ended")
 // maxEntries bounds the cache. What falls out is read again from the store.
 const maxEntries = 100_000
 
-// entry is a verified session.
-type entry struct {
-	principal *Principal
-	policy    *mapping.Policy // that principal.Access was computed from
-	seen      atomic.Int64    // last use, nanoseconds since 1970
-	written   atomic.Int64    // the last use that was written down
-
-	next, before *entry // of the same person; the cache's lock holds for them
-}
-
 // stream is the living side of a session: what to cut when a right ends. It
 // is there while requests run, whatever becomes of the cache entry.
 type stream struct {
-	principal *Principal      // of the oldest request that still runs
-	checked   time.Time       // when the store vouched for it last
-	until     time.Time       // when access may change by itself; zero for never
-	seen      atomic.Int64    // last use, nanoseconds since 1970
-	ctx       context.Context // the lifetime that requests hang on, cancelled by a change record
-	cancel    context.CancelCauseFunc
-	refs      int
+	principal *Principal    // of the oldest request that still runs
+	checked   time.Duration // when the store vouched for it last, since the manager began
+	until     time.Time     // when access may change by itself; zero for never
+	seen      atomic.Int64  // last use, nanoseconds since 1970
+	running   *watch        // one of the requests under way, from which the others hang
 }
 
-// cache holds verified sessions and running requests of this process.
+// watch is a request under way. It hangs on the stream of its session; the
+// cache's lock holds for that.
+type watch struct {
+	of           *stream
+	cancel       context.CancelCauseFunc
+	next, before *watch
+}
+
+// cache holds verified sessions and running requests of this process. What
+// entries are looked up by is hashed to 64 bits, which takes half the memory;
+// of two with the same hash one is forgotten.
 type cache struct {
 	mu      sync.RWMutex
-	entries map[[32]byte]*entry
-	byID    map[string]*entry
-	people  map[string]*entry    // person → one of their entries, from which the others hang
+	seed    maphash.Seed
+	entries map[uint64]*entry    // by key
+	byID    map[uint64]*entry    // by text
+	people  map[uint64]*entry    // person → one of their entries, from which the others hang; by text
 	streams map[string]*stream   // session id →
 	unsaved map[string]time.Time // last uses whose entry is gone, until they are written down
 	gen     atomic.Uint64        // grows with every change heard
@@ -56,16 +55,32 @@ type cache struct {
 
 func newCache() *cache {
 	return &cache{
-		entries: make(map[[32]byte]*entry), byID: make(map[string]*entry),
-		people: make(map[string]*entry), streams: make(map[string]*stream),
+		seed: maphash.MakeSeed(), entries: make(map[uint64]*entry), byID: make(map[uint64]*entry),
+		people: make(map[uint64]*entry), streams: make(map[string]*stream),
 		unsaved: make(map[string]time.Time), limit: maxEntries,
 	}
 }
 
 func (c *cache) get(hash [32]byte) *entry {
 	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.entries[hash]
+	e := c.entries[key(hash)]
+	c.mu.RUnlock()
+	if e == nil || e.hash != hash {
+		return nil
+	}
+	return e
+}
+
+// text is where an entry is looked up by an id.
+func (c *cache) text(id string) uint64 { return maphash.String(c.seed, id) }
+
+// session gives the entry of a session; nil if there is none. The caller holds
+// mu.
+func (c *cache) session(id string) *entry {
+	if e := c.byID[c.text(id)]; e != nil && e.sessionID() == id {
+		return e
+	}
+	return nil
 }
 
 func (c *cache) generation() uint64 { return c.gen.Load() }
@@ -76,14 +91,19 @@ func (c *cache) generation() uint64 { return c.gen.Load() }
 func (c *cache) put(e *entry, generation uint64) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := e.principal
-	if c.gen.Load() != generation {
+	if c.gen.Load() != generation || !e.fits() {
 		if seen := e.seen.Load(); seen > e.written.Load() {
-			c.unsave(p.SessionID, time.Unix(0, seen)) // not kept, and used all the same
+			c.unsave(e.sessionID(), time.Unix(0, seen)) // not kept, and used all the same
 		}
 		return e
 	}
-	if old := c.byID[p.SessionID]; old != nil {
+	hash, id, person := key(e.hash), c.text(e.sessionID()), c.text(e.personID())
+	for _, old := range []*entry{c.entries[hash], c.byID[id]} {
+		if old != nil {
+			c.remove(old)
+		}
+	}
+	for old := c.people[person]; old != nil && old.personID() != e.personID(); old = c.people[person] {
 		c.remove(old)
 	}
 	for _, some := range c.entries {
@@ -92,23 +112,37 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 		}
 		c.remove(some)
 	}
-	c.entries[p.hash] = e
-	c.byID[p.SessionID] = e
-	if e.next = c.people[p.PersonID]; e.next != nil {
+	c.entries[hash], c.byID[id] = e, e
+	if e.next = c.people[person]; e.next != nil {
 		e.next.before = e
 	}
-	c.people[p.PersonID] = e
+	c.people[person] = e
 	return e
+}
+
+// principals gives everybody who was here lately: only they have statements.
+func (c *cache) principals() []*Principal {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []*Principal
+	for _, e := range c.entries {
+		if p := e.hot.Load(); p != nil {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // remove takes an entry out. The caller holds mu.
 func (c *cache) remove(e *entry) {
-	p := e.principal
-	if seen := e.seen.Load(); seen > e.written.Load() {
-		c.unsave(p.SessionID, time.Unix(0, seen))
+	if c.entries[key(e.hash)] != e {
+		return // it is out already
 	}
-	delete(c.entries, p.hash)
-	delete(c.byID, p.SessionID)
+	if seen := e.seen.Load(); seen > e.written.Load() {
+		c.unsave(e.sessionID(), time.Unix(0, seen))
+	}
+	delete(c.entries, key(e.hash))
+	delete(c.byID, c.text(e.sessionID()))
 	if e.next != nil {
 		e.next.before = e.before
 	}
@@ -116,9 +150,9 @@ func (c *cache) remove(e *entry) {
 	case e.before != nil:
 		e.before.next = e.next
 	case e.next != nil:
-		c.people[p.PersonID] = e.next
+		c.people[c.text(e.personID())] = e.next
 	default:
-		delete(c.people, p.PersonID)
+		delete(c.people, c.text(e.personID()))
 	}
 	e.next, e.before = nil, nil
 }
@@ -126,9 +160,9 @@ func (c *cache) remove(e *entry) {
 func (c *cache) drop(hash [32]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.entries[hash]; e != nil {
+	if e := c.entries[key(hash)]; e != nil && e.hash == hash {
 		c.remove(e)
-		c.cut(e.principal.SessionID)
+		c.cut(e.sessionID())
 	}
 }
 
@@ -143,7 +177,7 @@ func (c *cache) end(sessionID string) {
 func (c *cache) discard(sessionID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.byID[sessionID]; e != nil {
+	if e := c.session(sessionID); e != nil {
 		c.remove(e)
 	}
 	c.cut(sessionID)
@@ -153,7 +187,9 @@ func (c *cache) discard(sessionID string) {
 func (c *cache) cut(sessionID string) {
 	if s := c.streams[sessionID]; s != nil {
 		delete(c.streams, sessionID)
-		s.cancel(ErrEnded)
+		for w := s.running; w != nil; w = w.next {
+			w.cancel(ErrEnded)
+		}
 		c.cuts++
 	}
 }
@@ -169,7 +205,8 @@ func (c *cache) forget(person string) {
 		}
 		return
 	}
-	for e := c.people[person]; e != nil; e = c.people[person] {
+	at := c.text(person)
+	for e := c.people[at]; e != nil && e.personID() == person; e = c.people[at] {
 		c.remove(e)
 	}
 }
@@ -181,7 +218,7 @@ func (c *cache) forgetOrganization(name string, cut bool) (check []string) {
 	defer c.mu.Unlock()
 	c.gen.Add(1)
 	for _, e := range c.entries {
-		if e.principal.Organization == name {
+		if e.place.Value().organization == name {
 			c.remove(e)
 		}
 	}
@@ -237,7 +274,7 @@ func (c *cache) lastSeen(sessionID string) time.Time {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	seen := c.unsaved[sessionID]
-	if e := c.byID[sessionID]; e != nil {
+	if e := c.session(sessionID); e != nil {
 		if at := time.Unix(0, e.seen.Load()); at.After(seen) {
 			return at
 		}
@@ -252,14 +289,23 @@ func (c *cache) unsave(sessionID string, at time.Time) {
 	}
 }
 
-// pending gives the last uses that were not written down yet.
-func (c *cache) pending() map[string]time.Time {
+// pending gives last uses that were not written down yet, at most so many.
+func (c *cache) pending(most int) map[string]time.Time {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	out := maps.Clone(c.unsaved)
-	for id, e := range c.byID {
+	out := make(map[string]time.Time)
+	for id, at := range c.unsaved {
+		if len(out) == most {
+			return out
+		}
+		out[id] = at
+	}
+	for _, e := range c.entries {
+		if len(out) >= most {
+			return out
+		}
 		if seen := e.seen.Load(); seen > e.written.Load() {
-			out[id] = time.Unix(0, seen)
+			out[e.sessionID()] = time.Unix(0, seen)
 		}
 	}
 	return out
@@ -274,42 +320,43 @@ func (c *cache) saved(seen map[string]time.Time) {
 		if !c.unsaved[id].After(at) {
 			delete(c.unsaved, id)
 		}
-		if e := c.byID[id]; e != nil && e.written.Load() < at.UnixNano() {
+		if e := c.session(id); e != nil && e.written.Load() < at.UnixNano() {
 			e.written.Store(at.UnixNano())
 		}
 	}
 }
 
-// join adds a request to the stream of its session. current says that the
-// principal is what the cache holds, so that no change was missed.
-func (c *cache) join(p *Principal, now time.Time) (s *stream, current bool) {
+// join adds a request to the stream of its session: cancel is called when that
+// is cut. current says that the principal is what the cache holds, so that no
+// change was missed.
+func (c *cache) join(p *Principal, now time.Time, cancel context.CancelCauseFunc) (w *watch, current bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s = c.streams[p.SessionID]
-	if s != nil && s.principal != p && !sameAccess(&s.principal.Access, &p.Access) {
+	s := c.streams[p.SessionID]
+	if s != nil && s.principal != p && (p.of == nil || s.principal.of != p.of) && !sameAccess(&s.principal.Access, &p.Access) {
 		c.cut(p.SessionID) // its access changed, and nobody told us yet
 		s = nil
 	}
 	if s == nil {
 		s = &stream{principal: p, until: p.Access.Until}
-		s.ctx, s.cancel = context.WithCancelCause(context.Background())
 		c.streams[p.SessionID] = s
 	}
-	s.refs++
-	s.seen.Store(now.UnixNano())
-	e := c.byID[p.SessionID]
-	if p.checked.After(s.checked) {
-		s.checked = p.checked
+	w = &watch{of: s, cancel: cancel, next: s.running}
+	if s.running != nil {
+		s.running.before = w
 	}
-	return s, e != nil && e.principal == p
+	s.running = w
+	s.seen.Store(now.UnixNano())
+	s.checked = max(s.checked, p.checked)
+	return w, p.of != nil && c.entries[key(p.hash)] == p.of
 }
 
 // confirm notes what the store said of the session of a stream.
-func (c *cache) confirm(s *stream, p *Principal) {
+func (c *cache) confirm(s *stream, e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.checked.After(s.checked) {
-		s.checked, s.until = p.checked, p.Access.Until
+	if e.checked > s.checked {
+		s.checked, s.until = e.checked, e.access.Until
 	}
 }
 
@@ -332,12 +379,13 @@ func sameAccess(a, b *mapping.Access) bool {
 		reflect.DeepEqual(a.Permissions, b.Permissions)
 }
 
-// cutUnchecked ends every stream that the store vouched for before a time.
-func (c *cache) cutUnchecked(before time.Time) (cut int) {
+// cutUnchecked ends every stream that the store vouched for before a time, since
+// the manager began.
+func (c *cache) cutUnchecked(before time.Duration) (cut int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, s := range c.streams {
-		if s.checked.Before(before) {
+		if s.checked < before {
 			c.cut(id)
 			cut++
 		}
@@ -346,11 +394,18 @@ func (c *cache) cutUnchecked(before time.Time) (cut int) {
 }
 
 // leave takes a request out of the stream of its session.
-func (c *cache) leave(sessionID string, s *stream) {
+func (c *cache) leave(w *watch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.refs--; s.refs == 0 && c.streams[sessionID] == s {
-		delete(c.streams, sessionID)
-		s.cancel(nil)
+	s := w.of
+	if w.next != nil {
+		w.next.before = w.before
+	}
+	if w.before != nil {
+		w.before.next = w.next
+		return
+	}
+	if s.running = w.next; s.running == nil && c.streams[s.principal.SessionID] == s {
+		delete(c.streams, s.principal.SessionID)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portcullis/directory"
+	"portcullis/mapping"
 )
 
 func TestTheCacheIsBounded(t *testing.T) {
@@ -14,7 +15,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 	c.limit = 10
 	at := time.Unix(1000, 0)
 	for i := range 100 {
-		e := &entry{principal: &Principal{SessionID: fmt.Sprint("s", i), PersonID: fmt.Sprint("p", i%7), hash: [32]byte{byte(i)}}}
+		e := newEntry(&Principal{SessionID: fmt.Sprint("s", i), PersonID: fmt.Sprint("p", i%7), hash: [32]byte{byte(i)}}, &mapping.Access{}, nil)
 		e.seen.Store(at.UnixNano())
 		c.put(e, c.generation())
 	}
@@ -27,11 +28,11 @@ func TestTheCacheIsBounded(t *testing.T) {
 	if len(c.entries) != 10 || len(c.byID) != 10 || inPeople != 10 {
 		t.Errorf("entries %d, by id %d, by person %d, want 10 of each", len(c.entries), len(c.byID), inPeople)
 	}
-	if got := c.pending(); len(got) != 100 {
+	if got := c.pending(1000); len(got) != 100 {
 		t.Errorf("%d last uses to write, want 100: what fell out was used too", len(got))
 	}
-	c.saved(c.pending())
-	if got := c.pending(); len(got) != 0 || len(c.unsaved) != 0 {
+	c.saved(c.pending(1000))
+	if got := c.pending(1000); len(got) != 0 || len(c.unsaved) != 0 {
 		t.Errorf("%d last uses to write after they were written", len(got))
 	}
 	c.forget("")
@@ -42,16 +43,16 @@ func TestTheCacheIsBounded(t *testing.T) {
 
 func TestAUseWhileSavingIsNotLost(t *testing.T) {
 	c := newCache()
-	e := &entry{principal: &Principal{SessionID: "s"}}
+	e := newEntry(&Principal{SessionID: "s"}, &mapping.Access{}, nil)
 	c.put(e, c.generation())
 	e.seen.Store(time.Unix(10, 0).UnixNano())
-	pending := c.pending()
+	pending := c.pending(1000)
 	e.seen.Store(time.Unix(20, 0).UnixNano()) // used while the first is being written
 	if got := c.lastSeen("s"); !got.Equal(time.Unix(20, 0)) {
 		t.Errorf("last seen = %v, want 20", got)
 	}
 	c.saved(pending)
-	if got := c.pending()["s"]; !got.Equal(time.Unix(20, 0)) {
+	if got := c.pending(1000)["s"]; !got.Equal(time.Unix(20, 0)) {
 		t.Errorf("still to write: %v, want 20", got)
 	}
 }
@@ -60,7 +61,7 @@ func TestALateReadIsNotKept(t *testing.T) {
 	c := newCache()
 	generation := c.generation()
 	c.forget("p") // heard while it was being read
-	e := &entry{principal: &Principal{SessionID: "s", PersonID: "p"}}
+	e := newEntry(&Principal{SessionID: "s", PersonID: "p"}, &mapping.Access{}, nil)
 	e.seen.Store(time.Unix(10, 0).UnixNano())
 	c.put(e, generation)
 	if len(c.entries) != 0 {
@@ -89,7 +90,7 @@ func TestAMachineThatSleptStartsAnew(t *testing.T) {
 	s := &sleeper{}
 	m := New(Config{Store: s})
 	m.follow(t.Context())
-	m.cache.put(&entry{principal: &Principal{SessionID: "s"}}, m.cache.generation())
+	m.cache.put(newEntry(&Principal{SessionID: "s"}, &mapping.Access{}, nil), m.cache.generation())
 	m.follow(t.Context())
 	if s.begun != 1 || len(m.cache.entries) != 1 {
 		t.Fatalf("begun %d times with %d entries, want once and one", s.begun, len(m.cache.entries))

@@ -25,6 +25,9 @@ const (
 // silent refuses like one that is gone.
 const askLimit = 3 * time.Second
 
+// saveBatch is how many last uses are written down at once.
+const saveBatch = 5000
+
 // maxSleep is how long a replica may miss change records and still find them
 // all: they are kept for an hour.
 const (
@@ -104,7 +107,7 @@ func (m *Manager) guard(ctx context.Context) {
 			trusted = true
 			continue
 		}
-		cut := m.cache.cutUnchecked(now.Add(-trust))
+		cut := m.cache.cutUnchecked(now.Sub(m.started) - trust)
 		if !trusted && cut == 0 {
 			continue
 		}
@@ -252,17 +255,19 @@ func (m *Manager) expireIdle(ctx context.Context, s *stream, now time.Time) {
 	s.seen.Store(m.lastSeen(r).UnixNano())
 }
 
-// save writes down when sessions were last used.
+// save writes down when sessions were last used, a part at a time.
 func (m *Manager) save(ctx context.Context) {
-	seen := m.cache.pending()
-	if len(seen) == 0 {
-		return
+	for range maxEntries/saveBatch + 1 {
+		seen := m.cache.pending(saveBatch)
+		if len(seen) == 0 {
+			return
+		}
+		if err := m.store.Touch(ctx, seen); err != nil {
+			m.log.WarnContext(ctx, "last use of sessions not written; it will be tried again", "sessions", len(seen), "error", err)
+			return
+		}
+		m.cache.saved(seen)
 	}
-	if err := m.store.Touch(ctx, seen); err != nil {
-		m.log.WarnContext(ctx, "last use of sessions not written; it will be tried again", "sessions", len(seen), "error", err)
-		return
-	}
-	m.cache.saved(seen)
 }
 
 // tidy forgets what nobody needs any more.

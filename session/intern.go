@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"reflect"
 	"sync"
-	"unique"
 
 	"portcullis/mapping"
 )
@@ -19,28 +18,28 @@ const maxShared = 4096
 type shared struct {
 	mu   sync.Mutex
 	seed maphash.Seed
-	by   map[uint64]mapping.Access
+	by   map[uint64]*mapping.Access
 }
 
 func newShared() *shared {
-	return &shared{seed: maphash.MakeSeed(), by: make(map[uint64]mapping.Access)}
+	return &shared{seed: maphash.MakeSeed(), by: make(map[uint64]*mapping.Access)}
 }
 
-// of gives an access that is deeply equal to a, and perhaps somebody else's.
-func (s *shared) of(a mapping.Access) mapping.Access {
+// of gives an access that is deeply equal to a, and perhaps somebody else's: then
+// a becomes that.
+func (s *shared) of(a *mapping.Access) *mapping.Access {
 	// The print is only where to look: what decides is the comparison.
-	at := maphash.String(s.seed, fmt.Sprint(a))
+	at := maphash.String(s.seed, fmt.Sprint(*a))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known, ok := s.by[at]; ok && reflect.DeepEqual(known, a) {
+		*a = *known
 		return known
 	}
 	if len(s.by) >= maxShared {
 		clear(s.by)
 	}
-	s.by[at] = a
-	return a
+	own := *a
+	s.by[at] = &own
+	return &own
 }
-
-// same gives one copy of a text that many sessions have in common.
-func same(text string) string { return unique.Make(text).Value() }

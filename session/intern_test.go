@@ -21,12 +21,13 @@ func TestASharedAccessIsOnesOwn(t *testing.T) {
 				word.Draw(t, "attribute"): {In: words.Draw(t, "in"), Prefix: word.Draw(t, "prefix"), Not: words.Draw(t, "not")},
 			}}},
 		}
-		if diff := cmp.Diff(a, s.of(a)); diff != "" {
+		own := a
+		if diff := cmp.Diff(&a, s.of(&own)); diff != "" {
 			t.Fatalf("somebody else's access (-own +given):\n%s", diff)
 		}
 	})
 	for i := range 3 * maxShared {
-		s.of(mapping.Access{Roles: []string{string(rune(i))}})
+		s.of(&mapping.Access{Roles: []string{string(rune(i))}})
 	}
 	if len(s.by) > maxShared {
 		t.Errorf("%d are remembered, want %d at most", len(s.by), maxShared)
@@ -35,7 +36,7 @@ func TestASharedAccessIsOnesOwn(t *testing.T) {
 
 func TestEqualAccessesTakeTheMemoryOfOne(t *testing.T) {
 	s := newShared()
-	a, b := s.of(mapping.Access{Roles: []string{"x"}}), s.of(mapping.Access{Roles: []string{"x"}})
+	a, b := s.of(&mapping.Access{Roles: []string{"x"}}), s.of(&mapping.Access{Roles: []string{"x"}})
 	if &a.Roles[0] != &b.Roles[0] {
 		t.Error("two equal accesses, two copies")
 	}

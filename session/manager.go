@@ -64,7 +64,7 @@ func New(c Config) *Manager {
 	}
 	return &Manager{
 		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
-		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: &shelf{limit: maxShelf}, shared: newShared(), started: c.Now(),
+		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: newShelf(), shared: newShared(), started: c.Now(),
 	}
 }
 
@@ -109,14 +109,14 @@ func (m *Manager) Verify(ctx context.Context, token string) (*Principal, error) 
 	if err != nil {
 		return nil, err
 	}
-	return e.principal, nil
+	return e.principal(m.shelf), nil
 }
 
 func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 	hash := sha256.Sum256([]byte(token))
 	now := m.now()
 	if m.fresh(now) {
-		if e := m.cache.get(hash); e != nil && !e.principal.Token && m.current(e, now) {
+		if e := m.cache.get(hash); e != nil && !e.token && m.current(e, now) {
 			e.seen.Store(now.UnixNano())
 			m.hits.Add(1)
 			return e, nil
@@ -128,11 +128,11 @@ func (m *Manager) verify(ctx context.Context, token string) (*entry, error) {
 
 // current reports whether a cached entry may still be used.
 func (m *Manager) current(e *entry, now time.Time) bool {
-	until := e.principal.Access.Until
+	until := e.access.Until
 	return e.policy == m.policy() &&
 		(until.IsZero() || now.Before(until)) &&
-		now.Before(e.principal.Expires) &&
-		(e.principal.Token || now.Sub(time.Unix(0, e.seen.Load())) < m.idle)
+		now.UnixMicro() < e.expires &&
+		(e.token || now.Sub(time.Unix(0, e.seen.Load())) < m.idle)
 }
 
 // load reads a session and all that its access depends on, and caches the
@@ -163,8 +163,9 @@ func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, e
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{principal: principal(r, s, m.shared.of(access), hash), policy: policy}
-	e.principal.checked, e.principal.shelf = began, m.shelf
+	p := principal(r, s, access, hash)
+	p.checked, p.shelf = began.Sub(m.started), m.shelf
+	e := newEntry(p, m.shared.of(&p.Access), policy)
 	e.written.Store(r.LastSeen.UnixNano())
 	if used {
 		e.seen.Store(now.UnixNano())
@@ -215,9 +216,9 @@ func (m *Manager) lastSeen(r Row) time.Time {
 func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte) *Principal {
 	return &Principal{
 		hash:      hash,
-		SessionID: r.ID, PersonID: r.Person, Connection: same(r.Connection), Organization: same(s.Person.Organization),
-		Issuer: same(s.Assertion.Issuer), Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
-		Access: access, ACR: same(s.Assertion.ACR), AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
+		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
+		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
+		Access: access, ACR: s.Assertion.ACR, AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
 	}
 }
 
@@ -254,21 +255,19 @@ func (m *Manager) EndHashed(ctx context.Context, hash []byte, by audit.Actor) (t
 // any right of it ends; its cause is then [ErrEnded]. Every request that runs
 // for p runs under it. Call cancel when the request is over.
 func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, context.CancelFunc) {
-	s, current := m.cache.join(p, m.now())
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(s.ctx, func() { cancel(ErrEnded) })
+	w, current := m.cache.join(p, m.now(), cancel)
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
-		if e, err := m.reload(ctx, p, true); err != nil || !sameAccess(&e.principal.Access, &p.Access) {
+		if e, err := m.reload(ctx, p, true); err != nil || !sameAccess(e.access, &p.Access) {
 			cancel(ErrEnded)
 		} else {
-			m.cache.confirm(s, e.principal)
+			m.cache.confirm(w.of, e)
 		}
 	}
 	return ctx, func() {
-		stop()
+		m.cache.leave(w)
 		cancel(context.Canceled)
-		m.cache.leave(p.SessionID, s)
 	}
 }

@@ -73,11 +73,11 @@ func (m *Manager) recheck(ctx context.Context, people []string) {
 		running.Go(func() {
 			defer func() { <-slots }()
 			e, err := m.reload(ctx, s.principal, false)
-			if err != nil || !sameAccess(&e.principal.Access, &s.principal.Access) {
+			if err != nil || !sameAccess(e.access, &s.principal.Access) {
 				m.cache.cutStream(s)
 				return
 			}
-			m.cache.confirm(s, e.principal)
+			m.cache.confirm(s, e)
 		})
 	}
 	running.Wait()

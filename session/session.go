@@ -35,10 +35,11 @@ type Principal struct {
 	Expires      time.Time // absolute
 	Token        bool      // it is a program with an API token, whose id SessionID is; nobody can be sent to sign in
 
-	hash      [32]byte  // of the token
-	checked   time.Time // when the store was asked
-	shelf     *shelf    // bounds the statements; nil does not
-	statement statement // memo; a Principal is not copied
+	hash      [32]byte      // of the token
+	checked   time.Duration // when the store was asked, since the manager began
+	of        *entry        // that remembers it; nil if none does
+	shelf     *shelf        // bounds the statements; nil does not
+	statement statement     // memo; a Principal is not copied
 }
 
 // Client is what a browser tells of itself, for the list of sessions.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -62,36 +63,43 @@ func (s *statement) forget() {
 	s.kept = nil
 }
 
-// maxShelf bounds the statements that are remembered, in bytes: those of about
-// ten thousand sessions of the usual size.
-const maxShelf = 16 << 20
+// What is remembered of sessions that were used lately: so many principals, and
+// so many bytes of their statements.
+const (
+	maxShelf = 16 << 20
+	maxHot   = 6144
+)
 
-// shelf is the statements that are remembered, the oldest first.
+// shelf is the principals that were used lately and their statements, the
+// oldest first.
 type shelf struct {
 	mu    sync.Mutex
 	row   []book
 	first int // of row; those before it are gone
-	size  int
-	limit int
+	size  int // of the statements, in bytes
+	hot   int // principals
 }
 
+// book is a principal, or a statement of it.
 type book struct {
 	of   *Principal
-	size int
+	size int // of the statement; 0 for the principal
 }
 
-// put adds a statement of a principal, and forgets those of the principals who
-// got theirs first, beyond the limit.
+func newShelf() *shelf { return new(shelf) }
+
+// put adds a principal, or a statement of one, and forgets those that came
+// first, beyond the limits.
 func (s *shelf) put(p *Principal, size int) {
 	s.mu.Lock()
 	s.row = append(s.row, book{p, size})
-	s.size += size
+	s.count(size, 1)
 	var gone []*Principal
-	for s.size > s.limit && s.first < len(s.row) {
+	for (s.size > maxShelf || s.hot > maxHot) && s.first < len(s.row) {
 		old := s.row[s.first]
 		s.row[s.first] = book{}
 		s.first++
-		s.size -= old.size
+		s.count(old.size, -1)
 		gone = append(gone, old.of)
 	}
 	if s.first > len(s.row)/2 {
@@ -101,5 +109,32 @@ func (s *shelf) put(p *Principal, size int) {
 	s.mu.Unlock()
 	for _, old := range gone {
 		old.statement.forget()
+		if old.of != nil {
+			old.of.hot.CompareAndSwap(old, nil)
+		}
+	}
+}
+
+func (s *shelf) count(size, by int) {
+	if s.size += by * size; size == 0 {
+		s.hot += by
+	}
+}
+
+// clear takes the statements off it; principals stay.
+func (s *shelf) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.row = slices.DeleteFunc(s.row[s.first:], func(b book) bool { return b.size > 0 })
+	s.first, s.size = 0, 0
+}
+
+// ForgetStatements makes every statement be signed anew when it is asked for
+// next: the key that signed them is not good any more. One that is being made
+// right now is waited for.
+func (m *Manager) ForgetStatements() {
+	m.shelf.clear()
+	for _, p := range m.cache.principals() {
+		p.statement.forget()
 	}
 }

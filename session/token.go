@@ -130,16 +130,16 @@ func (m *Manager) VerifyToken(ctx context.Context, secret string) (*Principal, e
 	hash := sha256.Sum256([]byte(secret))
 	now := m.now()
 	if m.fresh(now) {
-		if e := m.cache.get(hash); e != nil && e.principal.Token && m.current(e, now) {
+		if e := m.cache.get(hash); e != nil && e.token && m.current(e, now) {
 			e.seen.Store(now.UnixNano())
-			return e.principal, nil
+			return e.principal(m.shelf), nil
 		}
 	}
 	e, err := m.loadToken(ctx, hash, true)
 	if err != nil {
 		return nil, err
 	}
-	return e.principal, nil
+	return e.principal(m.shelf), nil
 }
 
 func errToken() error { return fault.New(fault.Unauthenticated, "the token is not good here") }
@@ -172,9 +172,10 @@ func (m *Manager) loadToken(ctx context.Context, hash [32]byte, used bool) (*ent
 	}
 	narrow(&access, t.Scopes, policy)
 	r := Row{ID: t.ID, Person: s.Person.ID, Connection: s.Person.Connection, Created: t.Created, Expires: t.Expires}
-	e := &entry{principal: principal(r, s, access, hash), policy: policy}
-	e.principal.Token, e.principal.checked, e.principal.shelf = true, began, m.shelf
-	e.principal.ACR, e.principal.AuthTime = "", time.Time{} // nobody proved anything just now
+	p := principal(r, s, access, hash)
+	p.Token, p.checked, p.shelf = true, began.Sub(m.started), m.shelf
+	p.ACR, p.AuthTime = "", time.Time{} // nobody proved anything just now
+	e := newEntry(p, m.shared.of(&p.Access), policy)
 	e.written.Store(t.LastUsed.UnixNano())
 	seen := t.LastUsed
 	if used {

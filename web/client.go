@@ -17,7 +17,10 @@ func clientOf(r *http.Request, trusted []netip.Prefix) (client string, fromProxy
 		return "", false
 	}
 	if !contains(trusted, peer) {
-		return peer.String(), false
+		return textOf(peer, r.RemoteAddr), false
+	}
+	if len(r.Header["X-Forwarded-For"]) == 0 {
+		return textOf(peer, r.RemoteAddr), true
 	}
 	best := peer
 	for _, line := range slices.Backward(r.Header["X-Forwarded-For"]) {
@@ -35,8 +38,22 @@ func clientOf(r *http.Request, trusted []netip.Prefix) (client string, fromProxy
 	return best.String(), true
 }
 
+// textOf is the text of an address that was read from s: a part of s for most,
+// for every request asks.
+func textOf(addr netip.Addr, s string) string {
+	if host, _, ok := strings.Cut(s, ":"); ok && addr.Is4() && s[0] != '[' {
+		return host
+	}
+	return addr.String()
+}
+
 // parseAddress reads an address with or without a port, brackets and zone.
 func parseAddress(s string) (netip.Addr, bool) {
+	if strings.Count(s, ":") == 1 { // what net/http says of most peers
+		if ap, err := netip.ParseAddrPort(s); err == nil {
+			return ap.Addr().Unmap().WithZone(""), true
+		}
+	}
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
 		ap, err := netip.ParseAddrPort(s)

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,23 +65,31 @@ func put(w http.ResponseWriter, public *url.URL, name, value string, maxAge int,
 // The header is read here rather than by net/http, which gives no cookie at
 // all when there are thousands.
 func Cookies(r *http.Request, public *url.URL, name string) []string {
-	full := CookieName(public, name)
-	var values []string
-	for _, line := range r.Header["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
-			// Only what RFC 6265 allows around a pair is taken off. A name that
-			// begins with another space is another name to the browser: a
-			// sibling host may set it in spite of the prefix.
-			k, v, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if k != full || v == "" || len(v) > maxCookieValue {
-				continue
-			}
-			if values = append(values, strings.Trim(v, `"`)); len(values) == maxCookieValues {
-				return values
+	return slices.Collect(CookieSeq(r.Header, CookieName(public, name)))
+}
+
+// CookieSeq is [Cookies] one by one, by the name that the cookie has in the
+// browser.
+func CookieSeq(h http.Header, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		given := 0
+		for _, line := range h["Cookie"] {
+			for line != "" {
+				var pair string
+				pair, line, _ = strings.Cut(line, ";")
+				// Only what RFC 6265 allows around a pair is taken off. A name that
+				// begins with another space is another name to the browser: a
+				// sibling host may set it in spite of the prefix.
+				k, v, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+				if k != name || v == "" || len(v) > maxCookieValue {
+					continue
+				}
+				if given++; !yield(strings.Trim(v, `"`)) || given == maxCookieValues {
+					return
+				}
 			}
 		}
 	}
-	return values
 }
 
 // OwnCookie reports whether a cookie of that name is the gate's, whatever its

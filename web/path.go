@@ -29,6 +29,8 @@ func DecodePath(path string) (string, error) {
 		return "", fault.New(fault.Invalid, "the address does not begin with a slash")
 	case len(path) > maxPath:
 		return "", fault.New(fault.Invalid, "the address is too long")
+	case simple(path):
+		return path, nil
 	}
 	for n := 0; ; n++ {
 		if why := ambiguous(path); why != "" {
@@ -45,6 +47,18 @@ func DecodePath(path string) (string, error) {
 		}
 		path = decoded
 	}
+}
+
+// simple reports whether a path is one of the many in which nothing can be
+// ambiguous: every request asks. It may deny it of others that are plain.
+func simple(path string) bool {
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c <= ' ', c >= 0x7f, c == '%', c == ';', c == '#', c == '\\', c == '.' && path[max(i-1, 0)] == '/', c == '/' && i > 0 && path[i-1] == '/':
+			return false
+		}
+	}
+	return true
 }
 
 // ambiguous says in words what about a path, at one level of encoding, could

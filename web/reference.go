@@ -2,7 +2,7 @@ package web
 
 import (
 	"context"
-	"crypto/rand"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 )
@@ -11,8 +11,14 @@ import (
 // request. A reference that a client sends is never taken over.
 const ReferenceHeader = "X-Portcullis-Reference"
 
-// visit is what is known of a request before anything is judged.
-type visit struct {
+// Visit is what is known of a request before anything is judged: its
+// reference, its client, and whether the peer's word counts. It is the
+// context of the request as well, in which [Reference], [ClientAddress] and
+// [FromTrustedProxy] find it. [Visit.Begin] makes it ready; from then on it does
+// not change, and is safe for concurrent use.
+type Visit struct {
+	context.Context
+
 	reference string
 	client    string
 	trusted   bool
@@ -20,37 +26,73 @@ type visit struct {
 
 type visitKey struct{}
 
+// Begin gives a request its reference and settles the client's address:
+// X-Forwarded-For counts when the peer is one of the trusted proxies. The
+// context of the request becomes the parent of the visit.
+func (v *Visit) Begin(r *http.Request, trusted []netip.Prefix) {
+	v.Context, v.reference = r.Context(), NewReference()
+	v.client, v.trusted = clientOf(r, trusted)
+}
+
+// Value gives the visit itself, or what its parent has.
+func (v *Visit) Value(key any) any {
+	if key == (visitKey{}) {
+		return v
+	}
+	return v.Context.Value(key)
+}
+
+// Reference is the reference of the request.
+func (v *Visit) Reference() string { return v.reference }
+
+// Client is the address of the client without its port: the peer, or whom
+// trusted proxies name. It is empty when the peer has no address, as on a Unix
+// socket.
+func (v *Visit) Client() string { return v.client }
+
+// Trusted reports whether the peer is one of the trusted proxies, so that its
+// word on the original request counts.
+func (v *Visit) Trusted() bool { return v.trusted }
+
 // References gives each request its reference, in its context and as a
-// response header, and settles the client's address: X-Forwarded-For counts
-// when the peer is one of the trusted proxies. It goes around everything.
+// response header, and settles the client's address, see [Visit]. It goes
+// around everything.
 func References(next http.Handler, trusted ...netip.Prefix) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{reference: NewReference()}
-		v.client, v.trusted = clientOf(r, trusted)
+		v := new(Visit)
+		v.Begin(r, trusted)
 		w.Header().Set(ReferenceHeader, v.reference)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+		next.ServeHTTP(w, r.WithContext(v)) //nolint:contextcheck // the visit is r's context, and more
 	})
 }
 
 // NewReference makes a reference: 60 random bits as twelve characters that
 // are hard to confuse when read aloud.
-func NewReference() string { return rand.Text()[:12] }
+func NewReference() string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" // of base32 (RFC 4648, section 6)
+	var b [12]byte
+	bits := rand.Uint64() //nolint:gosec // it tells one request from another, and protects nothing
+	for i := range b {
+		b[i] = letters[bits&31]
+		bits >>= 5
+	}
+	return string(b[:])
+}
 
 // Reference is the reference of the request whose context this is, and empty
-// outside of [References]. It stands in the log, on the error page and in the
+// outside of a [Visit]. It stands in the log, on the error page and in the
 // login trace.
 func Reference(ctx context.Context) string {
-	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
+	if v, ok := ctx.Value(visitKey{}).(*Visit); ok {
 		return v.reference
 	}
 	return ""
 }
 
-// ClientAddress is the address of the client without its port: the peer, or
-// whom trusted proxies name, see [References]. It is empty when the peer has
-// no address, as on a Unix socket.
+// ClientAddress is the address of the client of a request, see
+// [Visit.Client].
 func ClientAddress(r *http.Request) string {
-	if v, ok := r.Context().Value(visitKey{}).(*visit); ok {
+	if v, ok := r.Context().Value(visitKey{}).(*Visit); ok {
 		return v.client
 	}
 	client, _ := clientOf(r, nil)
@@ -60,6 +102,6 @@ func ClientAddress(r *http.Request) string {
 // FromTrustedProxy reports whether the peer is one of the trusted proxies, so
 // that its word on the original request counts.
 func FromTrustedProxy(r *http.Request) bool {
-	v, ok := r.Context().Value(visitKey{}).(*visit)
+	v, ok := r.Context().Value(visitKey{}).(*Visit)
 	return ok && v.trusted
 }

@@ -14,6 +14,7 @@
 package web
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -48,29 +49,40 @@ func Handle(log *slog.Logger, h func(*gin.Context) error) gin.HandlerFunc {
 	}
 }
 
-// Recover makes a panic an internal error. [http.ErrAbortHandler] passes
-// through: swallowed, a response that an upstream cut short would end as a
-// complete one. So does any panic after the response has begun.
+// Answer is a response of which can be told whether it has begun.
+type Answer interface {
+	http.ResponseWriter
+
+	// Written reports whether the response has begun.
+	Written() bool
+}
+
+// Recover is [Rescue] for gin.
 func Recover(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		defer func() {
-			v := recover()
-			if v == nil {
-				return
-			}
-			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares the recovered value like this
-				panic(v)
-			}
-			c.Abort()
-			log.ErrorContext(c.Request.Context(), "handler panicked", "reference", Reference(c.Request.Context()),
-				"panic", v, "stack", string(debug.Stack()))
-			if c.Writer.Written() {
-				panic(http.ErrAbortHandler)
-			}
-			render(c.Writer, c.Request, describe(fault.New(fault.Internal, "handler panicked")))
-		}()
+		defer c.Abort() // nobody answers a second time
+		defer Rescue(c.Request.Context(), c.Writer, c.Request, log)
 		c.Next()
 	}
+}
+
+// Rescue makes a panic an internal error; a handler defers it, itself.
+// [http.ErrAbortHandler] passes through: swallowed, a response that an upstream
+// cut short would end as a complete one. So does any panic after the response
+// has begun.
+func Rescue(ctx context.Context, w Answer, r *http.Request, log *slog.Logger) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares the recovered value like this
+		panic(v)
+	}
+	log.ErrorContext(ctx, "handler panicked", "reference", Reference(ctx), "panic", v, "stack", string(debug.Stack()))
+	if w.Written() {
+		panic(http.ErrAbortHandler)
+	}
+	render(w, r.WithContext(ctx), describe(fault.New(fault.Internal, "handler panicked")))
 }
 
 // Secure sets the headers of our own pages. It is for the gate's own paths

@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +32,7 @@ type portal struct {
 	waiting  chan struct{} // one for each request that has come to /slow
 }
 
-func newPortal(t *testing.T) *portal {
+func newPortal(t testing.TB) *portal {
 	t.Helper()
 	p := &portal{slow: make(chan struct{}), waiting: make(chan struct{}, 1000)}
 	mux := http.NewServeMux()
@@ -43,6 +44,15 @@ func newPortal(t *testing.T) *portal {
 		p.waiting <- struct{}{}
 		<-p.slow
 		_, _ = io.WriteString(w, "done at last")
+	})
+	mux.HandleFunc("/bytes/{n}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.PathValue("n"))
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Length", r.PathValue("n"))
+		_, _ = w.Write(make([]byte, n))
 	})
 	mux.HandleFunc("/upload", func(_ http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
@@ -82,7 +92,7 @@ type browser struct {
 	http *http.Client
 }
 
-func (w *world) browser(t *testing.T) *browser {
+func (w *world) browser(t testing.TB) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -99,7 +109,7 @@ type screen struct {
 	reference string
 }
 
-func (b *browser) do(t *testing.T, req *http.Request) screen {
+func (b *browser) do(t testing.TB, req *http.Request) screen {
 	t.Helper()
 	res, err := b.http.Do(req)
 	if err != nil {
@@ -114,7 +124,7 @@ func (b *browser) do(t *testing.T, req *http.Request) screen {
 }
 
 // open types an address.
-func (b *browser) open(t *testing.T, target string) screen {
+func (b *browser) open(t testing.TB, target string) screen {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.absolute(target), nil)
 	if err != nil {
@@ -126,7 +136,7 @@ func (b *browser) open(t *testing.T, target string) screen {
 }
 
 // script asks as a page's script does.
-func (b *browser) script(t *testing.T, target string) screen {
+func (b *browser) script(t testing.TB, target string) screen {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.absolute(target), nil)
 	if err != nil {
@@ -146,7 +156,7 @@ func (b *browser) absolute(target string) string {
 
 // press sends the first form of a page, with its hidden fields and what is
 // given.
-func (b *browser) press(t *testing.T, s screen, fields url.Values) screen {
+func (b *browser) press(t testing.TB, s screen, fields url.Values) screen {
 	t.Helper()
 	action, hidden, ok := form(s.body)
 	if !ok {
@@ -191,7 +201,7 @@ func form(page string) (action string, hidden url.Values, ok bool) {
 
 // signIn opens a page as somebody who has to sign in first, and picks who
 // they are at the identity provider.
-func (b *browser) signIn(t *testing.T, person, target string) screen {
+func (b *browser) signIn(t testing.TB, person, target string) screen {
 	t.Helper()
 	s := b.open(t, target)
 	if s.url.Path != "/authorize" {

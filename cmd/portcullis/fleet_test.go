@@ -59,7 +59,7 @@ type seat struct {
 }
 
 // seats copies somebody who was pushed and is signed in, with a session each.
-func seats(t *testing.T, databaseURL, person string, n int) []seat {
+func seats(t testing.TB, databaseURL, person string, n int) []seat {
 	t.Helper()
 	db := storetest.Raw(t, databaseURL)
 	tx, err := db.BeginTx(t.Context(), nil)
@@ -91,7 +91,7 @@ func seats(t *testing.T, databaseURL, person string, n int) []seat {
 
 // copying prepares a statement that copies the newest row of a table, in which key is a
 // value, with other values in some columns.
-func copying(t *testing.T, tx *sql.Tx, table, key string, columns ...string) func(args ...any) error {
+func copying(t testing.TB, tx *sql.Tx, table, key string, columns ...string) func(args ...any) error {
 	t.Helper()
 	rows, err := tx.QueryContext(t.Context(), "SELECT * FROM "+table+" LIMIT 1")
 	if err != nil {
@@ -134,13 +134,13 @@ func copying(t *testing.T, tx *sql.Tx, table, key string, columns ...string) fun
 
 // seated fills the database of a gate: somebody is pushed and signs in for real,
 // and the others are copies.
-func (w *world) seated(t *testing.T, databaseURL string, n int) []seat {
+func (w *world) seated(t testing.TB, databaseURL string, n int) []seat {
 	t.Helper()
 	return seats(t, databaseURL, w.original(t), n)
 }
 
 // original pushes somebody, has them sign in, and gives their id.
-func (w *world) original(t *testing.T) (id string) {
+func (w *world) original(t testing.TB) (id string) {
 	t.Helper()
 	p := w.pusher(t)
 	id = p.user(t, "ada")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +24,7 @@ type metrics struct {
 	registry    *prometheus.Registry
 	connections map[string]bool
 	requests    *prometheus.HistogramVec
-	upstream    *prometheus.HistogramVec
+	answers     *byStatus // of portals
 	signIns     *prometheus.CounterVec
 	pushes      *prometheus.CounterVec
 	signings    *prometheus.CounterVec
@@ -47,7 +48,7 @@ func newMetrics(connections []string) *metrics {
 		return h
 	}
 	m.requests = histogram("portcullis_http_request_duration_seconds", "Requests on the public listener, by room and status.", "room", "code")
-	m.upstream = histogram("portcullis_upstream_response_seconds", "Time until the portal began its answer, by class of status; error for no answer.", "code")
+	m.answers = newByStatus(histogram("portcullis_upstream_response_seconds", "Time until the portal began its answer, by class of status; error for no answer.", "code"), classOf)
 	m.signIns = counter("portcullis_sign_ins_total", "Attempts to sign in, by connection and outcome.", "connection", "outcome")
 	m.pushes = counter("portcullis_scim_requests_total", "SCIM requests, by connection and status.", "connection", "code")
 	m.signings = counter("portcullis_assertion_signings_total", "Assertions that were signed for the portal, by result.", "result")
@@ -72,12 +73,40 @@ func (m *metrics) known(connection string) string {
 }
 
 // answered hears of an answer of the portal.
-func (m *metrics) answered(status int, took time.Duration) {
-	class := "error"
+func (m *metrics) answered(status int, took time.Duration) { m.answers.observe(status, took) }
+
+// classOf is the class of a status.
+func classOf(status int) string {
 	if status >= 100 && status <= 599 {
-		class = strconv.Itoa(status/100) + "xx"
+		return strconv.Itoa(status/100) + "xx"
 	}
-	m.upstream.WithLabelValues(class).Observe(took.Seconds())
+	return "error"
+}
+
+// byStatus is histograms of which each is found once: looking one up by its
+// label costs as much as many a request.
+type byStatus struct {
+	all   prometheus.ObserverVec
+	label func(status int) string
+	known [600]atomic.Pointer[prometheus.Observer]
+}
+
+func newByStatus(all prometheus.ObserverVec, label func(status int) string) *byStatus {
+	return &byStatus{all: all, label: label}
+}
+
+func (b *byStatus) observe(status int, took time.Duration) {
+	if status < 0 || status >= len(b.known) {
+		b.all.WithLabelValues(b.label(status)).Observe(took.Seconds())
+		return
+	}
+	known := b.known[status].Load()
+	if known == nil {
+		o := b.all.WithLabelValues(b.label(status))
+		known = &o
+		b.known[status].Store(known)
+	}
+	(*known).Observe(took.Seconds())
 }
 
 // attempts counts how attempts to sign in end, on their way to their traces.

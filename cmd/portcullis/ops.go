@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -91,24 +93,52 @@ func flag(on bool) float64 {
 
 // count measures the requests of the public listener, each room by itself.
 func (o *ops) count(h http.Handler) http.Handler {
-	room := func(name string) http.Handler {
-		return promhttp.InstrumentHandlerDuration(o.requests.MustCurryWith(prometheus.Labels{"room": name}), h)
+	room := func(name string, h http.Handler) http.Handler {
+		took := newByStatus(o.requests.MustCurryWith(prometheus.Labels{"room": name}), strconv.Itoa)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			began := time.Now() //nolint:forbidigo // a duration, whatever the gate takes for now
+			c := &counted{ResponseWriter: w}
+			h.ServeHTTP(c, r)
+			took.observe(cmp.Or(c.status, http.StatusOK), time.Since(began))
+		})
 	}
-	portal, gate, auth := room("portal"), room("gate"), room("auth")
-	scim := o.pushed(room("scim"))
+	portal, gate, auth, scim := room("portal", h), room("gate", h), room("auth", h), room("scim", o.pushed(h))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case !strings.HasPrefix(r.URL.Path, web.Prefix):
+			if strings.HasPrefix(r.URL.Path, proxy.SCIMPrefix) {
+				scim.ServeHTTP(w, r)
+			} else {
+				portal.ServeHTTP(w, r)
+			}
 		case web.Below(r.URL.Path, web.Prefix+"/auth"):
 			auth.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, web.Prefix):
-			gate.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, proxy.SCIMPrefix):
-			scim.ServeHTTP(w, r)
 		default:
-			portal.ServeHTTP(w, r)
+			gate.ServeHTTP(w, r)
 		}
 	})
 }
+
+// counted is a response whose status is noted.
+type counted struct {
+	http.ResponseWriter
+
+	status int // zero before the response has begun
+}
+
+// Unwrap lets [http.ResponseController] reach the writer below.
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// WriteHeader notes the status; an informational one is not the last.
+func (c *counted) WriteHeader(status int) {
+	if c.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		c.status = status
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Flush is for handlers that know no [http.ResponseController].
+func (c *counted) Flush() { _ = http.NewResponseController(c.ResponseWriter).Flush() }
 
 // pushed counts SCIM requests, each connection by itself.
 func (o *ops) pushed(h http.Handler) http.Handler {

@@ -24,7 +24,7 @@ type process struct {
 }
 
 // spawn starts the program and waits until it is ready.
-func (w *world) spawn(t *testing.T) *process {
+func (w *world) spawn(t testing.TB) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{Cmd: program(ctx, w.dir, "serve"), done: make(chan struct{})}
@@ -55,7 +55,7 @@ func (w *world) spawn(t *testing.T) *process {
 }
 
 // end sends a signal and waits for the end of the process.
-func (p *process) end(t *testing.T, signal syscall.Signal) {
+func (p *process) end(t testing.TB, signal syscall.Signal) {
 	t.Helper()
 	if err := p.Process.Signal(signal); err != nil {
 		t.Fatal(err)

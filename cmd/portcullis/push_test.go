@@ -16,7 +16,7 @@ type pusher struct {
 	http        *http.Client
 }
 
-func (w *world) pusher(t *testing.T) *pusher {
+func (w *world) pusher(t testing.TB) *pusher {
 	t.Helper()
 	secret := strings.TrimSpace(w.cli(t, exitFine, "token", "create", "--connection", "alpha"))
 	return &pusher{w.public + "/scim/v2/alpha", secret, &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}}
@@ -43,7 +43,7 @@ func (p *pusher) try(method, path, body string) (status int, answer []byte, err 
 
 // must sends a request that is answered with a status, and gives the id in
 // the answer.
-func (p *pusher) must(t *testing.T, want int, method, path, body string) (id string) {
+func (p *pusher) must(t testing.TB, want int, method, path, body string) (id string) {
 	t.Helper()
 	status, answer, err := p.try(method, path, body)
 	if err != nil || status != want {
@@ -59,7 +59,7 @@ func (p *pusher) must(t *testing.T, want int, method, path, body string) (id str
 }
 
 // user pushes somebody of the sample company.
-func (p *pusher) user(t *testing.T, person string) (id string) {
+func (p *pusher) user(t testing.TB, person string) (id string) {
 	t.Helper()
 	return p.must(t, http.StatusCreated, http.MethodPost, "/Users", userJSONOf("alpha-"+person, person+"@alpha.example"))
 }

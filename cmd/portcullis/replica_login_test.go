@@ -11,7 +11,7 @@ import (
 
 // answerOf goes through the identity provider and gives what it sends the
 // browser back with, without following it.
-func (b *browser) answerOf(t *testing.T, person string) *url.URL {
+func (b *browser) answerOf(t testing.TB, person string) *url.URL {
 	t.Helper()
 	s := b.open(t, "/.portcullis/sign-in/alpha")
 	follow := b.http.CheckRedirect

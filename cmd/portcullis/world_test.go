@@ -27,7 +27,7 @@ import (
 // TestMain lets the test binary be the real program, too: it is found as
 // "portcullis" in the PATH of everything that tests start.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){"portcullis": main})
+	testscript.Main(tests{m}, map[string]func(){"portcullis": main, "floor": floor})
 }
 
 type tests struct{ m *testing.M }
@@ -88,7 +88,7 @@ type terrain struct {
 	idpDown    bool   // the identity provider is not up
 }
 
-func newWorld(t *testing.T, c terrain) *world {
+func newWorld(t testing.TB, c terrain) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), portal: newPortal(t), log: &syncBuffer{}, idpAddress: freeAddress(t)}
 	listen, ops := freeAddress(t), freeAddress(t)
@@ -132,14 +132,14 @@ connections:
 	return w
 }
 
-func (w *world) write(t *testing.T, name, text string) {
+func (w *world) write(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (w *world) startIDP(t *testing.T) {
+func (w *world) startIDP(t testing.TB) {
 	t.Helper()
 	company := demo.Companies()[0]
 	w.idp = demo.NewIDP(demo.IDPConfig{
@@ -195,7 +195,7 @@ func (g *gateRun) stop(t *testing.T) {
 }
 
 // awaitAlive waits until the gate answers, and fails at once if it ended.
-func (w *world) awaitAlive(t *testing.T, ended <-chan struct{}) {
+func (w *world) awaitAlive(t testing.TB, ended <-chan struct{}) {
 	t.Helper()
 	eventually(t, "the gate answers", 60*time.Second, func() bool {
 		select {
@@ -209,7 +209,7 @@ func (w *world) awaitAlive(t *testing.T, ended <-chan struct{}) {
 }
 
 // cli calls the command line in this process, in the world of its database.
-func (w *world) cli(t *testing.T, want int, args ...string) string {
+func (w *world) cli(t testing.TB, want int, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	args = append(args, "-c", filepath.Join(w.dir, "portcullis.yaml"))
@@ -220,7 +220,7 @@ func (w *world) cli(t *testing.T, want int, args ...string) string {
 }
 
 // metric reads one number of /metrics.
-func (w *world) metric(t *testing.T, name string) string {
+func (w *world) metric(t testing.TB, name string) string {
 	t.Helper()
 	value := w.counted(name)
 	if value == "" {
@@ -230,7 +230,7 @@ func (w *world) metric(t *testing.T, name string) string {
 }
 
 // ready asks /readyz.
-func (w *world) ready(t *testing.T) (status int, state map[string]string) {
+func (w *world) ready(t testing.TB) (status int, state map[string]string) {
 	t.Helper()
 	status, body := fetch(w.ops + "/readyz")
 	if status == 0 {
@@ -260,7 +260,7 @@ func fetch(url string) (status int, body string) {
 
 // eventually polls until ok, and gives up after a time that is far beyond
 // what a slow machine needs.
-func eventually(t *testing.T, what string, within time.Duration, ok func() bool) time.Duration {
+func eventually(t testing.TB, what string, within time.Duration, ok func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -281,7 +281,7 @@ var addresses struct {
 	taken map[string]bool
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	addresses.Lock()
 	defer addresses.Unlock()
