@@ -31,13 +31,14 @@ var mayImport = map[string][]string{
 	"login":           {"fault", "mapping", "audit", "directory", "session", "outbound", "oidc", "saml", "graph", "trace", "web"},
 	"scim":            {"fault", "audit", "directory", "web"},
 	"proxy":           {"fault", "mapping", "directory", "session", "web"},
+	"telemetry":       {"fault", "web"},
 	"admin":           {"fault", "mapping", "audit", "directory", "session", "revision", "scim", "trace", "web"},
 	"store":           {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace", "admin"},
 	"store/storetest": {"store"},
 	"internal/cpu":    {},
 	"config":          {},
 	"demo":            {},
-	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "saml", "login", "scim", "proxy", "store", "config", "demo", "trace", "admin"},
+	"cmd/portcullis":  {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "web", "oidc", "saml", "login", "scim", "proxy", "store", "config", "demo", "trace", "admin", "outbound", "telemetry"},
 	"e2e":             {},
 }
 
@@ -58,6 +59,7 @@ var onlyIn = map[string][]string{
 	"github.com/goccy/go-yaml":             {"config", "mapping"},
 	"github.com/spf13/cobra":               {"cmd/portcullis"},
 	"github.com/prometheus/client_golang/": {"cmd/portcullis"},
+	"go.opentelemetry.io/":                 {"telemetry"},
 }
 
 // imports gives the imports of a folder's files, tests left out.

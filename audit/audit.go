@@ -41,6 +41,7 @@ const (
 	MappingDeclined   Action = "mapping.declined"
 	MappingRolledBack Action = "mapping.rolled-back"
 	KeyCreated        Action = "key.created"
+	KeyWithdrawn      Action = "key.withdrawn"
 	KeysRewrapped     Action = "keys.rewrapped"
 	Restored          Action = "database.restored"
 	PeopleConfirmed   Action = "connection.confirmed"

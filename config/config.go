@@ -44,6 +44,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose forwarding headers count; none by default
 	Limits         Limits
 	Shutdown       Shutdown
+	Traces         Traces
 
 	TLS             *TLS // nil where something in front of the gate speaks TLS, or nobody does
 	SecurityHeaders SecurityHeaders

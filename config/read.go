@@ -36,7 +36,7 @@ func (r *reader) config(root *node) *Config {
 	s := r.section(root, "", shape{
 		keys: []string{
 			"environment", "public_url", "listen", "ops_listen", "upstream", "database", "keys", "mapping",
-			"connections", "sessions", "routes", "trusted_proxies", "limits", "shutdown", "tls", "security_headers",
+			"connections", "sessions", "routes", "trusted_proxies", "limits", "shutdown", "tls", "security_headers", "telemetry",
 		},
 		later: []string{"mail", "preset", "saml", "local"},
 	})
@@ -51,6 +51,7 @@ func (r *reader) config(root *node) *Config {
 		TrustedProxies: s.prefixes("trusted_proxies"),
 		Limits:         s.limits(),
 		Shutdown:       s.shutdown(),
+		Traces:         s.telemetry(),
 	}
 	c.Routes = s.routes(c)
 	c.TLS, c.SecurityHeaders = s.tls(c.PublicURL), s.securityHeaders()

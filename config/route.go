@@ -137,9 +137,6 @@ func (s section) route(c *Config) Route {
 	if n := s.get("public"); route.Public && route.Path == "/" && len(route.Hosts) == 0 && n != nil {
 		s.r.warn(n, "%s: the whole portal is open to everybody but where another route says otherwise", s.key("public"))
 	}
-	if n := s.get("hosts"); n != nil && !route.Public && c.PublicURL != nil && slices.ContainsFunc(route.Hosts, func(h string) bool { return h != c.PublicURL.Host }) {
-		s.r.problem(n.line, n.col, "%s: want public: true with a host other than public_url's, where nobody can be signed in, got a route that needs a sign-in", s.key("hosts"))
-	}
 	for _, odd := range s.texts("allow", "a list of encoded_slash and semicolon", "encoded_slash or semicolon", func(v string) (string, bool) {
 		return v, v == "encoded_slash" || v == "semicolon"
 	}) {

@@ -231,6 +231,9 @@ func New(c Config) *Directory {
 // retried: f does nothing but with its Tx.
 type Store interface {
 	Update(ctx context.Context, f func(Tx) error) error
+	// UpdateOne is Update for what takes a moment, as one person does. Several
+	// may be committed at once, but each is undone alone.
+	UpdateOne(ctx context.Context, f func(Tx) error) error
 	View(ctx context.Context, f func(Tx) error) error
 	// Glance reads without a transaction: each look-up sees a state of its own.
 	Glance(ctx context.Context, f func(Tx) error) error

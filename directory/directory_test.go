@@ -85,8 +85,16 @@ type recordingTx struct {
 }
 
 func (r *recorder) Update(ctx context.Context, f func(directory.Tx) error) error {
+	return r.record(ctx, r.Store.Update, f)
+}
+
+func (r *recorder) UpdateOne(ctx context.Context, f func(directory.Tx) error) error {
+	return r.record(ctx, r.Store.UpdateOne, f)
+}
+
+func (r *recorder) record(ctx context.Context, update func(context.Context, func(directory.Tx) error) error, f func(directory.Tx) error) error {
 	var tx recordingTx
-	err := r.Store.Update(ctx, func(inner directory.Tx) error {
+	err := update(ctx, func(inner directory.Tx) error {
 		tx = recordingTx{inner, new([]audit.Event), new([]directory.Change)}
 		return f(tx)
 	})

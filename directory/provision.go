@@ -76,7 +76,7 @@ func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection st
 	}
 	link := linkOf(conn, r)
 	p := pushed
-	err := d.store.Update(ctx, func(tx Tx) error {
+	err := d.store.UpdateOne(ctx, func(tx Tx) error {
 		p = pushed
 		revived := revivals(conn.ID, link, p.UserName)
 		event := personEvent(now, audit.PersonCreated, by, p)
@@ -269,7 +269,7 @@ func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id s
 	}
 	now := d.now()
 	var out Shown
-	err := d.store.Update(ctx, func(tx Tx) (err error) {
+	err := d.store.UpdateOne(ctx, func(tx Tx) (err error) {
 		if out, err = shownPerson(tx, connection, id); err != nil {
 			return err
 		}
@@ -389,7 +389,7 @@ func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id
 		return fault.New(fault.NotFound, "no connection %q", connection)
 	}
 	now := d.now()
-	return d.store.Update(ctx, func(tx Tx) error {
+	return d.store.UpdateOne(ctx, func(tx Tx) error {
 		p, err := pushedPerson(tx, connection, id)
 		if err != nil {
 			return err

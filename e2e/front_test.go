@@ -34,6 +34,7 @@ func TestProxiesInFront(t *testing.T) {
 				_ = json.NewEncoder(w).Encode(map[string]string{
 					"user": r.Header.Get("X-Portcullis-User"), "roles": r.Header.Get("X-Portcullis-Roles"),
 					"assertion": r.Header.Get("X-Portcullis-Assertion"), "cookie": r.Header.Get("Cookie"),
+					"credentials": r.Header.Get("Authorization"),
 				})
 			}))
 			t.Cleanup(portal.Close)
@@ -88,6 +89,8 @@ func strangers(t *testing.T, front string) {
 		header map[string]string
 		code   int
 	}{
+		{"/public/x", map[string]string{"Authorization": "Basic b2xnYTpvbGdh"}, http.StatusOK}, // between the client and the portal
+		{"/public/x", map[string]string{"Authorization": "Bearer pct_of-a-program"}, http.StatusOK},
 		{"/deep?a=b", map[string]string{"Accept": "text/html"}, http.StatusFound},
 		{"/deep?a=b", map[string]string{"Accept": "application/json"}, http.StatusUnauthorized},
 		{"/admin/", map[string]string{"X-Original-URI": "/public/", "X-Forwarded-Uri": "/public/", "X-Original-URL": "http://x/public/"}, http.StatusUnauthorized},
@@ -114,6 +117,9 @@ func strangers(t *testing.T, front string) {
 		}
 		if want := "/.portcullis/sign-in?return_to=%2Fdeep%3Fa%3Db"; tc.code == http.StatusFound && !strings.HasSuffix(res.Header.Get("Location"), want) {
 			t.Errorf("%s leads to %s", tc.path, res.Header.Get("Location"))
+		}
+		if want := tc.header["Authorization"]; told["credentials"] != want && !strings.Contains(want, "pct_") || strings.Contains(told["credentials"], "pct_") {
+			t.Errorf("with %q the portal is told %q", want, told["credentials"])
 		}
 		if told["user"]+told["assertion"]+told["roles"] != "" {
 			t.Errorf("the portal is told that a stranger is %v", told)

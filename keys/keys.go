@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,26 +71,39 @@ type Store interface {
 	// InsertNextKey stores a key, with the event, while the newest of its
 	// purpose is the one called after (empty: none), and does nothing otherwise.
 	InsertNextKey(ctx context.Context, k Stored, after string, e audit.Event) error
+
+	// WithdrawKey forgets a key, with the event, and gives its purpose. Where
+	// no other of that purpose may sign at now, the one that waits begins to, or
+	// next is stored, and replacement is its id. It fails with fault.NotFound.
+	WithdrawKey(ctx context.Context, id string, next func(purpose string) (Stored, error), now time.Time, e func(purpose, replacement string) audit.Event) (purpose, replacement string, err error)
 }
 
 // Config is what a Ring needs.
 type Config struct {
-	Store  Store            // required
-	File   string           // path of the key file; required
-	Create bool             // make the file when it is missing
-	Now    func() time.Time // defaults to time.Now
-	Log    *slog.Logger     // defaults to discarding
+	Store  Store  // required
+	File   string // path of the key file; required
+	Create bool   // make the file when it is missing
+	// Withdrawn is called by [Ring.Run] once nothing is signed any more with a
+	// key of the assertion that is gone: what it signed has to be forgotten.
+	Withdrawn func()
+	Now       func() time.Time // defaults to time.Now
+	Log       *slog.Logger     // defaults to discarding
 }
 
 // Ring holds the keys of a running gate. It is safe for concurrent use.
 type Ring struct {
 	*Signer // of assertions
 
-	masters atomic.Pointer[[][]byte] // the first seals, each opens
-	file    string
-	store   Store
-	now     func() time.Time
-	log     *slog.Logger
+	masters   atomic.Pointer[[][]byte] // the first seals, each opens
+	file      string
+	store     Store
+	withdrawn func()
+	confirmed atomic.Pointer[time.Time] // when the keys were read last; nil while nobody reads them again
+	now       func() time.Time
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	clients map[string]*Signer // by purpose
 }
 
 const signing = "assertion"
@@ -104,6 +118,9 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Withdrawn == nil {
+		c.Withdrawn = func() {}
+	}
 	stored, err := c.Store.Keys(ctx, signing)
 	if err != nil {
 		return nil, err
@@ -116,7 +133,7 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{file: c.File, store: c.Store, now: c.Now, log: c.Log}
+	r := &Ring{file: c.File, store: c.Store, withdrawn: c.Withdrawn, now: c.Now, log: c.Log, clients: make(map[string]*Signer)}
 	r.masters.Store(&[][]byte{master})
 	if len(stored) > 0 && !r.opens(stored) {
 		r.adopt(ctx, stored)
@@ -127,15 +144,26 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 
 // Client gives the signer with which the gate proves itself to the identity
 // provider of a connection (private_key_jwt), making its key if there is none
-// yet. Every connection has a key of its own.
+// yet. Every connection has a key of its own, which rotates like that of the
+// assertion.
 func (r *Ring) Client(ctx context.Context, connection string) (*Signer, error) {
-	purpose := "client " + connection
+	purpose := ClientPurpose(connection)
 	stored, err := r.store.Keys(ctx, purpose)
 	if err != nil {
 		return nil, err
 	}
-	return r.signer(ctx, purpose, stored)
+	s, err := r.signer(ctx, purpose, stored)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clients[purpose] = s
+	return s, nil
 }
+
+// ClientPurpose is the purpose of the keys of [Ring.Client].
+func ClientPurpose(connection string) string { return "client " + connection }
 
 // signer makes the signer of a purpose out of its keys, and the first key if
 // there is none.
@@ -186,7 +214,7 @@ func (r *Ring) load(purpose string, stored []Stored) (*Signer, error) {
 // first, and the set of those that are published.
 func (r *Ring) unwrap(purpose string, stored []Stored) (*held, error) {
 	stored = unretired(stored, r.now())
-	h := &held{}
+	h := &held{stored: stored}
 	var set jose.JSONWebKeySet
 	for _, k := range stored {
 		der, err := r.Open("key "+purpose, k.Sealed)
@@ -221,8 +249,9 @@ type Signer struct {
 }
 
 type held struct {
-	keys []signingKey
-	jwks []byte
+	keys   []signingKey
+	jwks   []byte
+	stored []Stored // what they were unwrapped from
 }
 
 type signingKey struct {

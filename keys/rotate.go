@@ -26,9 +26,6 @@ const (
 	KeepPublished = 15 * time.Minute
 )
 
-// refreshEvery is how often a running gate looks for rotated keys.
-const refreshEvery = 2 * time.Second
-
 // Listed is a key for people to see.
 type Listed struct {
 	ID        string
@@ -74,6 +71,8 @@ func List(ctx context.Context, s Store, now time.Time) ([]Listed, error) {
 	}
 	return out, nil
 }
+
+func isClient(purpose string) bool { return strings.HasPrefix(purpose, ClientPurpose("")) }
 
 // sorted puts the keys of one purpose in the order in which they sign, the
 // last one first.
@@ -123,50 +122,6 @@ func (r *Ring) Rotate(ctx context.Context, by audit.Actor, purpose string, after
 		At: now, Action: audit.KeyCreated, Actor: by, Subject: k.ID,
 		Detail: map[string]string{"purpose": purpose, "signs": k.Activates.Format(time.RFC3339)},
 	})
-}
-
-// Run looks for rotated keys, and for another wrapping key, until ctx ends.
-func (r *Ring) Run(ctx context.Context) error {
-	tick := time.NewTicker(refreshEvery)
-	defer tick.Stop()
-	broken := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		why := ""
-		if err := r.Refresh(ctx); err != nil && ctx.Err() == nil {
-			why = err.Error()
-		}
-		if why != "" && why != broken {
-			r.log.ErrorContext(ctx, "keys cannot be read again; the ones in memory go on", "error", why)
-		}
-		broken = why
-	}
-}
-
-// Refresh reads the keys of the assertion again, and the key file if what is
-// stored was wrapped by another one meanwhile. On an error everything stays
-// as it was.
-func (r *Ring) Refresh(ctx context.Context) error {
-	stored, err := r.store.Keys(ctx, signing)
-	if err != nil {
-		return err
-	}
-	if len(stored) == 0 {
-		return fault.New(fault.Unavailable, "the database holds no keys any more")
-	}
-	if !r.opens(stored) {
-		r.adopt(ctx, stored)
-	}
-	held, err := r.unwrap(signing, stored)
-	if err != nil {
-		return err
-	}
-	r.held.Store(held)
-	return nil
 }
 
 // opens reports whether the key that seals opens what is stored.

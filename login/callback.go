@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -45,7 +47,7 @@ func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival,
 	}
 	var in directory.SignedIn
 	if err == nil {
-		in, err = l.admit(c, b, attempt, who)
+		in, err = l.admit(c, p, b, attempt, who)
 	}
 	l.conclude(b, in, err)
 	l.record(c, p, attempt.Reference, err)
@@ -75,10 +77,14 @@ func (l *Login) failure(p *provider, returnTo string, err error) error {
 }
 
 // admit makes a session of whoever may enter.
-func (l *Login) admit(c *gin.Context, b *trace.Builder, a Attempt, who arrival) (in directory.SignedIn, err error) {
+func (l *Login) admit(c *gin.Context, p *provider, b *trace.Builder, a Attempt, who arrival) (in directory.SignedIn, err error) {
 	ctx := c.Request.Context()
 	defer func() { told(b, who.assertion, in) }()
 	if err := l.meets(b, a, who); err != nil {
+		return in, err
+	}
+	if err := fromWhere(p, web.ClientAddress(c.Request)); err != nil {
+		b.Check("network", false, "one that the connection lets in", "another")
 		return in, err
 	}
 	in, err = l.directory.SignIn(ctx, who.assertion, web.Reference(ctx))
@@ -100,6 +106,20 @@ func (l *Login) admit(c *gin.Context, b *trace.Builder, a Attempt, who arrival) 
 		return in, err
 	}
 	return in, nil
+}
+
+// fromWhere fails with fault.Forbidden for somebody whose connection does not
+// let them in from where they are: nobody gets a session there.
+func fromWhere(p *provider, address string) error {
+	from := p.conn.Addresses
+	if len(from) == 0 {
+		return nil
+	}
+	at, err := netip.ParseAddr(address)
+	if err != nil || !slices.ContainsFunc(from, func(n netip.Prefix) bool { return n.Contains(at) }) {
+		return fault.New(fault.Forbidden, "your organization does not let you in from your network")
+	}
+	return nil
 }
 
 // outcomeOf says in a trace how a check ended.

@@ -61,7 +61,7 @@ func TestClientProvesItselfWithItsOwnKey(t *testing.T) {
 	}
 	g := newGate(t, func(c *login.Config) {
 		o := c.Connections[0].OIDC
-		o.Provider.ClientSecret, o.Provider.Signer, o.JWKS = "", one, one.JWKS()
+		o.Provider.ClientSecret, o.Provider.Signer, o.JWKS = "", one, one.JWKS
 	}, p, beta)
 	at := func(conn string) page {
 		return newBrowser(t).get(g.public.String() + "/.portcullis/oidc/" + conn + "/jwks.json")

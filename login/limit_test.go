@@ -2,6 +2,8 @@ package login_test
 
 import (
 	"net/http"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,5 +61,22 @@ func TestSignInThatWasStartedInTimeMayComeBack(t *testing.T) {
 				t.Errorf("status %d", answer.StatusCode)
 			}
 		}(b.authorize(g, "/.portcullis/sign-in/acme"))
+	}
+}
+
+// Whom their connection lets in from some networks alone gets no session from
+// another, whatever their provider says.
+func TestNobodySignsInFromANetworkThatIsNotTheirs(t *testing.T) {
+	for network, want := range map[string]int{"192.0.2.0/24": http.StatusForbidden, "127.0.0.0/8": http.StatusSeeOther} {
+		p := newIDP(t)
+		g := newGate(t, func(c *login.Config) { c.Connections[0].Addresses = []netip.Prefix{netip.MustParsePrefix(network)} }, p)
+		b := newBrowser(t)
+		answer := b.get(b.authorize(g, "/.portcullis/sign-in"))
+		if answer.StatusCode != want || (len(g.sessions.tokens()) > 0) != (want == http.StatusSeeOther) {
+			t.Errorf("from outside of %s: %d, %d sessions", network, answer.StatusCode, len(g.sessions.tokens()))
+		}
+		if want == http.StatusForbidden && !strings.Contains(answer.body, "organization does not let you in from your network") {
+			t.Errorf("the page says %s", answer.body)
+		}
 	}
 }

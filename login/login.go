@@ -20,6 +20,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -37,11 +38,12 @@ import (
 
 // Connection is how one organization's people sign in.
 type Connection struct {
-	ID           string   // required; stands in URLs
-	Organization string   // shown in the chooser
-	Domains      []string // e-mail domains that lead here
-	Link         string   // attribute on which a pushed record and a sign-in meet; defaults to externalId
-	OIDC         *OIDC    // one of OIDC and SAML is required
+	ID           string         // required; stands in URLs
+	Organization string         // shown in the chooser
+	Domains      []string       // e-mail domains that lead here
+	Addresses    []netip.Prefix // where its people may come from; anywhere if empty
+	Link         string         // attribute on which a pushed record and a sign-in meet; defaults to externalId
+	OIDC         *OIDC          // one of OIDC and SAML is required
 	SAML         *SAML
 
 	// Version tells two states of one connection apart, see
@@ -57,9 +59,9 @@ type OIDC struct {
 	// RefreshEvery is how often the provider of a session with a refresh token
 	// is asked whether its own session lives; defaults to 10 minutes.
 	RefreshEvery time.Duration
-	// JWKS is the public half of Provider.Signer, for the provider to fetch;
-	// nil if there is none.
-	JWKS []byte
+	// JWKS gives the public half of Provider.Signer, for the provider to
+	// fetch; nil if there is none.
+	JWKS func() []byte
 	// Contexts says that the provider is Microsoft Entra ID, whose
 	// authentication contexts, c1 to c99, are asked for and answered in the
 	// claim acrs.

@@ -149,6 +149,6 @@ func (l *Login) clientKeys(c *gin.Context) error {
 		return fault.New(fault.NotFound, "this connection has no key of its own")
 	}
 	c.Header("Cache-Control", "public, max-age=300")
-	c.Data(http.StatusOK, "application/jwk-set+json", o.jwks)
+	c.Data(http.StatusOK, "application/jwk-set+json", o.jwks())
 	return nil
 }

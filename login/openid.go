@@ -24,7 +24,7 @@ type openID struct {
 	issuer   string
 	client   *oidc.Provider
 	callback string
-	jwks     []byte // of our own key; nil if there is none
+	jwks     func() []byte // of our own key; nil if there is none
 
 	refreshEvery time.Duration
 	contexts     bool          // of Microsoft Entra ID are asked for by claim

@@ -140,7 +140,7 @@ func New(c Config) *http.Client {
 			c.Timeout = c.Base.Timeout
 		}
 	}
-	return &http.Client{Timeout: c.Timeout, CheckRedirect: checkRedirect, Transport: bounded{transport, c.MaxAnswer}}
+	return &http.Client{Timeout: c.Timeout, CheckRedirect: checkRedirect, Transport: bounded{detour{transport}, c.MaxAnswer}}
 }
 
 // checkRedirect follows a few redirects of a GET to the same origin: an

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
 
@@ -69,7 +70,7 @@ func (p *Proxy) decide(j *journey, t *target) verdict {
 	if err := rules.refuseAddress(client); err != nil {
 		return verdict{err: err}
 	}
-	who, err := p.whose(j)
+	who, err := p.whose(j, t.host)
 	switch {
 	case err == nil:
 		if err := p.limits.ofPerson(who, now); err != nil {
@@ -87,13 +88,13 @@ func (p *Proxy) decide(j *journey, t *target) verdict {
 		who = nil // a public path is open to whoever cannot be recognized, too
 	case isBearer(r):
 		return verdict{err: err}
-	case t.host != p.home && fault.Is(err, fault.Unauthenticated):
+	case t.host != p.home && p.handOver == nil && fault.Is(err, fault.Unauthenticated):
 		// Our cookies are bound to the public host.
 		return verdict{err: fault.New(fault.Forbidden, "only public pages are served at this address")}
 	case fault.Is(err, fault.Unauthenticated):
 		return verdict{
-			err: p.signInFirst(err), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
-			stale: len(p.tokens(r)) > 0,
+			err: p.signInFirst(err, t.host), signIn: signInPath + "?return_to=" + url.QueryEscape(t.path+t.query),
+			stale: p.hasToken(r, t.host),
 		}
 	default:
 		return verdict{err: err}
@@ -107,11 +108,11 @@ func (p *Proxy) decide(j *journey, t *target) verdict {
 	return verdict{who: who}
 }
 
-// whose gives the principal of a request. It fails like [Sessions.Verify], and
-// with fault.Forbidden for somebody whose connection does not let them in from
-// where they are.
-func (p *Proxy) whose(j *journey) (*session.Principal, error) {
-	who, err := p.recognize(j)
+// whose gives the principal of a request for a host. It fails like
+// [Sessions.Verify], and with fault.Forbidden for somebody whose connection does
+// not let them in from where they are.
+func (p *Proxy) whose(j *journey, host string) (*session.Principal, error) {
+	who, err := p.recognize(j, host)
 	if err != nil {
 		return nil, err
 	}
@@ -123,11 +124,11 @@ func (p *Proxy) whose(j *journey) (*session.Principal, error) {
 
 // recognize gives the principal of an API token, or of the first session
 // cookie that is valid. A store that is away makes nobody a stranger.
-func (p *Proxy) recognize(j *journey) (who *session.Principal, err error) {
+func (p *Proxy) recognize(j *journey, host string) (who *session.Principal, err error) {
 	if secret, ours := ownBearer(j.in.Header); ours {
 		return p.bearer(j, secret)
 	}
-	for token := range web.CookieSeq(j.in.Header, p.cookie) {
+	for token := range p.tokens(j.in, host) {
 		if who, err = p.sessions.Verify(j.ctx, token); err == nil || !fault.Is(err, fault.Unauthenticated) {
 			return who, err
 		}
@@ -138,17 +139,29 @@ func (p *Proxy) recognize(j *journey) (who *session.Principal, err error) {
 	return nil, err
 }
 
-// tokens gives what stands in session cookies, in order.
-func (p *Proxy) tokens(r *http.Request) []string {
-	return web.Cookies(r, p.public, web.SessionCookie)
+// tokens gives what stands in session cookies of a host, in order.
+func (p *Proxy) tokens(r *http.Request, host string) iter.Seq[string] {
+	values := web.CookieSeq(r.Header, p.cookie)
+	if host != p.home {
+		return p.opened(host, values)
+	}
+	return values
+}
+
+// hasToken reports whether there is any of [Proxy.tokens].
+func (p *Proxy) hasToken(r *http.Request, host string) bool {
+	for range p.tokens(r, host) {
+		return true
+	}
+	return false
 }
 
 // signInFirst is the refusal of whoever has no session: a script reads in it
 // where a person can sign in.
-func (p *Proxy) signInFirst(err error) error {
+func (p *Proxy) signInFirst(err error, host string) error {
 	return &web.Failure{
 		Err:     err,
 		Link:    web.Link{Text: "Sign in", URL: signInPath},
-		Members: map[string]any{"sign_in": p.issuer + signInPath},
+		Members: map[string]any{"sign_in": p.originAt(host) + signInPath},
 	}
 }

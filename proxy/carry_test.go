@@ -75,7 +75,7 @@ func plainly(tb testing.TB, upstream string) (addr string) {
 	tb.Cleanup(transport.CloseIdleConnections)
 	return strings.TrimPrefix(portal(tb, (&httputil.ReverseProxy{
 		Transport: transport, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded(); r.Out.Host = "portal.example" },
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.SetXForwarded(); r.Out.Host = "portal.example" },
 	}).ServeHTTP), "http://")
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,10 +80,12 @@ func (c *Certificate) Server() *tls.Config {
 
 // Client makes the TLS with which the gate shows the certificate to an
 // upstream that asks for one; c may be nil. The upstream's own must be for
-// serverName, or for the host that is dialed if that is empty, and by one of
-// roots, or by the system's if that is nil.
-func (c *Certificate) Client(serverName string, roots *x509.CertPool) *tls.Config {
-	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: serverName, RootCAs: roots}
+// serverName, and by one of roots, or by the system's if that is nil.
+func (c *Certificate) Client(serverName string, roots *Authorities) *tls.Config {
+	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: serverName}
+	if roots != nil {
+		roots.verify(out, serverName)
+	}
 	if c != nil {
 		out.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.get(info.Context()), nil }
 	}

@@ -221,7 +221,7 @@ func TestAStreamOverHTTP2EndsWithTheSession(t *testing.T) {
 
 // The gate knows its upstream, and the upstream the gate.
 func TestAnUpstreamOverTLS(t *testing.T) {
-	server, serverRoots := newPair(t, "portal.internal")
+	server, _ := newPair(t, "portal.internal")
 	client, clientRoots := newPair(t, "gate.internal")
 	load := func(p pair) *proxy.Certificate {
 		c, err := proxy.LoadCertificate(p.cert, p.key, time.Now, slog.New(slog.DiscardHandler))
@@ -230,6 +230,14 @@ func TestAnUpstreamOverTLS(t *testing.T) {
 		}
 		return c
 	}
+	authorities := func(p pair) *proxy.Authorities {
+		a, err := proxy.LoadAuthorities(p.cert, time.Now, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	serverRoots := authorities(server)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +260,7 @@ func TestAnUpstreamOverTLS(t *testing.T) {
 		"both known":              {load(client).Client("portal.internal", serverRoots), 200},
 		"another name":            {load(client).Client("other.internal", serverRoots), 502},
 		"the address as the name": {load(client).Client("", serverRoots), 502},
-		"another authority":       {load(client).Client("portal.internal", clientRoots), 502},
+		"another authority":       {load(client).Client("portal.internal", authorities(client)), 502},
 		"the system's":            {load(client).Client("portal.internal", nil), 502},
 		"no certificate of ours":  {(*proxy.Certificate)(nil).Client("portal.internal", serverRoots), 502},
 	} {
@@ -260,5 +268,68 @@ func TestAnUpstreamOverTLS(t *testing.T) {
 		if res := g.get(t, "/x", "ann"); res.Code != tc.want || tc.want == 200 && res.Text != "gate.internal" {
 			t.Errorf("%s = %d %q", name, res.Code, res.Text)
 		}
+	}
+}
+
+// The authorities of an upstream are read again: new connections are judged by
+// what the file holds, and half a file changes nothing.
+func TestTheAuthoritiesOfAnUpstreamAreReplaced(t *testing.T) {
+	one, oneKey := issue(t, "portal.internal")
+	two, _ := issue(t, "portal.internal")
+	own, err := tls.X509KeyPair(one, oneKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{
+		ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12},
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = srv.ServeTLS(l, "", "") }()
+	t.Cleanup(func() { _ = srv.Close(); <-done })
+	now, log := time.Now(), &syncBuffer{}
+	files := pair{filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "unused")}
+	files.write(t, two, nil)
+	a, err := proxy.LoadAuthorities(files.cert, func() time.Time { return now }, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none *proxy.Certificate
+	conf := none.Client("portal.internal", a)
+	trusts := func(what string, want bool) {
+		t.Helper()
+		now = now.Add(time.Second)
+		conn, err := (&tls.Dialer{Config: conf}).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err == nil {
+			_ = conn.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("%s: %v, want trust %v", what, err, want)
+		}
+	}
+	trusts("another authority", false)
+	files.write(t, append(one, two...), nil)
+	trusts("both", true)
+	files.write(t, []byte("-----BEGIN CERT"), nil)
+	trusts("half a file", true)
+	trusts("half a file, still", true)
+	if n := strings.Count(log.String(), "cannot be replaced"); n != 1 {
+		t.Errorf("the log tells of one bad file %d times", n)
+	}
+	files.write(t, two, nil)
+	trusts("withdrawn", false)
+	if err := os.Remove(files.cert); err != nil {
+		t.Fatal(err)
+	}
+	trusts("gone", false)
+	files.write(t, one, nil)
+	trusts("back", true)
+	files.write(t, []byte("nonsense"), nil)
+	if _, err := proxy.LoadAuthorities(files.cert, time.Now, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a file without a certificate is taken at start")
 	}
 }

@@ -20,7 +20,8 @@ func asks(path string) bool { return path == authPath || strings.HasPrefix(path,
 const headerSignIn = "X-Portcullis-Sign-In"
 
 // forwardAuth answers a proxy in front: 200 with the headers that it hands on
-// in place of the client's (identity, and the cookies that are not ours), 401 where signing in helps, 403 for every other refusal. With
+// in place of the client's (identity, and what is not ours of cookies and
+// credentials), 401 where signing in helps, 403 for every other refusal. With
 // ?redirect a browser that asked for a page gets a redirect to the sign-in
 // for the 401, for proxies that hand such an answer on as it is.
 //
@@ -60,6 +61,11 @@ func (p *Proxy) forwardAuth(j *journey) error {
 			h["Cookie"] = rest
 		} else {
 			h["Cookie"] = nothing[:]
+		}
+		if lines, ok := j.in.Header["Authorization"]; ok && !isBearer(j.in) {
+			h["Authorization"] = lines // between the client and the portal
+		} else {
+			h["Authorization"] = nothing[:]
 		}
 		// Each is there, if only empty: Caddy hands on the name of its own
 		// variable for what is not.

@@ -41,6 +41,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // what follows on it is not worth reading
 	case asks(j.path):
 		err = p.forwardAuth(j)
+	case j.host != p.home && p.elsewhere(j.path):
+		err = p.visit(&j.writer, j.request(), j.path, j.host)
 	case j.own():
 		p.own.ServeHTTP(w, j.request())
 	default:
@@ -93,7 +95,7 @@ func (p *Proxy) judge(j *journey) error {
 		return nil
 	case misdirected != nil:
 		return misdirected
-	case host != p.home && j.own():
+	case host != p.home && j.own() && !p.elsewhere(j.path) && !p.shared(j.path):
 		return errMisdirected()
 	default:
 		return nil

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 
 	"portcullis/fault"
 	"portcullis/web"
@@ -51,6 +52,12 @@ func (p *Proxy) hostOf(r *http.Request) (string, error) {
 		return "", errMisdirected()
 	}
 	return host, nil
+}
+
+// shared reports whether a path is the gate's own and answers at every host of
+// ours, in words about that host.
+func (p *Proxy) shared(path string) bool {
+	return p.handOver != nil && (path == web.Prefix+"/whoami" || strings.HasPrefix(path, web.AssetPrefix))
 }
 
 // anyHost reports whether a path is the gate's own and has nothing to do with

@@ -27,7 +27,10 @@ func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // watched is a transport under observation, if anybody observes.
-func watched(t http.RoundTripper, tell func(int, time.Duration)) http.RoundTripper {
+func watched(t http.RoundTripper, tell func(int, time.Duration), via func(http.RoundTripper) http.RoundTripper) http.RoundTripper {
+	if via != nil {
+		t = via(t)
+	}
 	if tell == nil {
 		return t
 	}

@@ -54,7 +54,7 @@ type Sessions interface {
 // Keys signs what the portal is told, and publishes the keys to check it.
 type Keys interface {
 	Sign(claims any) (string, error)
-	JWKS() []byte
+	JWKS() []byte // nil while nobody knows which are good
 }
 
 // Config is what a Proxy needs.
@@ -78,8 +78,13 @@ type Config struct {
 	// Observe hears of each answer of a portal how long it took to begin;
 	// status 0 says that there was none. Nobody hears by default.
 	Observe func(status int, took time.Duration)
-	Now     func() time.Time // defaults to time.Now
-	Log     *slog.Logger     // defaults to discarding
+	// HandOver lets people be signed in at the other hosts that Routes name, too;
+	// nil: those serve public pages alone.
+	HandOver *HandOver
+	// Via goes around the way to each upstream; nothing does by default.
+	Via func(http.RoundTripper) http.RoundTripper
+	Now func() time.Time // defaults to time.Now
+	Log *slog.Logger     // defaults to discarding
 }
 
 // Proxy is the handler of the public listener. It is safe for concurrent use.
@@ -97,6 +102,8 @@ type Proxy struct {
 	observe  func(status int, took time.Duration) // may be nil
 	streams  streams
 	buffers  buffers
+	via      func(http.RoundTripper) http.RoundTripper // may be nil
+	handOver *HandOver                                 // may be nil
 
 	rules       []rule
 	settings    []*rule         // that say how requests are handed on
@@ -139,7 +146,7 @@ func New(c Config) *Proxy {
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
 		trusted:  c.TrustedProxies,
-		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
@@ -204,6 +211,7 @@ func (p *Proxy) engine(c Config) *gin.Engine {
 	own.Match(read, web.AssetPrefix+"*name", web.Handle(p.log, func(c *gin.Context) error { return web.Asset(c.Writer, c.Request) }))
 	own.Match(read, jwksPath, web.Handle(p.log, p.jwks))
 	own.Match(read, web.Prefix+"/whoami", web.Handle(p.log, p.whoami))
+	own.Match(read, handOverPath, web.Handle(p.log, p.handOff))
 	for _, mount := range c.Mount {
 		mount(own)
 	}

@@ -45,8 +45,9 @@ func (p *Proxy) Demand(page string) session.Demand {
 	if err != nil {
 		return session.Demand{}
 	}
+	path, host := p.demandedAt(u)
 	g := new(passage)
-	if err := p.pass(g, u.EscapedPath(), p.home, http.MethodGet); err != nil {
+	if err := p.pass(g, path, host, http.MethodGet); err != nil {
 		return session.Demand{}
 	}
 	return p.accessTo(&target{passage: g, method: http.MethodGet}).demand()
@@ -58,7 +59,7 @@ func (p *Proxy) stepUp(t *target, who *session.Principal, demand session.Demand,
 	begin := signInPath + "/" + url.PathEscape(who.Connection)
 	back := begin + "?return_to=" + url.QueryEscape(t.path+t.query)
 	begin += "?" + forParameter + "=" + url.QueryEscape(t.path)
-	members := map[string]any{"sign_in": p.issuer + begin, "error": "insufficient_user_authentication"} // RFC 9470, section 3
+	members := map[string]any{"sign_in": p.originAt(t.host) + begin, "error": "insufficient_user_authentication"} // RFC 9470, section 3
 	if len(demand.ACR) > 0 {
 		members["acr_values"] = demand.ACR
 	}

@@ -58,7 +58,7 @@ func (p *Proxy) newBackend(u Upstream) *backend {
 	if u.Health != "" {
 		b.health = b.origin + b.prefix + u.Health
 	}
-	b.round = watched(b.transport, p.observe)
+	b.round = watched(b.transport, p.observe, p.via)
 	b.upgrade = p.reverse(b)
 	return b
 }
@@ -230,7 +230,7 @@ func (p *Proxy) failed(ctx context.Context, j *journey, err error) {
 	case errors.Is(context.Cause(ctx), session.ErrEnded):
 		w.Header().Set("Connection", "close") // a body may still be on its way
 		// Past the writer, which is about to be cut: this answer is ours.
-		web.Fail(w.ResponseWriter, r, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended")))
+		web.Fail(w.ResponseWriter, r, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended"), j.host))
 		return
 	case errors.As(err, &large):
 		w.Header().Set("Connection", "close")

@@ -25,13 +25,14 @@ type whoamiJSON struct {
 }
 
 func (p *Proxy) whoami(c *gin.Context) error {
-	who, err := p.whose(journeyOf(c.Request.Context()))
+	j := journeyOf(c.Request.Context())
+	who, err := p.whose(j, j.host)
 	if err != nil {
 		if fault.Is(err, fault.Unauthenticated) && !isBearer(c.Request) {
-			if len(p.tokens(c.Request)) > 0 {
+			if p.hasToken(c.Request, j.host) {
 				web.ClearCookie(c.Writer, p.public, web.SessionCookie)
 			}
-			return p.signInFirst(err)
+			return p.signInFirst(err, j.host)
 		}
 		return err
 	}
@@ -46,7 +47,11 @@ func (p *Proxy) whoami(c *gin.Context) error {
 // jwks publishes the keys of the assertion. Portals keep them for five
 // minutes, the life of an assertion.
 func (p *Proxy) jwks(c *gin.Context) error {
+	set := p.keys.JWKS()
+	if set == nil {
+		return fault.New(fault.Unavailable, "the keys are not known to be good at the moment")
+	}
 	c.Header("Cache-Control", "public, max-age=300")
-	c.Data(http.StatusOK, "application/jwk-set+json", p.keys.JWKS())
+	c.Data(http.StatusOK, "application/jwk-set+json", set)
 	return nil
 }

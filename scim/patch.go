@@ -61,6 +61,14 @@ func (p patch) names(attribute string) bool {
 	})
 }
 
+// onlyActive reports whether nothing but active is changed, as by whoever
+// lets people go.
+func (p patch) onlyActive() bool {
+	return len(p.ops) > 0 && !slices.ContainsFunc(p.ops, func(o op) bool {
+		return o.target.extension != "" || o.target.field.urn != "" || o.target.field.attr.Name() != "active"
+	})
+}
+
 // parsePatch reads the body of RFC 7644, section 3.5.2 in every client's
 // dialect: names in any case, operations in any case, paths as keys.
 func (t *resourceType) parsePatch(body map[string]any) (patch, error) {

@@ -30,8 +30,9 @@ type queue struct {
 
 func newQueue(turns int) *queue { return &queue{turns: make(chan struct{}, turns)} }
 
-// enter waits for a turn until ctx ends, and reports whether there was one.
-func (q *queue) enter(ctx context.Context) bool {
+// enter waits for a turn until the patience that it is given ends, and reports
+// whether there was one.
+func (q *queue) enter(patience func() context.Context) bool {
 	select {
 	case q.turns <- struct{}{}:
 		return true
@@ -44,7 +45,7 @@ func (q *queue) enter(ctx context.Context) bool {
 	select {
 	case q.turns <- struct{}{}:
 		return true
-	case <-ctx.Done():
+	case <-patience().Done():
 		return false
 	}
 }
@@ -59,15 +60,22 @@ func (c *call) turn() error {
 	if c.entry == nil || c.turns != nil { // within a Bulk request, or again
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(c.ctx(), turnWait)
-	defer cancel()
+	var ctx context.Context
+	stop := context.CancelFunc(func() {})
+	defer func() { stop() }()
+	patience := func() context.Context { // begins when it is asked for: most requests need none
+		if ctx == nil {
+			ctx, stop = context.WithTimeout(c.ctx(), turnWait) //nolint:gosec,fatcontext // made once; stop is called when turn ends
+		}
+		return ctx
+	}
 	queues := []*queue{c.site.work, c.work} // one's own first: nobody waits with a turn of all
 	list := c.endpoint == searchPath || c.one == searchPath || c.one == "" && c.r.Method == http.MethodGet && (c.endpoint == "Users" || c.endpoint == "Groups")
 	if list {
 		queues = append([]*queue{c.site.lists}, queues...)
 	}
 	for _, q := range queues {
-		if !q.enter(ctx) {
+		if !q.enter(patience) {
 			c.end()
 			return &refusal{
 				status: http.StatusTooManyRequests, retry: time.Second,

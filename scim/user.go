@@ -122,6 +122,16 @@ func (c *call) patchUser(id string) error {
 // patched applies a PATCH to what is stored: all of it in memory, so that a
 // failing operation leaves nothing behind (RFC 7644, section 3.5.2).
 func (t *resourceType) patched(old directory.Record, change patch) (directory.Record, error) {
+	if change.onlyActive() { // the rest is normalised and valid, as it was stored
+		doc := map[string]any{"active": old.Active}
+		if err := change.apply(doc); err != nil {
+			return old, err
+		}
+		if active, ok := doc["active"].(bool); ok {
+			old.Active = active
+			return old, nil
+		}
+	}
 	doc, ok := clone(old.Attributes).(map[string]any)
 	if !ok || doc == nil {
 		doc = map[string]any{}

@@ -120,6 +120,19 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 	return e
 }
 
+// principals gives everybody who was here lately: only they have statements.
+func (c *cache) principals() []*Principal {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []*Principal
+	for _, e := range c.entries {
+		if p := e.hot.Load(); p != nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // remove takes an entry out. The caller holds mu.
 func (c *cache) remove(e *entry) {
 	if c.entries[key(e.hash)] != e {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -117,5 +118,23 @@ func (s *shelf) put(p *Principal, size int) {
 func (s *shelf) count(size, by int) {
 	if s.size += by * size; size == 0 {
 		s.hot += by
+	}
+}
+
+// clear takes the statements off it; principals stay.
+func (s *shelf) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.row = slices.DeleteFunc(s.row[s.first:], func(b book) bool { return b.size > 0 })
+	s.first, s.size = 0, 0
+}
+
+// ForgetStatements makes every statement be signed anew when it is asked for
+// next: the key that signed them is not good any more. One that is being made
+// right now is waited for.
+func (m *Manager) ForgetStatements() {
+	m.shelf.clear()
+	for _, p := range m.cache.principals() {
+		p.statement.forget()
 	}
 }

@@ -19,7 +19,7 @@ func (db *DB) Admin() admin.Store { return adminStore{db} }
 
 // listed are the columns of a list of people: a record that an identity
 // provider pushed is long, and not in it.
-var listed = strings.Replace(personColumns, "people.attributes", "'' AS attributes", 1) //nolint:gochecknoglobals // a constant that the language cannot fold
+var listed = strings.Replace(personColumns, "people.attributes", "''", 1) //nolint:gochecknoglobals // a constant that the language cannot fold
 
 // peopleOrder is the column that a list of people is sorted by, and its type.
 // Creation needs none.
@@ -127,7 +127,7 @@ func (t tx) listPeople(q admin.PeopleQuery, where, found fragment) (people []dir
 	part := func(from, of string, more fragment) fragment {
 		return join("SELECT * FROM (SELECT seq, "+value+" AS place FROM "+from+" WHERE "+of+" AND ", more, order, sqlf(" LIMIT ?", q.Limit+1), ") "+from)
 	}
-	query := join("SELECT "+listed+", CAST(chosen.place AS text) AS sort_value FROM (",
+	query := join("SELECT "+t.packed(listed)+", CAST(chosen.place AS text) AS sort_value FROM (",
 		part("people_list", settled, join(where, " AND ", found)), " UNION ALL ", part("people_listing", waiting, where),
 		") chosen JOIN people ON people.seq = chosen.seq ORDER BY chosen.place"+way+", chosen.seq"+way, sqlf(" LIMIT ?", q.Limit+1))
 	rows, err := t.scanPeople(true, query.text, query.args...)

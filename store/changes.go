@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -94,13 +95,30 @@ func (db *DB) wake() {
 	}
 }
 
-// listen wakes the reader when another replica writes a change. It is an
-// accelerator: while it is down, the reader's own poll finds the same.
+// spread lets the readers of other replicas look at once. It is told after the
+// commit and not within it: PostgreSQL lets those who notify commit one after
+// the other, each with its own wait for the disk.
+func (db *DB) spread() {
+	if db.dialect != "postgres" {
+		return
+	}
+	select {
+	case db.told <- struct{}{}:
+	default:
+	}
+}
+
+// listen wakes the reader when another replica writes a change, and wakes
+// others. It is an accelerator: while it is down, the reader's own poll finds
+// the same.
 func (db *DB) listen(ctx context.Context, dsn string) {
 	defer close(db.done)
 	if db.dialect != "postgres" {
 		return
 	}
+	var telling sync.WaitGroup
+	telling.Go(func() { db.tell(ctx) })
+	defer telling.Wait()
 	for ctx.Err() == nil {
 		err := db.listenOnce(ctx, dsn)
 		if ctx.Err() != nil {
@@ -113,6 +131,20 @@ func (db *DB) listen(ctx context.Context, dsn string) {
 		case <-pause.C:
 		}
 		pause.Stop()
+	}
+}
+
+// tell notifies other replicas, once for all that was committed meanwhile.
+func (db *DB) tell(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-db.told:
+		}
+		if _, err := db.sql.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil && ctx.Err() == nil {
+			db.log.WarnContext(ctx, "other replicas are not woken; polling finds changes", "error", err)
+		}
 	}
 }
 

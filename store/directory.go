@@ -24,6 +24,10 @@ func (s directoryStore) Update(ctx context.Context, f func(directory.Tx) error) 
 	return s.db.update(ctx, func(t tx) error { return f(t) })
 }
 
+func (s directoryStore) UpdateOne(ctx context.Context, f func(directory.Tx) error) error {
+	return s.db.write(ctx, shared, func(t tx) error { return f(t) })
+}
+
 func (s directoryStore) View(ctx context.Context, f func(directory.Tx) error) error {
 	return s.db.view(ctx, func(t tx) error { return f(t) })
 }
@@ -40,8 +44,8 @@ func (t tx) EndSessions(person, reason string, at time.Time) (int, error) {
 func (t tx) Change(c directory.Change) error {
 	t.memo.changed = true
 	if t.dialect == "postgres" {
-		return t.later("WITH record AS (INSERT INTO changes (at, person, session, loss, organization) VALUES ("+postgresNow+", ?, ?, ?, ?)) SELECT pg_notify(?, '')",
-			c.Person, c.Session, c.Loss, c.Organization, channel)
+		return t.later("INSERT INTO changes (at, person, session, loss, organization) VALUES ("+postgresNow+", ?, ?, ?, ?)",
+			c.Person, c.Session, c.Loss, c.Organization)
 	}
 	return t.later("INSERT INTO changes (at, person, session, loss, organization) VALUES (?, ?, ?, ?, ?)",
 		micros(c.At), c.Person, c.Session, c.Loss, c.Organization)

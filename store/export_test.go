@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"strings"
 	"testing"
 )
@@ -29,6 +30,27 @@ func PastQueries(db *DB) map[string]string {
 	return map[string]string{
 		"assertions then": fill(t.lastAssertions("")), "complete assertions then": fill(t.lastAssertions("AND b.complete")),
 	}
+}
+
+// Exec runs one statement.
+type Exec func(query string, args ...any) (int64, error)
+
+// Together runs f in a transaction that others may share.
+func Together(ctx context.Context, db *DB, f func(Exec) error) error {
+	return db.write(ctx, shared, func(t tx) error { return f(t.exec) })
+}
+
+// Alone runs f in a transaction of its own.
+func Alone(ctx context.Context, db *DB, f func(Exec) error) error {
+	return db.update(ctx, func(t tx) error { return f(t.exec) })
+}
+
+// Queued is how many wait to write.
+func Queued(db *DB) int {
+	w := &db.lanes.writers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue)
 }
 
 // RareActions is for the plan of a list of events.

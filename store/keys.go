@@ -169,3 +169,60 @@ func (s keyStore) InsertNextKey(ctx context.Context, k keys.Stored, after string
 		return t.Audit(e)
 	})
 }
+
+func (s keyStore) WithdrawKey(
+	ctx context.Context, id string, next func(string) (keys.Stored, error), now time.Time, e func(purpose, replacement string) audit.Event,
+) (purpose, replacement string, err error) {
+	err = s.db.update(ctx, func(t tx) error {
+		if t.dialect == "postgres" {
+			if _, err := t.exec("LOCK TABLE keys IN EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		var gone key
+		if err := t.row(&gone, "key", "SELECT * FROM keys WHERE id = ?", id); err != nil {
+			return err
+		}
+		k, err := next(gone.Purpose)
+		if err != nil {
+			return err
+		}
+		purpose, replacement = gone.Purpose, ""
+		var order []key
+		err = t.rows(&order, "SELECT * FROM keys WHERE purpose = ? ORDER BY activates DESC, created DESC, id", purpose)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM keys WHERE id = ?", id); err != nil {
+			return err
+		}
+		if replacement, err = t.replaceKey(order, gone, k, now); err != nil {
+			return err
+		}
+		return t.Audit(e(purpose, replacement))
+	})
+	return purpose, replacement, err
+}
+
+// replaceKey lets another key sign in the place of the one that is gone, if
+// that was the one that signs; order is all of the purpose, the newest first.
+func (t tx) replaceKey(order []key, gone key, next keys.Stored, now time.Time) (id string, err error) {
+	signs, waiting := "", ""
+	for _, k := range order {
+		switch {
+		case k.Activates > micros(now):
+			waiting = k.ID
+		case signs == "":
+			signs = k.ID
+		}
+	}
+	switch {
+	case signs != gone.ID:
+		return "", nil
+	case waiting != "":
+		return waiting, t.one("key", "UPDATE keys SET activates = ? WHERE id = ?", micros(now), waiting)
+	}
+	_, err = t.exec("INSERT INTO keys (id, purpose, created, sealed, activates) VALUES (?, ?, ?, ?, ?)",
+		next.ID, next.Purpose, micros(next.Created), next.Sealed, micros(next.Activates))
+	return next.ID, err
+}

@@ -34,6 +34,7 @@ type txKind int
 const (
 	readWrite txKind = iota
 	readOnly
+	shared // read and write, and no longer than a moment: see sqliteLanes.together
 )
 
 // onLane runs f on a connection of its own. write asks for the one that
@@ -50,7 +51,14 @@ func (db *DB) onLane(ctx context.Context, write bool, f func(lane) error) error 
 // database's.
 func (db *DB) transaction(ctx context.Context, kind txKind, f func(lane) error) error {
 	var own error
-	err := db.onLane(ctx, kind == readWrite, func(l lane) (err error) {
+	if kind == shared && db.lanes != nil {
+		own, err := db.lanes.together(ctx, f)
+		if own != nil {
+			return own
+		}
+		return classify(err)
+	}
+	err := db.onLane(ctx, kind != readOnly, func(l lane) (err error) {
 		if err := l.begin(kind); err != nil {
 			return err
 		}

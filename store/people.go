@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -97,7 +96,7 @@ func (r *person) domain() directory.Person {
 const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
 	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
 	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active,
-	people.more_emails, people.since, people.unconfirmed`
+	people.more_emails, people.since, people.unconfirmed, people.link`
 
 // places are where a row of personColumns goes.
 func (r *person) places() []any {
@@ -105,7 +104,7 @@ func (r *person) places() []any {
 		&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
 		&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
 		&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
-		&r.MoreEmails, &r.Since, &r.Unconfirmed,
+		&r.MoreEmails, &r.Since, &r.Unconfirmed, &r.Link,
 	}
 }
 
@@ -116,13 +115,13 @@ func (r *person) briefPlaces() []any {
 	return []any{&r.Seq, &r.ID, &r.IDPActive, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.Unconfirmed}
 }
 
-// scanPeople reads rows of personColumns, and of sort_value if the list is
+// scanPeople reads rows of personColumns, packed, and of sort_value if the list is
 // sorted: by hand, for gorm takes longer over a page than the database.
 func (t tx) scanPeople(sorted bool, query string, args ...any) (people []found[person], err error) {
 	return t.scanInto((*person).places, sorted, query, args)
 }
 
-// scanBrief reads rows of briefColumns.
+// scanBrief reads rows of briefColumns, packed.
 func (t tx) scanBrief(sorted bool, query string, args ...any) (people []found[person], err error) {
 	return t.scanInto((*person).briefPlaces, sorted, query, args)
 }
@@ -134,11 +133,12 @@ func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args
 	err = t.lane.query(query, args, func(rows gorm.Rows) error {
 		var f found[person]
 		to := places(&f.Row)
+		var rest []any
 		if sorted {
-			to = append(to, &f.SortValue)
+			rest = []any{&f.SortValue}
 		}
 		for rows.Next() {
-			if err := rows.Scan(to...); err != nil {
+			if err := t.unpack(rows, to, rest...); err != nil {
 				return err
 			}
 			people = append(people, f)
@@ -149,7 +149,7 @@ func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args
 }
 
 func (t tx) Person(id string) (directory.Person, error) {
-	found, err := t.scanPeople(false, t.forUpdate("SELECT "+personColumns+" FROM people WHERE id = ?", "people"), id)
+	found, err := t.scanPeople(false, t.forUpdate("SELECT "+t.packed(personColumns)+" FROM people WHERE id = ?", "people"), id)
 	if err != nil {
 		return directory.Person{}, err
 	}
@@ -160,61 +160,6 @@ func (t tx) Person(id string) (directory.Person, error) {
 		t.memo.held = found[0].Row
 	}
 	return found[0].Row.domain(), nil
-}
-
-// directGroups are the groups that a row of people is a member of itself, as
-// a JSON list of pairs; inner tells whether those are in others.
-const (
-	directGroupsSQLite = `(SELECT json_group_array(json_array(g.id, g.name)) FROM (SELECT g.id, g.name FROM memberships m
-		JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id ORDER BY g.seq) g)`
-	directGroupsPostgres = `coalesce((SELECT json_agg(json_build_array(g.id, g.name) ORDER BY g.seq) FROM memberships m
-		JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id)::text, '[]')`
-	inner = `EXISTS (SELECT 1 FROM memberships m JOIN nested_groups n ON n.member_id = m.group_id WHERE m.person_id = people.id)`
-)
-
-func (t tx) PersonInGroups(id string) (directory.Shown, error) {
-	direct := directGroupsSQLite
-	if t.dialect == "postgres" {
-		direct = directGroupsPostgres
-	}
-	if err := storable(id); err != nil {
-		return directory.Shown{}, err
-	}
-	var r person
-	var groups string
-	var deeper, there bool
-	query := t.forUpdate("SELECT "+personColumns+", "+direct+", "+inner+" FROM people WHERE id = ?", "people")
-	err := t.briefly().lane.query(query, []any{id}, func(rows gorm.Rows) error {
-		if there = rows.Next(); !there {
-			return rows.Err()
-		}
-		return rows.Scan(append(r.places(), &groups, &deeper)...)
-	})
-	if err != nil {
-		return directory.Shown{}, classify(err)
-	}
-	if !there {
-		return directory.Shown{}, fault.New(fault.NotFound, "no such user")
-	}
-	if t.write {
-		t.memo.held = r
-	}
-	shown := directory.Shown{Person: r.domain()}
-	if deeper {
-		shown.Groups, err = t.GroupsOf(id)
-		return shown, err
-	}
-	if groups == "[]" {
-		return shown, nil
-	}
-	var pairs [][2]string
-	if err := json.Unmarshal([]byte(groups), &pairs); err != nil {
-		return shown, fault.Wrap(fault.Internal, err, "groups of a person")
-	}
-	for _, p := range pairs {
-		shown.Groups = append(shown.Groups, directory.Group{ID: p[0], Name: p[1]})
-	}
-	return shown, nil
 }
 
 func (t tx) PersonBySubject(connection, issuer, subject string) (directory.Person, error) {
@@ -260,118 +205,6 @@ func (t tx) PersonByLink(connection, link string) (directory.Person, error) {
 	return rows[0].domain(), nil
 }
 
-// personInto is the beginning of a statement that stores a person; values are
-// what goes there.
-const personInto = `INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
-	email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
-	locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since) `
-
-func (r *person) values() []any {
-	return []any{
-		r.ID, r.Connection, r.Organization, r.UserName, r.UserNameKey, r.ExternalID, r.Link, r.Name, r.NameKey,
-		r.Email, r.EmailKey, r.EmailVerified, r.Provisioned, r.IDPActive, r.DeactivatedAt, r.DeactivatedBy, r.DeactivatedReason,
-		r.LockedAt, r.LockedBy, r.LockedReason, r.Attributes, r.AttributesKey, r.MoreEmails, r.Version,
-		r.Created, r.Modified, r.LastActive, r.Since,
-	}
-}
-
-func (t tx) InsertPerson(p directory.Person, link string) error {
-	row := personRow(p, link)
-	if err := row.storable(); err != nil {
-		return err
-	}
-	more := row.otherEmails()
-	row.MoreEmails = len(more) > 0
-	err := t.later(personInto+"VALUES ("+commas(len(row.values()))+")", row.values()...)
-	t.memo.held = row
-	if err != nil {
-		return err
-	}
-	return t.insertEmails(&row, more)
-}
-
-func (t tx) UpdatePerson(p directory.Person, link string) error {
-	row := personRow(p, link)
-	if err := row.storable(); err != nil {
-		return err
-	}
-	if t.memo.held.ID != p.ID {
-		if _, err := t.Person(p.ID); err != nil {
-			return err
-		}
-	}
-	old := t.memo.held // nobody else changes it before this transaction ends
-	row.Since = old.Since
-	if old.Version != p.Version && old.Since < row.Modified {
-		row.Since = row.Modified
-		if err := t.keepPeople(nil, p.Modified, "id = ?", p.ID); err != nil {
-			return err
-		}
-	}
-	more := row.otherEmails()
-	row.MoreEmails = old.MoreEmails || len(more) > 0
-	// last_active is the sessions' to write.
-	err := t.later(`UPDATE people SET connection = ?, organization = ?, user_name = ?, user_name_key = ?, external_id = ?, link = ?,
-		name = ?, name_key = ?, email = ?, email_key = ?, email_verified = ?, provisioned = ?, idp_active = ?,
-		deactivated_at = ?, deactivated_by = ?, deactivated_reason = ?, locked_at = ?, locked_by = ?, locked_reason = ?,
-		attributes = ?, attributes_key = ?, version = ?, modified = ?, since = ?, more_emails = ? WHERE id = ?`,
-		row.Connection, row.Organization, row.UserName, row.UserNameKey, row.ExternalID, row.Link,
-		row.Name, row.NameKey, row.Email, row.EmailKey, row.EmailVerified, row.Provisioned, row.IDPActive,
-		row.DeactivatedAt, row.DeactivatedBy, row.DeactivatedReason, row.LockedAt, row.LockedBy, row.LockedReason,
-		row.Attributes, row.AttributesKey, row.Version, row.Modified, row.Since, row.MoreEmails, row.ID)
-	t.memo.held = row
-	if err != nil || !row.MoreEmails {
-		return err
-	}
-	if err := t.later("DELETE FROM person_emails WHERE person_id = ?", row.ID); err != nil {
-		return err
-	}
-	return t.insertEmails(&row, more)
-}
-
-// insertEmails stores the addresses beside the main one, which has a column.
-// Most people have none.
-func (t tx) insertEmails(row *person, more []string) error {
-	for _, key := range more {
-		err := t.later("INSERT INTO person_emails (person_id, connection, value_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row.ID, row.Connection, key)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// otherEmails are the addresses of a resource beside the main one, in lower
-// case.
-func (r *person) otherEmails() []string {
-	if r.Attributes == "" {
-		return nil
-	}
-	var doc struct {
-		Emails []struct {
-			Value string `json:"value"`
-		} `json:"emails"`
-	}
-	if json.Unmarshal([]byte(r.Attributes), &doc) != nil {
-		return nil // not a resource of ours; it is found by its columns
-	}
-	var more []string
-	for _, e := range doc.Emails {
-		if key := strings.ToLower(e.Value); key != "" && key != r.EmailKey && len(key) <= maxIndexed {
-			more = append(more, key)
-		}
-	}
-	return more
-}
-
-func (t tx) DeletePerson(id string) error {
-	if t.memo.held.ID == id {
-		t.memo.held = person{}
-		return t.later("DELETE FROM people WHERE id = ?", id)
-	}
-	return t.one("user", "DELETE FROM people WHERE id = ?", id)
-}
-
 func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) {
 	more := ""
 	if q.Pushed {
@@ -381,7 +214,10 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 	if q.Brief {
 		columns, read = briefColumns, tx.scanBrief
 	}
-	rows, total, next, err := page(t, "people", columns, read, peopleTable{tx: t, connection: q.Connection}, q, more)
+	if name, ok := onlyName(q); ok {
+		return t.peopleNamed(q.Connection, name)
+	}
+	rows, total, next, err := page(t, "people", t.packed(columns), read, peopleTable{tx: t, connection: q.Connection}, q, more)
 	if err != nil {
 		return directory.Page[directory.Person]{}, err
 	}
@@ -393,6 +229,29 @@ func (t tx) People(q directory.Query) (directory.Page[directory.Person], error) 
 		place(next, rows[n-1].Row.Seq, rows[n-1].SortValue)
 	}
 	return directory.Page[directory.Person]{Items: people, Total: total, Next: next}, nil
+}
+
+// onlyName is the userName that a client looks for, in lower case: the one
+// question that it asks before each push.
+func onlyName(q directory.Query) (string, bool) {
+	f := q.Filter
+	if f == nil || f.Op != directory.Eq || f.Attr.Name != "userName" || f.Attr.Sub != "" || f.Attr.Extension != "" ||
+		!q.Pushed || !q.Brief || q.Connection == "" || q.Sort != nil || q.After != nil || q.Offset > 0 || q.Limit < 1 {
+		return "", false
+	}
+	name, ok := f.Value.(string)
+	return strings.ToLower(name), ok && name != "" && storable(name) == nil
+}
+
+// peopleNamed finds whom page would find, of whom there is one at most.
+func (t tx) peopleNamed(connection, name string) (page directory.Page[directory.Person], err error) {
+	rows, err := t.briefly().scanBrief(false, "SELECT "+t.packed(briefColumns)+
+		" FROM people WHERE connection = ? AND user_name_key = ? AND provisioned", connection, name)
+	for i := range rows {
+		page.Items = append(page.Items, rows[i].Row.domain())
+	}
+	page.Total = len(page.Items)
+	return page, err
 }
 
 func (t tx) MovePerson(from, to string, at time.Time) error {

@@ -54,6 +54,7 @@ var hot = map[string]string{
 	"keep nested":          "SELECT since FROM nested_groups WHERE since < 5 AND (group_id = 'g1' OR member_id = 'g1')",
 	"page of people":       "SELECT * FROM people WHERE seq > 5 ORDER BY seq LIMIT 50",
 	"old changes":          "DELETE FROM changes WHERE at < 1 AND seq < coalesce((SELECT seq FROM changes WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
+	"old log entries":      "DELETE FROM scim_log WHERE at < 1 AND seq < coalesce((SELECT seq FROM scim_log WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
 	"rare events":          "SELECT seq FROM audit_events WHERE action = 'person.locked' AND " + store.RareActions + " AND seq < 5000 ORDER BY seq DESC LIMIT 50",
 	"losses of a mass":     "SELECT seq FROM losses WHERE mass = 7 AND mass <> 0 AND seq > 5 ORDER BY seq LIMIT 50",
 }

@@ -76,7 +76,12 @@ func (s journalStore) Journal(ctx context.Context, q scim.JournalQuery) ([]scim.
 
 func (s journalStore) DeleteJournal(ctx context.Context, before time.Time) error {
 	return s.db.update(ctx, func(t tx) error {
-		_, err := t.exec("DELETE FROM scim_log WHERE at < ?", micros(before))
+		_, err := t.exec(oldEntries, micros(before), micros(before))
 		return err
 	})
 }
+
+// oldEntries deletes up to the first entry that is young enough, as oldChanges
+// does.
+const oldEntries = `DELETE FROM scim_log WHERE at < ?
+	AND seq < coalesce((SELECT seq FROM scim_log WHERE seq > 0 AND at >= ? ORDER BY seq LIMIT 1), 9223372036854775807)`

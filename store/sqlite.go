@@ -18,11 +18,13 @@ const maxPrepared = 512
 // SQLite has one writer at a time, and some that read. Each keeps what it has
 // prepared.
 type sqliteLanes struct {
-	sql   *sql.DB
-	write chan *sqliteConn // of one; nil in it: not open yet
-	read  chan *sqliteConn
-	done  chan struct{}
-	once  sync.Once
+	sql     *sql.DB
+	writers writers
+	readers chan struct{} // those who read
+	done    chan struct{}
+
+	mu   sync.Mutex
+	idle []*sqliteConn // for reading, those used last at the end: what they have read is still in memory
 }
 
 // readers is how many may read at the same time: more than SCIM may have at
@@ -30,60 +32,94 @@ type sqliteLanes struct {
 const readers = 16
 
 func newSQLiteLanes(db *sql.DB) *sqliteLanes {
-	l := &sqliteLanes{sql: db, write: make(chan *sqliteConn, 1), read: make(chan *sqliteConn, readers), done: make(chan struct{})}
-	l.write <- nil
-	for range readers {
-		l.read <- nil
-	}
-	return l
+	return &sqliteLanes{sql: db, readers: make(chan struct{}, readers), done: make(chan struct{})}
 }
 
 // with runs f on a connection and takes it back.
 func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) error {
-	pool := s.read
 	if write {
-		pool = s.write // waiting here is fair, SQLite's busy handler is not
+		return s.alone(ctx, f) // waiting there is fair, SQLite's busy handler is not
 	}
-	var c *sqliteConn
+	select {
+	case <-s.done:
+		return sql.ErrConnDone
+	default:
+	}
 	select {
 	case <-s.done:
 		return sql.ErrConnDone
 	case <-ctx.Done():
 		return ctx.Err()
-	case c = <-pool:
+	case s.readers <- struct{}{}:
 	}
-	defer func() { pool <- c }()
-	if c == nil {
-		conn, err := s.sql.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		c = &sqliteConn{conn: conn, prepared: make(map[string]*sql.Stmt)}
-	}
-	sound := false
+	c, sound := s.lastUsed(), false
 	defer func() {
-		if !sound || c.broken {
+		if c != nil && (!sound || c.broken) {
 			_ = c.close()
 			c = nil
 		}
+		s.keep(c)
+		<-s.readers
 	}()
-	err := f(&sqliteLane{ctx: ctx, c: c, write: write})
+	c, err := s.opened(ctx, c)
+	if err == nil {
+		err = f(&sqliteLane{ctx: ctx, c: c})
+	}
 	sound = true
 	return err
 }
 
+// lastUsed takes an idle connection; nil if there is none.
+func (s *sqliteLanes) lastUsed() *sqliteConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	c := s.idle[last]
+	s.idle = s.idle[:last]
+	return c
+}
+
+func (s *sqliteLanes) keep(c *sqliteConn) {
+	if c == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, c)
+}
+
+// opened gives the connection, which is opened if there is none.
+func (s *sqliteLanes) opened(ctx context.Context, c *sqliteConn) (*sqliteConn, error) {
+	if c != nil {
+		return c, nil
+	}
+	conn, err := s.sql.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sqliteConn{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
+}
+
 // close waits for whoever is at work and closes every connection.
 func (s *sqliteLanes) close() (err error) {
-	s.once.Do(func() {
-		close(s.done)
-		for _, pool := range []chan *sqliteConn{s.write, s.read} {
-			for range cap(pool) {
-				if c := <-pool; c != nil {
-					err = errors.Join(err, c.close())
-				}
-			}
+	t, first := s.writers.close()
+	if !first {
+		return nil
+	}
+	close(s.done)
+	conns := []*sqliteConn{t.c}
+	for range cap(s.readers) {
+		s.readers <- struct{}{}
+	}
+	conns = append(conns, s.idle...)
+	for _, c := range conns {
+		if c != nil {
+			err = errors.Join(err, c.close())
 		}
-	})
+	}
 	return err
 }
 

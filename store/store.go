@@ -45,7 +45,11 @@ type Config struct {
 	// AsIs leaves the schema alone: where it is not that of this program, Open
 	// fails with fault.Conflict. An empty database gets its schema all the same.
 	AsIs bool
-	Log  *slog.Logger // defaults to discarding
+	// Observe hears of the begin of each transaction and of each read without
+	// one ("write" or "read"); what it gives hears of the end. Nobody hears by
+	// default.
+	Observe func(ctx context.Context, kind string) func(error)
+	Log     *slog.Logger // defaults to discarding
 }
 
 // DB is an open database, migrated. It is safe for concurrent use.
@@ -54,9 +58,11 @@ type DB struct {
 	sql     *sql.DB
 	log     *slog.Logger
 	dialect string
-	lanes   *sqliteLanes  // SQLite's connections; nil on PostgreSQL
-	tokens  atomic.Uint64 // see tokenStore.Generation
-	woken   chan struct{} // a change was committed, here or (PostgreSQL) anywhere
+	observe func(context.Context, string) func(error) // never nil
+	lanes   *sqliteLanes                              // SQLite's connections; nil on PostgreSQL
+	tokens  atomic.Uint64                             // see tokenStore.Generation
+	woken   chan struct{}                             // a change was committed, here or (PostgreSQL) anywhere
+	told    chan struct{}                             // a change was committed here, and others are to be told (PostgreSQL)
 	stop    context.CancelFunc
 	done    chan struct{}
 }
@@ -68,7 +74,10 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{log: c.Log, woken: make(chan struct{}, 1), done: make(chan struct{})}
+	if c.Observe == nil {
+		c.Observe = func(context.Context, string) func(error) { return func(error) {} }
+	}
+	db := &DB{log: c.Log, observe: c.Observe, woken: make(chan struct{}, 1), told: make(chan struct{}, 1), done: make(chan struct{})}
 	var dialector gorm.Dialector
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
@@ -229,12 +238,18 @@ const patience = time.Minute
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
+	return db.write(ctx, readWrite, f)
+}
+
+func (db *DB) write(ctx context.Context, kind txKind, f func(tx) error) (err error) {
 	const tries = 12
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	told := db.observe(ctx, "write")
+	defer func() { told(err) }()
 	for try := 1; ; try++ {
 		memory := memo{}
-		err := db.transaction(ctx, readWrite, func(l lane) error {
+		err = db.transaction(ctx, kind, func(l lane) error {
 			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
 		if memory.clients {
@@ -242,6 +257,7 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 		}
 		if err == nil && memory.changed {
 			db.wake()
+			db.spread()
 		}
 		if try == tries || !retryable(err) || !pause(ctx, try) {
 			return err
@@ -265,9 +281,11 @@ func pause(ctx context.Context, try int) bool {
 }
 
 // view runs f in one read-only transaction, which sees one state throughout.
-func (db *DB) view(ctx context.Context, f func(tx) error) error {
+func (db *DB) view(ctx context.Context, f func(tx) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	told := db.observe(ctx, "read")
+	defer func() { told(err) }()
 	return db.transaction(ctx, readOnly, func(l lane) error {
 		return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
 	})
@@ -275,11 +293,13 @@ func (db *DB) view(ctx context.Context, f func(tx) error) error {
 
 // glance runs reads without a transaction: on PostgreSQL its begin and end cost
 // as much as a look-up each.
-func (db *DB) glance(ctx context.Context, f func(tx) error) error {
+func (db *DB) glance(ctx context.Context, f func(tx) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	told := db.observe(ctx, "read")
+	defer func() { told(err) }()
 	var own error
-	err := db.onLane(ctx, false, func(l lane) error {
+	err = db.onLane(ctx, false, func(l lane) error {
 		own = f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
 		return nil
 	})

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -16,7 +17,8 @@ const maxReturn = 4 << 10
 // letter by letter. A fragment is dropped: it never reaches a server. No
 // target lies below [Prefix], so that nobody is sent into signing out or in
 // again, but for the console's ([ConsolePrefix]), where reading changes
-// nothing. Only the path is judged: the query may hold URLs.
+// nothing, and the way on to another host of ours. Only the path is judged: the
+// query may hold URLs.
 func SafeReturn(publicURL *url.URL, raw string) string {
 	const nowhere = "/"
 	if publicURL != nil && publicURL.Host != "" {
@@ -36,11 +38,31 @@ func SafeReturn(publicURL *url.URL, raw string) string {
 		return nowhere
 	}
 	path, _, _ := strings.Cut(raw, "?")
-	decoded, err := DecodePath(path)
-	if err != nil || Reserved(decoded) && !strings.HasPrefix(decoded, ConsolePrefix+"/") {
+	if !plainReturn(path) && !oddReturn(path) {
 		return nowhere
 	}
 	return raw
+}
+
+// plainReturn reports whether a path means one thing, and none of ours.
+func plainReturn(path string) bool {
+	decoded, err := DecodePath(path)
+	return err == nil && (!Reserved(decoded) || strings.HasPrefix(decoded, ConsolePrefix+"/") || path == Prefix+"/hand-over")
+}
+
+// oddReturn reports whether a path with encoded slashes or semicolons is
+// nothing of ours however it is read. Whether a route lets it through is
+// judged when the browser comes there.
+func oddReturn(path string) bool {
+	slash, semicolon := HasEncodedSlash(path), strings.IndexByte(path, ';') >= 0
+	if !slash && !semicolon {
+		return false
+	}
+	readings, err := Readings(path, slash, semicolon)
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(readings, func(r Reading) bool { return Reserved(r.Once) || Reserved(r.Fully) })
 }
 
 // asASCII percent-encodes letters, marks and digits beyond ASCII, as a

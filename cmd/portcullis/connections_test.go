@@ -94,8 +94,8 @@ connections:
 		t.Errorf("SAML (-want +got):\n%s", diff)
 	}
 	four := got[3].OIDC
-	if first, second := four.Provider.Signer, four.Provider.NextSigner; first == nil || second == nil || strings.Count(string(four.JWKS), `"kid"`) != 2 {
-		t.Errorf("keys of the operator's: %v, %v, %s", first, second, four.JWKS)
+	if first, second := four.Provider.Signer, four.Provider.NextSigner; first == nil || second == nil || strings.Count(string(four.JWKS()), `"kid"`) != 2 {
+		t.Errorf("keys of the operator's: %v, %v, %s", first, second, four.JWKS())
 	}
 	one, two := got[0].OIDC, got[1].OIDC
 	p := one.Provider
@@ -105,7 +105,7 @@ connections:
 	if one.RefreshEvery != 5*time.Minute || one.GraphURL != "https://graph.example/v1.0" || one.Claims.Groups != "group" || one.Claims.UserName != "upn" || one.JWKS != nil {
 		t.Errorf("connection = %+v", one)
 	}
-	if p := two.Provider; p.Signer == nil || p.ClientSecret != "" || p.Offline || p.AllowPrivate || two.GraphURL != "" || !strings.Contains(string(two.JWKS), `"kty":"EC"`) {
+	if p := two.Provider; p.Signer == nil || p.ClientSecret != "" || p.Offline || p.AllowPrivate || two.GraphURL != "" || !strings.Contains(string(two.JWKS()), `"kty":"EC"`) {
 		t.Errorf("connection = %+v", two)
 	}
 }

@@ -48,13 +48,12 @@ func clean() (out []extent) {
 		fields := strings.Fields(s.Text())
 		switch {
 		case len(fields) >= 5 && !strings.HasSuffix(fields[0], ":"):
-			at, ours = extent{}, len(fields) == 6 && fields[5] == name && strings.HasPrefix(fields[1], "r-") && strings.HasSuffix(fields[1], "p")
+			ours = len(fields) == 6 && fields[5] == name && strings.HasPrefix(fields[1], "r-") && strings.HasSuffix(fields[1], "p")
 			low, high, _ := strings.Cut(fields[0], "-")
 			start, err := strconv.ParseUint(low, 16, strconv.IntSize)
 			end, err2 := strconv.ParseUint(high, 16, strconv.IntSize)
-			if at = (extent{uintptr(start), uintptr(end), strings.Contains(fields[1], "x")}); err != nil || err2 != nil {
-				ours = false
-			}
+			at = extent{uintptr(start), uintptr(end), strings.Contains(fields[1], "x")}
+			ours = ours && err == nil && err2 == nil
 		case ours && fields[0] == "Anonymous:":
 			if fields[1] == "0" {
 				out = append(out, at)

@@ -21,7 +21,7 @@ type keyJSON struct {
 }
 
 func (c *cli) keysCommand() *cobra.Command {
-	return group("keys", "The gate's own keys", c.keysList(), c.keysRotate())
+	return group("keys", "The gate's own keys", c.keysList(), c.keysRotate(), c.keysWithdraw())
 }
 
 func (c *cli) keysList() *cobra.Command {
@@ -50,7 +50,7 @@ func (c *cli) keysList() *cobra.Command {
 
 func (c *cli) keysRotate() *cobra.Command {
 	var wrapping bool
-	var newFile string
+	var newFile, connection string
 	var after, settle time.Duration
 	cmd := &cobra.Command{
 		Use: "rotate [assertion]", Short: "Make a new key; nobody is signed out", Args: cobra.MaximumNArgs(1),
@@ -58,15 +58,21 @@ func (c *cli) keysRotate() *cobra.Command {
 once and signs after a while, so that portals that keep the key set know it by
 then; the former key stays published until everything that it signed is over.
 
+With --connection, make a new key for the private_key_jwt of that connection
+instead. A provider that fetches our key set notices nothing if --after is longer
+than it keeps it; one that was given the key needs to be given the new one.
+
 With --wrapping, wrap everything in the database with the key of another file
 (made if it is missing) and put that key in the place of the key file. Running
 gates take it up within seconds. With several machines, lay the new file beside
 the key file of each, as KEYFILE.next, before.`,
-		Example: "  portcullis keys rotate\n  portcullis keys rotate --wrapping --new-file new.key",
+		Example: "  portcullis keys rotate\n  portcullis keys rotate --connection acme-entra --after 24h\n  portcullis keys rotate --wrapping --new-file new.key",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 1 && args[0] != keys.Assertion:
 				return usagef("no key %q; want %q, or --wrapping", args[0], keys.Assertion)
+			case connection != "" && (wrapping || len(args) > 0):
+				return usagef("--connection is for the key of a connection alone")
 			case wrapping && (newFile == "" || len(args) > 0):
 				return usagef("want --wrapping --new-file FILE")
 			case !wrapping && newFile != "":
@@ -80,7 +86,11 @@ the key file of each, as KEYFILE.next, before.`,
 				if wrapping {
 					return c.rewrap(cmd.Context(), ring, cfg.Keys.File, newFile, settle)
 				}
-				k, err := ring.Rotate(cmd.Context(), operator(), keys.Assertion, after)
+				purpose := keys.Assertion
+				if connection != "" {
+					purpose = keys.ClientPurpose(connection)
+				}
+				k, err := ring.Rotate(cmd.Context(), operator(), purpose, after)
 				if err != nil {
 					return err
 				}
@@ -93,6 +103,7 @@ the key file of each, as KEYFILE.next, before.`,
 		},
 	}
 	cmd.Flags().BoolVar(&wrapping, "wrapping", false, "replace the key that wraps what is in the database")
+	cmd.Flags().StringVar(&connection, "connection", "", "rotate the key of this connection's private_key_jwt instead")
 	cmd.Flags().StringVar(&newFile, "new-file", "", "file of the new wrapping key")
 	cmd.Flags().DurationVar(&after, "after", keys.PublishAhead, "how long the new key is published before it signs")
 	cmd.Flags().DurationVar(&settle, "settle", 5*time.Second, "how long running gates get to take the new wrapping key up, before what they sealed meanwhile is wrapped, too")
@@ -121,4 +132,42 @@ func (c *cli) rewrap(ctx context.Context, ring *keys.Ring, file, newFile string,
 	}
 	_, err = fmt.Fprintf(c.out, "%d values are wrapped with the new key, which is in %s now; the former one is in %s.old\n", changed+late, file, file)
 	return err
+}
+
+func (c *cli) keysWithdraw() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "withdraw KEY", Short: "Take a key that leaked out of use, at once and for good", Args: cobra.ExactArgs(1),
+		Long: `Take a signing key out of use: running gates publish it no more and sign
+nothing with it within a second, and what it signed is not handed out any more.
+Where it was the key that signs, the one that waits takes its place, or a new
+one. Nobody is signed out. Portals refuse what it signed as soon as they read
+the key set again.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if reason == "" {
+				return usagef("want --reason TEXT: it stands in the audit trail")
+			}
+			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
+				ring, err := keys.Open(cmd.Context(), keys.Config{Store: db.Keys(), File: cfg.Keys.File, Now: c.now})
+				if err != nil {
+					return err
+				}
+				replacement, err := ring.Withdraw(cmd.Context(), operator(), args[0], reason)
+				if err != nil {
+					return err
+				}
+				if c.json {
+					return c.printJSON(map[string]string{"withdrawn": args[0], "signs": replacement})
+				}
+				text := args[0] + " is withdrawn; the key that signs stays\n"
+				if replacement != "" {
+					text = args[0] + " is withdrawn; " + replacement + " signs from now on\n"
+				}
+				_, err = fmt.Fprint(c.out, text)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
+	return cmd
 }

@@ -30,7 +30,7 @@ func loginOIDC(c *config.OIDC) (out *login.OIDC, err error) {
 
 // clientKeys gives a client the keys of the operator's by which it proves
 // itself, and what of them is published; nothing where there are none.
-func clientKeys(p *oidc.Config, file, next string) (jwks []byte, err error) {
+func clientKeys(p *oidc.Config, file, next string) (jwks func() []byte, err error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -48,7 +48,8 @@ func clientKeys(p *oidc.Config, file, next string) (jwks []byte, err error) {
 		p.NextSigner = second
 		published = append(published, second)
 	}
-	return oidc.JWKS(published...)
+	text, err := oidc.JWKS(published...)
+	return func() []byte { return text }, err
 }
 
 func readKey(file string) (*oidc.Key, error) {

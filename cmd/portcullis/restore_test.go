@@ -6,16 +6,77 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"portcullis/store/storetest"
 )
 
 const rivalKey = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"
 
 func TestARestoredGateTrustsNothingThatMayHaveEnded(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, terrain{})
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			restoredGate(t, database)
+		})
+	}
+}
+
+// copies is how an operator backs up a database and brings it back.
+type copies struct {
+	take    func()
+	restore func() (says string) // while no gate runs
+}
+
+func (w *world) copies(t *testing.T, url string) copies {
+	t.Helper()
+	backup := filepath.Join(t.TempDir(), "gate.backup")
+	if url == "" {
+		return copies{
+			take: func() {
+				w.cli(t, exitFine, "backup", backup)
+				w.cli(t, exitFound, "backup", backup)
+				info, err := os.Stat(backup)
+				if err != nil || info.Mode().Perm() != 0o600 {
+					t.Errorf("mode of the backup = %v, %v, want 0600", info.Mode(), err)
+				}
+			},
+			restore: func() string {
+				out := w.cli(t, exitFine, "restore", backup)
+				if _, err := os.Stat(filepath.Join(w.dir, "portcullis.db.before-restore")); err != nil {
+					t.Errorf("the database that was there is not kept: %v", err)
+				}
+				return out
+			},
+		}
+	}
+	tool := func(name string, args ...string) {
+		if out, err := exec.CommandContext(t.Context(), storetest.Tool(t, name), args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+	}
+	return copies{
+		take: func() { tool("pg_dump", "--format=custom", "--file="+backup, url) },
+		restore: func() string {
+			w.cli(t, exitUsage, "restore", backup)
+			tool("pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname="+url, backup)
+			return w.cli(t, exitFine, "restore", "--mark")
+		},
+	}
+}
+
+func restoredGate(t *testing.T, database string) {
+	url := ""
+	if database == "postgres" {
+		url = storetest.PostgresURL(t)
+		database = url
+	}
+	w := newWorld(t, terrain{database: database})
+	disk := w.copies(t, url)
 	g := w.start(t)
 	p := w.pusher(t)
 	ada, ben := p.user(t, "ada"), p.user(t, "ben")
@@ -23,23 +84,17 @@ func TestARestoredGateTrustsNothingThatMayHaveEnded(t *testing.T) {
 	b.mustSignIn(t, "ada")
 	bens.mustSignIn(t, "ben")
 	_, secret := w.apiToken(t, "--user", "ada@alpha.example", "--scope", "*")
-	backup := filepath.Join(t.TempDir(), "gate.backup")
-	w.cli(t, exitFine, "backup", backup) // under the running gate
-	w.cli(t, exitFound, "backup", backup)
-	info, err := os.Stat(backup)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode of the backup = %v, %v, want 0600", info.Mode(), err)
-	}
+	disk.take()               // under the running gate
 	p.active(t, ben, "False") // after the backup
-	w.cli(t, exitFound, "restore", backup)
+	if url == "" {
+		w.cli(t, exitUsage, "restore")
+		w.cli(t, exitFound, "restore", filepath.Join(w.dir, "portcullis.db")) // it runs
+	}
 	g.stop(t)
 
-	out := w.cli(t, exitFine, "restore", backup)
+	out := disk.restore()
 	if !strings.Contains(out, "2 sessions ended") || !strings.Contains(out, "1 API tokens revoked") || !strings.Contains(out, "2 people stay out") {
 		t.Errorf("restore says %q", out)
-	}
-	if _, err := os.Stat(filepath.Join(w.dir, "portcullis.db.before-restore")); err != nil {
-		t.Errorf("the database that was there is not kept: %v", err)
 	}
 	w.start(t)
 	for _, somebody := range []*browser{b, bens} {

@@ -78,7 +78,7 @@ func TestTheExamplesOfTheRoutesGuideWork(t *testing.T) {
 	asked := 0
 	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```\n(?:\n```text\n(.*?)```)?").FindAllStringSubmatch(string(text), -1) {
 		cfg := parseGuide(t, m[1])
-		c := proxy.Config{PublicURL: cfg.PublicURL, Sessions: who, Keys: noKeys{}}
+		c := proxy.Config{PublicURL: cfg.PublicURL, Sessions: who, Keys: noKeys{}, HandOver: &proxy.HandOver{}}
 		if err := portals(&c, cfg, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,8 @@ routes:
 		t.Fatal(err)
 	}
 	conf := got.Routes[1].Upstream.TLS
-	if conf.ServerName != "b.internal" || conf.RootCAs == nil || conf.GetClientCertificate == nil || conf.InsecureSkipVerify {
+	// The authorities of the file judge in VerifyConnection.
+	if conf.ServerName != "b.internal" || conf.VerifyConnection == nil || conf.GetClientCertificate == nil {
 		t.Errorf("TLS = %+v", conf)
 	}
 	got.Routes[1].Upstream.TLS = nil

@@ -25,6 +25,7 @@ import (
 	"portcullis/scim"
 	"portcullis/session"
 	"portcullis/store"
+	"portcullis/telemetry"
 	"portcullis/trace"
 	"portcullis/web"
 )
@@ -64,6 +65,7 @@ type gate struct {
 	console  *admin.Console
 	proxy    *proxy.Proxy
 	ops      *ops
+	tracer   *telemetry.Tracer // nil where no traces are wanted
 
 	certificate *proxy.Certificate // of the public listener; nil where it speaks plain HTTP
 }
@@ -72,7 +74,11 @@ type gate struct {
 // not keep the gate from starting: what was in force last is in force again,
 // and without that sign-ins are refused until the file is mended.
 func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gate, err error) {
-	db, err := store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Log: log})
+	tracer, err := newTracer(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), Observe: queries(tracer), Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +87,11 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	g = &gate{cfg: cfg, log: log, db: db}
+	g = &gate{cfg: cfg, log: log, db: db, tracer: tracer}
 	counts := newMetrics(connectionIDs(cfg))
-	ring, err := keys.Open(ctx, keys.Config{Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Log: log})
+	ring, err := keys.Open(ctx, keys.Config{
+		Store: g.db.Keys(), File: cfg.Keys.File, Create: true, Withdrawn: func() { g.sessions.ForgetStatements() }, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +122,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
 		Traces: attempts{g.traces, counts}, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
-		PublicURL: cfg.PublicURL, Connections: providers, Directory: g.dir, Sessions: g.sessions,
+		PublicURL: cfg.PublicURL, Connections: providers, Directory: entrance(g.dir, tracer), Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
 	g.scim = scim.New(scim.Config{
@@ -129,9 +137,12 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Facts: configurationFacts(g.cfg), Environment: cfg.Environment, Log: log,
 	})
 	front := proxy.Config{
-		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
+		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, Via: via(tracer), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }, g.console.Mount}, Log: log,
 	}
+	front.HandOver = &proxy.HandOver{Sealer: ring, Once: func(ctx context.Context, hash []byte, expires time.Time) error {
+		return g.db.Login().UseAssertion(ctx, "hand-over to another host", hash, expires)
+	}}
 	if err := portals(&front, cfg, log); err != nil {
 		return nil, err
 	}
@@ -152,7 +163,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 // ring, as for a look from outside, no client proves itself by a key.
 func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) (out []login.Connection, err error) {
 	for _, conn := range cfg.Connections {
-		c := login.Connection{ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Link: conn.Link}
+		c := login.Connection{ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains, Addresses: conn.Addresses, Link: conn.Link}
 		switch {
 		case conn.SAML != nil:
 			if c.SAML, err = loginSAML(conn.ID, cfg.PublicURL, conn.SAML, ring); err != nil {
@@ -170,7 +181,7 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 			if err != nil {
 				return nil, err
 			}
-			c.OIDC.Provider.Signer, c.OIDC.JWKS = signer, signer.JWKS()
+			c.OIDC.Provider.Signer, c.OIDC.JWKS = signer, signer.JWKS
 		}
 		out = append(out, c)
 	}
@@ -182,6 +193,7 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 // [gate.leave], and what is in memory is written down.
 func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	defer func() { err = errors.Join(err, g.db.Close()) }()
+	defer func() { err = errors.Join(err, closeTracer(ctx, g.tracer)) }()
 	defer g.proxy.Close()
 	public, err := listen(ctx, g.cfg.Listen)
 	if err != nil {
@@ -189,7 +201,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	}
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(g.ops.count(g.proxy)), g.log)}
+	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(around(g.ops.count(g.proxy), g.tracer)), g.log)}
 	servers[0].MaxHeaderBytes = int(g.cfg.Limits.Headers)
 	if g.certificate != nil {
 		servers[0].TLSConfig = g.certificate.Server()

@@ -1,15 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -65,7 +64,7 @@ func upstream(u config.Upstream, log *slog.Logger) (proxy.Upstream, error) {
 		return out, nil
 	}
 	var own *proxy.Certificate
-	var roots *x509.CertPool
+	var roots *proxy.Authorities
 	if u.TLS.CertFile != "" {
 		var err error
 		if own, err = certificate(u.TLS.CertFile, u.TLS.KeyFile, log); err != nil {
@@ -73,15 +72,12 @@ func upstream(u config.Upstream, log *slog.Logger) (proxy.Upstream, error) {
 		}
 	}
 	if u.TLS.CAFile != "" {
-		text, err := os.ReadFile(u.TLS.CAFile)
-		if err != nil {
-			return out, fmt.Errorf("read the authorities of the upstream: %w", err)
-		}
-		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(text) {
-			return out, fmt.Errorf("%s: no certificate in it", u.TLS.CAFile)
+		var err error
+		if roots, err = proxy.LoadAuthorities(u.TLS.CAFile, time.Now, log); err != nil { //nolint:forbidigo // the clock of the process
+			return out, err
 		}
 	}
-	out.TLS = own.Client(u.TLS.ServerName, roots)
+	out.TLS = own.Client(cmp.Or(u.TLS.ServerName, u.URL.Hostname()), roots)
 	return out, nil
 }
 

@@ -252,6 +252,19 @@ func (s *server) start() {
 	s.url, s.stop = server.URL(), server.remove
 }
 
+// Tool finds one of PostgreSQL's programs, such as pg_dump, beside its server.
+func Tool(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := program(name)
+	if errors.Is(err, errAbsent) && os.Getenv("CI") != "true" { //nolint:forbidigo // tests have no configuration
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
 // program finds one of PostgreSQL's programs.
 func program(name string) (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
