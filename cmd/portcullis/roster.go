@@ -139,7 +139,7 @@ func (r *roster) refresh(ctx context.Context) error {
 	}
 	r.state.Store(next)
 	for _, m := range made {
-		if m.Removed.IsZero() || slices.Contains(r.gone, m.ID) {
+		if m.Removed.IsZero() || slices.Contains(r.gone, m.ID) || r.inFile(m.ID) {
 			continue
 		}
 		// Whoever came in here between the removal and this moment goes, too.
@@ -170,7 +170,7 @@ func (r *roster) judge(made []admin.Made) *rosterState {
 		}
 		opened, err := r.open(m)
 		var conn config.Connection
-		shadowed := slices.ContainsFunc(r.file.Connections, func(c config.Connection) bool { return c.ID == m.ID })
+		shadowed := r.inFile(m.ID)
 		if err == nil && !shadowed {
 			conn, err = r.read(opened, merged.Connections)
 		}
@@ -191,6 +191,12 @@ func (r *roster) judge(made []admin.Made) *rosterState {
 	}
 	s.cfg = &merged
 	return s
+}
+
+// inFile reports whether the configuration has a connection of that id, which
+// counts before one that was made in the console.
+func (r *roster) inFile(id string) bool {
+	return slices.ContainsFunc(r.file.Connections, func(c config.Connection) bool { return c.ID == id })
 }
 
 // problemOf says what is wrong with a connection, without positions in a

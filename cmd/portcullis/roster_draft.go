@@ -167,7 +167,9 @@ func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) error 
 			return fault.New(fault.Conflict, "there is a connection %q already", d.ID)
 		}
 		action, m.Created = audit.ConnectionUpdated, old.Created
-		maps.Copy(next.secrets, old.secrets)
+		if d.Issuer == old.draft.Issuer { // whose secret it is: nobody else is ever sent it
+			maps.Copy(next.secrets, old.secrets)
+		}
 		if d.MetadataURL == "" && d.Metadata == "" {
 			next.draft.Metadata = old.draft.Metadata
 		}
