@@ -211,3 +211,18 @@ func (c *Console) connection(r *request) (Connection, error) {
 	}
 	return all[i], nil
 }
+
+// trusted finds the connection that a call is about, for something that
+// decides who its people are. Where those can have rights over the gate itself,
+// that is for the gate's administrators: whoever sees to their own connection
+// alone would make themselves one.
+func (c *Console) trusted(r *request) (Connection, error) {
+	conn, err := c.connection(r)
+	if err != nil {
+		return conn, err
+	}
+	if p := c.keeper.Policy(); r.own && p != nil && p.Unrestricted(conn.ID) {
+		return conn, fault.New(fault.Forbidden, "people of this connection can have rights over the gate itself: its administrators alone change it")
+	}
+	return conn, nil
+}

@@ -43,8 +43,8 @@ func (r *request) provider(d *Draft) {
 	d.MetadataURL, d.Metadata = strings.TrimSpace(f.Get("metadataUrl")), f.Get("metadata")
 }
 
-// version takes which state was changed.
-func (r *request) version(d *Draft) error {
+// version checks which state was changed: that of d.
+func (r *request) version(d Draft) error {
 	text := r.form.Get("version")
 	if text == "" && r.inAPI {
 		return nil // whatever it is now
@@ -53,7 +53,9 @@ func (r *request) version(d *Draft) error {
 	if err != nil || n < 1 {
 		return fault.New(fault.Invalid, "version: want the number of the state that was changed")
 	}
-	d.Version = n
+	if n != d.Version { // the rest of d is of that state
+		return fault.New(fault.Conflict, "somebody else changed this connection meanwhile: look at it again")
+	}
 	return nil
 }
 
@@ -122,7 +124,7 @@ func (c *Console) changeConnection(r *request) (any, error) {
 		return nil, err
 	}
 	r.settings(&d)
-	if err := r.version(&d); err != nil {
+	if err := r.version(d); err != nil {
 		return nil, err
 	}
 	if id := r.form.Get("id"); id != "" && id != conn.ID {
@@ -196,12 +198,15 @@ func providerValues(conn Connection, a addresses) (out []valueJSON) {
 // changeProvider takes what stands at the identity provider: by the gate's
 // administrators, or by the client's own.
 func (c *Console) changeProvider(r *request) (any, error) {
+	if _, err := c.trusted(r); err != nil {
+		return nil, err
+	}
 	conn, d, err := c.made(r)
 	if err != nil {
 		return nil, err
 	}
 	r.provider(&d)
-	if err := r.version(&d); err != nil {
+	if err := r.version(d); err != nil {
 		return nil, err
 	}
 	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
@@ -254,7 +259,7 @@ func (c *Console) rollover(r *request) (any, error) {
 }
 
 func (c *Console) approveMetadata(r *request) (any, error) {
-	conn, err := c.connection(r)
+	conn, err := c.trusted(r)
 	if err != nil {
 		return nil, err
 	}
@@ -278,6 +283,9 @@ const (
 )
 
 func (c *Console) createToken(r *request) (any, error) {
+	if _, err := c.trusted(r); err != nil {
+		return nil, err
+	}
 	conn, w, _, err := c.look(r)
 	if err != nil {
 		return nil, err

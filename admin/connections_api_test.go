@@ -13,8 +13,8 @@ import (
 func TestAnswersAboutConnectionsAreAsDescribed(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	d := openAPI(t)
-	s := w.signIn("staff", "ada", tasks()...)
-	r := trace.Begin(trace.Record{Reference: "R", Connection: "staff"}).End(w.now, trace.Refused, "no", "")
+	ada, manager := w.signIn("staff", "ada", tasks()...), w.signIn("acme", "manager", "Admins")
+	r := trace.Begin(trace.Record{Reference: "R", Connection: "acme"}).End(w.now, trace.Refused, "no", "")
 	if err := w.db.Traces().InsertTraces(t.Context(), []trace.Record{r}, nil, trace.Caps{r.Class(): 9}); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,11 @@ func TestAnswersAboutConnectionsAreAsDescribed(t *testing.T) {
 	)
 	for _, call := range calls {
 		var got any
-		path := strings.NewReplacer("{connection}", "staff", "{reference}", "R").Replace(call[1])
+		s := ada
+		if strings.HasPrefix(call[1], "/own-connections") {
+			s = manager
+		}
+		path := strings.NewReplacer("{connection}", "acme", "{reference}", "R").Replace(call[1])
 		if status := s.call(strings.ToUpper(call[0]), path, call[2], &got); status != http.StatusOK {
 			t.Errorf("%s %s: status = %d: %v", call[0], path, status, got)
 			continue

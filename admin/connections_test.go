@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/csv"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +217,44 @@ func TestOnesOwnConnectionAlone(t *testing.T) {
 			t.Errorf("event = %+v", e)
 		}
 	})
+}
+
+// Whoever decides who the people of a connection are can be any of them. Where
+// those may have rights over the gate, seeing to one's own is not enough.
+func TestOnesOwnConnectionIsNoWayToTheGatesRights(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	for id, want := range map[string]int{"staff": http.StatusForbidden, "acme": http.StatusOK} {
+		manager := w.signIn(id, "manager-"+id, "Admins")
+		i := slices.IndexFunc(w.ways.list, func(c admin.Connection) bool { return c.ID == id })
+		w.ways.list[i].Made = true
+		w.ways.draft[id] = admin.Draft{ID: id, Organization: w.ways.list[i].Organization, Protocol: admin.OverOIDC, SCIM: true}
+		at := "/own-connections/" + id
+		if got := manager.call(http.MethodGet, at, "", nil); got != http.StatusOK {
+			t.Errorf("looking at %s: %d, want 200", id, got)
+		}
+		for _, call := range [][3]string{
+			{http.MethodPost, at + "/tokens", `{"note":"mine"}`}, {http.MethodPost, at + "/metadata/approve", ""},
+			{http.MethodPut, at + "/provider", `{"issuer":"https://evil.example","clientId":"x"}`},
+		} {
+			if got := manager.call(call[0], call[1], call[2], nil); got != want {
+				t.Errorf("%s %s: %d, want %d", call[0], call[1], got, want)
+			}
+		}
+	}
+}
+
+// A form about a state that is gone is refused, and does not bring the rest of
+// that state back.
+func TestAFormNamesTheStateThatItChanges(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	s := w.signIn("staff", "ada", mapping.GateConnectionsEdit)
+	s.call(http.MethodPost, "/connections", `{"id":"omega","organization":"Omega","protocol":"oidc","scim":true}`, nil)
+	for _, try := range []struct{ version, want int }{{2, http.StatusConflict}, {1, http.StatusOK}} { // nobody was shown a second one yet
+		body := fmt.Sprintf(`{"issuer":"https://idp.example","clientId":"x","version":%d}`, try.version)
+		if got := s.call(http.MethodPut, "/connections/omega/provider", body, nil); got != try.want {
+			t.Errorf("version %d: %d, want %d", try.version, got, try.want)
+		}
+	}
 }
 
 func TestATokenIsShownOnce(t *testing.T) {
