@@ -364,6 +364,49 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 	})
 }
 
+// A link that went to the wrong person is taken back by making another.
+func TestASetupLinkEndsThoseBefore(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		w := newWorld(t, open())
+		s := w.signIn("staff", "ada", mapping.GateConnectionsEdit)
+		link := func(connection string) string {
+			var made struct{ Link string }
+			if got := s.call(http.MethodPost, "/connections/"+connection+"/setup-link", "", &made); got != http.StatusOK {
+				t.Fatalf("making a link: %d", got)
+			}
+			u, err := url.Parse(made.Link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u.Query().Get("link")
+		}
+		enter := func(token string) answer { return w.nobody().post("/.portcullis/admin/setup", "link", token) }
+		other := &somebody{w: w, cookies: enter(link("beta")).Cookies()}
+		wrong := &somebody{w: w, cookies: enter(link("acme")).Cookies()}
+		unopened := link("acme")
+		if got := wrong.call(http.MethodGet, "/own-connections/acme", "", nil); got != http.StatusUnauthorized {
+			t.Errorf("what an earlier link opened: %d, want 401", got)
+		}
+		newest := link("acme")
+		if res := enter(unopened); res.StatusCode != http.StatusForbidden {
+			t.Errorf("an earlier link: %d, want 403", res.StatusCode)
+		}
+		it := &somebody{w: w, cookies: enter(newest).Cookies()}
+		if got := it.call(http.MethodGet, "/own-connections/acme", "", nil); got != http.StatusOK {
+			t.Errorf("the newest: %d, want 200", got)
+		}
+		if err := w.db.Made().Empty(t.Context(), "acme", w.now); err != nil {
+			t.Fatal(err)
+		}
+		if got := it.call(http.MethodGet, "/own-connections/acme", "", nil); got != http.StatusUnauthorized {
+			t.Errorf("after the removal: %d, want 401", got)
+		}
+		if got := other.call(http.MethodGet, "/own-connections/beta", "", nil); got != http.StatusOK {
+			t.Errorf("at another connection: %d, want 200", got)
+		}
+	})
+}
+
 func TestAConnectionIsMadeChangedAndRemoved(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	s := w.signIn("staff", "ada", mapping.GateConnectionsEdit)

@@ -123,6 +123,8 @@ type Store interface {
 	SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error)
 	RequestsAbout(ctx context.Context, person directory.Person, limit int) ([]scim.Entry, error)
 
+	// InsertLink keeps a link. One for a connection is in the place of those
+	// before, and of what they opened.
 	InsertLink(ctx context.Context, l Link, e audit.Event) error
 	// OpenVisit uses a link up and begins a visit, whose Issuer and Connection
 	// it fills in; setup says that the link is to be for one connection. It

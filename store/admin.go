@@ -148,6 +148,9 @@ func (s adminStore) InsertLink(ctx context.Context, l admin.Link, e audit.Event)
 		if _, err := t.exec("DELETE FROM console_links WHERE expires < ?", micros(l.Created)); err != nil {
 			return err
 		}
+		if err := t.endSetup(l.Connection, l.Created); err != nil {
+			return err
+		}
 		_, err := t.exec("INSERT INTO console_links (id, hash, issuer, connection, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
 			l.ID, l.Hash, l.Issuer, l.Connection, micros(l.Created), micros(l.Expires))
 		if err != nil {
@@ -155,6 +158,19 @@ func (s adminStore) InsertLink(ctx context.Context, l admin.Link, e audit.Event)
 		}
 		return t.Audit(e)
 	})
+}
+
+// endSetup ends the setup links of a connection and what they opened; nothing
+// where there is none.
+func (t tx) endSetup(connection string, at time.Time) error {
+	if connection == "" {
+		return nil
+	}
+	if _, err := t.exec("UPDATE console_links SET opened = ? WHERE connection = ? AND opened = 0", micros(at), connection); err != nil {
+		return err
+	}
+	_, err := t.exec("UPDATE console_visits SET ended = ? WHERE connection = ? AND ended = 0", micros(at), connection)
+	return err
 }
 
 func (s adminStore) OpenVisit(ctx context.Context, link []byte, setup bool, v admin.Visit, e func(admin.Visit) audit.Event) (admin.Visit, error) {

@@ -103,8 +103,8 @@ func (s Made) Put(ctx context.Context, m admin.Made, e audit.Event) error {
 }
 
 // Remove removes a connection that was made in the console, and ends what
-// its people and programs have: sessions, API tokens, SCIM tokens. Its secrets
-// go with it. It fails with fault.NotFound.
+// its people and programs have: sessions, API tokens, SCIM tokens, setup links.
+// Its secrets go with it. It fails with fault.NotFound.
 func (s Made) Remove(ctx context.Context, id string, at time.Time, e func(sessions int) audit.Event) (ended int, err error) {
 	defer s.db.tokens.Add(1)
 	err = s.db.update(ctx, func(t tx) error {
@@ -134,6 +134,9 @@ func (s Made) Empty(ctx context.Context, id string, at time.Time) error {
 }
 
 func (t tx) emptyConnection(id string, at time.Time) (ended int, err error) {
+	if err := t.endSetup(id, at); err != nil {
+		return 0, err
+	}
 	var people, tokens []string
 	err = t.rows(&people, "UPDATE sessions SET ended = ?, end_reason = ? WHERE connection = ? AND ended = 0 AND expires > ? RETURNING person_id",
 		micros(at), "your organization's way in was removed", id, micros(at))
