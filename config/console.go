@@ -66,7 +66,17 @@ func (r *reader) reachable(address string) bool {
 		return false
 	}
 	ip, err := netip.ParseAddr(host)
-	return err != nil || ip.Unmap().IsGlobalUnicast() && !ip.Unmap().IsPrivate()
+	ip = ip.Unmap()
+	return err != nil || ip.IsGlobalUnicast() && !ip.IsPrivate() && !inside(ip)
+}
+
+// inside reports whether an address is of a sort that the gate's guard takes
+// for private, and the standard library does not: who names one address of that
+// sort may lead the gate to all of them.
+func inside(ip netip.Addr) bool {
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10)    // RFC 6598
+	site := netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0xc0}), 10) // RFC 3879
+	return shared.Contains(ip) || site.Contains(ip)
 }
 
 // noFiles takes the keys that name files away, and those that open the gate's
