@@ -260,6 +260,7 @@ func (c *Console) connectionSignIn(r *request) (any, error) {
 	if record.Connection != conn.ID {
 		return nil, fault.New(fault.NotFound, "no such trace")
 	}
+	r.narrow(&record)
 	return &signInView{Record: record, Back: base(r) + "/" + conn.ID + "/sign-ins", Known: r.may(mapping.GateUsersView)}, nil
 }
 
@@ -306,5 +307,14 @@ func (c *Console) testResult(r *request) (any, error) {
 	if record != nil && record.Connection != conn.ID {
 		return nil, fault.New(fault.NotFound, "no such test")
 	}
+	r.narrow(record)
 	return &testView{spot: c.spot(r, conn, w, ""), Test: r.param("test"), Done: record != nil, Record: record}, nil
+}
+
+// narrow takes out of a trace what is not for a client's own: rules that almost
+// matched may be about another client, whose connection they name.
+func (r *request) narrow(record *trace.Record) {
+	if r.own && record != nil && record.Decision != nil {
+		record.Decision.NearMisses = nil
+	}
 }

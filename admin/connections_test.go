@@ -364,6 +364,36 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 	})
 }
 
+// A rule that almost matched names the client that it is for: another one is
+// not told.
+func TestWhatAlmostMatchedIsForTheGatesOwn(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	r := trace.Begin(trace.Record{Reference: "CLOSE", Connection: "acme"}).End(w.now, trace.Refused, "no", "")
+	r.Decision = &trace.Decision{NearMisses: []string{`rule beta-admins: but on connection "beta"`}}
+	if err := w.db.Traces().InsertTraces(t.Context(), []trace.Record{r}, nil, trace.Caps{r.Class(): 9}); err != nil {
+		t.Fatal(err)
+	}
+	ada, manager := w.signIn("staff", "ada", mapping.GateConnectionsEdit), w.signIn("acme", "manager", "Admins")
+	auditor := w.signIn("staff", "ann", mapping.GateAuditView)
+	for path, told := range map[string]bool{"/connections/acme": true, "/own-connections/acme": false} {
+		who, begins, reads := manager, manager, manager
+		if told {
+			who, begins, reads = auditor, ada, ada
+		}
+		if page := who.page(path + "/sign-ins/CLOSE"); page.StatusCode != http.StatusOK || strings.Contains(page.text, "beta-admins") != told {
+			t.Errorf("%s: %d, want it told: %t\n%s", path, page.StatusCode, told, page.text)
+		}
+		var test struct{ Test string }
+		begins.call(http.MethodPost, path+"/tests", "", &test)
+		if err := finish(t.Context(), w.db.Login(), test.Test, r); err != nil {
+			t.Fatal(err)
+		}
+		if page := reads.page(path + "/tests/" + test.Test); page.StatusCode != http.StatusOK || strings.Contains(page.text, "beta-admins") != told {
+			t.Errorf("%s, dry run: %d, want it told: %t", path, page.StatusCode, told)
+		}
+	}
+}
+
 // A link that went to the wrong person is taken back by making another.
 func TestASetupLinkEndsThoseBefore(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
