@@ -65,6 +65,14 @@ type metadataJSON struct {
 	Changes  []string   `json:"changes"`
 }
 
+// State names what waits, for a form about it.
+func (m *metadataJSON) State() string {
+	if m.Waiting == nil {
+		return ""
+	}
+	return m.Waiting.UTC().Format(time.RFC3339Nano)
+}
+
 type connectionView struct {
 	spot
 

@@ -75,6 +75,8 @@ func membersOf(route *Route) []string {
 		return append(settingNames(), "version")
 	case after == "/provider":
 		return append(providerNames(), "version")
+	case after == "/metadata/approve":
+		return []string{"waiting"}
 	case after == "/tokens":
 		return []string{"note", "days"}
 	case strings.Contains(route.API, "/:connection"), strings.HasPrefix(route.API, "/account/"):

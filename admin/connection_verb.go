@@ -263,6 +263,16 @@ func (c *Console) approveMetadata(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What came after somebody looked is not what they approve.
+	if text := r.form.Get("waiting"); text != "" || !r.inAPI {
+		t, err := c.trust(r.ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		if since, err := time.Parse(time.RFC3339Nano, text); err != nil || !since.Equal(t.Waiting) {
+			return nil, fault.New(fault.Conflict, "the provider publishes something else meanwhile: look at it again")
+		}
+	}
 	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "metadata", Count: 1}, c.ways.ApproveMetadata(r.ctx, r.actor(), conn.ID)
 }
 

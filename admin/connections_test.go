@@ -364,6 +364,36 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 	})
 }
 
+// Whoever approves metadata approves what they looked at, and not what the
+// provider came up with meanwhile.
+func TestMetadataIsApprovedAsItWasLookedAt(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	i := slices.IndexFunc(w.ways.list, func(c admin.Connection) bool { return c.ID == "acme" })
+	w.ways.list[i].Protocol, w.ways.list[i].MetadataURL = admin.OverSAML, "https://idp.example/m"
+	w.ways.trust = admin.Trust{Waiting: w.now, Changes: []string{"other keys"}}
+	manager := w.signIn("acme", "manager", "Admins")
+	looked := w.now.Format(time.RFC3339Nano)
+	if page := manager.page("/own-connections/acme").text; !strings.Contains(page, `name="waiting" value="`+looked+`"`) {
+		t.Errorf("the form does not name what waits: %s", page)
+	}
+	w.ways.trust.Waiting = w.now.Add(time.Microsecond)
+	at := "/own-connections/acme/metadata/approve"
+	for _, since := range []string{looked, "", "now"} {
+		if res := manager.form(at, "waiting", since); res.StatusCode != http.StatusConflict {
+			t.Errorf("waiting since %q: %d, want 409", since, res.StatusCode)
+		}
+	}
+	if got := manager.call(http.MethodPost, at, `{"waiting":"`+looked+`"}`, nil); got != http.StatusConflict {
+		t.Errorf("by a script: %d, want 409", got)
+	}
+	if len(w.ways.done) != 0 {
+		t.Fatalf("done = %v", w.ways.done)
+	}
+	if res := manager.form(at, "waiting", w.ways.trust.Waiting.Format(time.RFC3339Nano)); res.StatusCode != http.StatusSeeOther || len(w.ways.done) != 1 {
+		t.Errorf("what waits now: %d, done = %v", res.StatusCode, w.ways.done)
+	}
+}
+
 // A rule that almost matched names the client that it is for: another one is
 // not told.
 func TestWhatAlmostMatchedIsForTheGatesOwn(t *testing.T) {
