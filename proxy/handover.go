@@ -145,7 +145,7 @@ func (p *Proxy) handed(r *http.Request) (string, error) {
 	if _, err := p.whose(journeyOf(r.Context()), p.home); err != nil {
 		return "", err
 	}
-	for token := range p.tokens(r, p.home) {
+	for token := range p.tokens(r, p.home) { //nolint:contextcheck // it reads cookies alone
 		if _, err := p.sessions.Verify(r.Context(), token); err == nil {
 			return token, nil
 		}
