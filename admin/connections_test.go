@@ -233,7 +233,8 @@ func TestOnesOwnConnectionIsNoWayToTheGatesRights(t *testing.T) {
 			t.Errorf("looking at %s: %d, want 200", id, got)
 		}
 		for _, call := range [][3]string{
-			{http.MethodPost, at + "/tokens", `{"note":"mine"}`}, {http.MethodPost, at + "/metadata/approve", ""},
+			{http.MethodPost, at + "/tokens", `{"note":"mine"}`},
+			{http.MethodPost, at + "/metadata/approve", ""},
 			{http.MethodPut, at + "/provider", `{"issuer":"https://evil.example","clientId":"x"}`},
 		} {
 			if got := manager.call(call[0], call[1], call[2], nil); got != want {
