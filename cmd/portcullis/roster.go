@@ -27,6 +27,10 @@ import (
 // connection. What it answers itself is in force at once.
 const rosterEvery = 250 * time.Millisecond
 
+// straggling is how long somebody may be under way in a gate: their sign-in
+// found its connection, and begins a session after that was removed.
+const straggling = time.Minute
+
 // roster is every connection that counts: those of the configuration, and
 // those that were made in the console. It is safe for concurrent use.
 type roster struct {
@@ -42,9 +46,17 @@ type roster struct {
 	turn    sync.Mutex       // one refresh at a time
 	version int64            // that is in force
 	gone    []string         // ids of connections that were removed, and emptied here
+	late    []straggler      // of those, what is to be emptied once more
 	judged  map[string]int64 // versions of what was judged last; guarded by turn once the gate runs
 
 	state atomic.Pointer[rosterState]
+}
+
+// straggler is a connection that was removed, and when the last who were under
+// way in it have arrived.
+type straggler struct {
+	id string
+	at time.Time
 }
 
 // rosterState is the roster of a moment. Nothing changes it.
@@ -108,6 +120,12 @@ func (r *roster) follow(ctx context.Context) error {
 	}
 	r.turn.Lock()
 	defer r.turn.Unlock()
+	for len(r.late) > 0 && !r.now().Before(r.late[0].at) {
+		if err := r.made.Empty(ctx, r.late[0].id, r.now()); err != nil {
+			return err
+		}
+		r.late = r.late[1:]
+	}
 	if version == r.version {
 		return nil // this gate's own doing
 	}
@@ -147,6 +165,7 @@ func (r *roster) refresh(ctx context.Context) error {
 			if err := r.made.Empty(ctx, m.ID, r.now()); err != nil {
 				return err
 			}
+			r.late = append(r.late, straggler{m.ID, r.now().Add(straggling)})
 		}
 		r.gone = append(r.gone, m.ID)
 	}

@@ -89,3 +89,38 @@ func TestARemovedConnectionEmptiesNoneOfTheConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// Whoever was under way while a connection was removed, and arrives after it
+// was emptied, has nothing a minute later.
+func TestWhoArrivesAfterTheRemovalGoesToo(t *testing.T) {
+	db := storetest.SQLite(t)
+	r := rosterOver(t, db, filepath.Join(t.TempDir(), "gate.key"))
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	if err := r.Save(t.Context(), audit.Gate(), admin.Draft{ID: "omega", Organization: "Omega", SCIM: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Remove(t.Context(), audit.Gate(), "omega", "gone"); err != nil {
+		t.Fatal(err)
+	}
+	tokens := scim.NewTokens(scim.TokensConfig{Store: db.Tokens()})
+	secret, _, err := tokens.Create(t.Context(), audit.Gate(), "omega", "", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		passed time.Duration
+		good   bool
+	}{{straggling - time.Second, true}, {time.Second, false}} {
+		now = now.Add(step.passed)
+		if err := r.follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens.Verify(t.Context(), "omega", secret); (err == nil) != step.good {
+			t.Errorf("after another %s: %v, want it good: %t", step.passed, err, step.good)
+		}
+	}
+	if len(r.late) != 0 {
+		t.Errorf("late = %v", r.late)
+	}
+}
