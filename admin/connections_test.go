@@ -223,6 +223,12 @@ func TestOnesOwnConnectionAlone(t *testing.T) {
 // those may have rights over the gate, seeing to one's own is not enough.
 func TestOnesOwnConnectionIsNoWayToTheGatesRights(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
+	ada := w.signIn("staff", "ada", mapping.GateConnectionsEdit)
+	for id, want := range map[string]int{"staff": http.StatusConflict, "acme": http.StatusOK} {
+		if got := ada.call(http.MethodPost, "/connections/"+id+"/setup-link", "", nil); got != want {
+			t.Errorf("a setup link of %s: %d, want %d", id, got, want)
+		}
+	}
 	for id, want := range map[string]int{"staff": http.StatusForbidden, "acme": http.StatusOK} {
 		manager := w.signIn(id, "manager-"+id, "Admins")
 		i := slices.IndexFunc(w.ways.list, func(c admin.Connection) bool { return c.ID == id })

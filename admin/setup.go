@@ -43,6 +43,9 @@ func (c *Console) makeSetupLink(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.reachesTheGate(conn) {
+		return nil, fault.New(fault.Conflict, "people of this connection can have rights over the gate itself: set it up here, a link can do no more than look")
+	}
 	token, now := rand.Text()+rand.Text(), c.now()
 	hash := sha256.Sum256([]byte(token))
 	link := Link{
