@@ -164,20 +164,20 @@ func TestAGateThatIsCutOffPublishesNoKeys(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if r.JWKS() == nil {
 			t.Error("nothing is published while the database answers")
 		}
 		s.gone.Store(true)
 		began := time.Now()
 		for r.JWKS() != nil && time.Since(began) < time.Minute {
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond)
 		}
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("keys that nobody can vouch for were published for %v", took)
 		}
 		s.gone.Store(false)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if r.JWKS() == nil {
 			t.Error("nothing is published after the database came back")
 		}

@@ -30,7 +30,7 @@ func (f *federated) check(ctx context.Context) []Result {
 		!slices.ContainsFunc(md.IDP.NameIDFormats, func(format string) bool { return format != formatTransient }) {
 		results = append(results, Result{
 			Connection: f.conn.ID, Name: "name id", Warning: true,
-			Detail: "the metadata offers transient NameIDs alone, by which nobody is let in: name the attribute that says who somebody is in subject",
+			Detail: "the metadata offers transient NameIDs alone, by which nobody is known again: name the attribute that says who somebody is in subject",
 		})
 	}
 	if f.c.AllowSHA1 {

@@ -23,7 +23,7 @@ import (
 type Attributes struct {
 	// Subject is who they are for good. Where none is there, it is the object
 	// id of Microsoft Entra ID if the assertion is of that tenant, and
-	// otherwise the NameID, which must not be transient.
+	// otherwise the NameID.
 	Subject  []string
 	Groups   []string
 	Email    []string
@@ -108,8 +108,6 @@ func (f *federated) subject(ctx context.Context, st *saml.Statement) (string, er
 	}
 	if st.NameIDFormat == formatTransient { // SAML core, section 8.3.8: it means nobody the next time
 		b.Note(trace.TransientNameID)
-		b.Check("subject", false, "a NameID that stays, or the attribute that the connection names in subject", "a transient NameID")
-		return "", outbound.Refuse(errors.New("transient NameID"), "it knows you by a name that changes with each sign-in (a transient NameID)")
 	}
 	return oidc.Subject(st.NameID)
 }

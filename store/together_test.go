@@ -106,8 +106,12 @@ func (c *crew) queuedAs(write func(context.Context, *store.DB, func(store.Exec) 
 
 func (c *crew) waiting(n int) {
 	c.t.Helper()
-	for deadline := time.Now().Add(time.Minute); store.Queued(c.db) != n; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	look, late := time.NewTicker(time.Millisecond), time.After(time.Minute)
+	defer look.Stop()
+	for store.Queued(c.db) != n {
+		select {
+		case <-look.C:
+		case <-late:
 			c.t.Fatalf("%d wait, want %d", store.Queued(c.db), n)
 		}
 	}

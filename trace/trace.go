@@ -93,7 +93,7 @@ const (
 	NoGroups        Note = "no groups claim came"
 	Overage         Note = "the identity provider left groups out (overage)"
 	SHA1            Note = "a signature rests on SHA-1"
-	TransientNameID Note = "the NameID is transient, so nobody is let in by it: name an attribute in subject"
+	TransientNameID Note = "the NameID is transient, so nobody is known again: name an attribute in subject"
 	StaleMetadata   Note = "the metadata of the identity provider has expired"
 	EmailAsKey      Note = "people are keyed on an e-mail address, which changes hands"
 )

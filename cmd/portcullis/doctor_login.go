@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"portcullis/config"
@@ -81,7 +80,7 @@ func examineTraces(what string, recent []trace.Record) (found []diagnosis) {
 	var skew time.Duration
 	for i := range recent {
 		r := &recent[i]
-		if len(r.Facts) > 0 || slices.Contains(r.Notes, trace.TransientNameID) { // with that nobody gets any further
+		if len(r.Facts) > 0 {
 			answers++
 		}
 		for _, n := range r.Notes {

@@ -44,8 +44,8 @@ func TestHabitsOfAnIdentityProvider(t *testing.T) {
 			{"x", "warning", "the identity provider left groups out (overage), in 1 of the last 2 answers"},
 			{"x", "warning", "the clocks were 45s apart at a sign-in; more than a minute is refused"},
 		}},
-		"nobody is known again": {[]trace.Record{{Notes: []trace.Note{trace.TransientNameID}}, stranger}, []diagnosis{
-			{"x", "warning", "the NameID is transient, so nobody is let in by it: name an attribute in subject, in 1 of the last 1 answers"},
+		"nobody is known again": {[]trace.Record{{Facts: facts, Notes: []trace.Note{trace.TransientNameID}}, stranger}, []diagnosis{
+			{"x", "warning", "the NameID is transient, so nobody is known again: name an attribute in subject, in 1 of the last 1 answers"},
 		}},
 		"nothing known": {nil, nil},
 	} {

@@ -1,0 +1,178 @@
+package admin
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/scim"
+)
+
+// requestJSON is one request of an identity provider.
+type requestJSON struct {
+	Number     int64     `json:"number"`
+	At         time.Time `json:"at"`
+	Connection string    `json:"connection"`
+	Address    string    `json:"address,omitempty"`
+	Method     string    `json:"method"`
+	Path       string    `json:"path"`
+	Status     int       `json:"status"`
+	Cause      string    `json:"cause,omitempty"`
+	Body       string    `json:"body,omitempty"` // redacted
+	Micros     int64     `json:"microseconds"`
+}
+
+func requestsWire(entries []scim.Entry) []requestJSON {
+	out := make([]requestJSON, len(entries))
+	for i, e := range entries {
+		out[i] = requestJSON{e.Seq, e.At, e.Connection, e.Address, e.Method, e.Path, e.Status, e.Cause, e.Body, e.Took.Microseconds()}
+	}
+	return out
+}
+
+type personRequestsView struct {
+	head
+
+	Requests []requestJSON `json:"requests"`
+}
+
+func (c *Console) requestsAbout(r *request) (any, error) {
+	s, err := c.standing(r)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := c.store.RequestsAbout(r.ctx, s.Person, 2*pageSize)
+	return &personRequestsView{head: c.head(r, &s, "scim"), Requests: requestsWire(entries)}, err
+}
+
+// massLossJSON is many losses over SCIM that are one change.
+type massLossJSON struct {
+	Number      int64      `json:"number"`
+	Connection  string     `json:"connection"`
+	Group       string     `json:"group,omitempty"` // its name; empty: people of the connection
+	Began       time.Time  `json:"began"`
+	Last        time.Time  `json:"last"`
+	Population  int        `json:"population"`
+	Deactivated int        `json:"deactivated"`
+	Deleted     int        `json:"deleted"`
+	Removed     int        `json:"removed"`
+	Undoable    bool       `json:"undoable"`
+	Undone      *time.Time `json:"undone"`
+	UndoneBy    string     `json:"undoneBy,omitempty"`
+	Restored    int        `json:"restored"`
+	Skipped     int        `json:"skipped"`
+}
+
+// Lost is how many were lost.
+func (m massLossJSON) Lost() int { return m.Deactivated + m.Deleted + m.Removed }
+
+func (c *Console) massLossWire(m *directory.MassLoss) massLossJSON {
+	w := massLossJSON{
+		Number: m.ID, Connection: m.Connection, Group: m.GroupName, Began: m.Began, Last: m.Last, Population: m.Population,
+		Deactivated: m.Deactivated, Deleted: m.Deleted, Removed: m.Removed, Undoable: m.Undoable(c.now()), Undone: optional(m.Undone),
+		UndoneBy: m.UndoneBy, Restored: m.Restored, Skipped: m.Skipped,
+	}
+	if m.Group != "" && w.Group == "" {
+		w.Group = m.Group
+	}
+	return w
+}
+
+type provisioningView struct {
+	Requests []requestJSON  `json:"requests"`
+	Losses   []massLossJSON `json:"massLosses"`
+	Next     int64          `json:"next,omitempty"`
+	Filter   logFilter      `json:"-"`
+}
+
+func (c *Console) provisioning(r *request) (any, error) {
+	before, err := r.before()
+	if err != nil {
+		return nil, err
+	}
+	v := &provisioningView{Filter: c.logFilter(r), Losses: []massLossJSON{}}
+	of := c.chosen(r)
+	if of == nil {
+		of = []string{""} // all of them
+	}
+	var entries []scim.Entry
+	for _, conn := range of {
+		some, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn, Refused: v.Filter.Failed, Before: before, Limit: pageSize + 1})
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, some...)
+		losses, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Limit: 20})
+		if err != nil {
+			return nil, err
+		}
+		for i := range losses.Items {
+			v.Losses = append(v.Losses, c.massLossWire(&losses.Items[i]))
+		}
+	}
+	slices.SortFunc(entries, func(a, b scim.Entry) int { return int(b.Seq - a.Seq) })
+	if len(entries) > pageSize {
+		entries = entries[:pageSize]
+		v.Next = entries[pageSize-1].Seq
+	}
+	v.Requests = requestsWire(entries)
+	return v, nil
+}
+
+// lossJSON is one of what a mass loss took.
+type lossJSON struct {
+	At      time.Time `json:"at"`
+	Kind    string    `json:"kind"`
+	Subject string    `json:"subject"`
+	Outcome string    `json:"outcome,omitempty"`
+}
+
+type massLossView struct {
+	Loss    massLossJSON `json:"massLoss"`
+	Losses  []lossJSON   `json:"losses"` // the first ones
+	MayUndo bool         `json:"-"`
+}
+
+func (c *Console) massLoss(r *request) (any, error) {
+	n, err := r.number("number")
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.directory.MassLoss(r.ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	if all := c.connectionsOf(r); all != nil && !slices.Contains(all, m.Connection) {
+		return nil, fault.New(fault.NotFound, "no such mass loss")
+	}
+	page, err := c.directory.Losses(r.ctx, n, nil, 200)
+	if err != nil {
+		return nil, err
+	}
+	_, everybody := r.reach(mapping.GateConnectionsEdit)
+	v := &massLossView{Loss: c.massLossWire(&m), Losses: []lossJSON{}, MayUndo: everybody && r.may(mapping.GateConnectionsEdit)}
+	for _, l := range page.Items {
+		subject := l.Subject
+		if strings.TrimSpace(subject) == "" {
+			subject = l.Member
+		}
+		v.Losses = append(v.Losses, lossJSON{l.At, string(l.Kind), subject, l.Outcome})
+	}
+	return v, nil
+}
+
+func (c *Console) undo(r *request) (any, error) {
+	n, err := r.number("number")
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.directory.UndoMassLoss(r.ctx, r.actor(), n, nil)
+	if err != nil {
+		return nil, err
+	}
+	return done{to: "/mass-losses/" + strconv.FormatInt(n, 10), Done: "undo", Count: m.Restored, Left: m.Skipped}, nil
+}
