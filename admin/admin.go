@@ -109,25 +109,21 @@ type Trail interface {
 	LastSeal(ctx context.Context) (audit.Seal, error)
 }
 
-// Connection is a way in.
-type Connection struct {
-	ID           string
-	Organization string
-}
-
 // Config is what a Console needs.
 type Config struct {
-	PublicURL   *url.URL     // required
-	Store       Store        // required
-	Sessions    Sessions     // required
-	Directory   Directory    // required
-	Keeper      Keeper       // required
-	Ledger      Ledger       // required
-	Journal     Journal      // required
-	Traces      Traces       // required
-	Trail       Trail        // required
-	Connections []Connection // those of the configuration
-	Environment string       // what ${…} of the mapping stands for; empty: the default one
+	PublicURL   *url.URL  // required
+	Store       Store     // required
+	Sessions    Sessions  // required
+	Directory   Directory // required
+	Keeper      Keeper    // required
+	Ledger      Ledger    // required
+	Journal     Journal   // required
+	Traces      Traces    // required
+	Trail       Trail     // required
+	Ways        Ways      // required
+	Tokens      Tokens    // required
+	Facts       []Fact    // of the configuration, to be shown; may be empty
+	Environment string    // what ${…} of the mapping stands for; empty: the default one
 	Now         func() time.Time
 	Log         *slog.Logger // defaults to discarding
 }
@@ -143,9 +139,13 @@ type Console struct {
 	journal     Journal
 	traces      Traces
 	trail       Trail
-	connections []Connection
+	ways        Ways
+	tokens      Tokens
+	facts       []Fact
 	environment string
 	crowds      *crowds
+	looks       looks
+	drifts      drifts
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -162,7 +162,7 @@ func New(c Config) *Console {
 	return &Console{
 		environment: c.Environment, crowds: &crowds{directory: c.Directory, now: now},
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
-		journal: c.Journal, traces: c.Traces, trail: c.Trail, connections: c.Connections,
+		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, facts: c.Facts,
 		now: now, log: c.Log,
 	}
 }

@@ -91,7 +91,7 @@ func (c *Console) choices() names {
 			n.attributes = append(n.attributes, a.Name)
 		}
 	}
-	for _, conn := range c.connections {
+	for _, conn := range c.connections() {
 		n.connections = append(n.connections, conn.ID)
 	}
 	return n

@@ -3,8 +3,6 @@ package admin
 import (
 	"embed"
 	"fmt"
-	"html/template"
-	"io/fs"
 	"net/url"
 	"strings"
 	"sync"
@@ -13,9 +11,6 @@ import (
 	"portcullis/mapping"
 	"portcullis/web"
 )
-
-//go:embed pages/*.html layout.html
-var pageFiles embed.FS
 
 //go:embed assets/console.css assets/console.js
 var assetFiles embed.FS
@@ -35,35 +30,13 @@ var files = sync.OnceValue(func() []*web.File {
 	return out
 })
 
-// set holds the pages, parsed once.
-var set = sync.OnceValue(func() *web.Pages {
-	layout, err := pageFiles.ReadFile("layout.html")
-	if err != nil {
-		panic(err) // impossible: the file is embedded
-	}
-	pages, err := fs.Sub(pageFiles, "pages")
-	if err != nil {
-		panic(err) // impossible: the folder is embedded
-	}
-	p, err := web.Look{Layout: string(layout), Script: true, Funcs: template.FuncMap{
-		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
-		"when": when, "short": short, "clip": clip, "path": url.PathEscape, "list": func(s ...string) []string { return s },
-		"lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "pick": picked,
-		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
-	}}.Pages(pages)
-	if err != nil {
-		panic(err) // impossible: the pages are embedded and tested
-	}
-	return p
-})
-
-func (*Console) pages() *web.Pages { return set() }
-
 // frame is what the layout sees.
 type frame struct {
 	Nav    []navLink
 	Name   string // of the visitor; empty where nobody is known yet
 	Glass  bool   // by a one-time link
+	Setup  bool   // by a setup link
+	People bool   // the visitor may see some, which their account menu says
 	Until  time.Time
 	Notice string // what was done
 	View   any
@@ -78,8 +51,12 @@ type navLink struct {
 func (c *Console) frame(r *request, view any) frame {
 	f := frame{View: view, Name: r.actor().Name, Notice: notice(r.gin.Request.URL.Query())}
 	if r.link != nil {
-		f.Glass, f.Until = true, r.link.Expires
+		f.Glass, f.Setup, f.Until = r.link.Connection == "", r.link.Connection != "", r.link.Expires
 	}
+	if f.Setup {
+		return f // there is nowhere else to go
+	}
+	_, f.People = r.within(mapping.GateUsersView)
 	at := strings.TrimPrefix(r.gin.Request.URL.Path, web.ConsolePrefix)
 	for _, l := range []struct{ title, path, right string }{
 		{"Home", "/", Any},
@@ -91,14 +68,23 @@ func (c *Console) frame(r *request, view any) frame {
 		{"Mapping", "/mapping", mapping.GateMappingView},
 		{"Approvals", "/approvals", mapping.GateMappingView},
 		{"Access", "/access", mapping.GateAuditView},
+		{"Connections", everyones.path, mapping.GateConnectionsEdit},
+		{"My connections", ones.path, mapping.GateConnectionsOwn},
+		{"Tokens", "/tokens", mapping.GateTokensEdit},
 		{"Audit", "/audit", mapping.GateAuditView},
+		{"Settings", "/settings", mapping.GateConnectionsEdit},
 	} {
 		if l.right != Any {
-			if _, ok := r.within(l.right); !ok {
+			if _, ok := r.within(l.right); !ok || l.path == ones.path && !r.belongs() {
 				continue
 			}
+		} else if len(r.tasks) == 0 {
+			continue
 		}
 		f.Nav = append(f.Nav, navLink{l.title, web.ConsolePrefix + l.path, at == l.path || l.path != "/" && strings.HasPrefix(at, l.path+"/")})
+	}
+	if len(r.tasks) == 0 {
+		f.Nav = []navLink{{"My account", web.ConsolePrefix + "/account", at == "/account"}}
 	}
 	return f
 }
@@ -118,6 +104,12 @@ func notice(q url.Values) string {
 	switch what := q.Get("done"); {
 	case what == "session":
 		return "The session has ended."
+	case connectionNotices()[what] != "":
+		text := connectionNotices()[what]
+		if n := number("ended"); n > 0 {
+			text += " " + sessionsInWords(n) + " ended."
+		}
+		return text
 	case what == "except":
 		return "Granted: they have it already."
 	case what == "unexcept":
@@ -159,25 +151,6 @@ func countOf(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
-}
-
-// when shows a time; a script puts it into the reader's own zone.
-func when(t any) template.HTML {
-	var at time.Time
-	switch t := t.(type) {
-	case time.Time:
-		at = t
-	case *time.Time:
-		if t != nil {
-			at = *t
-		}
-	}
-	if at.IsZero() {
-		return "–"
-	}
-	at = at.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s UTC">%s UTC</time>`, //nolint:gosec // digits and what stands here
-		at.Format(time.RFC3339), at.Format("2006-01-02 15:04:05"), at.Format("2006-01-02 15:04")))
 }
 
 // short is the beginning of a hash.

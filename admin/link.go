@@ -53,7 +53,7 @@ func (l Links) Make(ctx context.Context, by audit.Actor) (string, error) {
 // askLink shows what a link is for. Looking at it does not use it up: mail and
 // chat programs look at links, too.
 func (c *Console) askLink(g *gin.Context) error {
-	return c.pages().Render(g.Writer, g.Request, http.StatusOK, "link", frame{View: g.Query("link")})
+	return c.standard().Render(g.Writer, g.Request, http.StatusOK, "link", frame{View: g.Query("link")})
 }
 
 // openLink uses a link up.
@@ -68,8 +68,7 @@ func (c *Console) openLink(g *gin.Context) error {
 		ID: strings.ToLower(rand.Text()), Hash: hash[:], Address: web.ClientAddress(g.Request), Created: now, Expires: now.Add(VisitLife),
 	}
 	ctx := g.Request.Context()
-	v, err := c.store.OpenVisit(ctx, link[:], v, func(issuer string) audit.Event {
-		v.Issuer = issuer
+	v, err := c.store.OpenVisit(ctx, link[:], false, v, func(v Visit) audit.Event {
 		return audit.Event{At: now, Action: audit.ConsoleOpened, Actor: (&visitor{link: &v, address: v.Address}).actor(), Subject: "console"}
 	})
 	if fault.Is(err, fault.NotFound) {

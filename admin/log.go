@@ -15,7 +15,7 @@ func (c *Console) connectionsOf(r *request) []string {
 		return nil
 	}
 	ids := []string{}
-	for _, conn := range c.connections {
+	for _, conn := range c.connections() {
 		if conn.Organization == r.organization {
 			ids = append(ids, conn.ID)
 		}
@@ -61,7 +61,7 @@ func (c *Console) logFilter(r *request) logFilter {
 		Action: r.query("action"), Connection: r.query("connection"), Person: r.query("person"), From: r.query("from"), To: r.query("to"),
 		Failed: r.query("failed") == "yes",
 	}
-	for _, conn := range c.connections {
+	for _, conn := range c.connections() {
 		if r.organization == "" || r.organization == conn.Organization {
 			f.Choices = append(f.Choices, conn.ID)
 		}

@@ -202,7 +202,7 @@ func (c *Console) people(r *request) (any, error) {
 	if v.People, v.Next, v.Examined, err = c.list(r, f, pageSize); err != nil {
 		return nil, err
 	}
-	for _, conn := range c.connections {
+	for _, conn := range c.connections() {
 		if r.organization == "" || conn.Organization == r.organization {
 			v.Connections = append(v.Connections, conn.ID)
 			v.Organizations = append(v.Organizations, conn.Organization)

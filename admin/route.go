@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -22,6 +21,9 @@ const APIPrefix = web.Prefix + "/api/v1"
 // Any is the right of whoever has any right at all.
 const Any = "any"
 
+// Self is the right of whoever is signed in, for what is their own.
+const Self = "self"
+
 // Route is one thing that the console does. It has a page, a counterpart in
 // the API, or both; the right is that of both.
 type Route struct {
@@ -29,7 +31,7 @@ type Route struct {
 	Page   string // path below [web.ConsolePrefix]
 	Verb   string // method in the API
 	API    string // path below [APIPrefix]
-	Right  string // one of [mapping.GateTasks], or [Any]
+	Right  string // one of [mapping.GateTasks], [Any] or [Self]
 
 	view  string // template of the page
 	serve func(*Console, *request) (any, error)
@@ -82,6 +84,8 @@ func (c *Console) Routes() []Route {
 		{get, "/access", get, "/access", mapping.GateAuditView, "access", (*Console).access},
 		{get, "/access.csv", "", "", mapping.GateAuditView, "", (*Console).accessCSV},
 	}
+	routes = append(routes, connectionRoutes()...)
+	routes = append(routes, settingRoutes()...)
 	routes = append(routes, exceptionRoutes()...)
 	for _, v := range verbs() {
 		routes = append(routes,
@@ -108,6 +112,8 @@ func (c *Console) Mount(g *gin.RouterGroup) {
 	g.GET(web.ConsolePrefix, func(g *gin.Context) { g.Redirect(http.StatusFound, web.ConsolePrefix+"/") })
 	g.GET(linkPath, web.Handle(c.log, c.askLink))
 	g.POST(linkPath, web.Handle(c.log, c.openLink))
+	g.GET(setupPath, web.Handle(c.log, c.askSetup))
+	g.POST(setupPath, web.Handle(c.log, c.openSetup))
 	g.GET(assetPrefix+"*name", web.Handle(c.log, func(g *gin.Context) error { return web.ServeFile(g.Writer, g.Request, files()...) }))
 }
 
@@ -119,6 +125,7 @@ type request struct {
 	gin          *gin.Context
 	organization string // whose people it is about; empty for everybody's
 	inAPI        bool
+	own          bool       // it is about the visitor's own connections, see owned
 	form         url.Values // what is to be done; empty where nothing is
 	edits        []editJSON // of a text
 }
@@ -139,13 +146,20 @@ var errNowhere = fault.New(fault.NotFound, "there is no such page")
 
 // admit finds out who asks, and whether they may. Whoever has no right at all
 // finds no console.
-func (c *Console) admit(g *gin.Context, right string) (*request, error) {
+func (c *Console) admit(g *gin.Context, route Route) (*request, error) {
+	right := route.Right
 	v, err := c.visitor(g.Request)
 	if err != nil {
 		return nil, err
 	}
 	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, form: url.Values{}}
-	if len(v.tasks) == 0 {
+	if right == Self && v.who != nil {
+		return r, nil
+	}
+	if v.link != nil && v.link.Connection != "" && right != mapping.GateConnectionsOwn {
+		return nil, errNowhere
+	}
+	if len(v.tasks) == 0 || right == Self {
 		return nil, errNowhere
 	}
 	if right != Any && !v.may(right) {
@@ -190,7 +204,7 @@ type file func(io.Writer) error
 
 func (c *Console) page(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route.Right)
+		r, err := c.admit(g, route)
 		if fault.Is(err, fault.Unauthenticated) && g.Request.Method == http.MethodGet && web.WantsPage(g.Request) {
 			web.SetHeaders(g.Writer.Header())
 			g.Redirect(http.StatusFound, web.Prefix+"/sign-in?return_to="+url.QueryEscape(g.Request.URL.RequestURI()))
@@ -200,11 +214,9 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 			return err
 		}
 		if route.Method == http.MethodPost {
-			g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, route.limit())
-			if err := g.Request.ParseForm(); err != nil {
-				return fault.Wrap(fault.Invalid, err, "the form cannot be read")
+			if r.form, err = readForm(g, route.limit()); err != nil {
+				return err
 			}
-			r.form = g.Request.PostForm
 		}
 		defer c.watch(r)()
 		out, err := route.serve(c, r)
@@ -219,30 +231,24 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 		case file:
 			return out(g.Writer)
 		default:
-			return c.pages().Render(g.Writer, g.Request, http.StatusOK, route.view, c.frame(r, out))
+			pages, err := c.pages(r.ctx, r.visitor)
+			if err != nil {
+				return err
+			}
+			return pages.Render(g.Writer, g.Request, http.StatusOK, route.view, c.frame(r, out))
 		}
 	}
 }
 
-// maxForm bounds what may be sent to the console.
-const maxForm = 256 << 10
-
-func (r *Route) limit() int64 {
-	if r.Right == mapping.GateMappingPropose {
-		return maxDraft
-	}
-	return maxForm
-}
-
 func (c *Console) api(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route.Right)
+		r, err := c.admit(g, route)
 		if err != nil {
 			return err
 		}
 		r.inAPI = true
 		if route.Verb != http.MethodGet {
-			if err = r.readOrder(route.limit()); err != nil {
+			if err = r.readBody(&route); err != nil {
 				return err
 			}
 		}
@@ -269,35 +275,4 @@ func (c *Console) watch(r *request) context.CancelFunc {
 	ctx, cancel := c.sessions.Watch(r.ctx, r.who)
 	r.ctx = ctx
 	return cancel
-}
-
-// orderJSON is what a script wants done.
-type orderJSON struct {
-	Reason string   `json:"reason"`
-	IDs    []string `json:"ids"`
-	Role   string   `json:"role"`  // of an exception
-	Until  string   `json:"until"` // likewise
-	draftJSON
-}
-
-func (r *request) readOrder(limit int64) error {
-	body, err := io.ReadAll(http.MaxBytesReader(r.gin.Writer, r.gin.Request.Body, limit))
-	if err != nil {
-		return fault.Wrap(fault.TooLarge, err, "the body is longer than %d bytes", limit)
-	}
-	var o orderJSON
-	if len(body) > 0 {
-		d := json.NewDecoder(strings.NewReader(string(body)))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&o); err != nil {
-			return fault.Wrap(fault.Invalid, err, `the body is not {"reason": "…", "ids": ["…"]}, or what the call wants`)
-		}
-		if d.More() {
-			return fault.New(fault.Invalid, "there is something behind the body")
-		}
-	}
-	r.form = url.Values{"reason": {o.Reason}, "id": o.IDs, "role": {o.Role}, "until": {o.Until}, "confirmed": {"yes"}}
-	o.values(r.form)
-	r.edits = o.Edits
-	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"portcullis/fault"
+	"portcullis/mapping"
 	"portcullis/trace"
+	"portcullis/web"
 )
 
 // signInJSON is one attempt to sign in, in a list.
@@ -20,11 +22,15 @@ type signInJSON struct {
 	Person     string    `json:"person,omitempty"`
 	Who        string    `json:"who,omitempty"` // what the identity provider calls them
 	Address    string    `json:"address,omitempty"`
+
+	Base   string `json:"-"` // below which its trace is; empty for the log of all
+	Hidden bool   `json:"-"` // the visitor may not see people
 }
 
 func signInWire(s SignIn) signInJSON {
 	w := signInJSON{
-		s.Number, s.Reference, s.Finished, s.Connection, s.Protocol, string(s.Outcome), s.Reason, s.Person, "", s.Address,
+		Number: s.Number, Reference: s.Reference, At: s.Finished, Connection: s.Connection, Protocol: s.Protocol, Outcome: string(s.Outcome),
+		Reason: s.Reason, Person: s.Person, Address: s.Address,
 	}
 	for _, f := range s.Facts {
 		if (f.Name == "userName" || f.Name == "subject" && w.Who == "") && len(f.Values) > 0 {
@@ -54,13 +60,21 @@ func (c *Console) attempts(r *request, q SignInQuery) (out []signInJSON, next in
 type signInsView struct {
 	SignIns []signInJSON `json:"signIns"`
 	Next    int64        `json:"next,omitempty"`
+	Week    []spanJSON   `json:"week"`
 	Filter  logFilter    `json:"-"`
+	Chart   *chart       `json:"-"`
 }
 
 func (c *Console) signIns(r *request) (any, error) {
 	v := &signInsView{Filter: c.logFilter(r)}
 	var err error
-	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: c.chosen(r), Failed: v.Filter.Failed})
+	if v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: c.chosen(r), Failed: v.Filter.Failed}); err != nil {
+		return nil, err
+	}
+	v.Week, err = c.week(r, c.chosen(r))
+	if r.query("before") == "" {
+		v.Chart = draw(v.Week)
+	}
 	return v, err
 }
 
@@ -84,6 +98,8 @@ func (c *Console) signInsOf(r *request) (any, error) {
 // signInView is the trace of one attempt.
 type signInView struct {
 	Record trace.Record `json:"signIn"`
+	Back   string       `json:"-"` // the list that it is in
+	Known  bool         `json:"-"` // the visitor may see people
 }
 
 func (c *Console) signIn(r *request) (any, error) {
@@ -94,5 +110,5 @@ func (c *Console) signIn(r *request) (any, error) {
 	if all := c.connectionsOf(r); all != nil && !slices.Contains(all, record.Connection) {
 		return nil, fault.New(fault.NotFound, "no such trace")
 	}
-	return &signInView{record}, nil
+	return &signInView{record, web.ConsolePrefix + "/sign-ins", r.may(mapping.GateUsersView)}, nil
 }

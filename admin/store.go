@@ -93,6 +93,8 @@ type Link struct {
 	Issuer  string // who asked for it
 	Created time.Time
 	Expires time.Time
+
+	Connection string // the one that it is for; empty for the whole console
 }
 
 // Visit is what a [Link] opened.
@@ -103,6 +105,8 @@ type Visit struct {
 	Address string
 	Created time.Time
 	Expires time.Time
+
+	Connection string // of the link
 }
 
 // Store answers the console's questions, and keeps its links and visits. What
@@ -119,10 +123,17 @@ type Store interface {
 	SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error)
 	RequestsAbout(ctx context.Context, person directory.Person, limit int) ([]scim.Entry, error)
 
+	// InsertLink keeps a link. One for a connection is in the place of those
+	// before, and of what they opened.
 	InsertLink(ctx context.Context, l Link, e audit.Event) error
-	// OpenVisit uses a link up and begins a visit, whose Issuer it fills in. It
-	// fails with fault.NotFound for a link that is unknown, used, or over.
-	OpenVisit(ctx context.Context, link []byte, v Visit, e func(issuer string) audit.Event) (Visit, error)
+	// OpenVisit uses a link up and begins a visit, whose Issuer and Connection
+	// it fills in; setup says that the link is to be for one connection. It
+	// fails with fault.NotFound for a link that is unknown, used, over, or of
+	// the other kind.
+	OpenVisit(ctx context.Context, link []byte, setup bool, v Visit, e func(Visit) audit.Event) (Visit, error)
 	FindVisit(ctx context.Context, hash []byte, now time.Time) (Visit, error) // fault.NotFound when it is over
 	EndVisit(ctx context.Context, id string, at time.Time, e audit.Event) error
+
+	ConnectionStore
+	SettingStore
 }

@@ -20,15 +20,19 @@ type visitor struct {
 	tasks   []string           // the gate's own
 	wide    []string           // of those, the ones that reach beyond their organization
 	address string
+
+	organization string // of a visit that is for one connection
 }
 
 // visitor finds out who asks. It fails with fault.Unauthenticated. A visit by
 // link counts before a session: whoever opened one means to use it.
 func (c *Console) visitor(r *http.Request) (*visitor, error) {
 	ctx, address := r.Context(), web.ClientAddress(r)
-	for _, token := range web.Cookies(r, c.public, linkCookie) {
+	for _, token := range slices.Concat(web.Cookies(r, c.public, linkCookie), web.Cookies(r, c.public, setupCookie)) {
 		hash := sha256.Sum256([]byte(token))
 		switch v, err := c.store.FindVisit(ctx, hash[:], c.now()); {
+		case err == nil && v.Connection != "":
+			return c.setupVisitor(&v, address), nil
 		case err == nil:
 			tasks := linkTasks()
 			return &visitor{link: &v, tasks: tasks, wide: tasks, address: address}, nil
@@ -74,6 +78,10 @@ func linkTasks() (tasks []string) {
 	return tasks
 }
 
+// belongs reports whether the visitor is of an organization, whose connections
+// are their own.
+func (v *visitor) belongs() bool { return v.who != nil || v.organization != "" }
+
 func (v *visitor) may(task string) bool { return slices.Contains(v.tasks, task) }
 
 // reach is whose people a task is for: one organization's, or everybody's.
@@ -82,13 +90,16 @@ func (v *visitor) reach(task string) (organization string, everybody bool) {
 		return "", true
 	}
 	if v.who == nil {
-		return "", false
+		return v.organization, false
 	}
 	return v.who.Organization, false
 }
 
 // actor is the visitor in the audit trail.
 func (v *visitor) actor() audit.Actor {
+	if v.link != nil && v.link.Connection != "" {
+		return audit.Actor{Kind: "setup", ID: v.link.ID, Name: "setup link of " + v.link.Issuer, Address: v.address}
+	}
 	if v.link != nil {
 		return audit.Actor{Kind: "break-glass", ID: v.link.ID, Name: "one-time link of " + v.link.Issuer, Address: v.address}
 	}

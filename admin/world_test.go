@@ -23,6 +23,7 @@ import (
 	"portcullis/directory"
 	"portcullis/mapping"
 	"portcullis/revision"
+	"portcullis/scim"
 	"portcullis/session"
 	"portcullis/store"
 	"portcullis/store/storetest"
@@ -86,6 +87,7 @@ type world struct {
 	handler  http.Handler
 	links    admin.Links
 	now      time.Time
+	ways     *fakeWays
 }
 
 var public = &url.URL{Scheme: "https", Host: "gate.example"}
@@ -118,6 +120,7 @@ func built(t *testing.T, db *store.DB, managed string) *world {
 	t.Helper()
 	w := &world{t: t, db: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return w.now }
+	w.ways = newWays(db, now)
 	file := ""
 	if managed == "" {
 		file = filepath.Join(t.TempDir(), "mapping.yaml")
@@ -149,7 +152,8 @@ func (w *world) mount(l *revision.Ledger) {
 	w.console = admin.New(admin.Config{
 		PublicURL: public, Store: w.db.Admin(), Sessions: w.sessions, Directory: w.dir, Keeper: w.keeper, Ledger: l,
 		Journal: w.db.Journal(), Traces: w.db.Traces(), Trail: w.db.Audit(), Now: now,
-		Connections: []admin.Connection{{ID: "staff", Organization: "Staff"}, {ID: "acme", Organization: "Acme"}, {ID: "beta", Organization: "Beta"}},
+		Ways: w.ways, Tokens: scim.NewTokens(scim.TokensConfig{Store: w.db.Tokens(), Now: now}),
+		Facts: []admin.Fact{{Name: "Address of the gate", Value: public.String(), Key: "public_url"}},
 	})
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()

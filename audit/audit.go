@@ -59,6 +59,13 @@ const (
 	MetadataAccepted  Action = "metadata.accepted"
 	MetadataHeld      Action = "metadata.held"
 	MetadataApproved  Action = "metadata.approved"
+	ConnectionCreated Action = "connection.created" // in the console
+	ConnectionUpdated Action = "connection.updated"
+	ConnectionRemoved Action = "connection.removed"
+	SetupLink         Action = "connection.setup-link" // a link that opens one connection, to set it up, was made
+	SetupOpened       Action = "connection.setup-opened"
+	SetupClosed       Action = "connection.setup-closed"
+	SettingsChanged   Action = "settings.changed"
 )
 
 // Actions lists every action, for whoever chooses one.
@@ -68,13 +75,14 @@ func Actions() []Action {
 		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
 		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingDeclined, MappingRolledBack,
 		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
-		ConsoleLink, ConsoleOpened, ConsoleClosed, ExceptionGranted, ExceptionRevoked,
+		ConsoleLink, ConsoleOpened, ConsoleClosed, ExceptionGranted, ExceptionRevoked, ConnectionCreated, ConnectionUpdated,
+		ConnectionRemoved, SetupLink, SetupOpened, SetupClosed, SettingsChanged,
 	}
 }
 
 // Actor is who did it.
 type Actor struct {
-	Kind    string // "person", "scim", "idp" (by a sign-out request), "operator" (the command line), "break-glass" (a link to the console) or "gate"
+	Kind    string // "person", "scim", "idp" (by a sign-out request), "operator" (the command line), "break-glass" (a link to the console), "setup" (a link to one connection) or "gate"
 	ID      string // person id, SCIM token id, or operating system user
 	Name    string // for people to read
 	Address string // network address, if there is one

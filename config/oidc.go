@@ -13,8 +13,8 @@ func (s section) oidc(preset Preset) *OIDC {
 		return nil
 	}
 	o := s.sub("oidc", shape{
-		keys: append(clientKeys(), "issuer", "private_key_jwt", "public_client", "scopes", "claims", "refresh", "refresh_every", "graph",
-			"allow_private_addresses"),
+		keys: s.r.noFiles(append(clientKeys(), "issuer", "private_key_jwt", "public_client", "scopes", "claims", "refresh", "refresh_every",
+			"graph", "allow_private_addresses")),
 		later: []string{"acr", "acr_values", "max_age"},
 		hints: clientHints(),
 	})
@@ -134,7 +134,7 @@ func (s section) graphApart() *Graph {
 	if s.get("graph") == nil {
 		return nil
 	}
-	g := s.sub("graph", shape{keys: append(clientKeys(), "enabled", "url", "issuer"), hints: clientHints()})
+	g := s.sub("graph", shape{keys: s.r.noFiles(append(clientKeys(), "enabled", "url", "issuer")), hints: clientHints()})
 	client := g.client("the id of an application of the tenant that may read groups")
 	out := &Graph{URL: g.graphURL(), Client: &client}
 	g.authentication(way{"private_key_file", g.has("private_key_file")})
@@ -148,7 +148,7 @@ func (s section) graphURL() string {
 	const want = "the https URL of the service's version, such as " + publicGraph
 	return scalar(s, "url", want, publicGraph, func(v string) (string, bool) {
 		u, got := webURL(v)
-		return strings.TrimSuffix(v, "/"), got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname())))
+		return strings.TrimSuffix(v, "/"), got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname()))) && s.r.reachable(v)
 	})
 }
 
@@ -170,6 +170,9 @@ func (s section) issuer() string {
 	u, got := webURL(n.text)
 	if got == "" && u.Scheme == "http" && !loopback(strings.ToLower(u.Hostname())) {
 		got = show(n.text)
+	}
+	if got == "" && !s.r.reachable(n.text) {
+		got = "an address of the gate's own network"
 	}
 	if got != "" {
 		s.r.problem(n.line, n.col, "%s: want %s, got %s", s.key(k), want, got)

@@ -9,6 +9,7 @@ import (
 type SAML struct {
 	MetadataFile     string // absolute; empty where MetadataURL says where to ask
 	MetadataURL      string // https, or http on loopback; empty where MetadataFile names it
+	Metadata         string // the document itself; only of a [Stored] connection
 	MetadataSigner   string // absolute path of PEM certificates, one of which must have signed the metadata; empty for none
 	ProviderEntityID string // which provider of the metadata is meant; empty where there is one
 	EntityID         string // what we are called there; empty for the address of our metadata
@@ -37,21 +38,27 @@ func (s section) saml(preset Preset) *SAML {
 	if s.get("saml") == nil {
 		return nil
 	}
-	p := s.sub("saml", shape{
-		keys: []string{
+	sh := shape{
+		keys: s.r.noFiles([]string{
 			"metadata_file", "metadata_url", "metadata_signer_file", "provider_entity_id", "entity_id", "binding", "allow_idp_initiated",
 			"allow_sha1", "sign_requests", "force_authn", "authn_context", "allow_private_addresses", "subject", "attributes", "graph",
-		},
+		}),
 		hints: map[string]string{
 			"name_id":     "want the attribute that says who somebody is in subject, got name_id",
 			"metadata":    "want metadata_file or metadata_url, got metadata",
 			"certificate": "want the provider's certificates in its metadata (metadata_file or metadata_url), got one by itself",
 		},
-	})
+	}
+	if s.r.stored {
+		delete(sh.hints, "metadata")
+		sh.keys = append(sh.keys, "metadata")
+	}
+	p := s.sub("saml", sh)
 	const uri = "a name of at most 1024 characters without spaces, such as a URL"
 	out := &SAML{
 		MetadataFile:      p.filePath("metadata_file"),
 		MetadataURL:       p.metadataURL(),
+		Metadata:          p.document("metadata"),
 		MetadataSigner:    p.filePath("metadata_signer_file"),
 		ProviderEntityID:  p.text("provider_entity_id", uri, "", entityID),
 		EntityID:          p.text("entity_id", uri, "", entityID),
@@ -77,9 +84,9 @@ func (s section) saml(preset Preset) *SAML {
 
 // oneMetadata wants exactly one place that the provider's metadata is at.
 func (s section) oneMetadata() {
-	file, address := s.has("metadata_file"), s.has("metadata_url")
+	file, address := s.has("metadata_file") || s.has("metadata"), s.has("metadata_url")
 	switch n := s.values["metadata_url"]; {
-	case s.absent, s.at.has("metadata"):
+	case s.absent, !s.r.stored && s.at.has("metadata"):
 	case file && address:
 		s.r.problem(n.line, n.col, "%s: want one of metadata_file and metadata_url, got both", s.key("metadata_url"))
 	case !file && !address:
@@ -102,7 +109,7 @@ func (s section) metadataURL() string {
 	return s.text("metadata_url", "an https URL (http on loopback only)", "", func(v string) bool {
 		plain, query, _ := strings.Cut(v, "?")
 		u, got := webURL(plain)
-		return got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname()))) &&
+		return got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname()))) && s.r.reachable(plain) &&
 			!strings.ContainsAny(query, "#") && !strings.ContainsFunc(query, unicode.IsSpace)
 	})
 }

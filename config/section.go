@@ -13,6 +13,8 @@ import (
 // reported once and reading goes on with a harmless one.
 type reader struct {
 	file, dir string // as named; absolute
+	stored    bool   // a connection out of the database, see Stored
+	private   bool   // Stored.Private
 	env       func(string) (string, bool)
 	lines     []string
 	problems  []Problem

@@ -20,6 +20,7 @@ package directory
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"portcullis/audit"
@@ -178,13 +179,36 @@ type Config struct {
 
 // Directory is safe for concurrent use.
 type Directory struct {
-	store       Store
-	policy      func() *mapping.Policy
-	connections map[string]Connection
-	claimed     map[string]string // e-mail domain → organization
-	now         func() time.Time
-	log         *slog.Logger
+	store  Store
+	policy func() *mapping.Policy
+	ways   atomic.Pointer[ways]
+	now    func() time.Time
+	log    *slog.Logger
 }
+
+// ways are the connections of a moment. Nothing changes them.
+type ways struct {
+	byID    map[string]Connection
+	claimed map[string]string // e-mail domain → organization
+}
+
+func newWays(connections []Connection) *ways {
+	w := &ways{make(map[string]Connection), make(map[string]string)}
+	for _, conn := range connections {
+		if conn.Link == "" {
+			conn.Link = LinkExternalID
+		}
+		conn.Guard = conn.Guard.filled()
+		w.byID[conn.ID] = conn
+		for _, domain := range conn.Domains {
+			w.claimed[canonicalDomain(domain)] = conn.Organization
+		}
+	}
+	return w
+}
+
+// known are the connections of now.
+func (d *Directory) known() map[string]Connection { return d.ways.Load().byID }
 
 // New makes a Directory. Call [Directory.Reconcile] once before use.
 func New(c Config) *Directory {
@@ -197,19 +221,9 @@ func New(c Config) *Directory {
 	d := &Directory{
 		store: c.Store, policy: c.Policy, log: c.Log,
 		// What is answered now is what the databases give back later.
-		now:         func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-		connections: make(map[string]Connection), claimed: make(map[string]string),
+		now: func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 	}
-	for _, conn := range c.Connections {
-		if conn.Link == "" {
-			conn.Link = LinkExternalID
-		}
-		conn.Guard = conn.Guard.filled()
-		d.connections[conn.ID] = conn
-		for _, domain := range conn.Domains {
-			d.claimed[canonicalDomain(domain)] = conn.Organization
-		}
-	}
+	d.ways.Store(newWays(c.Connections))
 	return d
 }
 

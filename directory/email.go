@@ -18,7 +18,7 @@ func (d *Directory) foreign(conn Connection, email string) bool {
 	for found {
 		var part string
 		part, rest, found = strings.Cut(rest, "@")
-		if owner, taken := d.claimed[visibleDomain(part)]; taken && owner != conn.Organization {
+		if owner, taken := d.ways.Load().claimed[visibleDomain(part)]; taken && owner != conn.Organization {
 			return true
 		}
 	}

@@ -29,7 +29,7 @@ type GroupEdit struct {
 // ProvisionGroup stores a group that an identity provider pushes. It fails
 // with fault.Conflict if a group of that name (case does not matter) is there.
 func (d *Directory) ProvisionGroup(ctx context.Context, by audit.Actor, connection, name, externalID string, members []string) (Group, error) {
-	if _, ok := d.connections[connection]; !ok {
+	if _, ok := d.known()[connection]; !ok {
 		return Group{}, fault.New(fault.NotFound, "no connection %q", connection)
 	}
 	if strings.TrimSpace(name) == "" {

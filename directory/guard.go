@@ -51,7 +51,7 @@ func (d *Directory) ExamineLosses(ctx context.Context) (begun []MassLoss, err er
 
 // examine looks at the losses of one minute, and the hour before.
 func (d *Directory) examine(tx Tx, s LossSlice) (m MassLoss, isNew bool, err error) {
-	guard := d.connections[s.Connection].Guard.filled()
+	guard := d.known()[s.Connection].Guard.filled()
 	m, err = tx.OpenMassLoss(s.Connection, s.Group)
 	open := err == nil
 	if err != nil && !fault.Is(err, fault.NotFound) {

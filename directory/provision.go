@@ -62,7 +62,7 @@ func newID() string {
 // this connection. The link value need not be unique, as RFC 7643, section 3.1
 // leaves it to the client; one that several people have meets nobody.
 func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection string, r Record) (Person, error) {
-	conn, ok := d.connections[connection]
+	conn, ok := d.known()[connection]
 	if !ok {
 		return Person{}, fault.New(fault.NotFound, "no connection %q", connection)
 	}
@@ -118,7 +118,7 @@ func (d *Directory) apply(p *Person, r Record) error {
 	}
 	p.UserName, p.ExternalID, p.Name, p.Email = r.UserName, r.ExternalID, r.Name, r.Email
 	p.IDPActive, p.Attributes, p.Provisioned = r.Active, doc, true
-	p.EmailVerified = d.ownDomain(d.connections[p.Connection], r.Email)
+	p.EmailVerified = d.ownDomain(d.known()[p.Connection], r.Email)
 	return nil
 }
 
@@ -187,7 +187,7 @@ func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link st
 		return err
 	}
 	ended := 0
-	if p.State() != Active || d.foreign(d.connections[p.Connection], p.Email) {
+	if p.State() != Active || d.foreign(d.known()[p.Connection], p.Email) {
 		var err error
 		if ended, err = tx.EndSessions(p.ID, string(p.State()), now); err != nil {
 			return err
@@ -263,7 +263,7 @@ func (d *Directory) attachParked(tx Tx, p Person, now time.Time) error {
 // unchanged writes nothing: an identity provider may push the same change
 // twice. A record that is no longer active ends every session at once.
 func (d *Directory) Revise(ctx context.Context, by audit.Actor, connection, id string, edit func(Person, Record) (Record, error)) (Shown, error) {
-	conn, ok := d.connections[connection]
+	conn, ok := d.known()[connection]
 	if !ok {
 		return Shown{}, fault.New(fault.NotFound, "no connection %q", connection)
 	}
@@ -345,7 +345,7 @@ func (d *Directory) relinked(tx Tx, by audit.Actor, p *Person, link string, now 
 // the change record.
 func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Time) error {
 	event := personEvent(now, audit.PersonUpdated, by, next)
-	conn := d.connections[next.Connection]
+	conn := d.known()[next.Connection]
 	why := ""
 	switch {
 	case old.IDPActive && !next.IDPActive:
@@ -384,7 +384,7 @@ func (d *Directory) Delete(ctx context.Context, by audit.Actor, connection, id s
 
 // DeleteIf is Delete, unless check refuses the person as they are.
 func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(Person) error) error {
-	conn, ok := d.connections[connection]
+	conn, ok := d.known()[connection]
 	if !ok {
 		return fault.New(fault.NotFound, "no connection %q", connection)
 	}

@@ -15,8 +15,29 @@ import (
 // connection belongs to another organization than before, its people move
 // there.
 func (d *Directory) Reconcile(ctx context.Context) error {
-	for _, id := range slices.Sorted(maps.Keys(d.connections)) {
-		conn := d.connections[id]
+	return d.reconcileAll(ctx, d.known())
+}
+
+// SetConnections puts other connections in the place of those that were. What
+// is new or different is reconciled first, see [Directory.Reconcile]; if that
+// fails, everything stays as it was.
+func (d *Directory) SetConnections(ctx context.Context, connections []Connection) error {
+	next, fresh := newWays(connections), make(map[string]Connection)
+	for id, conn := range next.byID {
+		if old, ok := d.known()[id]; !ok || old.Organization != conn.Organization || old.Link != conn.Link {
+			fresh[id] = conn
+		}
+	}
+	if err := d.reconcileAll(ctx, fresh); err != nil {
+		return err
+	}
+	d.ways.Store(next)
+	return nil
+}
+
+func (d *Directory) reconcileAll(ctx context.Context, connections map[string]Connection) error {
+	for _, id := range slices.Sorted(maps.Keys(connections)) {
+		conn := connections[id]
 		err := d.store.Update(ctx, func(tx Tx) error { return d.reconcile(tx, conn) })
 		if err != nil {
 			return fmt.Errorf("connection %q: %w", id, err)

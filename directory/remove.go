@@ -36,7 +36,7 @@ func (d *Directory) Remove(ctx context.Context, by audit.Actor, id, reason strin
 
 // Removable says why [Directory.Remove] would refuse somebody, or nil.
 func (d *Directory) Removable(p Person) error {
-	if _, configured := d.connections[p.Connection]; p.Provisioned && configured {
+	if _, configured := d.known()[p.Connection]; p.Provisioned && configured {
 		return fault.New(fault.Conflict, "connection %q manages this person over SCIM: they are deleted there", p.Connection)
 	}
 	return nil

@@ -22,7 +22,7 @@ type SignedIn struct {
 
 // Connection gives one connection by its id.
 func (d *Directory) Connection(id string) (Connection, bool) {
-	c, ok := d.connections[id]
+	c, ok := d.known()[id]
 	return c, ok
 }
 
@@ -113,7 +113,7 @@ func (d *Directory) Explain(s Standing) *mapping.Explanation {
 
 // prepare completes an assertion before it is judged.
 func (d *Directory) prepare(a *Assertion) (Connection, error) {
-	conn, ok := d.connections[a.Connection]
+	conn, ok := d.known()[a.Connection]
 	if !ok {
 		return conn, fault.New(fault.NotFound, "no connection %q", a.Connection)
 	}
@@ -160,7 +160,7 @@ func (d *Directory) limitEmail(conn Connection, a *Assertion) {
 // connection that names no domains has none.
 func (d *Directory) ownDomain(conn Connection, email string) bool {
 	domain, ok := emailDomain(email)
-	return ok && d.claimed[domain] == conn.Organization
+	return ok && d.ways.Load().claimed[domain] == conn.Organization
 }
 
 // emailDomain gives the domain in lower case and without final dots, and

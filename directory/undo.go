@@ -78,7 +78,7 @@ func (d *Directory) beginUndo(ctx context.Context, by audit.Actor, id int64) (m 
 		if m, err = tx.MassLoss(id); err != nil || !m.Undone.IsZero() {
 			return err
 		}
-		if _, ok := d.connections[m.Connection]; !ok {
+		if _, ok := d.known()[m.Connection]; !ok {
 			return fault.New(fault.Conflict, "connection %q is not configured any more", m.Connection)
 		}
 		if !m.Undoable(now) {
@@ -248,7 +248,7 @@ func (u *undo) revive(l Loss) (string, error) {
 		return madeAgain, nil
 	}
 	p := kept.Person
-	p.Organization = u.d.connections[p.Connection].Organization
+	p.Organization = u.d.known()[p.Connection].Organization
 	p.Version++
 	p.Modified = u.now
 	link, err := storedLink(u.tx, p)

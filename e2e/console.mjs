@@ -63,7 +63,8 @@ await tell(async ({ open, step }) => {
   ]) {
     const context = await open({ ...options, storageState: await admin.context().storageState() });
     const other = await context.newPage();
-    for (const path of ["/", "/people", new URL(admin.url()).pathname.replace("/.portcullis/admin", ""), "/sign-ins", "/provisioning", "/roles", "/mapping", "/audit"]) {
+    for (const path of ["/", "/people", new URL(admin.url()).pathname.replace("/.portcullis/admin", ""), "/sign-ins", "/provisioning", "/roles", "/mapping", "/audit",
+      "/connections", "/connections/alpha", "/connections/alpha/setup", "/connections/alpha/scim", "/new-connection", "/tokens", "/settings"]) {
       await other.goto(base + path);
       const name2 = path.replace(/^\/people\/.+/, "/person").slice(1) || "home";
       await shot(other, `${name}-${name2}`, { fullPage: name !== "small" });

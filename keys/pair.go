@@ -54,6 +54,12 @@ func (r *Ring) Pairs(ctx context.Context, connection string, make MakePair) ([]P
 	return current(pairs, now), err
 }
 
+// Shown gives the pairs of a connection as [Ring.Pairs] does, and makes none.
+func (r *Ring) Shown(ctx context.Context, connection string) ([]Pair, error) {
+	pairs, _, err := r.pairs(ctx, connection)
+	return current(pairs, r.now().UTC()), err
+}
+
 // NextPair makes the next pair of a connection before its time, because
 // somebody wants it. It is shown at once and signs after [PairNotice].
 func (r *Ring) NextPair(ctx context.Context, connection string, by audit.Actor, make MakePair) error {

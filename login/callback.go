@@ -35,7 +35,7 @@ func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival,
 	if err := l.limit.debt(web.ClientAddress(c.Request)); err != nil {
 		return err
 	}
-	p, ok := l.byID[c.Param("connection")]
+	p, ok := l.provider(c.Param("connection"))
 	if !ok {
 		return l.lost(c)
 	}

@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -44,6 +45,10 @@ type Connection struct {
 	Link         string         // attribute on which a pushed record and a sign-in meet; defaults to externalId
 	OIDC         *OIDC          // one of OIDC and SAML is required
 	SAML         *SAML
+
+	// Version tells two states of one connection apart, see
+	// [Login.SetConnections].
+	Version int64
 }
 
 // OIDC is a connection over OpenID Connect.
@@ -138,8 +143,10 @@ const BrowserCookie = "portcullis-signin"
 // Login is safe for concurrent use.
 type Login struct {
 	public    *url.URL
-	providers []*provider // in the order of the configuration
-	byID      map[string]*provider
+	ways      atomic.Pointer[ways]
+	changed   chan struct{} // the ways did; holds at most one
+	config    Config        // what providers are made of
+	setting   sync.Mutex    // one SetConnections at a time
 	directory Directory
 	sessions  Sessions
 	store     Store
@@ -167,18 +174,14 @@ func New(c Config) *Login {
 		c.Limit.Burst = 1000
 	}
 	l := &Login{
-		public: c.PublicURL, byID: make(map[string]*provider), directory: c.Directory, sessions: c.Sessions,
+		public: c.PublicURL, changed: make(chan struct{}, 1), config: c, directory: c.Directory, sessions: c.Sessions,
 		store: c.Store, limit: newLimiter(c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
 		traces: c.Traces, demand: c.Demand, now: c.Now, log: c.Log,
 	}
 	// Behind a proxy the Host header may not be ours; the public URL is. An
 	// origin that cannot be trusted this way leaves the check stricter.
 	_ = l.forgery.AddTrustedOrigin(origin(c.PublicURL))
-	for _, conn := range c.Connections {
-		p := newProvider(conn, &c)
-		l.providers = append(l.providers, p)
-		l.byID[conn.ID] = p
-	}
+	l.SetConnections(c.Connections)
 	return l
 }
 
@@ -212,9 +215,7 @@ func (l *Login) absolute(path string) string { return origin(l.public) + path }
 // attempts, until ctx ends; then it gives nil.
 func (l *Login) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, p := range l.providers {
-		wg.Go(func() { p.protocol.run(ctx) })
-	}
+	wg.Go(func() { l.attend(ctx) })
 	wg.Go(func() { l.clean(ctx) })
 	wg.Go(func() { l.renew(ctx) })
 	wg.Wait()

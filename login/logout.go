@@ -19,7 +19,7 @@ import (
 
 // openID gives the connection of a path if it is one over OpenID Connect.
 func (l *Login) openID(c *gin.Context) (*openID, error) {
-	p, ok := l.byID[c.Param("connection")]
+	p, ok := l.provider(c.Param("connection"))
 	if !ok {
 		return nil, errNoSuchWay
 	}

@@ -95,7 +95,7 @@ type Result struct {
 // itself and at its clock. It changes nothing that sign-ins see.
 func (l *Login) Check(ctx context.Context) []Result {
 	var results []Result
-	for _, p := range l.providers {
+	for _, p := range l.providers() {
 		results = append(results, p.protocol.check(ctx)...)
 	}
 	return results

@@ -23,7 +23,7 @@ const anotherParameter = "another"
 // remember notes where somebody signed in, so that they need not choose again.
 // With one connection there is nothing to choose.
 func (l *Login) remember(c *gin.Context, p *provider) {
-	if len(l.providers) > 1 {
+	if len(l.providers()) > 1 {
 		web.SetCookie(c.Writer, l.public, ChoiceCookie, p.conn.ID, choiceLife)
 	}
 }
@@ -32,7 +32,7 @@ func (l *Login) remember(c *gin.Context, p *provider) {
 // none any more.
 func (l *Login) remembered(r *http.Request) *provider {
 	for _, id := range web.Cookies(r, l.public, ChoiceCookie) {
-		if p, ok := l.byID[id]; ok {
+		if p, ok := l.provider(id); ok {
 			return p
 		}
 	}

@@ -59,7 +59,7 @@ func (l *Login) renewDue(ctx context.Context) {
 }
 
 func (l *Login) renewOne(ctx context.Context, d session.Due) error {
-	p, ok := l.byID[d.Connection]
+	p, ok := l.provider(d.Connection)
 	if !ok {
 		return nil
 	}

@@ -21,8 +21,11 @@ import (
 // SAML is a connection over SAML 2.0.
 type SAML struct {
 	// MetadataFile is read anew when it changes; MetadataURL is fetched on a
-	// period, and what came of it is kept in the store. One is required.
+	// period, and what came of it is kept in the store. One of them, or Metadata,
+	// is required.
 	MetadataFile, MetadataURL string
+	// Metadata is the document itself, instead of both.
+	Metadata []byte
 
 	Signers      []*x509.Certificate // one of them must have signed the metadata; empty asks for no signature
 	Provider     string              // the entity ID that is meant; empty where the metadata has one provider

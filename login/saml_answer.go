@@ -25,7 +25,7 @@ const maxAnswer = 512 << 10
 
 // federated gives the connection of a path if it is one over SAML.
 func (l *Login) federated(c *gin.Context) (*federated, error) {
-	p, ok := l.byID[c.Param("connection")]
+	p, ok := l.provider(c.Param("connection"))
 	if !ok {
 		return nil, errNoSuchWay
 	}

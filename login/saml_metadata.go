@@ -66,6 +66,9 @@ func (s *metadataSource) get(ctx context.Context) (*saml.Metadata, error) {
 	if s.c.MetadataFile != "" {
 		return s.reread(ctx)
 	}
+	if len(s.c.Metadata) > 0 {
+		return s.given()
+	}
 	if md := s.current.Load(); md != nil {
 		return md, nil
 	}
@@ -89,6 +92,19 @@ func (s *metadataSource) get(ctx context.Context) (*saml.Metadata, error) {
 		return md, nil
 	}
 	return nil, s.failed
+}
+
+// given reads the document that the administrator gave, once.
+func (s *metadataSource) given() (*saml.Metadata, error) {
+	if md := s.current.Load(); md != nil {
+		return md, nil
+	}
+	md, err := s.read(s.c.Metadata, time.Time{})
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "the metadata of the identity provider cannot be read")
+	}
+	s.current.Store(md)
+	return md, nil
 }
 
 // reread gives the file's metadata, reading it if it has changed.

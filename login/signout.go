@@ -97,7 +97,7 @@ func (l *Login) signOutTarget(ctx context.Context, connection string, ticket ses
 	if returnTo != "/" {
 		here += "?" + url.Values{"return_to": {returnTo}}.Encode()
 	}
-	if p, ok := l.byID[connection]; ok {
+	if p, ok := l.provider(connection); ok {
 		if to := p.protocol.signOut(ctx, ticket, l.absolute(signOutPath), encodeReturn(returnTo)); to.URL != "" {
 			return to
 		}

@@ -44,8 +44,8 @@ func (l *Login) choose(c *gin.Context) error {
 		c.Redirect(http.StatusSeeOther, w.returnTo)
 		return nil
 	}
-	if len(l.providers) == 1 {
-		return l.startAt(c, l.providers[0].conn.ID, w)
+	if all := l.providers(); len(all) == 1 {
+		return l.startAt(c, all[0].conn.ID, w)
 	}
 	if w.another {
 		l.forget(c)
@@ -93,7 +93,7 @@ func (l *Login) byDomain(email string) *provider {
 		return nil
 	}
 	domain = strings.ToLower(domain)
-	for _, p := range l.providers {
+	for _, p := range l.providers() {
 		if slices.Contains(p.conn.Domains, domain) {
 			return p
 		}
@@ -104,13 +104,13 @@ func (l *Login) byDomain(email string) *provider {
 // choices fills in the identity providers. One organization may have several.
 func (l *Login) choices(page web.SignIn) web.SignIn {
 	count := make(map[string]int)
-	for _, p := range l.providers {
+	for _, p := range l.providers() {
 		count[p.conn.Organization]++
 		if len(p.conn.Domains) > 0 {
 			page.Action = signInPath
 		}
 	}
-	for _, p := range l.providers {
+	for _, p := range l.providers() {
 		name := p.conn.Organization
 		if count[name] > 1 {
 			name += " (" + p.conn.ID + ")"
@@ -137,7 +137,7 @@ func (l *Login) startAt(c *gin.Context, id string, w wish) error {
 	if err := l.limit.start(address); err != nil {
 		return err
 	}
-	p, ok := l.byID[id]
+	p, ok := l.provider(id)
 	if !ok {
 		l.limit.failed(address)
 		return errNoSuchWay

@@ -92,7 +92,7 @@ func told(b *trace.Builder, a directory.Assertion, in directory.SignedIn) {
 // abandoned traces a sign-in that nobody came back from: most identity
 // providers tell those whom they do not let through so on a page of their own.
 func (l *Login) abandoned(a Attempt) {
-	p, ok := l.byID[a.Connection]
+	p, ok := l.provider(a.Connection)
 	if l.traces == nil || !ok {
 		return
 	}

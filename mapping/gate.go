@@ -91,3 +91,10 @@ func (p *Policy) Wide(connection string, roles []string) []string {
 	}
 	return sortedSet(wide)
 }
+
+// Unrestricted reports whether a connection has no ceiling, so that its people
+// can be given rights that reach beyond their own organization.
+func (p *Policy) Unrestricted(connection string) bool {
+	c := p.connections[connection]
+	return c != nil && c.unrestricted
+}

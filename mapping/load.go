@@ -51,6 +51,9 @@ type loader struct {
 }
 
 func load(file string, text []byte, o Options, previous *Policy, m mode) (*Policy, error) {
+	if o.Current != nil {
+		o.Connections = o.Current()
+	}
 	src := newSource(file, string(text))
 	l := &loader{mode: m, environment: cmp.Or(o.Environment, defaultEnvironment), expressions: newExpressions(), old: previous}
 	l.reader = &reader{file: file, options: o, base: src, seen: make(map[string]bool), trees: make(map[*record]parsed)}

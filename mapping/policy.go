@@ -14,6 +14,10 @@ type Options struct {
 	// Connections are the ids that the configuration knows; nil means: do not
 	// check against it.
 	Connections []string
+	// Current gives the Connections of the moment in which a file is read. It
+	// is for whoever keeps options while connections come and go; nil leaves
+	// Connections as they are.
+	Current func() []string
 	// Environment decides what ${…} stands for. It defaults to prod.
 	Environment string
 	// Read gives the text of an included file. Its name is relative to the

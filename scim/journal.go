@@ -164,7 +164,7 @@ func (o *observed) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
 // record completes an entry and hands it on.
 func (e *Endpoint) record(entry Entry, r *http.Request, status int, err error) {
-	if e.sites[entry.Connection] == nil || entry.Token == "" && status != http.StatusUnauthorized {
+	if e.site(entry.Connection) == nil || entry.Token == "" && status != http.StatusUnauthorized {
 		return
 	}
 	path := strings.TrimPrefix(r.URL.Path, Prefix+entry.Connection)

@@ -75,7 +75,7 @@ func (e *Endpoint) grant(w http.ResponseWriter, r *http.Request, connection stri
 		return err
 	}
 	proof, err := e.tokens.authenticate(r.Context(), connection, cred)
-	s := e.sites[connection]
+	s := e.site(connection)
 	if err == nil && s == nil {
 		err = errClient()
 	}
@@ -166,7 +166,7 @@ func (e *Endpoint) credentialsOf(r *http.Request, form url.Values, connection st
 	if len(header)+ways > 1 {
 		return c, false, badRequest(oauthRequest, "the client authenticates itself in more than one way")
 	}
-	if s := e.sites[connection]; s != nil {
+	if s := e.site(connection); s != nil {
 		c.audiences = s.audiences
 	}
 	if len(header) == 0 {

@@ -33,6 +33,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"portcullis/audit"
@@ -68,6 +70,9 @@ type Directory interface {
 // [Config.Connections] has no SCIM.
 type Connection struct {
 	ID string
+	// Version tells two states of one connection apart, see
+	// [Endpoint.SetConnections].
+	Version int64
 	// Attributes are those of the portal's own schema extension: name → string,
 	// boolean, integer, decimal or dateTime.
 	Attributes map[string]string
@@ -96,7 +101,10 @@ type Endpoint struct {
 	verified  verified
 	journal   *journal
 	guesses   *guesses
-	sites     map[string]*site
+	sites     atomic.Pointer[map[string]*site]
+	public    *url.URL
+	limit     Limit      // of each site
+	setting   sync.Mutex // one SetConnections at a time
 	address   func(*http.Request) string
 
 	work       *queue // requests of every connection that are at work
@@ -109,6 +117,7 @@ type Endpoint struct {
 // site is the endpoint of one connection.
 type site struct {
 	connection  string
+	version     int64
 	base        string // absolute, without a slash at the end
 	user, group *resourceType
 	limit       *bucket
@@ -150,21 +159,42 @@ func New(c Config) *Endpoint {
 		bodyWithin: c.BodyWithin, listWithin: c.ListWithin, work: newQueue(turnsOfAll),
 		guesses:  &guesses{from: make(map[string]*bucket)},
 		verified: verified{known: make(map[[2]string]verdict)},
-		sites:    make(map[string]*site), now: func() time.Time { return c.Now().UTC() }, log: c.Log,
+		public:   c.PublicURL, limit: c.Limit, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
-	public := strings.TrimSuffix(c.PublicURL.String(), "/")
-	for _, conn := range c.Connections {
-		base := c.PublicURL.JoinPath(Prefix, conn.ID).String()
-		s := &site{
-			connection: conn.ID, base: base, limit: newBucket(c.Limit), user: userType(e.declared(conn)), group: groupType(),
-			work: newQueue(turnsOfOne), lists: newQueue(turnsOfLists),
-			grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
-			audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
-		}
-		s.baseText, s.extensionKeys = bytes.TrimSuffix(appendText(nil, base), []byte{'"'}), keysOf(s.user)
-		e.sites[conn.ID] = s
-	}
+	e.SetConnections(c.Connections)
 	return e
+}
+
+// SetConnections puts other connections in the place of those that were, from
+// the next request on. One whose ID and Version are as before keeps its limits
+// as they stand.
+func (e *Endpoint) SetConnections(connections []Connection) {
+	e.setting.Lock()
+	defer e.setting.Unlock()
+	next, old := make(map[string]*site), e.sites.Load()
+	for _, conn := range connections {
+		if old != nil && (*old)[conn.ID] != nil && (*old)[conn.ID].version == conn.Version {
+			next[conn.ID] = (*old)[conn.ID]
+		} else {
+			next[conn.ID] = e.newSite(conn)
+		}
+	}
+	e.sites.Store(&next)
+}
+
+// site gives that of a connection of now; nil for none.
+func (e *Endpoint) site(connection string) *site { return (*e.sites.Load())[connection] }
+
+func (e *Endpoint) newSite(conn Connection) *site {
+	public, base := strings.TrimSuffix(e.public.String(), "/"), e.public.JoinPath(Prefix, conn.ID).String()
+	s := &site{
+		connection: conn.ID, version: conn.Version, base: base, limit: newBucket(e.limit), user: userType(e.declared(conn)), group: groupType(),
+		work: newQueue(turnsOfOne), lists: newQueue(turnsOfLists),
+		grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
+		audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
+	}
+	s.baseText, s.extensionKeys = bytes.TrimSuffix(appendText(nil, base), []byte{'"'}), keysOf(s.user)
+	return s
 }
 
 // declared are the portal attributes that can be served.
@@ -237,8 +267,8 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return err
 	}
 	entry.Token = token.ID
-	s, ok := e.sites[connection]
-	if !ok {
+	s := e.site(connection)
+	if s == nil {
 		return errToken()
 	}
 	if wait := s.limit.take(e.now()); wait > 0 {

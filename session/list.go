@@ -50,8 +50,11 @@ func (m *Manager) EndOf(ctx context.Context, person, id string, by audit.Actor, 
 		if r.ID != id {
 			continue
 		}
-		now := m.now().UTC()
-		err := m.store.EndSession(ctx, id, "signed out by an administrator", now, audit.Event{
+		now, told := m.now().UTC(), "signed out by an administrator"
+		if by.Kind == "person" && by.ID == person {
+			told = "you ended it from another browser"
+		}
+		err := m.store.EndSession(ctx, id, told, now, audit.Event{
 			At: now, Action: audit.SessionEnded, Actor: by, Person: person, Connection: r.Connection, Reason: reason,
 			Detail: map[string]string{"session": id, "sessions_ended": "1"},
 		})

@@ -148,8 +148,11 @@ func (s adminStore) InsertLink(ctx context.Context, l admin.Link, e audit.Event)
 		if _, err := t.exec("DELETE FROM console_links WHERE expires < ?", micros(l.Created)); err != nil {
 			return err
 		}
-		_, err := t.exec("INSERT INTO console_links (id, hash, issuer, created, expires) VALUES (?, ?, ?, ?, ?)",
-			l.ID, l.Hash, l.Issuer, micros(l.Created), micros(l.Expires))
+		if err := t.endSetup(l.Connection, l.Created); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO console_links (id, hash, issuer, connection, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
+			l.ID, l.Hash, l.Issuer, l.Connection, micros(l.Created), micros(l.Expires))
 		if err != nil {
 			return err
 		}
@@ -157,22 +160,37 @@ func (s adminStore) InsertLink(ctx context.Context, l admin.Link, e audit.Event)
 	})
 }
 
-func (s adminStore) OpenVisit(ctx context.Context, link []byte, v admin.Visit, e func(issuer string) audit.Event) (admin.Visit, error) {
+// endSetup ends the setup links of a connection and what they opened; nothing
+// where there is none.
+func (t tx) endSetup(connection string, at time.Time) error {
+	if connection == "" {
+		return nil
+	}
+	if _, err := t.exec("UPDATE console_links SET opened = ? WHERE connection = ? AND opened = 0", micros(at), connection); err != nil {
+		return err
+	}
+	_, err := t.exec("UPDATE console_visits SET ended = ? WHERE connection = ? AND ended = 0", micros(at), connection)
+	return err
+}
+
+func (s adminStore) OpenVisit(ctx context.Context, link []byte, setup bool, v admin.Visit, e func(admin.Visit) audit.Event) (admin.Visit, error) {
 	err := s.db.update(ctx, func(t tx) error {
-		err := t.row(&v.Issuer, "link", "UPDATE console_links SET opened = ? WHERE hash = ? AND opened = 0 AND expires > ? RETURNING issuer",
-			micros(v.Created), link, micros(v.Created))
+		var r visitRow
+		err := t.row(&r, "link", `UPDATE console_links SET opened = ? WHERE hash = ? AND opened = 0 AND expires > ? AND (connection <> '') = ?
+			RETURNING issuer, connection`, micros(v.Created), link, micros(v.Created), setup)
 		if err != nil {
 			return err
 		}
+		v.Issuer, v.Connection = r.Issuer, r.Connection
 		if _, err := t.exec("DELETE FROM console_visits WHERE expires < ?", micros(v.Created)); err != nil {
 			return err
 		}
-		_, err = t.exec("INSERT INTO console_visits (id, hash, issuer, address, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
-			v.ID, v.Hash, v.Issuer, v.Address, micros(v.Created), micros(v.Expires))
+		_, err = t.exec("INSERT INTO console_visits (id, hash, issuer, connection, address, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			v.ID, v.Hash, v.Issuer, v.Connection, v.Address, micros(v.Created), micros(v.Expires))
 		if err != nil {
 			return err
 		}
-		return t.Audit(e(v.Issuer))
+		return t.Audit(e(v))
 	})
 	return v, err
 }
@@ -183,14 +201,16 @@ type visitRow struct {
 	Address string `gorm:"column:address"`
 	Created int64  `gorm:"column:created"`
 	Expires int64  `gorm:"column:expires"`
+
+	Connection string `gorm:"column:connection"`
 }
 
 func (s adminStore) FindVisit(ctx context.Context, hash []byte, now time.Time) (v admin.Visit, err error) {
 	var r visitRow
 	err = s.db.glance(ctx, func(t tx) error {
-		return t.row(&r, "visit", "SELECT id, issuer, address, created, expires FROM console_visits WHERE hash = ? AND ended = 0 AND expires > ?", hash, micros(now))
+		return t.row(&r, "visit", "SELECT id, issuer, connection, address, created, expires FROM console_visits WHERE hash = ? AND ended = 0 AND expires > ?", hash, micros(now))
 	})
-	return admin.Visit{ID: r.ID, Issuer: r.Issuer, Address: r.Address, Created: moment(r.Created), Expires: moment(r.Expires)}, err
+	return admin.Visit{ID: r.ID, Issuer: r.Issuer, Connection: r.Connection, Address: r.Address, Created: moment(r.Created), Expires: moment(r.Expires)}, err
 }
 
 func (s adminStore) EndVisit(ctx context.Context, id string, at time.Time, e audit.Event) error {

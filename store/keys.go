@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"portcullis/admin"
 	"portcullis/audit"
 	"portcullis/fault"
 	"portcullis/keys"
@@ -96,11 +97,15 @@ func (s keyStore) Rewrap(ctx context.Context, f func(string, []byte) ([]byte, er
 			"SELECT id, '" + session.RefreshPurpose + "' AS purpose, refresh_token AS sealed FROM sessions WHERE ended = 0 AND length(refresh_token) > 0",
 			"UPDATE sessions SET refresh_token = ? WHERE id = ?",
 		},
+		{
+			"SELECT id, '" + admin.SecretsPurpose + "' || id AS purpose, sealed FROM console_connections WHERE length(sealed) > 0",
+			"UPDATE console_connections SET sealed = ? WHERE id = ?",
+		},
 	}
 	err = s.db.update(ctx, func(t tx) error {
 		changed = 0
 		if t.dialect == "postgres" { // a gate that refreshes a session waits
-			if _, err := t.exec("LOCK TABLE keys, sessions IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+			if _, err := t.exec("LOCK TABLE keys, sessions, console_connections IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 				return err
 			}
 		}

@@ -4,7 +4,7 @@
 
 const local = (root) => {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  for (const time of root.querySelectorAll("time[datetime]")) {
+  for (const time of root.querySelectorAll("time[datetime]:not([data-fixed])")) {
     time.textContent = format.format(new Date(time.dateTime));
   }
   for (const wide of root.querySelectorAll(".scroll")) wide.tabIndex = 0; // to be scrolled by keys
@@ -54,7 +54,59 @@ const live = (form) => {
   });
 };
 
+// copies puts a button beside what is to be typed in elsewhere.
+const copies = (root) => {
+  if (!navigator.clipboard) return;
+  for (const code of root.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    });
+    code.after(" ", button);
+  }
+};
+
+// poll shows a part of the page as it is now, again and again while somebody
+// looks, until it no longer asks for it.
+const poll = (part) => {
+  const every = Number(part.dataset.poll) * 1000;
+  const look = async () => {
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+        const page = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");
+        const fresh = page.getElementById(part.id);
+        if (fresh) {
+          local(fresh);
+          if (fresh.innerHTML !== part.innerHTML && !part.querySelector("details[open]")) part.replaceChildren(...fresh.childNodes);
+          if (!fresh.dataset.poll) return;
+        }
+      } catch {
+        // the next look may find it
+      }
+    }
+    setTimeout(look, every);
+  };
+  setTimeout(look, every);
+};
+
+// popup opens a link in a window beside, and goes on to where its result is.
+const popup = (link) => {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    window.open(link.href, "_blank", "popup,noopener,width=560,height=760");
+    location.assign(link.dataset.popup);
+  });
+};
+
 local(document);
+copies(document);
+for (const part of document.querySelectorAll("[data-poll]")) poll(part);
+for (const link of document.querySelectorAll("[data-popup]")) popup(link);
 for (const form of document.querySelectorAll("form[data-live]")) live(form);
 
 // dialog shows something above the page until Escape, or until it is left.

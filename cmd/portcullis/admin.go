@@ -44,10 +44,3 @@ and for the day on which nobody can sign in.`, admin.LinkLife.Minutes(), admin.V
 func (c *cli) consoleLink(ctx context.Context, cfg *config.Config, db *store.DB, by audit.Actor) (string, error) {
 	return admin.Links{Store: db.Admin(), PublicURL: cfg.PublicURL, Now: c.now}.Make(ctx, by)
 }
-
-func consoleConnections(cfg *config.Config) (out []admin.Connection) {
-	for _, conn := range cfg.Connections {
-		out = append(out, admin.Connection{ID: conn.ID, Organization: conn.Organization})
-	}
-	return out
-}

@@ -11,6 +11,7 @@ import (
 	"portcullis/config"
 	"portcullis/directory"
 	"portcullis/fault"
+	"portcullis/mapping"
 	"portcullis/revision"
 	"portcullis/store"
 )
@@ -19,14 +20,14 @@ import (
 func (c *cli) withLedger(ctx context.Context, f func(*config.Config, *revision.Ledger) error) error {
 	return c.withStore(ctx, func(cfg *config.Config, db *store.DB) error {
 		people := directory.New(directory.Config{Store: db.Directory(), Connections: connections(cfg)})
-		return f(cfg, ledger(cfg, db, people, c.now))
+		return f(cfg, ledger(cfg, db, people, mappingOptions(cfg), c.now))
 	})
 }
 
-func ledger(cfg *config.Config, db *store.DB, people *directory.Directory, now func() time.Time) *revision.Ledger {
+func ledger(cfg *config.Config, db *store.DB, people *directory.Directory, o mapping.Options, now func() time.Time) *revision.Ledger {
 	a := cfg.Mapping.Approval
 	return revision.NewLedger(revision.LedgerConfig{
-		Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Now: now,
+		Store: db.Revisions(), File: cfg.Mapping.File, Options: o, Now: now,
 		Approval: revision.Approval{Always: a.Always, Privileged: a.Privileged, PeopleOver: a.PeopleOver},
 		Reach:    reach(people, now),
 	})

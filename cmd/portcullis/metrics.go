@@ -22,7 +22,7 @@ import (
 // docs/operations.md says what each of them means; a test compares.
 type metrics struct {
 	registry    *prometheus.Registry
-	connections map[string]bool
+	connections atomic.Pointer[map[string]bool]
 	requests    *prometheus.HistogramVec
 	answers     *byStatus // of portals
 	signIns     *prometheus.CounterVec
@@ -33,10 +33,8 @@ type metrics struct {
 }
 
 func newMetrics(connections []string) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), connections: make(map[string]bool)}
-	for _, id := range connections {
-		m.connections[id] = true
-	}
+	m := &metrics{registry: prometheus.NewRegistry()}
+	m.setConnections(connections)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 		m.registry.MustRegister(c)
@@ -64,9 +62,18 @@ func newMetrics(connections []string) *metrics {
 	return m
 }
 
+// setConnections says which connections are known from now on.
+func (m *metrics) setConnections(ids []string) {
+	known := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		known[id] = true
+	}
+	m.connections.Store(&known)
+}
+
 // known gives a connection of the configuration, or "other".
 func (m *metrics) known(connection string) string {
-	if m.connections[connection] {
+	if (*m.connections.Load())[connection] {
 		return connection
 	}
 	return "other"

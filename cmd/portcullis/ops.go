@@ -143,7 +143,7 @@ func (c *counted) Flush() { _ = http.NewResponseController(c.ResponseWriter).Flu
 // pushed counts SCIM requests, each connection by itself.
 func (o *ops) pushed(h http.Handler) http.Handler {
 	by := map[string]http.Handler{}
-	for id := range o.connections {
+	for id := range *o.connections.Load() {
 		by[id] = promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": id}), h)
 	}
 	other := promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": "other"}), h)

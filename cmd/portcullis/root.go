@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/user"
 	"strings"
@@ -200,7 +201,20 @@ func (c *cli) withStore(ctx context.Context, f func(*config.Config, *store.DB) e
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if cfg, err = c.withMade(ctx, cfg, db); err != nil {
+		return err
+	}
 	return f(cfg, db)
+}
+
+// withMade gives the configuration with the connections that were made in the
+// console. Their secrets stay closed: no command signs anybody in.
+func (c *cli) withMade(ctx context.Context, cfg *config.Config, db *store.DB) (*config.Config, error) {
+	r := newRoster(cfg, db, nil, slog.New(slog.DiscardHandler), c.now)
+	if err := r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return r.cfg(), nil
 }
 
 // connections gives the directory's view of the configured connections.

@@ -28,6 +28,9 @@ func loginSAML(id string, public *url.URL, c *config.SAML, ring *keys.Ring) (*lo
 		AllowPrivate: c.AllowPrivate, Unsigned: !c.SignRequests, AllowIDPInitiated: c.AllowIDPInitiated, AllowSHA1: c.AllowSHA1,
 		ForceAuthn: c.ForceAuthn, AuthnContexts: c.AuthnContext, Subject: c.Subject, Attributes: login.Attributes(c.Attributes),
 	}
+	if c.Metadata != "" {
+		out.Metadata = []byte(c.Metadata)
+	}
 	switch c.Binding {
 	case config.ByRedirect:
 		out.Binding = saml.BindingRedirect

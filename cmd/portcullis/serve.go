@@ -50,7 +50,8 @@ func (c *cli) serveCommand() *cobra.Command {
 
 // gate is the whole product, wired.
 type gate struct {
-	cfg      *config.Config
+	cfg      *config.Config // as it stands in the file
+	roster   *roster
 	log      *slog.Logger
 	db       *store.DB
 	keys     *keys.Ring
@@ -99,9 +100,14 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.sessions = session.New(session.Config{
 		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Log: log,
 	})
+	g.roster = newRoster(cfg, db, ring, log, time.Now) //nolint:forbidigo // the clock of the process
+	if err := g.roster.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	cfg = g.roster.cfg()
 	g.dir = directory.New(directory.Config{Store: g.db.Directory(), Policy: policy, Connections: connections(cfg), Log: log})
 	g.keeper = revision.New(revision.Config{
-		Store: g.db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg), Replica: replica(cfg),
+		Store: g.db.Revisions(), File: cfg.Mapping.File, Options: g.roster.mappingOptions(), Replica: replica(cfg),
 		Reach:   reach(g.dir, time.Now), //nolint:forbidigo // the clock of the process
 		Changed: g.sessions.PolicyChanged, Log: log,
 	})
@@ -109,7 +115,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	if err := g.dir.Reconcile(ctx); err != nil {
 		return nil, err
 	}
-	providers, err := loginConnections(ctx, cfg, ring)
+	providers, err := g.roster.loginConnections(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +126,15 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
 	g.scim = scim.New(scim.Config{
-		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Journal: g.db.Journal(), Connections: scimConnections(cfg),
+		PublicURL: cfg.PublicURL, Directory: g.dir, Tokens: g.db.Tokens(), Journal: g.db.Journal(), Connections: g.roster.scimConnections(cfg),
 		Limit: scim.Limit{PerSecond: cfg.Limits.SCIM.PerSecond}, Address: web.ClientAddress, Log: log,
 	})
 	g.console = admin.New(admin.Config{
 		PublicURL: cfg.PublicURL, Store: g.db.Admin(), Sessions: g.sessions, Directory: g.dir, Keeper: g.keeper,
-		Ledger: ledger(cfg, g.db, g.dir, time.Now), //nolint:forbidigo // the clock of the process
+		Ledger: ledger(cfg, g.db, g.dir, g.roster.mappingOptions(), time.Now), //nolint:forbidigo // the clock of the process
 
-		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Connections: consoleConnections(cfg), Environment: cfg.Environment, Log: log,
+		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Ways: g.roster, Tokens: newTokens(g.db),
+		Facts: configurationFacts(g.cfg), Environment: cfg.Environment, Log: log,
 	})
 	front := proxy.Config{
 		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, Via: via(tracer), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
@@ -145,6 +152,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		}
 	}
 	g.proxy = proxy.New(front)
+	g.roster.login, g.roster.apply = func() *login.Login { return g.login }, g.adopt(counts)
 	g.guard = scim.NewGuard(scim.GuardConfig{Losses: g.dir, Log: log})
 	counts.watch(g)
 	g.ops = &ops{metrics: counts, db: g.db, keeper: g.keeper, sessions: g.sessions}
@@ -178,15 +186,6 @@ func loginConnections(ctx context.Context, cfg *config.Config, ring *keys.Ring) 
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-func scimConnections(cfg *config.Config) (out []scim.Connection) {
-	for _, conn := range cfg.Connections {
-		if conn.SCIM.Enabled {
-			out = append(out, scim.Connection{ID: conn.ID, Attributes: conn.SCIM.Attributes})
-		}
-	}
-	return out
 }
 
 // serve listens and runs until ctx ends; ready, if not nil, is called with
@@ -259,6 +258,7 @@ func (g *gate) run(ctx context.Context) (stop func()) {
 	for name, f := range map[string]func(context.Context) error{
 		"sessions": g.sessions.Run,
 		"keys":     g.keys.Run,
+		"roster":   g.roster.Run,
 		"mapping":  g.keeper.Run,
 		"sign-in":  g.login.Run,
 		"traces":   g.traces.Run,

@@ -1,0 +1,328 @@
+package admin
+
+import (
+	"slices"
+	"time"
+
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/scim"
+	"portcullis/trace"
+)
+
+// spot is where a page about a connection is.
+type spot struct {
+	Connection connectionJSON `json:"-"`
+	Base       string         `json:"-"` // of all connections
+	At         string         `json:"-"` // of this one
+	Tab        string         `json:"-"`
+	Tabs       []tab          `json:"-"`
+	Own        bool           `json:"-"`
+	Crumb      bool           `json:"-"` // there is a list to go back to
+	Made       bool           `json:"-"`
+}
+
+func (c *Console) spot(r *request, conn Connection, w connectionJSON, at string) spot {
+	p := spot{Connection: w, Base: base(r), Tab: at, Own: r.own, Made: conn.Made}
+	p.Crumb = r.link == nil || r.link.Connection == ""
+	p.At = p.Base + "/" + conn.ID
+	p.Tabs = []tab{{"", "Overview"}, {"setup", "Setup"}}
+	if conn.SCIM {
+		p.Tabs = append(p.Tabs, tab{"scim", "SCIM"})
+	}
+	if r.own || r.may(mapping.GateAuditView) {
+		p.Tabs = append(p.Tabs, tab{"sign-ins", "Sign-ins"})
+	}
+	if conn.Made && !r.own {
+		p.Tabs = append(p.Tabs, tab{"settings", "Settings"})
+	}
+	return p
+}
+
+// certificateJSON is a certificate of a connection.
+type certificateJSON struct {
+	Side string    `json:"side"` // "provider" or "gate"
+	Name string    `json:"name"`
+	Ends time.Time `json:"ends"`
+	Days int       `json:"daysLeft"`
+	Note string    `json:"note,omitempty"`
+}
+
+// secretJSON says of the client secret what may be told.
+type secretJSON struct {
+	Kind string     `json:"kind"` // "secret", "key" or "public"
+	Next bool       `json:"next"` // another is tried, for a rotation
+	Ends *time.Time `json:"ends"`
+	Days int        `json:"daysLeft,omitempty"`
+}
+
+// metadataJSON is where the metadata of a SAML provider comes from.
+type metadataJSON struct {
+	Source   string     `json:"source"` // an address, a file, or "uploaded"
+	EntityID string     `json:"entityId"`
+	Accepted *time.Time `json:"accepted"`
+	Waiting  *time.Time `json:"waiting"`
+	Changes  []string   `json:"changes"`
+}
+
+// State names what waits, for a form about it.
+func (m *metadataJSON) State() string {
+	if m.Waiting == nil {
+		return ""
+	}
+	return m.Waiting.UTC().Format(time.RFC3339Nano)
+}
+
+type connectionView struct {
+	spot
+
+	Item         connectionJSON    `json:"connection"`
+	Provisioning string            `json:"provisioning"`
+	Link         string            `json:"link"`
+	Issuer       string            `json:"issuer,omitempty"`
+	ClientID     string            `json:"clientId,omitempty"`
+	Secret       *secretJSON       `json:"secret,omitempty"`
+	Metadata     *metadataJSON     `json:"metadata,omitempty"`
+	Certificates []certificateJSON `json:"certificates"`
+	Version      int64             `json:"version"`
+	Changed      *time.Time        `json:"changed,omitempty"`
+	Author       string            `json:"author,omitempty"`
+	Unseen       []string          `json:"groupsNobodyHas"`
+	SignsIn      bool              `json:"-"`
+}
+
+func (c *Console) connectionOverview(r *request) (any, error) {
+	conn, w, t, err := c.look(r)
+	if err != nil {
+		return nil, err
+	}
+	v := &connectionView{
+		spot: c.spot(r, conn, w, ""), Item: w, Provisioning: conn.Provisioning, Link: conn.Link, Issuer: conn.Issuer, ClientID: conn.ClientID,
+		Certificates: []certificateJSON{}, Version: conn.Version, Changed: optional(conn.Changed), Author: conn.Author,
+		SignsIn: conn.Protocol != "" && w.InForce && !conn.Incomplete, Unseen: []string{},
+	}
+	now := c.now()
+	for _, cert := range t.Certificates {
+		side := "provider"
+		if cert.Ours {
+			side = "gate"
+		}
+		v.Certificates = append(v.Certificates, certificateJSON{side, cert.Name, cert.Ends, daysLeft(cert.Ends, now), cert.Note})
+	}
+	switch conn.Protocol {
+	case OverOIDC:
+		v.Secret = &secretJSON{Kind: conn.Authentication, Next: conn.NextSecret, Ends: optional(conn.SecretExpires)}
+		if !conn.SecretExpires.IsZero() {
+			v.Secret.Days = daysLeft(conn.SecretExpires, now)
+		}
+	case OverSAML:
+		v.Metadata = &metadataJSON{
+			Source: sourceOf(conn), EntityID: t.EntityID, Accepted: optional(t.Accepted), Waiting: optional(t.Waiting), Changes: append([]string{}, t.Changes...),
+		}
+	}
+	unseen, err := c.unseen(r.ctx)
+	v.Unseen = append(v.Unseen, unseen[conn.ID]...)
+	return v, err
+}
+
+func sourceOf(conn Connection) string {
+	switch {
+	case conn.MetadataURL != "":
+		return conn.MetadataURL
+	case conn.MetadataFile != "":
+		return conn.MetadataFile
+	case conn.Metadata:
+		return "uploaded"
+	default:
+		return ""
+	}
+}
+
+// look finds the connection that a call is about, with all that is known of
+// how it fares.
+func (c *Console) look(r *request) (Connection, connectionJSON, Trust, error) {
+	conn, err := c.connection(r)
+	if err != nil {
+		return conn, connectionJSON{}, Trust{}, err
+	}
+	list, err := c.fleetOf(r, []Connection{conn})
+	if err != nil {
+		return conn, connectionJSON{}, Trust{}, err
+	}
+	t, err := c.trust(r.ctx, conn)
+	return conn, list[0], t, err
+}
+
+// tokenJSON is a SCIM token or client, without its secret.
+type tokenJSON struct {
+	ID         string     `json:"id"`
+	Connection string     `json:"connection"`
+	Kind       string     `json:"kind"` // "token" or "client"
+	Note       string     `json:"note"`
+	State      string     `json:"state"` // "live", "expired" or "revoked"
+	Created    time.Time  `json:"created"`
+	Expires    *time.Time `json:"expires"`
+	Days       int        `json:"daysLeft,omitempty"`
+	LastUsed   *time.Time `json:"lastUsed"`
+	Frozen     bool       `json:"frozen"`
+}
+
+func tokenWire(t scim.Token, now time.Time) tokenJSON {
+	w := tokenJSON{
+		ID: t.ID, Connection: t.Connection, Kind: "token", Note: t.Note, State: "live", Created: t.Created, Expires: optional(t.Expires),
+		LastUsed: optional(t.LastUsed), Frozen: t.Frozen,
+	}
+	if t.Client {
+		w.Kind = "client"
+	}
+	switch {
+	case !t.Revoked.IsZero():
+		w.State = "revoked"
+	case !t.Live(now):
+		w.State = "expired"
+	case !t.Expires.IsZero():
+		w.Days = daysLeft(t.Expires, now)
+	}
+	return w
+}
+
+type connectionSCIMView struct {
+	spot
+
+	URL      string        `json:"url"`
+	TokenURL string        `json:"tokenUrl"`
+	Steps    []stepJSON    `json:"steps"`
+	Tokens   []tokenJSON   `json:"tokens"`   // the newest first
+	Requests []requestJSON `json:"requests"` // the last ones
+	MayMake  bool          `json:"-"`
+	Full     bool          `json:"-"` // there are as many live tokens as may be
+}
+
+// lastRequests is how many requests a connection's page shows.
+const lastRequests = 20
+
+func (c *Console) connectionSCIM(r *request) (any, error) {
+	conn, w, _, err := c.look(r)
+	if err != nil {
+		return nil, err
+	}
+	if !conn.SCIM {
+		return nil, fault.New(fault.NotFound, "SCIM is not turned on in this connection")
+	}
+	a := c.addresses(conn)
+	v := &connectionSCIMView{
+		spot: c.spot(r, conn, w, "scim"), URL: a.scim, TokenURL: a.token, Steps: pushGuide(conn, a), Tokens: []tokenJSON{},
+		MayMake: r.own || r.may(mapping.GateTokensEdit),
+	}
+	tokens, err := c.tokens.List(r.ctx, conn.ID)
+	if err != nil {
+		return nil, err
+	}
+	live := 0
+	for _, t := range slices.Backward(tokens) {
+		if t.Live(c.now()) && !t.Client {
+			live++
+		}
+		v.Tokens = append(v.Tokens, tokenWire(t, c.now()))
+	}
+	v.Full = live >= scim.MaxLiveTokens
+	entries, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn.ID, Limit: lastRequests})
+	v.Requests = requestsWire(entries)
+	if !r.own && !r.may(mapping.GateAuditView) {
+		for i := range v.Requests { // what was said of people is for those who may read the log
+			v.Requests[i].Body = ""
+		}
+	}
+	return v, err
+}
+
+type connectionSignInsView struct {
+	spot
+
+	SignIns []signInJSON `json:"signIns"`
+	Next    int64        `json:"next,omitempty"`
+}
+
+func (c *Console) connectionSignIns(r *request) (any, error) {
+	conn, w, _, err := c.look(r)
+	if err != nil {
+		return nil, err
+	}
+	v := &connectionSignInsView{spot: c.spot(r, conn, w, "sign-ins")}
+	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: []string{conn.ID}, Failed: r.query("failed") == "yes"})
+	for i := range v.SignIns {
+		v.SignIns[i].Base, v.SignIns[i].Hidden = v.At, !r.may(mapping.GateUsersView)
+	}
+	return v, err
+}
+
+func (c *Console) connectionSignIn(r *request) (any, error) {
+	conn, err := c.connection(r)
+	if err != nil {
+		return nil, err
+	}
+	record, err := c.traces.FindTrace(r.ctx, r.param("reference"))
+	if err != nil {
+		return nil, err
+	}
+	if record.Connection != conn.ID {
+		return nil, fault.New(fault.NotFound, "no such trace")
+	}
+	r.narrow(&record)
+	return &signInView{Record: record, Back: base(r) + "/" + conn.ID + "/sign-ins", Known: r.may(mapping.GateUsersView)}, nil
+}
+
+// testView is a dry run of a sign-in.
+type testView struct {
+	spot
+
+	Test   string        `json:"test"`
+	URL    string        `json:"url,omitempty"` // what opens it, once; only when it is begun
+	Until  *time.Time    `json:"until,omitempty"`
+	Done   bool          `json:"done"`
+	Record *trace.Record `json:"signIn,omitempty"`
+}
+
+// testLife is how long the link of a dry run is good.
+const testLife = 10 * time.Minute
+
+func (c *Console) beginTest(r *request) (any, error) {
+	conn, w, _, err := c.look(r)
+	if err != nil {
+		return nil, err
+	}
+	if conn.Protocol == "" || !w.InForce || conn.Incomplete {
+		return nil, fault.New(fault.Conflict, "nobody signs in by this connection yet")
+	}
+	test, path, err := c.ways.Test(r.ctx, r.actor(), conn.ID)
+	if err != nil {
+		return nil, err
+	}
+	v := &testView{spot: c.spot(r, conn, w, ""), Test: test, URL: path}
+	v.Until = optional(c.now().Add(testLife))
+	return v, nil
+}
+
+func (c *Console) testResult(r *request) (any, error) {
+	conn, w, _, err := c.look(r)
+	if err != nil {
+		return nil, err
+	}
+	record, err := c.ways.Tested(r.ctx, r.param("test"))
+	if err != nil {
+		return nil, err
+	}
+	if record != nil && record.Connection != conn.ID {
+		return nil, fault.New(fault.NotFound, "no such test")
+	}
+	r.narrow(record)
+	return &testView{spot: c.spot(r, conn, w, ""), Test: r.param("test"), Done: record != nil, Record: record}, nil
+}
+
+// narrow takes out of a trace what is not for a client's own: rules that almost
+// matched may be about another client, whose connection they name.
+func (r *request) narrow(record *trace.Record) {
+	if r.own && record != nil && record.Decision != nil {
+		record.Decision.NearMisses = nil
+	}
+}

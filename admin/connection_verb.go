@@ -1,0 +1,362 @@
+package admin
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/web"
+)
+
+// settingNames are what the gate's administrators decide of a connection.
+func settingNames() []string {
+	return []string{"id", "organization", "domains", "preset", "protocol", "provisioning", "link", "scim"}
+}
+
+// providerNames are what stands at the identity provider.
+func providerNames() []string {
+	return []string{
+		"issuer", "clientId", "authentication", "clientSecret", "nextSecret", "dropNext", "secretExpires", "metadataUrl", "metadata",
+	}
+}
+
+// settings takes what is sent of [settingNames] into a draft.
+func (r *request) settings(d *Draft) {
+	f := r.form
+	d.Organization, d.Preset, d.Protocol = strings.TrimSpace(f.Get("organization")), f.Get("preset"), f.Get("protocol")
+	d.Domains = nil
+	for _, text := range f["domains"] {
+		d.Domains = append(d.Domains, strings.FieldsFunc(strings.ToLower(text), func(c rune) bool { return strings.ContainsRune(", ;\t\r\n", c) })...)
+	}
+	d.Provisioning, d.Link, d.SCIM = f.Get("provisioning"), f.Get("link"), f.Get("scim") == "yes"
+}
+
+// provider takes what is sent of [providerNames] into a draft.
+func (r *request) provider(d *Draft) {
+	f := r.form
+	d.Issuer, d.ClientID, d.Authentication = strings.TrimSpace(f.Get("issuer")), strings.TrimSpace(f.Get("clientId")), f.Get("authentication")
+	d.ClientSecret, d.NextSecret = strings.TrimSpace(f.Get("clientSecret")), strings.TrimSpace(f.Get("nextSecret"))
+	d.DropNext, d.SecretExpires = f.Get("dropNext") == "yes", f.Get("secretExpires")
+	d.MetadataURL, d.Metadata = strings.TrimSpace(f.Get("metadataUrl")), f.Get("metadata")
+}
+
+// version checks which state was changed: that of d.
+func (r *request) version(d Draft) error {
+	text := r.form.Get("version")
+	if text == "" && r.inAPI {
+		return nil // whatever it is now
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return fault.New(fault.Invalid, "version: want the number of the state that was changed")
+	}
+	if n != d.Version { // the rest of d is of that state
+		return fault.New(fault.Conflict, "somebody else changed this connection meanwhile: look at it again")
+	}
+	return nil
+}
+
+// draftView is a form about a connection.
+type draftView struct {
+	spot
+
+	Draft   Draft  `json:"-"`
+	Problem string `json:"-"` // why it was not taken
+	Makers  []maker
+}
+
+func (c *Console) newConnection(r *request) (any, error) {
+	return &draftView{Makers: makers(), Draft: Draft{Protocol: OverOIDC, Provisioning: "jit", SCIM: true}, spot: spot{Base: base(r)}}, nil
+}
+
+// refused gives a form back with what is wrong, where somebody looks at it.
+func (r *request) refused(err error, form func(problem string) any) (any, error) {
+	if r.inAPI || !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Conflict) {
+		return nil, err
+	}
+	return form(fault.Message(err)), nil
+}
+
+func (c *Console) createConnection(r *request) (any, error) {
+	d := Draft{ID: strings.TrimSpace(r.form.Get("id"))}
+	r.settings(&d)
+	r.provider(&d)
+	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+		return r.refused(err, func(problem string) any {
+			return &draftView{Makers: makers(), Draft: d, Problem: problem, spot: spot{Base: base(r)}}
+		})
+	}
+	return done{to: everyones.path + "/" + d.ID + "/setup", Done: "connection-made", Count: 1}, nil
+}
+
+// made finds a connection that can be changed, and what it is.
+func (c *Console) made(r *request) (Connection, Draft, error) {
+	conn, err := c.connection(r)
+	if err != nil {
+		return conn, Draft{}, err
+	}
+	if !conn.Made {
+		return conn, Draft{}, fault.New(fault.Conflict, "connection %q stands in the gate’s configuration, and is changed there", conn.ID)
+	}
+	d, err := c.ways.Draft(conn.ID)
+	return conn, d, err
+}
+
+func (c *Console) connectionSettings(r *request) (any, error) {
+	_, d, err := c.made(r)
+	if err != nil {
+		return nil, err
+	}
+	return c.settingsForm(r, d, "")
+}
+
+func (c *Console) settingsForm(r *request, d Draft, problem string) (any, error) {
+	conn, w, _, err := c.look(r)
+	return &draftView{spot: c.spot(r, conn, w, "settings"), Draft: d, Problem: problem, Makers: makers()}, err
+}
+
+func (c *Console) changeConnection(r *request) (any, error) {
+	conn, d, err := c.made(r)
+	if err != nil {
+		return nil, err
+	}
+	r.settings(&d)
+	if err := r.version(d); err != nil {
+		return nil, err
+	}
+	if id := r.form.Get("id"); id != "" && id != conn.ID {
+		return nil, fault.New(fault.Invalid, "the id of a connection stays: people are known by it")
+	}
+	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+		out, err := r.refused(err, func(problem string) any { return problem })
+		if err != nil {
+			return nil, err
+		}
+		text, _ := out.(string)
+		return c.settingsForm(r, d, text)
+	}
+	return done{to: everyones.path + "/" + conn.ID, Done: "connection-changed", Count: 1}, nil
+}
+
+// setupView is what to do at the provider, and what of it the gate has to know.
+type setupView struct {
+	spot
+
+	Maker    string      `json:"provider"`
+	Protocol string      `json:"protocol"`
+	Steps    []stepJSON  `json:"steps"`
+	Values   []valueJSON `json:"values"` // all of them
+	Draft    Draft       `json:"-"`
+	Problem  string      `json:"-"`
+	HasKey   bool        `json:"-"` // there is a secret, or metadata, already
+	Next     bool        `json:"-"`
+}
+
+func (c *Console) connectionSetup(r *request) (any, error) { return c.setupForm(r, nil, "") }
+
+func (c *Console) setupForm(r *request, d *Draft, problem string) (any, error) {
+	conn, w, _, err := c.look(r)
+	if err != nil {
+		return nil, err
+	}
+	a := c.addresses(conn)
+	v := &setupView{
+		spot: c.spot(r, conn, w, "setup"), Maker: w.Provider, Protocol: conn.Protocol, Steps: guide(conn, a), Values: providerValues(conn, a), Problem: problem,
+		HasKey: conn.ClientID != "" || conn.Metadata, Next: conn.NextSecret,
+	}
+	switch {
+	case d != nil:
+		v.Draft = *d
+		v.Draft.ClientSecret, v.Draft.NextSecret, v.Draft.Metadata = "", "", ""
+	case conn.Made:
+		v.Draft, err = c.ways.Draft(conn.ID)
+	}
+	return v, err
+}
+
+// providerValues are all addresses of a connection that its provider may want.
+func providerValues(conn Connection, a addresses) (out []valueJSON) {
+	switch conn.Protocol {
+	case OverOIDC:
+		out = []valueJSON{
+			{"Redirect URI", a.redirect}, {"Sign-out redirect URI", a.signOut}, {"Back-channel logout URL", a.backChannel}, {"Start address", a.start},
+		}
+	case OverSAML:
+		out = []valueJSON{
+			{"Entity ID", a.entityID}, {"ACS URL", a.acs}, {"Logout URL", a.slo}, {"Our metadata", a.metadata}, {"Start address", a.start},
+		}
+	}
+	if conn.SCIM {
+		out = append(out, valueJSON{"SCIM base URL", a.scim})
+	}
+	return out
+}
+
+// changeProvider takes what stands at the identity provider: by the gate's
+// administrators, or by the client's own.
+func (c *Console) changeProvider(r *request) (any, error) {
+	if _, err := c.trusted(r); err != nil {
+		return nil, err
+	}
+	conn, d, err := c.made(r)
+	if err != nil {
+		return nil, err
+	}
+	r.provider(&d)
+	if err := r.version(d); err != nil {
+		return nil, err
+	}
+	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+		out, err := r.refused(err, func(problem string) any { return problem })
+		if err != nil {
+			return nil, err
+		}
+		text, _ := out.(string)
+		return c.setupForm(r, &d, text)
+	}
+	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed", Count: 1}, nil
+}
+
+// removeView asks before a connection is removed.
+type removeView struct {
+	spot
+}
+
+func (c *Console) askRemove(r *request) (any, error) {
+	conn, _, err := c.made(r)
+	if err != nil {
+		return nil, err
+	}
+	_, w, _, err := c.look(r)
+	return &removeView{spot: c.spot(r, conn, w, "settings")}, err
+}
+
+func (c *Console) removeConnection(r *request) (any, error) {
+	conn, _, err := c.made(r)
+	if err != nil {
+		return nil, err
+	}
+	why, err := r.reason(true)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := c.ways.Remove(r.ctx, r.actor(), conn.ID, why)
+	return done{to: everyones.path, Done: "connection-removed", Count: 1, Ended: ended}, err
+}
+
+func (c *Console) rollover(r *request) (any, error) {
+	conn, err := c.connection(r)
+	if err != nil {
+		return nil, err
+	}
+	if conn.Protocol != OverSAML || conn.Problem != "" || conn.Incomplete {
+		return nil, fault.New(fault.Conflict, "%q is no SAML connection in force", conn.ID)
+	}
+	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "rollover", Count: 1}, c.ways.Rollover(r.ctx, r.actor(), conn.ID)
+}
+
+func (c *Console) approveMetadata(r *request) (any, error) {
+	conn, err := c.trusted(r)
+	if err != nil {
+		return nil, err
+	}
+	// What came after somebody looked is not what they approve.
+	if text := r.form.Get("waiting"); text != "" || !r.inAPI {
+		t, err := c.trust(r.ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		if since, err := time.Parse(time.RFC3339Nano, text); err != nil || !since.Equal(t.Waiting) {
+			return nil, fault.New(fault.Conflict, "the provider publishes something else meanwhile: look at it again")
+		}
+	}
+	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "metadata", Count: 1}, c.ways.ApproveMetadata(r.ctx, r.actor(), conn.ID)
+}
+
+// newTokenView shows a token's secret, once.
+type newTokenView struct {
+	spot
+
+	Token  tokenJSON `json:"token"`
+	Secret string    `json:"secret"`
+	URL    string    `json:"url"`
+	Back   string    `json:"-"`
+}
+
+const (
+	maxNote  = 200      // bytes
+	maxDays  = 10 * 365 // of a token's life
+	yearDays = 365
+)
+
+func (c *Console) createToken(r *request) (any, error) {
+	if _, err := c.trusted(r); err != nil {
+		return nil, err
+	}
+	conn, w, _, err := c.look(r)
+	if err != nil {
+		return nil, err
+	}
+	if !conn.SCIM || !w.InForce {
+		return nil, fault.New(fault.Conflict, "SCIM is not in force in this connection")
+	}
+	note, days := strings.TrimSpace(r.form.Get("note")), yearDays
+	if text := r.form.Get("days"); text != "" {
+		if days, err = strconv.Atoi(text); err != nil || days < 1 || days > maxDays {
+			return nil, fault.New(fault.Invalid, "days: want 1 to %d", maxDays)
+		}
+	}
+	if len(note) > maxNote || !utf8.ValidString(note) || strings.ContainsRune(note, 0) {
+		return nil, fault.New(fault.Invalid, "note: want text of at most %d bytes", maxNote)
+	}
+	secret, t, err := c.tokens.Create(r.ctx, r.actor(), conn.ID, note, time.Duration(days)*day)
+	if err != nil {
+		return nil, err
+	}
+	r.gin.Header("Cache-Control", "no-store")
+	return &newTokenView{c.spot(r, conn, w, "scim"), tokenWire(t, c.now()), secret, c.addresses(conn).scim, web.ConsolePrefix + r.tokenPlace(conn)}, nil
+}
+
+// tokenPlace is the page on which the visitor sees the tokens of a connection.
+func (r *request) tokenPlace(conn Connection) string {
+	if !r.own && !r.may(mapping.GateConnectionsEdit) {
+		return "/tokens"
+	}
+	return cornerOf(r).path + "/" + conn.ID + "/scim"
+}
+
+func (c *Console) revokeToken(r *request) (any, error) {
+	conn, err := c.connection(r)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.tokens.List(r.ctx, conn.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range list {
+		if t.ID == r.param("token") {
+			return done{to: r.tokenPlace(conn), Done: "token", Count: 1}, c.tokens.Revoke(r.ctx, r.actor(), t.ID)
+		}
+	}
+	return nil, fault.New(fault.NotFound, "this connection has no such token")
+}
+
+// connectionNotices say what was done about connections and settings.
+func connectionNotices() map[string]string {
+	return map[string]string{ //nolint:gosec // G101: words for people
+		"connection-made":    "Made. Now fill in what stands at the identity provider.",
+		"connection-changed": "Saved. It is in force here, and at every other gate within a second.",
+		"provider-changed":   "Saved. Try it with a test sign-in.",
+		"connection-removed": "The connection is removed.",
+		"rollover":           "The next key is made and stands in our metadata. It signs in 30 days: give the provider our metadata anew.",
+		"metadata":           "Approved. Every gate follows within half a minute.",
+		"token":              "The token is revoked: what uses it is refused from now on.",
+		"settings":           "Saved. Every gate follows within a second.",
+		"preferences":        "Saved.",
+		"own-sessions":       "All other sessions have ended.",
+	}
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"portcullis/admin"
+	"portcullis/audit"
+	"portcullis/config"
+	"portcullis/directory"
+	"portcullis/fault"
+)
+
+// What secrets are called in the documents of connections.
+const (
+	secretName = "CLIENT_SECRET"
+	nextName   = "CLIENT_SECRET_NEXT"
+)
+
+// draftJSON is a connection as it was made in the console, in the database.
+type draftJSON struct {
+	ID             string   `json:"id"`
+	Organization   string   `json:"organization,omitempty"`
+	Domains        []string `json:"domains,omitempty"`
+	Preset         string   `json:"preset,omitempty"`
+	Protocol       string   `json:"protocol,omitempty"`
+	Provisioning   string   `json:"provisioning,omitempty"`
+	Link           string   `json:"link,omitempty"`
+	SCIM           bool     `json:"scim,omitempty"`
+	Issuer         string   `json:"issuer,omitempty"`
+	ClientID       string   `json:"client_id,omitempty"`
+	Authentication string   `json:"authentication,omitempty"`
+	SecretExpires  string   `json:"secret_expires,omitempty"`
+	MetadataURL    string   `json:"metadata_url,omitempty"`
+	Metadata       string   `json:"metadata,omitempty"`
+}
+
+func draftWire(d admin.Draft) draftJSON {
+	return draftJSON{
+		d.ID, d.Organization, d.Domains, d.Preset, d.Protocol, d.Provisioning, d.Link, d.SCIM, d.Issuer, d.ClientID, d.Authentication,
+		d.SecretExpires, d.MetadataURL, d.Metadata,
+	}
+}
+
+func (d draftJSON) domain(version int64) admin.Draft {
+	return admin.Draft{
+		ID: d.ID, Organization: d.Organization, Domains: d.Domains, Preset: d.Preset, Protocol: d.Protocol, Provisioning: d.Provisioning,
+		Link: d.Link, SCIM: d.SCIM, Issuer: d.Issuer, ClientID: d.ClientID, Authentication: d.Authentication, SecretExpires: d.SecretExpires,
+		MetadataURL: d.MetadataURL, Metadata: d.Metadata, Version: version,
+	}
+}
+
+// filledIn reports whether a draft says anything of its identity provider.
+func filledIn(d admin.Draft) bool {
+	if d.Protocol == admin.OverSAML {
+		return d.MetadataURL != "" || d.Metadata != ""
+	}
+	return d.Issuer != "" || d.ClientID != ""
+}
+
+// document is a draft as it would stand in the configuration.
+func document(d admin.Draft, secrets map[string]string) ([]byte, error) {
+	out := map[string]any{"id": d.ID, "scim": map[string]any{"enabled": d.SCIM}}
+	put := func(into map[string]any, key, value string) {
+		if value != "" {
+			into[key] = value
+		}
+	}
+	put(out, "organization", d.Organization)
+	put(out, "preset", d.Preset)
+	put(out, "provisioning", d.Provisioning)
+	put(out, "link", d.Link)
+	if len(d.Domains) > 0 {
+		out["domains"] = d.Domains
+	}
+	switch {
+	case !filledIn(d):
+	case d.Protocol == admin.OverOIDC:
+		oidc := map[string]any{}
+		put(oidc, "issuer", d.Issuer)
+		put(oidc, "client_id", d.ClientID)
+		switch d.Authentication {
+		case admin.ByKey:
+			oidc["private_key_jwt"] = true
+		case admin.Public:
+			oidc["public_client"] = true
+		default:
+			put(oidc, "client_secret_expires", d.SecretExpires)
+			for key, name := range map[string]string{"client_secret_env": secretName, "client_secret_next_env": nextName} {
+				if secrets[name] != "" {
+					oidc[key] = name
+				}
+			}
+		}
+		out["oidc"] = oidc
+	case d.Protocol == admin.OverSAML:
+		p := map[string]any{}
+		put(p, "metadata_url", d.MetadataURL)
+		if d.MetadataURL == "" {
+			put(p, "metadata", d.Metadata)
+		}
+		out["saml"] = p
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(out)
+	return b.Bytes(), err
+}
+
+// viewOf shows a connection that can be in force.
+func viewOf(c config.Connection) admin.Connection {
+	v := admin.Connection{
+		ID: c.ID, Organization: c.Organization, Domains: c.Domains, Preset: c.Preset, Provisioning: c.Provisioning, Link: c.Link, SCIM: c.SCIM.Enabled,
+	}
+	switch {
+	case c.OIDC != nil:
+		v.Protocol, v.Issuer, v.ClientID, v.SecretExpires = admin.OverOIDC, c.OIDC.Issuer, c.OIDC.ClientID, c.OIDC.SecretExpires
+		v.NextSecret = !c.OIDC.NextSecret.IsZero()
+		switch {
+		case c.OIDC.KeyJWT, c.OIDC.KeyFile != "":
+			v.Authentication = admin.ByKey
+		case c.OIDC.ClientSecret.IsZero():
+			v.Authentication = admin.Public
+		default:
+			v.Authentication = admin.BySecret
+		}
+	case c.SAML != nil:
+		v.Protocol, v.MetadataURL, v.MetadataFile, v.EntityID = admin.OverSAML, c.SAML.MetadataURL, c.SAML.MetadataFile, c.SAML.EntityID
+		v.Metadata = c.SAML.Metadata != ""
+	}
+	return v
+}
+
+// draftView shows a connection that cannot be in force as it is.
+func draftView(m madeConnection) admin.Connection {
+	d := m.draft
+	return admin.Connection{
+		ID: d.ID, Organization: d.Organization, Domains: d.Domains, Preset: d.Preset, Protocol: d.Protocol, Provisioning: d.Provisioning, Link: d.Link,
+		SCIM: d.SCIM, Issuer: d.Issuer, ClientID: d.ClientID, Authentication: d.Authentication, MetadataURL: d.MetadataURL, Metadata: d.Metadata != "",
+	}
+}
+
+// Draft implements [admin.Ways].
+func (r *roster) Draft(id string) (admin.Draft, error) {
+	m, ok := r.state.Load().made[id]
+	if !ok {
+		return admin.Draft{}, fault.New(fault.NotFound, "connection %q was not made in the console", id)
+	}
+	return m.draft, nil
+}
+
+// Save implements [admin.Ways].
+func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) error {
+	if err := r.Refresh(ctx); err != nil {
+		return err
+	}
+	state, now := r.state.Load(), r.now()
+	next := madeConnection{draft: d, secrets: map[string]string{}}
+	m := admin.Made{ID: d.ID, Version: d.Version, Created: now, Changed: now, Author: by.Name}
+	action := audit.ConnectionCreated
+	if old, ok := state.made[d.ID]; ok {
+		if d.Version == 0 {
+			return fault.New(fault.Conflict, "there is a connection %q already", d.ID)
+		}
+		action, m.Created = audit.ConnectionUpdated, old.Created
+		if d.Issuer == old.draft.Issuer { // whose secret it is: nobody else is ever sent it
+			maps.Copy(next.secrets, old.secrets)
+		}
+		if d.MetadataURL == "" && d.Metadata == "" {
+			next.draft.Metadata = old.draft.Metadata
+		}
+	}
+	if d.ClientSecret != "" {
+		next.secrets[secretName] = d.ClientSecret
+	}
+	if d.DropNext {
+		delete(next.secrets, nextName)
+	}
+	if d.NextSecret != "" {
+		next.secrets[nextName] = d.NextSecret
+	}
+	if err := r.fits(next, state); err != nil {
+		return err
+	}
+	var err error
+	if m.Document, err = json.Marshal(draftWire(next.draft)); err != nil {
+		return err
+	}
+	if len(next.secrets) > 0 {
+		plain, err := json.Marshal(next.secrets)
+		if err != nil {
+			return err
+		}
+		if m.Sealed, err = r.ring.Seal(admin.SecretsPurpose+d.ID, plain); err != nil {
+			return err
+		}
+	}
+	event := audit.Event{At: now, Action: action, Actor: by, Connection: d.ID, Subject: d.ID, Detail: changesOf(state.made[d.ID], next)}
+	if err := r.made.Put(ctx, m, event); err != nil {
+		return err
+	}
+	return r.Refresh(ctx)
+}
+
+// fits says what is wrong with a connection that somebody wants. One whose
+// provider is not known yet is judged by the rest of it.
+func (r *roster) fits(m madeConnection, state *rosterState) error {
+	others := slices.DeleteFunc(slices.Clone(state.cfg.Connections), func(c config.Connection) bool { return c.ID == m.draft.ID })
+	for _, conn := range r.file.Connections {
+		if conn.ID == m.draft.ID {
+			return fault.New(fault.Conflict, "%q is the id of a connection of the configuration", conn.ID)
+		}
+	}
+	switch m.draft.Protocol {
+	case "", admin.OverOIDC, admin.OverSAML:
+	default:
+		return fault.New(fault.Invalid, "protocol: want oidc, saml or nothing")
+	}
+	if m.draft.Protocol == admin.OverOIDC && filledIn(m.draft) && (m.draft.Authentication == "" || m.draft.Authentication == admin.BySecret) && m.secrets[secretName] == "" {
+		return fault.New(fault.Invalid, "the client secret is missing")
+	}
+	judged := m
+	if m.draft.Protocol != "" && !filledIn(m.draft) {
+		judged.draft.SCIM = true // nothing else is there to be judged
+	}
+	if _, err := r.read(judged, others); err != nil {
+		return fault.Wrap(fault.Invalid, err, "%s", problemOf(err))
+	}
+	return nil
+}
+
+// changesOf names what is different, and the secrets by name alone.
+func changesOf(old, next madeConnection) map[string]string {
+	out := make(map[string]string)
+	var before, after map[string]any
+	for d, into := range map[*admin.Draft]*map[string]any{&old.draft: &before, &next.draft: &after} {
+		text, _ := json.Marshal(draftWire(*d)) // strings and a flag
+		_ = json.Unmarshal(text, into)
+	}
+	text := func(v any) string {
+		b, _ := json.Marshal(v)
+		if len(b) > 300 {
+			return "…"
+		}
+		return string(b)
+	}
+	for _, name := range slices.Concat(keysOf(before), keysOf(after)) {
+		if was, is := text(before[name]), text(after[name]); was != is {
+			out[name] = is
+		} else if is == "…" && before[name] != after[name] {
+			out[name] = "changed"
+		}
+	}
+	for _, name := range []string{secretName, nextName} {
+		if old.secrets[name] != next.secrets[name] {
+			out[name] = "changed"
+		}
+	}
+	return out
+}
+
+func keysOf(m map[string]any) (out []string) {
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+// Remove implements [admin.Ways].
+func (r *roster) Remove(ctx context.Context, by audit.Actor, id, reason string) (int, error) {
+	ended, err := r.made.Remove(ctx, id, r.now(), func(sessions int) audit.Event {
+		return audit.Event{
+			At: r.now(), Action: audit.ConnectionRemoved, Actor: by, Connection: id, Subject: id, Reason: reason,
+			Detail: directory.EndedDetail(sessions),
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	return ended, r.Refresh(ctx)
+}

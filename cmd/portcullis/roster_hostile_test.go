@@ -1,0 +1,126 @@
+package main
+
+import (
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"portcullis/admin"
+	"portcullis/audit"
+	"portcullis/config"
+	"portcullis/fault"
+	"portcullis/keys"
+	"portcullis/scim"
+	"portcullis/store"
+	"portcullis/store/storetest"
+)
+
+// rosterOver is the roster of a gate with a configuration, without its rooms.
+func rosterOver(t *testing.T, db *store.DB, keyFile string, connections ...config.Connection) *roster {
+	t.Helper()
+	ring, err := keys.Open(t.Context(), keys.Config{Store: db.Keys(), File: keyFile, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &config.Config{PublicURL: &url.URL{Scheme: "https", Host: "gate.example"}, Connections: connections}
+	return newRoster(cfg, db, ring, slog.New(slog.DiscardHandler), time.Now)
+}
+
+// Whoever may change the provider, and was never shown the client secret, does
+// not get it by naming an issuer of their own.
+func TestTheSecretOfOneIssuerIsNotSentToAnother(t *testing.T) {
+	r := rosterOver(t, storetest.SQLite(t), filepath.Join(t.TempDir(), "gate.key"))
+	d := admin.Draft{
+		ID: "omega", Organization: "Omega", Protocol: admin.OverOIDC, Provisioning: "jit", Issuer: "https://idp.example", ClientID: "gate", ClientSecret: "s", NextSecret: "n",
+	}
+	save := func(change func(*admin.Draft)) error {
+		next, err := r.Draft("omega")
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&next)
+		return r.Save(t.Context(), audit.Gate(), next)
+	}
+	if err := r.Save(t.Context(), audit.Gate(), d); err != nil {
+		t.Fatal(err)
+	}
+	if err := save(func(d *admin.Draft) { d.ClientID = "other" }); err != nil {
+		t.Errorf("the same issuer, with the secret that there is: %v", err)
+	}
+	if err := save(func(d *admin.Draft) { d.Issuer = "https://evil.example" }); !fault.Is(err, fault.Invalid) {
+		t.Errorf("another issuer, with the secret that there is: %v, want invalid", err)
+	}
+	if err := save(func(d *admin.Draft) { d.Issuer, d.ClientSecret = "https://evil.example", "theirs" }); err != nil {
+		t.Errorf("another issuer, with a secret of its own: %v", err)
+	}
+	if got := r.state.Load().made["omega"].secrets; len(got) != 1 || got[secretName] != "theirs" {
+		t.Errorf("secrets = %v, want the new one alone", got)
+	}
+}
+
+// A connection of the configuration counts before one of the console, also
+// before one that was removed: its tokens live on when a gate starts.
+func TestARemovedConnectionEmptiesNoneOfTheConfiguration(t *testing.T) {
+	db, keyFile := storetest.SQLite(t), filepath.Join(t.TempDir(), "gate.key")
+	r := rosterOver(t, db, keyFile)
+	if err := r.Save(t.Context(), audit.Gate(), admin.Draft{ID: "omega", Organization: "Omega", SCIM: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Remove(t.Context(), audit.Gate(), "omega", "gone"); err != nil {
+		t.Fatal(err)
+	}
+	tokens := scim.NewTokens(scim.TokensConfig{Store: db.Tokens()})
+	for _, inFile := range []bool{true, false} {
+		secret, _, err := tokens.Create(t.Context(), audit.Gate(), "omega", "", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file []config.Connection
+		if inFile {
+			file = append(file, config.Connection{ID: "omega", Organization: "Omega", SCIM: config.SCIM{Enabled: true}})
+		}
+		if err := rosterOver(t, db, keyFile, file...).Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens.Verify(t.Context(), "omega", secret); (err == nil) != inFile {
+			t.Errorf("in the configuration: %t, the token: %v", inFile, err)
+		}
+	}
+}
+
+// Whoever was under way while a connection was removed, and arrives after it
+// was emptied, has nothing a minute later.
+func TestWhoArrivesAfterTheRemovalGoesToo(t *testing.T) {
+	db := storetest.SQLite(t)
+	r := rosterOver(t, db, filepath.Join(t.TempDir(), "gate.key"))
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	if err := r.Save(t.Context(), audit.Gate(), admin.Draft{ID: "omega", Organization: "Omega", SCIM: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Remove(t.Context(), audit.Gate(), "omega", "gone"); err != nil {
+		t.Fatal(err)
+	}
+	tokens := scim.NewTokens(scim.TokensConfig{Store: db.Tokens()})
+	secret, _, err := tokens.Create(t.Context(), audit.Gate(), "omega", "", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		passed time.Duration
+		good   bool
+	}{{straggling - time.Second, true}, {time.Second, false}} {
+		now = now.Add(step.passed)
+		if err := r.follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tokens.Verify(t.Context(), "omega", secret); (err == nil) != step.good {
+			t.Errorf("after another %s: %v, want it good: %t", step.passed, err, step.good)
+		}
+	}
+	if len(r.late) != 0 {
+		t.Errorf("late = %v", r.late)
+	}
+}

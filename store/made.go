@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"portcullis/admin"
+	"portcullis/audit"
+	"portcullis/directory"
+	"portcullis/fault"
+)
+
+// Made keeps the connections that were made in the console. It is safe for
+// concurrent use.
+type Made struct{ db *DB }
+
+// Made gives the store of the connections that were made in the console.
+func (db *DB) Made() Made { return Made{db} }
+
+type madeRow struct {
+	ID       string `gorm:"column:id"`
+	Document []byte `gorm:"column:document"`
+	Sealed   []byte `gorm:"column:sealed"`
+	Version  int64  `gorm:"column:version"`
+	Created  int64  `gorm:"column:created"`
+	Changed  int64  `gorm:"column:changed"`
+	Author   string `gorm:"column:author"`
+	Removed  int64  `gorm:"column:removed"`
+}
+
+// Version is that of the last change of a connection that was made in the
+// console; 0 before there is any.
+func (s Made) Version(ctx context.Context) (version int64, err error) {
+	err = s.db.glance(ctx, func(t tx) error {
+		return t.briefly().rows(&version, "SELECT coalesce(max(version), 0) FROM console_connections")
+	})
+	return version, err
+}
+
+// All gives the connections that were made in the console, those that were
+// removed included, in the order of their making, and the version of them all.
+func (s Made) All(ctx context.Context) (out []admin.Made, version int64, err error) {
+	var rows []madeRow
+	err = s.db.glance(ctx, func(t tx) error {
+		return t.rows(&rows, "SELECT * FROM console_connections ORDER BY created, id")
+	})
+	for _, r := range rows {
+		out = append(out, admin.Made{
+			ID: r.ID, Document: r.Document, Sealed: nilIfEmpty(r.Sealed), Version: r.Version, Created: moment(r.Created),
+			Changed: moment(r.Changed), Author: r.Author, Removed: moment(r.Removed),
+		})
+		version = max(version, r.Version)
+	}
+	return out, version, err
+}
+
+// nextMade is the version of the next change. Whoever asks is the only writer
+// until the transaction ends.
+func (t tx) nextMade() (version int64, err error) {
+	if t.dialect == "postgres" {
+		if _, err := t.exec("LOCK TABLE console_connections IN EXCLUSIVE MODE"); err != nil {
+			return 0, err
+		}
+	}
+	err = t.rows(&version, "SELECT coalesce(max(version), 0) + 1 FROM console_connections")
+	return version, err
+}
+
+// Put stores m with its event, in place of the version that m.Version
+// names; 0 makes a new one. It fails with fault.Conflict if another version is
+// stored, and for a new one whose id was ever that of a connection.
+func (s Made) Put(ctx context.Context, m admin.Made, e audit.Event) error {
+	return s.db.update(ctx, func(t tx) error {
+		version, err := t.nextMade()
+		if err != nil {
+			return err
+		}
+		if m.Version > 0 {
+			n, err := t.exec("UPDATE console_connections SET document = ?, sealed = ?, version = ?, changed = ?, author = ? WHERE id = ? AND version = ? AND removed = 0",
+				m.Document, orEmpty(m.Sealed), version, micros(m.Changed), m.Author, m.ID, m.Version)
+			if err == nil && n == 0 {
+				err = fault.New(fault.Conflict, "somebody else changed this connection meanwhile: look at it again")
+			}
+			if err != nil {
+				return err
+			}
+			return t.Audit(e)
+		}
+		var known []string
+		if err := t.rows(&known, "SELECT id FROM console_connections WHERE id = ? UNION ALL SELECT id FROM connections WHERE id = ?", m.ID, m.ID); err != nil {
+			return err
+		}
+		if len(known) > 0 {
+			return fault.New(fault.Conflict, "%q is, or was, the id of another connection: choose one that was never used", m.ID)
+		}
+		_, err = t.exec("INSERT INTO console_connections (id, document, sealed, version, created, changed, author) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			m.ID, m.Document, orEmpty(m.Sealed), version, micros(m.Created), micros(m.Changed), m.Author)
+		if err != nil {
+			return err
+		}
+		return t.Audit(e)
+	})
+}
+
+// Remove removes a connection that was made in the console, and ends what
+// its people and programs have: sessions, API tokens, SCIM tokens, setup links.
+// Its secrets go with it. It fails with fault.NotFound.
+func (s Made) Remove(ctx context.Context, id string, at time.Time, e func(sessions int) audit.Event) (ended int, err error) {
+	defer s.db.tokens.Add(1)
+	err = s.db.update(ctx, func(t tx) error {
+		version, err := t.nextMade()
+		if err != nil {
+			return err
+		}
+		err = t.one("connection", "UPDATE console_connections SET removed = ?, version = ?, sealed = ? WHERE id = ? AND removed = 0", micros(at), version, []byte{}, id)
+		if err != nil {
+			return err
+		}
+		if ended, err = t.emptyConnection(id, at); err != nil {
+			return err
+		}
+		return t.Audit(e(ended))
+	})
+	return ended, err
+}
+
+// Empty ends again what [Made.Remove] ended, for whoever came in
+// meanwhile at a gate that had not heard of it.
+func (s Made) Empty(ctx context.Context, id string, at time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		_, err := t.emptyConnection(id, at)
+		return err
+	})
+}
+
+func (t tx) emptyConnection(id string, at time.Time) (ended int, err error) {
+	if err := t.endSetup(id, at); err != nil {
+		return 0, err
+	}
+	var people, tokens []string
+	err = t.rows(&people, "UPDATE sessions SET ended = ?, end_reason = ? WHERE connection = ? AND ended = 0 AND expires > ? RETURNING person_id",
+		micros(at), "your organization's way in was removed", id, micros(at))
+	if err != nil {
+		return 0, err
+	}
+	if err := t.rows(&tokens, "UPDATE api_tokens SET revoked = ? WHERE connection = ? AND revoked = 0 RETURNING id", micros(at), id); err != nil {
+		return 0, err
+	}
+	if _, err := t.exec("UPDATE scim_tokens SET revoked = ? WHERE connection = ? AND revoked = 0", micros(at), id); err != nil {
+		return 0, err
+	}
+	told := make(map[string]bool)
+	for _, person := range people {
+		if told[person] {
+			continue
+		}
+		told[person] = true
+		if err := t.Change(directory.Change{At: at, Person: person, Loss: true}); err != nil {
+			return 0, err
+		}
+	}
+	for _, token := range tokens {
+		if err := t.Change(directory.Change{At: at, Session: token, Loss: true}); err != nil {
+			return 0, err
+		}
+	}
+	return len(people), nil
+}
