@@ -85,6 +85,7 @@ type Ledger interface {
 	At(ctx context.Context, at time.Time) (revision.Revision, revision.Application, error)
 	Examine(texts []revision.Text) (*mapping.Policy, mapping.Report, error)
 	Needs(before, after *mapping.Policy, counts *revision.Counts) []string
+	NeedsTwo() bool
 
 	Propose(ctx context.Context, by revision.Signer, texts []revision.Text, reason string) (revision.Proposal, error)
 	ProposeAgain(ctx context.Context, by revision.Signer, ref, reason string) (revision.Proposal, error)

@@ -84,7 +84,7 @@ func (c *Console) createConnection(r *request) (any, error) {
 	d := Draft{ID: strings.TrimSpace(r.form.Get("id"))}
 	r.settings(&d)
 	r.provider(&d)
-	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+	if _, err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
 		return r.refused(err, func(problem string) any {
 			return &draftView{Makers: makers(), Draft: d, Problem: problem, spot: spot{Base: base(r)}}
 		})
@@ -119,6 +119,9 @@ func (c *Console) settingsForm(r *request, d Draft, problem string) (any, error)
 }
 
 func (c *Console) changeConnection(r *request) (any, error) {
+	if _, err := c.trusted(r); err != nil {
+		return nil, err
+	}
 	conn, d, err := c.made(r)
 	if err != nil {
 		return nil, err
@@ -130,7 +133,8 @@ func (c *Console) changeConnection(r *request) (any, error) {
 	if id := r.form.Get("id"); id != "" && id != conn.ID {
 		return nil, fault.New(fault.Invalid, "the id of a connection stays: people are known by it")
 	}
-	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+	ended, err := c.ways.Save(r.ctx, r.actor(), d)
+	if err != nil {
 		out, err := r.refused(err, func(problem string) any { return problem })
 		if err != nil {
 			return nil, err
@@ -138,7 +142,7 @@ func (c *Console) changeConnection(r *request) (any, error) {
 		text, _ := out.(string)
 		return c.settingsForm(r, d, text)
 	}
-	return done{to: everyones.path + "/" + conn.ID, Done: "connection-changed", Count: 1}, nil
+	return done{to: everyones.path + "/" + conn.ID, Done: "connection-changed", Count: 1, Ended: ended}, nil
 }
 
 // setupView is what to do at the provider, and what of it the gate has to know.
@@ -209,7 +213,8 @@ func (c *Console) changeProvider(r *request) (any, error) {
 	if err := r.version(d); err != nil {
 		return nil, err
 	}
-	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+	ended, err := c.ways.Save(r.ctx, r.actor(), d)
+	if err != nil {
 		out, err := r.refused(err, func(problem string) any { return problem })
 		if err != nil {
 			return nil, err
@@ -217,7 +222,7 @@ func (c *Console) changeProvider(r *request) (any, error) {
 		text, _ := out.(string)
 		return c.setupForm(r, &d, text)
 	}
-	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed", Count: 1}, nil
+	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed", Count: 1, Ended: ended}, nil
 }
 
 // removeView asks before a connection is removed.

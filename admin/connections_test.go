@@ -19,6 +19,7 @@ import (
 	"portcullis/audit"
 	"portcullis/login"
 	"portcullis/mapping"
+	"portcullis/revision"
 	"portcullis/scim"
 	"portcullis/store"
 	"portcullis/store/storetest"
@@ -247,6 +248,47 @@ func TestOnesOwnConnectionIsNoWayToTheGatesRights(t *testing.T) {
 				t.Errorf("%s %s: %d, want %d", call[0], call[1], got, want)
 			}
 		}
+	}
+}
+
+// Nor is it enough to see to everybody's: whoever decides who the staff are
+// needs each right that the staff can be given. Where rights are changed by two,
+// it takes a link that somebody made at the machine.
+func TestWhoSaysWhoTheStaffAreHasEveryRightOfTheirs(t *testing.T) {
+	var all []string
+	for _, task := range mapping.GateTasks() {
+		all = append(all, task.Name)
+	}
+	calls := [][3]string{
+		{http.MethodPut, "/connections/staff/provider", `{"issuer":"https://other.example","clientId":"x"}`},
+		{http.MethodPut, "/connections/staff/settings", `{"organization":"Staff","link":"userName","scim":true}`},
+		{http.MethodPost, "/connections/staff/metadata/approve", ""},
+		{http.MethodPost, "/connections/staff/tokens", `{"note":"mine"}`},
+	}
+	for name, approval := range map[string]revision.Approval{"one is enough": {}, "it takes two": {Privileged: true}} {
+		t.Run(name, func(t *testing.T) {
+			w := newManagedWorld(t, storetest.SQLite(t), rules(), approval)
+			for _, id := range []string{"staff", "acme"} {
+				i := slices.IndexFunc(w.ways.list, func(c admin.Connection) bool { return c.ID == id })
+				w.ways.list[i].Made = true
+				w.ways.draft[id] = admin.Draft{ID: id, Organization: w.ways.list[i].Organization, Protocol: admin.OverOIDC, SCIM: true}
+			}
+			ada, root := w.signIn("staff", "ada", mapping.GateConnectionsEdit, mapping.GateTokensEdit), w.signIn("staff", "root", all...)
+			for _, call := range calls {
+				want := http.StatusOK
+				if approval.Privileged {
+					want = http.StatusForbidden
+				}
+				for who, c := range map[*somebody]int{ada: http.StatusForbidden, root: want, w.open(): http.StatusOK} {
+					if got := who.call(call[0], call[1], call[2], nil); got != c {
+						t.Errorf("%s %s = %d, want %d (is ada: %t, is root: %t)", call[0], call[1], got, c, who == ada, who == root)
+					}
+				}
+				if got := ada.call(call[0], strings.Replace(call[1], "staff", "acme", 1), call[2], nil); got != http.StatusOK {
+					t.Errorf("%s of a client: %d, want 200", call[1], got)
+				}
+			}
+		})
 	}
 }
 

@@ -170,6 +170,21 @@ func TestAConnectionIsMadeInTheConsole(t *testing.T) {
 				t.Errorf("connections = %+v", settings)
 			}
 
+			// Another provider is other people: those of the old one are out.
+			var changed struct{ SessionsEnded int }
+			ada.call(t, http.MethodPut, "/connections/omega/provider", provider("right-secret"), 200, &changed)
+			if status, _ := ben.whoami(t); status != http.StatusOK || changed.SessionsEnded != 0 {
+				t.Errorf("after the same issuer once more: %d, %d sessions ended", status, changed.SessionsEnded)
+			}
+			issuer = w.another(t, "omega")
+			ada.call(t, http.MethodPut, "/connections/omega/provider", provider("right-secret"), 200, &changed)
+			if status, _ := ben.whoami(t); status != http.StatusUnauthorized || changed.SessionsEnded != 1 {
+				t.Errorf("after another issuer: %d, want 401; %d sessions ended, want 1", status, changed.SessionsEnded)
+			}
+			if s := ben.press(t, ben.open(t, "/.portcullis/sign-in/omega"), url.Values{"person": {"ben"}}); s.status != http.StatusOK {
+				t.Fatalf("signing in at another issuer: %d at %s\n%s", s.status, s.url, s.body)
+			}
+
 			stream := ben.events(t)
 			began := time.Now()
 			ada.call(t, http.MethodDelete, "/connections/omega", `{"reason":"moved away"}`, 200, nil)
