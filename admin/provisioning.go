@@ -95,6 +95,8 @@ type provisioningView struct {
 	Losses   []massLossJSON `json:"massLosses"`
 	Next     int64          `json:"next,omitempty"`
 	Filter   logFilter      `json:"-"`
+
+	Connections []string `json:"connections"` // of which the visitor may see what they asked
 }
 
 func (c *Console) provisioning(r *request) (any, error) {
@@ -107,6 +109,7 @@ func (c *Console) provisioning(r *request) (any, error) {
 	if of == nil {
 		of = []string{""} // all of them
 	}
+	v.Connections = append([]string{}, v.Filter.Choices...)
 	size, err := r.size()
 	if err != nil {
 		return nil, err

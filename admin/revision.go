@@ -26,8 +26,8 @@ type revisionView struct {
 	Applied  []time.Time `json:"applied"` // when it came into force, the newest first
 	Proposal *changeJSON `json:"proposal"`
 
-	Applications []changeJSON `json:"applications"` // the same with who did it, and why
-	Effect   *effectJSON `json:"effect,omitempty"` // where it is asked for, against what is in force
+	Applications []changeJSON `json:"applications"`     // the same with who did it, and why
+	Effect       *effectJSON  `json:"effect,omitempty"` // where it is asked for, against what is in force
 
 	InForce    bool        `json:"-"`
 	Managed    bool        `json:"-"`
