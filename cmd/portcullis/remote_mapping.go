@@ -240,7 +240,7 @@ func (g *remote) apply(ctx context.Context, what, fragment, reason string) (w hi
 
 // rollback goes back to a revision that was in force, or to the one before.
 func (g *remote) rollback(ctx context.Context, args []string, fragment, reason string) (w historyJSON, err error) {
-	ref := ""
+	var ref string
 	switch {
 	case len(args) > 0:
 		ref = args[0]

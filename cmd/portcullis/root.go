@@ -58,9 +58,9 @@ type cli struct {
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	c := &cli{
 		in: in, out: out, err: errs, signer: systemSigner, terminal: isTerminal,
-		now:  time.Now,
-		gate: farGate{lookup: os.LookupEnv}, //nolint:forbidigo // of the command line's own: there is no configuration where a gate is elsewhere
+		now: time.Now,
 	}
+	c.gate.lookup = os.LookupEnv //nolint:forbidigo // where a gate is elsewhere there is no configuration
 	return c.execute(ctx, args)
 }
 
