@@ -120,14 +120,20 @@ func TestWhatAConnectionLacksIsSaid(t *testing.T) {
 		if err := w.db.Journal().AppendJournal(t.Context(), []scim.Entry{entry}); err != nil {
 			t.Fatal(err)
 		}
-		says("acme", "1 request was over SCIM refused during the last day.")
+		says("acme", "1 request over SCIM was refused during the last day.")
 		for _, reference := range []string{"A", "B", "C"} {
 			r := trace.Begin(trace.Record{Reference: reference, Connection: "acme"}).End(w.now, trace.Refused, "no", "")
 			if err := w.db.Traces().InsertTraces(t.Context(), []trace.Record{r}, nil, trace.Caps{r.Class(): 9}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		says("acme", "Nobody came in during the last day, and 3 attempts failed.")
+		dry := trace.Begin(trace.Record{Reference: "D", Connection: "acme"})
+		dry.Person("somebody")
+		r := dry.End(w.now, trace.Tested, "", "")
+		if err := w.db.Traces().InsertTraces(t.Context(), []trace.Record{r}, nil, trace.Caps{r.Class(): 9}); err != nil {
+			t.Fatal(err)
+		}
+		says("acme", "Nobody came in during the last day, and 3 attempts failed.") // by a dry run, nobody does
 		var week struct {
 			Week []struct{ SignedIn, Failed int }
 		}
