@@ -245,6 +245,11 @@ func TestOnesOwnConnectionIsNoWayToTheGatesRights(t *testing.T) {
 		if got := manager.call(http.MethodGet, at, "", nil); got != http.StatusOK {
 			t.Errorf("looking at %s: %d, want 200", id, got)
 		}
+		for _, page := range []string{"/setup", "/scim"} {
+			if shut := strings.Contains(manager.page(at+page).text, "its administrators alone change it"); shut != (want == http.StatusForbidden) {
+				t.Errorf("%s of %s says that it is closed: %t", page, id, shut)
+			}
+		}
 		for _, call := range [][3]string{
 			{http.MethodPost, at + "/tokens", `{"note":"mine"}`},
 			{http.MethodPost, at + "/metadata/approve", ""},
