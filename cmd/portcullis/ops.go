@@ -151,7 +151,7 @@ func (o *ops) pushed(h http.Handler) http.Handler {
 		if !ok {
 			counted, _ = by.LoadOrStore(connection, promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": connection}), h))
 		}
-		counted.(http.Handler).ServeHTTP(w, r) //nolint:forcetypeassert // nothing else is in it
+		counted.(http.Handler).ServeHTTP(w, r) //nolint:forcetypeassert,errcheck // nothing else is in it
 	})
 }
 
