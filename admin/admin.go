@@ -115,6 +115,12 @@ type Trail interface {
 	LastSeal(ctx context.Context) (audit.Seal, error)
 }
 
+// Throttle keeps addresses from trying out links.
+type Throttle interface {
+	Debt(address string) error // of one that failed too often lately
+	Failed(address string)
+}
+
 // Config is what a Console needs.
 type Config struct {
 	PublicURL   *url.URL  // required
@@ -128,6 +134,7 @@ type Config struct {
 	Trail       Trail     // required
 	Ways        Ways      // required
 	Tokens      Tokens    // required
+	Throttle    Throttle  // required
 	Facts       []Fact    // of the configuration, to be shown; may be empty
 	Environment string    // what ${…} of the mapping stands for; empty: the default one
 	Now         func() time.Time
@@ -147,6 +154,7 @@ type Console struct {
 	trail       Trail
 	ways        Ways
 	tokens      Tokens
+	throttle    Throttle
 	facts       []Fact
 	environment string
 	crowds      *crowds
@@ -168,7 +176,7 @@ func New(c Config) *Console {
 	return &Console{
 		environment: c.Environment, crowds: &crowds{directory: c.Directory, now: now},
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
-		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, facts: c.Facts,
+		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, throttle: c.Throttle, facts: c.Facts,
 		now: now, log: c.Log,
 	}
 }

@@ -214,6 +214,16 @@ func (c *Console) connection(r *request) (Connection, error) {
 	return all[i], nil
 }
 
+// closed says why the visitor may not say who the people of a connection are;
+// empty if they may.
+func (c *Console) closed(r *request) string {
+	_, err := c.trusted(r)
+	if err == nil {
+		return ""
+	}
+	return fault.Message(err)
+}
+
 // trusted finds the connection that a call is about, for something that
 // decides who its people are. Where those can have rights over the gate itself,
 // that is for whoever has all of those: anybody else would give themselves what

@@ -65,6 +65,7 @@ type draftView struct {
 
 	Draft   Draft  `json:"-"`
 	Problem string `json:"-"` // why it was not taken
+	Closed  string `json:"-"` // why the visitor may not change it; empty if they may
 	Makers  []maker
 }
 
@@ -115,7 +116,7 @@ func (c *Console) connectionSettings(r *request) (any, error) {
 
 func (c *Console) settingsForm(r *request, d Draft, problem string) (any, error) {
 	conn, w, _, err := c.look(r)
-	return &draftView{spot: c.spot(r, conn, w, "settings"), Draft: d, Problem: problem, Makers: makers()}, err
+	return &draftView{spot: c.spot(r, conn, w, "settings"), Draft: d, Problem: problem, Closed: c.closed(r), Makers: makers()}, err
 }
 
 func (c *Console) changeConnection(r *request) (any, error) {
@@ -155,6 +156,7 @@ type setupView struct {
 	Values   []valueJSON `json:"values"` // all of them
 	Draft    Draft       `json:"-"`
 	Problem  string      `json:"-"`
+	Closed   string      `json:"-"` // why the visitor may not change it; empty if they may
 	HasKey   bool        `json:"-"` // there is a secret, or metadata, already
 	Next     bool        `json:"-"`
 }
@@ -169,7 +171,7 @@ func (c *Console) setupForm(r *request, d *Draft, problem string) (any, error) {
 	a := c.addresses(conn)
 	v := &setupView{
 		spot: c.spot(r, conn, w, "setup"), Maker: w.Provider, Protocol: conn.Protocol, Steps: guide(conn, a), Values: providerValues(conn, a), Problem: problem,
-		HasKey: conn.ClientID != "" || conn.Metadata, Next: conn.NextSecret,
+		HasKey: conn.ClientID != "" || conn.Metadata, Next: conn.NextSecret, Closed: c.closed(r),
 	}
 	switch {
 	case d != nil:

@@ -90,3 +90,10 @@ func (w *fakeWays) Remove(_ context.Context, by audit.Actor, id, reason string) 
 	w.done = append(w.done, fmt.Sprint("remove ", id, " by ", by.Name, ": ", reason))
 	return 2, nil
 }
+
+// patient waits for nobody: how long an address is kept waiting is shown where
+// the whole gate runs.
+type patient struct{}
+
+func (patient) Debt(string) error { return nil }
+func (patient) Failed(string)     {}
