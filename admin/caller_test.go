@@ -82,7 +82,7 @@ func TestARouteIsThereForTheTokenThatNamesItsRight(t *testing.T) {
 						got = "401"
 					case res.StatusCode == http.StatusForbidden && strings.Contains(text, "you lack"):
 						got = "403"
-					case res.StatusCode == http.StatusNotFound && (strings.Contains(text, "there is no such page") || strings.Contains(text, "a program has no account")):
+					case res.StatusCode == http.StatusNotFound && (strings.Contains(text, "nothing here for this token") || strings.Contains(text, "a program has no account")):
 						got = "404"
 					case res.StatusCode >= 500:
 						got = res.Status + res.text

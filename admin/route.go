@@ -155,8 +155,13 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 	if err != nil {
 		return nil, err
 	}
-	if v.who != nil && v.who.Token && right == Self {
-		return nil, fault.New(fault.NotFound, "a program has no account of its own")
+	if v.who != nil && v.who.Token {
+		switch {
+		case right == Self:
+			return nil, fault.New(fault.NotFound, "a program has no account of its own")
+		case len(v.tasks) == 0:
+			return nil, fault.New(fault.NotFound, "there is nothing here for this token: none of its scopes is a task of the gate that its owner has")
+		}
 	}
 	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, inAPI: inAPI, form: url.Values{}}
 	if right == Self && v.who != nil {

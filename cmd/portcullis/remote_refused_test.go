@@ -100,7 +100,7 @@ func TestATokenThatIsRevokedAdministersNoMore(t *testing.T) {
 		return status == http.StatusUnauthorized
 	})
 	_, d.secret = d.apiToken(t, "--user", "ada@alpha.example", "--scope", "*")
-	if code, _, errs := d.call(true, "user", "list"); code != exitFound || !strings.Contains(errs, "no such page") {
+	if code, _, errs := d.call(true, "user", "list"); code != exitFound || !strings.Contains(errs, "nothing here for this token") {
 		t.Errorf("a token for everything of the portal: exit code %d, %s", code, errs)
 	}
 	if status, _, body := d.program(t, d.secret, "/.portcullis/whoami"); status != http.StatusOK || strings.Contains(body, "gate.") {
