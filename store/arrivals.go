@@ -73,7 +73,7 @@ func (t tx) welcomeAtOnce(l *postgresLane, a directory.Arrival) (welcome bool, e
 	if err := storable(query.args...); err != nil {
 		return false, err
 	}
-	err = l.finish(query.text, query.args, func(rows gorm.Rows) error {
+	err = l.finish(query, func(rows gorm.Rows) error {
 		_, err := t.read(rows, &welcome)
 		return err
 	})
