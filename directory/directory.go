@@ -307,7 +307,9 @@ type Tx interface {
 	Nest(group string, groups []string, at time.Time) (added []string, err error)
 	Unnest(group string, groups []string, at time.Time) (removed []string, err error)
 	PeopleIn(groups []string) (people []string, err error) // through other groups too
-	Park(group string, values []string) error              // members who are not known yet
+	// Park notes members who are not known yet, but for those who have arrived
+	// under one of the values meanwhile: those it gives by id.
+	Park(group string, values []string) (arrived []string, err error)
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
 	// Welcome stores somebody who arrives, unless anything may wait for them;

@@ -23,10 +23,8 @@ func awaited(a directory.Arrival) fragment {
 }
 
 func (t tx) Welcome(a directory.Arrival) (bool, error) {
-	if a.Link != "" {
-		if err := t.lockLink(a.Connection, a.Link); err != nil {
-			return false, err
-		}
+	if err := t.lockArrival(a.Connection, a.Link); err != nil {
+		return false, err
 	}
 	if l, ok := t.lane.(*postgresLane); ok {
 		return t.welcomeAtOnce(l, a)

@@ -196,7 +196,7 @@ func fill(t *testing.T, db *store.DB) {
 					return tx.InsertGroup(directory.Group{ID: g, Connection: "alpha", Name: g, ExternalID: g, Version: 1, Created: start, Modified: start})
 				},
 				func() error { _, err := tx.AddMembers(g, []string{p.ID}, start); return err },
-				func() error { return tx.Park(g, []string{p.ID}) },
+				func() error { _, err := tx.Park(g, []string{p.ID}); return err },
 				func() error { _, err := tx.Bury("alpha", []string{p.ID, g}, start); return err },
 				func() error { return tx.Change(directory.Change{At: start, Person: p.ID}) },
 				func() error { return tx.Audit(happened) },
