@@ -203,6 +203,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	defer cut()
 	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(around(g.ops.count(g.proxy), g.tracer)), g.log)}
 	servers[0].MaxHeaderBytes = int(g.cfg.Limits.Headers)
+	questions := g.proxy.Questions(servers[0])
 	if g.certificate != nil {
 		servers[0].TLSConfig = g.certificate.Server()
 	}
@@ -238,7 +239,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	err = errors.Join(err, g.leave(running, cut, servers, err == nil))
+	err = errors.Join(err, g.leave(running, cut, servers, questions, err == nil))
 	stopRooms()
 	return err
 }
