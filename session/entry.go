@@ -32,6 +32,7 @@ type entry struct {
 	hot atomic.Pointer[Principal] // while it was used lately
 
 	next, before *entry // of the same person; the cache's lock holds for them
+	at           int    // in all of the cache; its lock holds for this, too
 }
 
 // place is what many sessions have in common.

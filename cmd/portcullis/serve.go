@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -98,7 +99,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.keys = ring
 	policy := func() *mapping.Policy { return g.keeper.Policy() }
 	g.sessions = session.New(session.Config{
-		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Log: log,
+		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Remember: remember(debug.SetMemoryLimit(-1)), Log: log,
 	})
 	g.roster = newRoster(cfg, db, ring, log, time.Now) //nolint:forbidigo // the clock of the process
 	if err := g.roster.Refresh(ctx); err != nil {
