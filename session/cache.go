@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -64,7 +65,7 @@ func newCache(limit int) *cache {
 	return &cache{
 		seed: maphash.MakeSeed(), entries: make(map[uint64]*entry), byID: make(map[uint64]*entry),
 		people: make(map[uint64]*entry), streams: make(map[string]*stream),
-		unsaved: make(map[string]time.Time), limit: limit,
+		unsaved: make(map[string]time.Time), limit: min(limit, math.MaxInt32),
 	}
 }
 
@@ -116,7 +117,7 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 	for len(c.all) >= c.limit {
 		c.remove(c.stale())
 	}
-	c.entries[hash], c.byID[id], e.at = e, e, len(c.all)
+	c.entries[hash], c.byID[id], e.at = e, e, int32(len(c.all))
 	c.all = append(c.all, e)
 	if e.next = c.people[person]; e.next != nil {
 		e.next.before = e

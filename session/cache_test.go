@@ -126,7 +126,7 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 		t.Fatalf("%d are remembered, want %d", got, many/3)
 	}
 	for i, e := range m.cache.all {
-		if e.at != i || m.cache.get(e.hash) != e || m.cache.session(e.sessionID()) != e || now.UnixMicro() >= e.expires || e.seen.Load() != now.UnixNano() {
+		if int(e.at) != i || m.cache.get(e.hash) != e || m.cache.session(e.sessionID()) != e || now.UnixMicro() >= e.expires || e.seen.Load() != now.UnixNano() {
 			t.Fatalf("entry %d is out of place, or over", i)
 		}
 	}

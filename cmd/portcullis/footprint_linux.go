@@ -25,7 +25,7 @@ func settle() {
 }
 
 // window is how much of data comes back at a touch.
-const window = 32 << 10
+const window = 16 << 10
 
 // part has the system map data in windows, and not the two megabytes of them
 // that it keeps together: it maps as much as has the same advice.
