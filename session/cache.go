@@ -117,7 +117,7 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 	for len(c.all) >= c.limit {
 		c.remove(c.stale())
 	}
-	c.entries[hash], c.byID[id], e.at = e, e, int32(len(c.all))
+	c.entries[hash], c.byID[id], e.at = e, e, int32(len(c.all)) //nolint:gosec // limit is below
 	c.all = append(c.all, e)
 	if e.next = c.people[person]; e.next != nil {
 		e.next.before = e

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -134,9 +135,7 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 	for at := 0; at >= 0; {
 		var some map[string]time.Time
 		some, at = m.cache.pending(saveBatch, at)
-		for id, seen := range some {
-			written[id] = seen
-		}
+		maps.Copy(written, some)
 		m.cache.saved(some)
 	}
 	if len(written) != many || len(m.cache.unsaved) != 0 {
