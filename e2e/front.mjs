@@ -23,4 +23,14 @@ await tell(async ({ open, step }) => {
   step("a route that asks for a role is closed");
   const closed = await page.goto(`${gate}/admin/x`);
   equal(closed.status(), 403, "status");
+
+  step("whoever is signed out is out at once");
+  const asked = () => page.evaluate(async (url) => (await fetch(url)).status, `${gate}/z`);
+  await page.goto(`${gate}/y`);
+  equal(await asked(), 200, "a script's status");
+  const elsewhere = await context.newPage();
+  await elsewhere.goto(`${gate}/.portcullis/sign-out`);
+  await elsewhere.click('button[type="submit"]');
+  await elsewhere.waitForURL((url) => !url.href.startsWith(gate)); // asked at the provider, and gone here
+  equal(await asked(), 401, "a script's status after it");
 });
