@@ -56,7 +56,7 @@ func (m *Manager) EndOf(ctx context.Context, person, id string, by audit.Actor, 
 		}
 		err := m.store.EndSession(ctx, id, told, now, audit.Event{
 			At: now, Action: audit.SessionEnded, Actor: by, Person: person, Connection: r.Connection, Reason: reason,
-			Detail: map[string]string{"session": id, "sessions_ended": "1"},
+			Detail: map[string]string{"session": id},
 		})
 		if err == nil {
 			m.cache.end(id)
