@@ -1,7 +1,18 @@
 // What the portal is told by a proxy in front that asks the gate.
+import { request } from "node:http";
 import { check, equal, tell } from "./browser.mjs";
 
 const { E2E_GATE: gate } = process.env;
+
+// ask sends what no browser would, and gives the status and what the portal
+// was told.
+const ask = (headers) => new Promise((resolve, reject) => {
+  request(`${gate}/y`, { headers, agent: false }, (res) => {
+    let body = "";
+    res.on("data", (part) => { body += part; });
+    res.on("end", () => resolve({ status: res.statusCode, told: res.statusCode === 200 ? JSON.parse(body) : {} }));
+  }).on("error", reject).end();
+});
 
 await tell(async ({ open, step }) => {
   step("the portal gets the assertion, its own cookies, and none of the gate's");
@@ -19,6 +30,19 @@ await tell(async ({ open, step }) => {
   equal([told.user, told.roles], ["ben", "viewer"], "headers");
   check(told.cookie.includes("theme=dark") && !told.cookie.includes("portcullis"), `cookies, got ${told.cookie}`);
   check(told.assertion.split(".").length === 3, `an assertion, got ${told.assertion}`);
+
+  step("nothing that a client sends stands beside it, or takes it away");
+  const cookie = (await context.cookies()).map((c) => `${c.name}=${c.value}`).join("; ");
+  const forged = await ask({
+    Cookie: cookie, Accept: "application/json", "X-Portcullis-User": "boss", "x-portcullis-roles": ["manager", "root"], X_Portcullis_User: "boss",
+    "X-Portcullis_Roles": "manager", "X.Portcullis.User": "boss", "X-Portcullis-Assertion": "e30.e30.",
+  });
+  equal([forged.status, forged.told.user, forged.told.roles, forged.told.forged], [200, "ben", "viewer", ""], "with forged headers");
+  check(forged.told.assertion.length > 100, `the gate's assertion, got ${forged.told.assertion}`);
+  for (const names of ["close, X-Portcullis-User, X-Portcullis-Assertion, X-Portcullis-Roles", "close, Cookie", "close, X-Forwarded-Uri, X-Forwarded-Method, X-Original-URI"]) {
+    const { status, told: seen } = await ask({ Cookie: cookie, Accept: "application/json", Connection: names });
+    check(status >= 400 || seen.user === "ben" && seen.assertion.length > 100, `a refusal, or the identity, for Connection: ${names}; got ${status} ${JSON.stringify(seen)}`);
+  }
 
   step("a route that asks for a role is closed");
   const closed = await page.goto(`${gate}/admin/x`);
