@@ -14,6 +14,16 @@ const ask = (headers) => new Promise((resolve, reject) => {
   }).on("error", reject).end();
 });
 
+// upgrade opens a WebSocket and gives the status.
+const upgrade = (headers) => new Promise((resolve, reject) => {
+  request(`${gate}/ws`, { headers: {
+    Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": 13, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", ...headers,
+  }, agent: false })
+    .on("upgrade", (res, socket) => { socket.destroy(); resolve(res.statusCode); })
+    .on("response", (res) => { res.resume(); resolve(res.statusCode); })
+    .on("error", reject).end();
+});
+
 await tell(async ({ open, step }) => {
   step("the portal gets the assertion, its own cookies, and none of the gate's");
   const context = await open();
@@ -43,6 +53,11 @@ await tell(async ({ open, step }) => {
     const { status, told: seen } = await ask({ Cookie: cookie, Accept: "application/json", Connection: names });
     check(status >= 400 || seen.user === "ben" && seen.assertion.length > 100, `a refusal, or the identity, for Connection: ${names}; got ${status} ${JSON.stringify(seen)}`);
   }
+
+  step("a WebSocket opens from our own pages, for whoever is signed in");
+  equal([
+    await upgrade({ Cookie: cookie, Origin: gate }), await upgrade({ Cookie: cookie, Origin: "http://evil.example" }), await upgrade({ Origin: gate }),
+  ], [101, 403, 401], "statuses");
 
   step("a route that asks for a role is closed");
   const closed = await page.goto(`${gate}/admin/x`);

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,10 @@ func TestProxiesInFront(t *testing.T) {
 			dir := t.TempDir()
 			front, listen, ops, idp := free(t), free(t), free(t), free(t)
 			portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Upgrade") != "" {
+					switchProtocols(t, w)
+					return
+				}
 				_ = json.NewEncoder(w).Encode(map[string]string{
 					"user": r.Header.Get("X-Portcullis-User"), "roles": r.Header.Get("X-Portcullis-Roles"),
 					"assertion": r.Header.Get("X-Portcullis-Assertion"), "cookie": r.Header.Get("Cookie"),
@@ -84,6 +89,18 @@ connections:
 			story(t, "front.mjs", env...)
 		})
 	}
+}
+
+// switchProtocols opens a WebSocket for the key of RFC 6455, section 1.3, and
+// closes it.
+func switchProtocols(t *testing.T, w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
 }
 
 // snippetsOf gives the configurations in the section of a guide.
