@@ -220,6 +220,11 @@ func TestStrangersAreNotLetThrough(t *testing.T) {
 			t.Errorf("whoami with a malformed cookie (%.20q) = %d, want 401", cookie, s.status)
 		}
 	}
+	for _, target := range []string{"/healthz", "/readyz", "/metrics", "/debug/pprof/", "/.portcullis/healthz", "/.portcullis/metrics", "/.portcullis/debug/pprof/"} {
+		if s := b.script(t, target); s.status != http.StatusUnauthorized && s.status != http.StatusNotFound {
+			t.Errorf("%s on the public listener = %d %.60s", target, s.status, s.body)
+		}
+	}
 	for _, target := range []string{
 		"/.portcullis/oidc/alpha/callback", "/.portcullis/oidc/alpha/callback?state=x&code=y",
 		"/.portcullis/oidc/alpha/callback?state=" + strings.Repeat("s", 9000) + "&code=y", "/.portcullis/oidc/alpha/callback?state=a&state=b&code=%ff",
