@@ -109,6 +109,8 @@ type Sessions interface {
 	// End ends one session and gives its ticket and connection. A token that
 	// is not known is no error.
 	End(ctx context.Context, token string, by audit.Actor) (ticket session.Ticket, connection string, err error)
+	// EndOthers ends every session of a person but the one they ask with.
+	EndOthers(ctx context.Context, who *session.Principal, by audit.Actor) (ended int, err error)
 	// EndHashed is End by the SHA-256 of a token.
 	EndHashed(ctx context.Context, hash []byte, by audit.Actor) (ticket session.Ticket, connection string, err error)
 	// EndNamed ends what an identity provider names, and fails with

@@ -66,6 +66,30 @@ func (m *Manager) EndOf(ctx context.Context, person, id string, by audit.Actor, 
 	return fault.New(fault.NotFound, "they have no session %q", id)
 }
 
+// EndOthers ends every session of a person but the one that they ask with, and
+// gives how many there were. A program has none.
+func (m *Manager) EndOthers(ctx context.Context, who *Principal, by audit.Actor) (ended int, err error) {
+	if who.Token {
+		return 0, nil
+	}
+	rows, err := m.Of(ctx, who.PersonID)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range rows {
+		if r.ID == who.SessionID {
+			continue
+		}
+		switch err := m.EndOf(ctx, who.PersonID, r.ID, by, "signed out everywhere"); {
+		case err == nil:
+			ended++
+		case !fault.Is(err, fault.NotFound): // it ended meanwhile
+			return ended, err
+		}
+	}
+	return ended, nil
+}
+
 // Streams counts the sessions of a person that have requests under way on
 // this replica: pages that load, downloads, and streams that stay open.
 func (m *Manager) Streams(person string) int {

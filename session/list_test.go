@@ -122,7 +122,10 @@ func TestEveryEndSaysHowManySessions(t *testing.T) {
 			what string
 			end  func(token string, p *session.Principal) error
 		}{
-			{"sign-out", func(token string, _ *session.Principal) error { _, _, err := a.End(t.Context(), token, operator); return err }},
+			{"sign-out", func(token string, _ *session.Principal) error {
+				_, _, err := a.End(t.Context(), token, operator)
+				return err
+			}},
 			{"one of the list", func(_ string, p *session.Principal) error {
 				return a.EndOf(t.Context(), p.PersonID, p.SessionID, operator, "")
 			}},
