@@ -122,7 +122,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
-		Traces: attempts{g.traces, counts}, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
+		Traces: attempts{g.traces, counts}, Thread: thread(tracer), Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: providers, Directory: entrance(g.dir, tracer), Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
