@@ -89,6 +89,15 @@ type provisioningView struct {
 	Filter   logFilter      `json:"-"`
 }
 
+// entries are requests of identity providers that a visitor may see: whoever
+// manages a part of an organization sees those about its people.
+func (c *Console) entries(r *request, q scim.JournalQuery) ([]scim.Entry, error) {
+	if r.units != nil {
+		return c.store.RequestsIn(r.ctx, r.units, q)
+	}
+	return c.journal.Journal(r.ctx, q)
+}
+
 func (c *Console) provisioning(r *request) (any, error) {
 	before, err := r.before()
 	if err != nil {
@@ -101,11 +110,14 @@ func (c *Console) provisioning(r *request) (any, error) {
 	}
 	var entries []scim.Entry
 	for _, conn := range of {
-		some, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn, Refused: v.Filter.Failed, Before: before, Limit: pageSize + 1})
+		q := scim.JournalQuery{Connection: conn, Refused: v.Filter.Failed, Before: before, Limit: pageSize + 1}
+		some, err := c.entries(r, q)
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, some...)
+		if entries = append(entries, some...); r.units != nil {
+			continue // mass losses are of whole connections
+		}
 		losses, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Limit: 20})
 		if err != nil {
 			return nil, err
@@ -146,7 +158,7 @@ func (c *Console) massLoss(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if all := c.connectionsOf(r); all != nil && !slices.Contains(all, m.Connection) {
+	if all := c.connectionsOf(r); r.units != nil || all != nil && !slices.Contains(all, m.Connection) {
 		return nil, fault.New(fault.NotFound, "no such mass loss")
 	}
 	page, err := c.directory.Losses(r.ctx, n, nil, 200)

@@ -55,7 +55,7 @@ type auditView struct {
 }
 
 func (c *Console) eventQuery(r *request) (q EventQuery, err error) {
-	q = EventQuery{Action: r.query("action"), Person: r.query("person"), Connections: c.chosen(r), Limit: pageSize}
+	q = EventQuery{Action: r.query("action"), Person: r.query("person"), Connections: c.chosen(r), Units: r.units, Limit: pageSize}
 	for name, into := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
 		if text := r.query(name); text != "" {
 			if *into, err = time.Parse(time.DateOnly, text); err != nil {
@@ -148,7 +148,7 @@ func (c *Console) event(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := c.store.Events(r.ctx, EventQuery{Connections: c.connectionsOf(r), Before: n + 1, Limit: 1})
+	events, err := c.store.Events(r.ctx, EventQuery{Connections: c.connectionsOf(r), Units: r.units, Before: n + 1, Limit: 1})
 	if err != nil {
 		return nil, err
 	}

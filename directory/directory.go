@@ -347,6 +347,7 @@ type UnitTx interface {
 	Units(organization string) ([]Unit, error)          // in no order
 	Unit(id string) (Unit, error)                       // it stays there until the transaction ends
 	UnitNamed(organization, key string) (Unit, error)   // likewise; key: the name in lower case
+	UnitNames(ids []string) (map[string]string, error)
 	UnitCounts(organization string) (map[string]int, error) // people by unit
 	ConnectionsIn(unit string, pushed bool) ([]string, error) // whose people, pushed or not, are in it
 	InsertUnit(u Unit) error

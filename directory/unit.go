@@ -26,7 +26,7 @@ type Unit struct {
 const (
 	MaxUnits     = 1000
 	MaxUnitDepth = 5
-	maxUnitName  = 100 // characters
+	MaxUnitName  = 100 // characters
 )
 
 // Unplaced is where somebody is of whom the gate cannot say in which
@@ -138,7 +138,7 @@ var errNoUnit = fault.New(fault.NotFound, "there is no such sub-organization")
 // unitName is a name as it is kept: invisible marks are dropped, spaces put in
 // order. The fault is Invalid.
 func unitName(text string) (string, error) {
-	if !utf8.ValidString(text) || len(text) > 8*maxUnitName {
+	if !utf8.ValidString(text) || len(text) > 8*MaxUnitName {
 		return "", errUnitName
 	}
 	text = strings.Map(func(r rune) rune {
@@ -152,13 +152,13 @@ func unitName(text string) (string, error) {
 		}
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
-	if text == "" || utf8.RuneCountInString(text) > maxUnitName || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+	if text == "" || utf8.RuneCountInString(text) > MaxUnitName || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) {
 		return "", errUnitName
 	}
 	return text, nil
 }
 
-var errUnitName = fault.New(fault.Invalid, "name: want 1 to %d characters that can be seen", maxUnitName)
+var errUnitName = fault.New(fault.Invalid, "name: want 1 to %d characters that can be seen", MaxUnitName)
 
 // UnitKey is what names are compared by.
 func UnitKey(name string) string { return strings.ToLower(name) }
@@ -448,4 +448,30 @@ func (d *Directory) moved(tx Tx, by audit.Actor, p Person, old, reason string, n
 		return err
 	}
 	return tx.Change(Change{At: now, Person: p.ID})
+}
+
+// TreeOf gives the tree that a unit is in. It fails with fault.NotFound.
+func (d *Directory) TreeOf(ctx context.Context, unit string) (u Unit, tree Tree, err error) {
+	err = d.store.Glance(ctx, func(tx Tx) error {
+		if u, err = tx.Unit(unit); err != nil {
+			if fault.Is(err, fault.NotFound) {
+				return errNoUnit
+			}
+			return err
+		}
+		units, err := tx.Units(u.Organization)
+		tree = newTree(units)
+		return err
+	})
+	return u, tree, err
+}
+
+// UnitNames gives the names of units by id; those that are not there are left
+// out.
+func (d *Directory) UnitNames(ctx context.Context, ids []string) (names map[string]string, err error) {
+	err = d.store.Glance(ctx, func(tx Tx) error {
+		names, err = tx.UnitNames(ids)
+		return err
+	})
+	return names, err
 }

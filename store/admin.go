@@ -48,6 +48,11 @@ func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Eve
 	if q.Person != "" {
 		add("person = ?", q.Person)
 	}
+	about, err := tx{dialect: s.db.dialect}.ofUnits("person", q.Units)
+	if err != nil {
+		return nil, err
+	}
+	where = join(where, " AND ", about)
 	if q.Action != "" {
 		add("action = ?", q.Action)
 		if !slices.Contains(denseActions, audit.Action(q.Action)) {
@@ -86,7 +91,7 @@ type signInRow struct {
 }
 
 func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.SignIn, error) {
-	where, err := within(q.Connections)
+	where, err := s.attempts(q)
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +119,19 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 	return out, nil
 }
 
-func (s adminStore) SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error) {
-	where, err := within(connections)
+// attempts is the condition on attempts to sign in that are of some connections
+// and, where it is asked, of people in some units.
+func (s adminStore) attempts(q admin.SignInQuery) (fragment, error) {
+	where, err := within(q.Connections)
+	if err != nil {
+		return where, err
+	}
+	about, err := tx{dialect: s.db.dialect}.ofUnits("person", q.Units)
+	return join(where, " AND ", about), err
+}
+
+func (s adminStore) SignInCounts(ctx context.Context, q admin.SignInQuery, since time.Time) (in, failed int, err error) {
+	where, err := s.attempts(q)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -137,6 +153,31 @@ func (s adminStore) RequestsAbout(ctx context.Context, p directory.Person, limit
 		return t.rows(&rows, `SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND substr(path, 1, 43) = ? AND connection = ?
 			ORDER BY seq DESC LIMIT ?`, "/Users/"+p.ID, p.Connection, limit)
 	})
+	for i := range rows {
+		out = append(out, rows[i].domain())
+	}
+	return out, err
+}
+
+// RequestsIn finds what was asked of people in some units, the newest first.
+func (s adminStore) RequestsIn(ctx context.Context, units []string, q scim.JournalQuery) (out []scim.Entry, err error) {
+	about, err := tx{dialect: s.db.dialect}.ofUnits("substr(path, 8, 36)", append([]string{}, units...))
+	if err != nil {
+		return nil, err
+	}
+	query := join("SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND ", about)
+	if q.Connection != "" {
+		query = join(query, sqlf(" AND connection = ?", q.Connection))
+	}
+	if q.Refused {
+		query = join(query, " AND status >= 400")
+	}
+	if q.Before > 0 {
+		query = join(query, sqlf(" AND seq < ?", q.Before))
+	}
+	query = join(query, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit))
+	var rows []logEntry
+	err = s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) })
 	for i := range rows {
 		out = append(out, rows[i].domain())
 	}

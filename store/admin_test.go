@@ -103,7 +103,7 @@ func benchmarkPeople(b *testing.B, url string, size int) {
 	}
 	b.Run("counts", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := db.Admin().PeopleCounts(b.Context(), ""); err != nil {
+			if _, err := db.Admin().PeopleCounts(b.Context(), "", nil); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -196,7 +196,7 @@ func TestTheListShowsWhatIsSo(t *testing.T) {
 			if diff := cmp.Diff(byHand(everybody, q), names(got)); diff != "" {
 				t.Fatalf("%+v (-by hand +listed):\n%s", q, diff)
 			}
-			counts, err := db.Admin().PeopleCounts(context.Background(), "")
+			counts, err := db.Admin().PeopleCounts(context.Background(), "", nil)
 			if locked := byHand(everybody, admin.PeopleQuery{State: directory.Locked}); err != nil || counts.All != len(everybody) || counts.Locked != len(locked) {
 				t.Fatalf("counts = %+v, %v, want %d and %d", counts, err, len(everybody), len(locked))
 			}
@@ -296,7 +296,7 @@ func TestASearchFindsWhatIsThere(t *testing.T) {
 			return ids
 		}
 		odd := `o'né "q" 100%_\ *(x) <script> ` + strings.Repeat("ü", 3000)
-		_, err := db.Admin().PeopleCounts(t.Context(), "")
+		_, err := db.Admin().PeopleCounts(t.Context(), "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -103,3 +103,36 @@ func (t tx) UpdateUnit(u directory.Unit) error {
 func (t tx) DeleteUnit(id string) error {
 	return t.one("sub-organization", "DELETE FROM units WHERE id = ?", id)
 }
+
+func (t tx) UnitNames(ids []string) (map[string]string, error) {
+	these, err := list(ids)
+	if err != nil {
+		return nil, err
+	}
+	var rows []unit
+	err = t.rows(&rows, "SELECT id, name FROM units WHERE "+t.inList("id"), these)
+	out := make(map[string]string, len(rows))
+	for _, r := range rows {
+		out[r.ID] = r.Name
+	}
+	return out, err
+}
+
+// inUnits is the condition that a column names one of some units; nil is all.
+func (t tx) inUnits(column string, units []string) (fragment, error) {
+	if units == nil {
+		return sqlf(always), nil
+	}
+	these, err := list(units)
+	return sqlf(t.inList(column), these), err
+}
+
+// ofUnits is the condition that a column holds the id of somebody who is in
+// one of some units; nil is all, and what is about nobody.
+func (t tx) ofUnits(column string, units []string) (fragment, error) {
+	if units == nil {
+		return sqlf(always), nil
+	}
+	in, err := t.inUnits("unit", units)
+	return join(column+" IN (SELECT id FROM people WHERE unit <> '' AND ", in, ")"), err
+}
