@@ -353,7 +353,9 @@ func (d *Directory) refresh(tx Tx, conn Connection, p *Person, a Assertion, now 
 		return err
 	}
 	if next.Unit != old {
-		return d.moved(tx, audit.Gate(), next, old, "", now)
+		if err := d.moved(tx, audit.Gate(), next, old, "", now); err != nil {
+			return err
+		}
 	}
 	return tx.Change(Change{At: now, Person: p.ID})
 }

@@ -420,7 +420,10 @@ func (d *Directory) Place(ctx context.Context, by audit.Actor, id, unit, reason 
 		if err := tx.UpdatePerson(p, link); err != nil {
 			return err
 		}
-		return d.moved(tx, by, p, old, reason, now)
+		if err := d.moved(tx, by, p, old, reason, now); err != nil {
+			return err
+		}
+		return tx.Change(Change{At: now, Person: id})
 	})
 }
 
@@ -434,7 +437,7 @@ func (d *Directory) Placeable(p Person) error {
 	return nil
 }
 
-// moved writes what a move brings along: the event, and the change record.
+// moved writes down that somebody is elsewhere now.
 func (d *Directory) moved(tx Tx, by audit.Actor, p Person, old, reason string, now time.Time) error {
 	units, err := tx.Units(p.Organization)
 	if err != nil {
@@ -444,10 +447,7 @@ func (d *Directory) moved(tx Tx, by audit.Actor, p Person, old, reason string, n
 	event := personEvent(now, audit.PersonMoved, by, p)
 	event.Reason = reason
 	event.Detail = map[string]string{"from": tree.inWords(old), "to": tree.inWords(p.Unit)}
-	if err := tx.Audit(event); err != nil {
-		return err
-	}
-	return tx.Change(Change{At: now, Person: p.ID})
+	return tx.Audit(event)
 }
 
 // TreeOf gives the tree that a unit is in. It fails with fault.NotFound.
