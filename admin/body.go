@@ -59,8 +59,8 @@ func (r *request) readBody(route *Route) error {
 type orderJSON struct {
 	Reason string   `json:"reason"`
 	IDs    []string `json:"ids"`
-	Role   string   `json:"role"`  // of an exception
-	Until  string   `json:"until"` // likewise
+	Role   string   `json:"role"`            // of an exception
+	Until  string   `json:"until"`           // likewise
 	Unit   string   `json:"subOrganization"` // where people are put; empty: in the organization itself
 	draftJSON
 }

@@ -173,13 +173,13 @@ type peopleView struct {
 	Examined int          `json:"examined,omitempty"` // how many were looked at, where the mapping had to be asked
 	Filter   *filter      `json:"-"`
 
-	Organizations []string   `json:"-"`
+	Organizations []string     `json:"-"`
 	Units         []unitChoice `json:"-"` // of the organization that it is about, if it has any
-	Connections   []string   `json:"-"`
-	Roles         []string   `json:"-"`
-	Groups        []string   `json:"-"`
-	Verbs         []verbLink `json:"-"`
-	Whole         bool       `json:"-"` // everybody's people, not one organization's
+	Connections   []string     `json:"-"`
+	Roles         []string     `json:"-"`
+	Groups        []string     `json:"-"`
+	Verbs         []verbLink   `json:"-"`
+	Whole         bool         `json:"-"` // everybody's people, not one organization's
 }
 
 // Link is the address of the same list with something else asked.

@@ -32,8 +32,8 @@ type Place struct {
 type PeopleQuery struct {
 	Text         string // words of their name, address or userName, all of them; any case
 	State        directory.State
-	NeverIn      bool   // only who never signed in
-	Organization string // empty: all of them; likewise below
+	NeverIn      bool     // only who never signed in
+	Organization string   // empty: all of them; likewise below
 	Units        []string // ids of sub-organizations, the empty one for who is in none; nil: all
 	Connection   string
 	Source       string // "scim": pushed; "sso": known from a sign-in alone

@@ -260,7 +260,7 @@ type Tx interface {
 	Organizations() ([]Client, error) // by name
 	PutOrganization(o Organization, at time.Time) error
 	FreezeOrganization(name string, b Bar) error
-	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
+	ConnectionLink(id string) (link string, err error)       // what Link was when the connection was last seen
 	ConnectionUnits(id string) (attribute string, err error) // what Units.Attribute was when the connection was last seen
 	PutConnection(Connection) error
 	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
@@ -344,11 +344,11 @@ type UnitTx interface {
 	// LockUnits lets one transaction at a time change the units of an
 	// organization by hand; fault.NotFound if there is no such organization.
 	LockUnits(organization string) error
-	Units(organization string) ([]Unit, error)          // in no order
-	Unit(id string) (Unit, error)                       // it stays there until the transaction ends
-	UnitNamed(organization, key string) (Unit, error)   // likewise; key: the name in lower case
+	Units(organization string) ([]Unit, error)        // in no order
+	Unit(id string) (Unit, error)                     // it stays there until the transaction ends
+	UnitNamed(organization, key string) (Unit, error) // likewise; key: the name in lower case
 	UnitNames(ids []string) (map[string]string, error)
-	UnitCounts(organization string) (map[string]int, error) // people by unit
+	UnitCounts(organization string) (map[string]int, error)   // people by unit
 	ConnectionsIn(unit string, pushed bool) ([]string, error) // whose people, pushed or not, are in it
 	InsertUnit(u Unit) error
 	EnsureUnit(u Unit) (fresh bool, err error) // nothing if the name is there
