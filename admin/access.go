@@ -207,7 +207,7 @@ func (c *Console) holders(r *request, m *ruling, w Wanted, at time.Time, f func(
 		evaluated = c.now()
 	}
 	return Who(r.ctx, c.directory.Standings, m.policy, w, at, evaluated, func(h Holder) error {
-		if r.organization != "" && h.Standing.Person.Organization != r.organization {
+		if !r.holds(h.Standing.Person.Organization, h.Standing.Unit) {
 			return nil
 		}
 		return f(h)
@@ -250,8 +250,23 @@ func (c *Console) access(r *request) (any, error) {
 		}
 		return nil
 	})
-	v.More = v.Count - len(v.People)
-	return v, err
+	if v.More = v.Count - len(v.People); err != nil {
+		return v, err
+	}
+	return v, c.nameHeld(r, v.People)
+}
+
+// nameHeld is nameUnits for those who held something.
+func (c *Console) nameHeld(r *request, held []heldJSON) error {
+	people := make([]personJSON, len(held))
+	for i := range held {
+		people[i] = held[i].Person
+	}
+	err := c.nameUnits(r, people)
+	for i := range held {
+		held[i].Person = people[i]
+	}
+	return err
 }
 
 // accessCSV is the whole answer for auditors.

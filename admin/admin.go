@@ -66,6 +66,19 @@ type Directory interface {
 	Remove(ctx context.Context, by audit.Actor, id, reason string) error
 	Removable(p directory.Person) error
 
+	Reach(ctx context.Context, person string) (organization string, units []string, err error)
+	Units(ctx context.Context, organization string) (directory.Tree, error)
+	TreeOf(ctx context.Context, unit string) (directory.Unit, directory.Tree, error)
+	UnitNames(ctx context.Context, ids []string) (map[string]string, error)
+	UnitCounts(ctx context.Context, organization string) (map[string]int, error)
+	AddUnit(ctx context.Context, by audit.Actor, organization, parent, name string) (directory.Unit, error)
+	RenameUnit(ctx context.Context, by audit.Actor, organization, id, name string) error
+	MoveUnit(ctx context.Context, by audit.Actor, organization, id, parent string) error
+	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
+	Organizations(ctx context.Context) ([]directory.Client, error)
+	Place(ctx context.Context, by audit.Actor, id, unit, reason string) error
+	Placeable(p directory.Person) error
+
 	Exceptions(ctx context.Context, id string) ([]directory.Exception, error)
 	Except(ctx context.Context, by audit.Actor, id, role string, until time.Time, reason string) (directory.Exception, error)
 	Unexcept(ctx context.Context, by audit.Actor, id, exception, reason string) error

@@ -59,8 +59,9 @@ func (r *request) readBody(route *Route) error {
 type orderJSON struct {
 	Reason string   `json:"reason"`
 	IDs    []string `json:"ids"`
-	Role   string   `json:"role"`  // of an exception
-	Until  string   `json:"until"` // likewise
+	Role   string   `json:"role"`            // of an exception
+	Until  string   `json:"until"`           // likewise
+	Unit   string   `json:"subOrganization"` // where people are put; empty: in the organization itself
 	draftJSON
 }
 
@@ -74,7 +75,7 @@ func (r *request) readOrder(body []byte) error {
 	if d.More() {
 		return fault.New(fault.Invalid, "there is something behind the body")
 	}
-	r.form = url.Values{"reason": {o.Reason}, "id": o.IDs, "role": {o.Role}, "until": {o.Until}, "confirmed": {"yes"}}
+	r.form = url.Values{"reason": {o.Reason}, "id": o.IDs, "role": {o.Role}, "until": {o.Until}, "subOrganization": {o.Unit}, "confirmed": {"yes"}}
 	o.values(r.form)
 	r.edits = o.Edits
 	return nil

@@ -29,7 +29,7 @@ func (c *Console) caller(r *http.Request) (*visitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.signedIn(who, web.ClientAddress(r)), nil
+	return c.signedIn(r.Context(), who, web.ClientAddress(r))
 }
 
 // bearer gives the token of a call (RFC 6750, section 2.1). Two of them are

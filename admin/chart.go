@@ -70,9 +70,9 @@ func draw(spans []spanJSON) *chart {
 }
 
 // week counts the attempts of a week by spans, also those without any.
-func (c *Console) week(r *request, connections []string) ([]spanJSON, error) {
+func (c *Console) week(r *request, q SignInQuery) ([]spanJSON, error) {
 	since := c.now().Truncate(chartSpan).Add(-(chartSpans - 1) * chartSpan)
-	found, err := c.store.SignInSpans(r.ctx, connections, since, chartSpan)
+	found, err := c.store.SignInSpans(r.ctx, q, since, chartSpan)
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,7 @@ type Span struct {
 type ConnectionStore interface {
 	// Fares counts since a time, and gives the last times of all.
 	Fares(ctx context.Context, connections []string, since time.Time) (map[string]Fare, error)
-	SignInSpans(ctx context.Context, connections []string, since time.Time, span time.Duration) ([]Span, error)
+	SignInSpans(ctx context.Context, q SignInQuery, since time.Time, span time.Duration) ([]Span, error)
 }
 
 // connections are those of now.
@@ -196,7 +196,7 @@ func (c *Console) reachable(r *request) (out []Connection) {
 			if r.link.Connection == "" || r.link.Connection != conn.ID {
 				continue
 			}
-		case r.who.Organization != conn.Organization:
+		case r.home.organization != conn.Organization:
 			continue
 		}
 		out = append(out, conn)

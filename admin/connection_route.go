@@ -69,6 +69,10 @@ func membersOf(route *Route) []string {
 		return append(settingNames(), providerNames()...)
 	case route.API == "/settings":
 		return wordNames()
+	case route.API == "/sub-organizations":
+		return []string{"organization", "below", "name"}
+	case strings.HasPrefix(route.API, "/sub-organizations/"):
+		return []string{"below", "name"}
 	case route.API == "/account/preferences":
 		return []string{"zone", "dates", "numbers"}
 	case after == "/settings":

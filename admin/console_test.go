@@ -19,7 +19,7 @@ import (
 func filled(pattern, person string) string {
 	return strings.NewReplacer(
 		":id", person, ":session", "s", ":exception", "x", ":reference", "R", ":number", "999", ":revision", "1", ":connection", "acme",
-		":token", "t", ":test", "t",
+		":token", "t", ":test", "t", ":unit", "u",
 	).Replace(pattern)
 }
 

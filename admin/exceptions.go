@@ -94,7 +94,7 @@ func (c *Console) assignable(r *request, p *directory.Person) []string {
 		}
 	default:
 		for _, a := range policy.Assignable(r.who.Access.Roles) {
-			if !a.Organization || p.Organization == r.who.Organization {
+			if !a.Organization || r.home.holds(p.Organization, p.Unit) {
 				roles = append(roles, a.Role)
 			}
 		}

@@ -61,6 +61,7 @@ func (c *Console) frame(r *request, view any) frame {
 	for _, l := range []struct{ title, path, right string }{
 		{"Home", "/", Any},
 		{"People", "/people", mapping.GateUsersView},
+		{c.word(r.ctx, "organizations"), "/organizations", mapping.GateUsersView},
 		{"Sign-ins", "/sign-ins", mapping.GateAuditView},
 		{"Provisioning", "/provisioning", mapping.GateAuditView},
 		{"Roles", "/roles", mapping.GateMappingView},
@@ -93,7 +94,7 @@ func (c *Console) frame(r *request, view any) frame {
 func notice(q url.Values) string {
 	words := map[string]string{
 		"lock": "locked", "unlock": "unlocked", "deactivate": "deactivated", "reactivate": "reactivated", "delete": "deleted",
-		"sign-out": "signed out", "undo": "restored",
+		"sign-out": "signed out", "undo": "restored", "place": "moved",
 	}
 	number := func(name string) (n int) {
 		if text := q.Get(name); len(text) <= 6 {
@@ -110,6 +111,8 @@ func notice(q url.Values) string {
 			text += " " + sessionsInWords(n) + " ended."
 		}
 		return text
+	case unitNotices()[what] != "":
+		return unitNotices()[what]
 	case what == "except":
 		return "Granted: they have it already."
 	case what == "unexcept":
@@ -131,6 +134,13 @@ func notice(q url.Values) string {
 			text += " " + peopleInWords(n) + " left as they were: their identity provider, or who you are, forbids it."
 		}
 		return text
+	}
+}
+
+// unitNotices says what was done to a sub-organization.
+func unitNotices() map[string]string {
+	return map[string]string{
+		"unit-added": "Added.", "unit-renamed": "Renamed.", "unit-moved": "Moved, with everybody below it.", "unit-removed": "Removed.",
 	}
 }
 

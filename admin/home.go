@@ -42,12 +42,12 @@ type mappingSum struct {
 // within gives a request as it is for another right; false if the visitor has
 // not got it.
 func (r *request) within(right string) (*request, bool) {
-	organization, everybody := r.reach(right)
-	if !r.may(right) || !everybody && (organization == "" || !local(right)) {
+	of, everybody := r.reach(right)
+	if !r.may(right) || !everybody && (of.organization == "" || !local(right)) {
 		return nil, false
 	}
 	narrow := *r
-	narrow.organization = organization
+	narrow.scope = of
 	return &narrow, true
 }
 
@@ -73,7 +73,7 @@ func (c *Console) home(r *request) (any, error) {
 }
 
 func (c *Console) homePeople(r *request, v *homeView) error {
-	n, err := c.store.PeopleCounts(r.ctx, r.organization)
+	n, err := c.store.PeopleCounts(r.ctx, r.organization, r.units)
 	sum := peopleSum(n)
 	v.People = &sum
 	return err
@@ -81,7 +81,7 @@ func (c *Console) homePeople(r *request, v *homeView) error {
 
 func (c *Console) homeSignIns(r *request, v *homeView) (err error) {
 	v.SignIns = &signInSum{Since: c.now().Truncate(24 * time.Hour)}
-	v.SignIns.In, v.SignIns.Failed, err = c.store.SignInCounts(r.ctx, c.connectionsOf(r), v.SignIns.Since)
+	v.SignIns.In, v.SignIns.Failed, err = c.store.SignInCounts(r.ctx, SignInQuery{Connections: c.connectionsOf(r), Units: r.units}, v.SignIns.Since)
 	return err
 }
 
@@ -100,6 +100,9 @@ func (c *Console) homeMapping(r *request, v *homeView) error {
 }
 
 func (c *Console) homeLosses(r *request, v *homeView) error {
+	if r.units != nil {
+		return nil // they are of whole connections
+	}
 	of := c.connectionsOf(r)
 	if of == nil {
 		of = []string{""}
@@ -118,7 +121,7 @@ func (c *Console) homeLosses(r *request, v *homeView) error {
 
 func (c *Console) homeOpenings(r *request, v *homeView) (err error) {
 	v.Openings, _, err = c.events(r, EventQuery{
-		Action: string(audit.ConsoleOpened), Connections: c.connectionsOf(r), From: c.now().AddDate(0, 0, -7), Limit: 10,
+		Action: string(audit.ConsoleOpened), Connections: c.connectionsOf(r), Units: r.units, From: c.now().AddDate(0, 0, -7), Limit: 10,
 	})
 	return err
 }

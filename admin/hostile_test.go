@@ -11,6 +11,7 @@ import (
 
 	"portcullis/audit"
 	"portcullis/directory"
+	"portcullis/fault"
 	"portcullis/scim"
 	"portcullis/store"
 	"portcullis/store/storetest"
@@ -43,6 +44,7 @@ func pagesOf(id string) []string {
 		"/audit", "/sign-ins", "/sign-ins/HOSTILE", "/provisioning", "/roles", "/mapping", "/mapping/1",
 		"/roles/compare?a=viewer&b=client-admin", "/permission-groups", "/approvals", "/mapping/coverage", "/mapping/edit", "/mapping/edit?person=" + id,
 		"/mapping/1?names=yes", "/access?role=viewer", "/access?task=account.view&at=2026-03-01T12:00:00Z", "/people/" + id + "/why?with=%3Cb%3Ex",
+		"/organizations", "/organizations?organization=Acme", "/people?organization=Acme", "/people/" + id + "/place",
 	}
 }
 
@@ -87,6 +89,11 @@ func TestHostileNamesAreText(t *testing.T) {
 				Claims: map[string]any{"x": text},
 			})
 			if _, err := w.dir.Lock(t.Context(), audit.Actor{Kind: "person", ID: text, Name: text}, victim.id, text); err != nil {
+				t.Fatal(err)
+			}
+			if u, err := w.dir.AddUnit(t.Context(), root, "Acme", "", text); err == nil {
+				w.place(victim, u.ID)
+			} else if !fault.Is(err, fault.Invalid) {
 				t.Fatal(err)
 			}
 			b := trace.Begin(trace.Record{Reference: "HOSTILE", Connection: "acme", Address: text, Person: victim.id})

@@ -179,6 +179,14 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/people/all/unlock"},
 		{"post", "/people/all/deactivate"},
 		{"post", "/people/all/reactivate"},
+		{"post", "/sub-organizations"},
+		{"post", "/people/{id}/place"},
+		{"post", "/people/all/place"},
+		{"get", "/people/{id}"},
+		{"get", "/organizations?organization=Acme"},
+		{"post", "/sub-organizations/{unit}/rename"},
+		{"post", "/sub-organizations/{unit}/move"},
+		{"get", "/people?organization=Acme&subOrganization=none"},
 		{"get", "/summary"},
 		{"get", "/me"},
 		{"get", "/openapi.json"},
@@ -207,9 +215,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/people/{id}/delete"},
 	} {
 		method, path := call[0], call[1]
-		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1", "{exception}", exceptionOf(t, w, ben.id)).Replace(path)
+		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1", "{exception}", exceptionOf(t, w, ben.id), "{unit}", unitOf(t, w)).Replace(path)
 		var got any
-		if status := s.call(strings.ToUpper(method), address, orderOf(method, ben.id), &got); status != http.StatusOK {
+		if status := s.call(strings.ToUpper(method), address, orderOf(path, method, ben.id, unitOf(t, w)), &got); status != http.StatusOK {
 			t.Errorf("%s %s: status = %d: %v", method, path, status, got)
 			continue
 		}
@@ -220,11 +228,26 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 }
 
-func orderOf(method, id string) string {
-	if method == "get" {
+func orderOf(path, method, id, unit string) string {
+	switch {
+	case method == "get":
+		return ""
+	case path == "/sub-organizations":
+		return `{"organization": "Acme", "name": "Europe"}`
+	case strings.HasPrefix(path, "/sub-organizations/"):
+		return `{"name": "Asia"}`
+	}
+	return `{"reason": "x", "ids": ["` + id + `"], "role": "helper", "until": "2026-03-02", "subOrganization": "` + unit + `"}`
+}
+
+// unitOf is the id of the last sub-organization of Acme.
+func unitOf(t *testing.T, w *world) string {
+	t.Helper()
+	tree, err := w.dir.Units(t.Context(), "Acme")
+	if err != nil || len(tree) == 0 {
 		return ""
 	}
-	return `{"reason": "x", "ids": ["` + id + `"], "role": "helper", "until": "2026-03-02"}`
+	return tree[len(tree)-1].ID
 }
 
 // exceptionOf is the id of somebody's last exception.

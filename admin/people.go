@@ -24,12 +24,14 @@ type filter struct {
 	Role         string `json:"role,omitempty"`
 	Group        string `json:"group,omitempty"` // permission group
 	Organization string `json:"organization,omitempty"`
+	Unit         string `json:"subOrganization,omitempty"` // id, inNone or notPlaced
 	Connection   string `json:"connection,omitempty"`
 	Source       string `json:"source,omitempty"` // scim, sso
 	Is           string `json:"is,omitempty"`     // id, userName, e-mail address, externalId or subject; beside it the connection alone counts
 	Sort         string `json:"sort,omitempty"`
 	Descending   bool   `json:"descending,omitempty"`
 	after        *Place
+	units        []string // that it is about, see narrow; nil: all
 }
 
 // maxText bounds what is searched for.
@@ -41,7 +43,8 @@ const maxName = 1000
 func readFilter(q url.Values) (f filter, err error) {
 	f = filter{
 		Text: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Role: q.Get("role"), Group: q.Get("group"),
-		Organization: q.Get("organization"), Connection: q.Get("connection"), Source: q.Get("source"), Is: q.Get("is"), Sort: q.Get("sort"),
+		Organization: q.Get("organization"), Unit: q.Get("subOrganization"), Connection: q.Get("connection"), Source: q.Get("source"), Is: q.Get("is"),
+		Sort:       q.Get("sort"),
 		Descending: q.Get("order") == "desc",
 	}
 	for name, c := range map[string]struct {
@@ -77,7 +80,7 @@ func readFilter(q url.Values) (f filter, err error) {
 func (f *filter) query(more ...string) string {
 	v := url.Values{}
 	for name, value := range map[string]string{
-		"q": f.Text, "state": f.State, "role": f.Role, "group": f.Group, "organization": f.Organization, "connection": f.Connection,
+		"q": f.Text, "state": f.State, "role": f.Role, "group": f.Group, "organization": f.Organization, "subOrganization": f.Unit, "connection": f.Connection,
 		"source": f.Source, "is": f.Is, "sort": f.Sort,
 	} {
 		if value != "" {
@@ -124,6 +127,8 @@ type personJSON struct {
 	UserName     string     `json:"userName"`
 	Email        string     `json:"email"`
 	Organization string     `json:"organization"`
+	Unit         string     `json:"subOrganizationId,omitempty"`
+	UnitName     string     `json:"subOrganization,omitempty"` // none of somebody who is not placed
 	Connection   string     `json:"connection"`
 	State        string     `json:"state"`
 	Source       string     `json:"source"`
@@ -137,7 +142,7 @@ type personJSON struct {
 
 func personWire(p *directory.Person) personJSON {
 	w := personJSON{
-		ID: p.ID, Name: p.Name, UserName: p.UserName, Email: p.Email, Organization: p.Organization, Connection: p.Connection,
+		ID: p.ID, Name: p.Name, UserName: p.UserName, Email: p.Email, Organization: p.Organization, Unit: p.Unit, Connection: p.Connection,
 		State: string(p.State()), Source: "sso", Created: p.Created, LastActive: optional(p.LastActive),
 		ExternalID: p.ExternalID, Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked),
 	}
@@ -145,6 +150,15 @@ func personWire(p *directory.Person) personJSON {
 		w.Source = "scim"
 	}
 	return w
+}
+
+// Placed is their sub-organization in a word; nothing for the organization
+// itself.
+func (p personJSON) Placed() string {
+	if p.Unit != "" && p.UnitName == "" {
+		return "(not placed)"
+	}
+	return p.UnitName
 }
 
 // Label is what somebody is called where one word has to do.
@@ -171,12 +185,13 @@ type peopleView struct {
 	Examined int          `json:"examined,omitempty"` // how many were looked at, where the mapping had to be asked
 	Filter   *filter      `json:"-"`
 
-	Organizations []string   `json:"-"`
-	Connections   []string   `json:"connections"` // whose people the visitor may see
-	Roles         []string   `json:"-"`
-	Groups        []string   `json:"-"`
-	Verbs         []verbLink `json:"-"`
-	Whole         bool       `json:"-"` // everybody's people, not one organization's
+	Organizations []string     `json:"-"`
+	Units         []unitChoice `json:"-"`           // of the organization that it is about, if it has any
+	Connections   []string     `json:"connections"` // whose people the visitor may see
+	Roles         []string     `json:"-"`
+	Groups        []string     `json:"-"`
+	Verbs         []verbLink   `json:"-"`
+	Whole         bool         `json:"-"` // everybody's people, not one organization's
 }
 
 // Link is the address of the same list with something else asked.
@@ -214,7 +229,20 @@ func (c *Console) people(r *request) (any, error) {
 		return nil, err
 	}
 	v := &peopleView{Filter: &f, Verbs: r.many(), Whole: r.organization == "", Connections: []string{}}
+	tree, err := c.narrow(r, &f)
+	if err != nil {
+		return nil, err
+	}
+	if len(tree) > 0 {
+		v.Units = choices(r.scope, tree, f.Unit)
+	}
+	if r.may(mapping.GateUsersEdit) && len(tree) > 0 {
+		v.Verbs = append(v.Verbs, verbLink{"place", "Move"})
+	}
 	if v.People, v.Next, v.Examined, err = c.list(r, f, size); err != nil {
+		return nil, err
+	}
+	if err := c.nameUnits(r, v.People); err != nil {
 		return nil, err
 	}
 	for _, conn := range c.connections() {
@@ -244,7 +272,7 @@ func (c *Console) list(r *request, f filter, limit int) (people []personJSON, ne
 		return c.search(r, f, limit)
 	}
 	q := PeopleQuery{
-		Text: f.Text, NeverIn: f.State == "never", Organization: f.Organization, Connection: f.Connection, Source: f.Source,
+		Text: f.Text, NeverIn: f.State == "never", Organization: f.Organization, Units: f.units, Connection: f.Connection, Source: f.Source,
 		Order: ByName, Descending: f.Descending, After: f.after, Limit: limit,
 	}
 	if f.Sort != "" {
@@ -312,7 +340,7 @@ func (c *Console) search(r *request, f filter, limit int) (people []personJSON, 
 			}
 			looked++
 			s := &batch[i]
-			if r.organization != "" && s.Person.Organization != r.organization {
+			if !r.holds(s.Person.Organization, s.Person.Unit) {
 				continue // and how many they are is nobody's business
 			}
 			if examined++; !f.meets(&s.Person, words) {
@@ -338,6 +366,7 @@ func (f *filter) meets(p *directory.Person, words []string) bool {
 	case f.State == "never" && !p.LastActive.IsZero(),
 		f.State != "" && f.State != "never" && f.State != string(p.State()),
 		f.Organization != "" && f.Organization != p.Organization,
+		f.units != nil && !slices.Contains(f.units, p.Unit),
 		f.Connection != "" && f.Connection != p.Connection,
 		f.Source != "" && (f.Source == "scim") != p.Provisioned:
 		return false
@@ -356,12 +385,18 @@ func (c *Console) peopleCSV(r *request) (any, error) {
 		return nil, err
 	}
 	f.after = nil
+	if _, err := c.narrow(r, &f); err != nil {
+		return nil, err
+	}
 	return file(func(w io.Writer) error {
 		out := newCSV(r.gin.Writer, w, "people.csv",
-			"id", "name", "userName", "email", "organization", "connection", "state", "source", "created", "lastActive")
+			"id", "name", "userName", "email", "organization", "subOrganization", "connection", "state", "source", "created", "lastActive")
 		for {
 			people, next, _, err := c.list(r, f, 1000)
 			if err != nil {
+				return err
+			}
+			if err := c.nameUnits(r, people); err != nil {
 				return err
 			}
 			for _, p := range people {
@@ -369,7 +404,7 @@ func (c *Console) peopleCSV(r *request) (any, error) {
 				if p.LastActive != nil {
 					last = p.LastActive.Format(time.RFC3339)
 				}
-				out.row(p.ID, p.Name, p.UserName, p.Email, p.Organization, p.Connection, p.State, p.Source, p.Created.Format(time.RFC3339), last)
+				out.row(p.ID, p.Name, p.UserName, p.Email, p.Organization, p.Placed(), p.Connection, p.State, p.Source, p.Created.Format(time.RFC3339), last)
 			}
 			if err := out.flush(); err != nil || next == "" {
 				return err

@@ -15,7 +15,7 @@ import (
 // find gives somebody whom this visitor may see. Anybody else is not there.
 func (c *Console) find(r *request, id string) (directory.Standing, error) {
 	s, err := c.directory.Look(r.ctx, id)
-	if fault.Is(err, fault.NotFound) || err == nil && r.organization != "" && s.Person.Organization != r.organization {
+	if fault.Is(err, fault.NotFound) || err == nil && !r.holds(s.Person.Organization, s.Person.Unit) {
 		return s, fault.New(fault.NotFound, "there is no such person")
 	}
 	return s, err
@@ -87,6 +87,7 @@ type personView struct {
 	Groups        []string  `json:"permissionGroups"`
 	Data          []string  `json:"data"` // in words
 	Kept          string    `json:"-"`    // why they cannot be deleted here, for whoever could
+	Fixed         string    `json:"-"`    // why their sub-organization cannot be chosen here, likewise
 }
 
 func (c *Console) person(r *request) (any, error) {
@@ -95,13 +96,25 @@ func (c *Console) person(r *request) (any, error) {
 		return nil, err
 	}
 	p := &s.Person
+	named := []personJSON{personWire(p)}
+	if err := c.nameUnits(r, named); err != nil {
+		return nil, err
+	}
 	v := &personView{
 		head: c.head(r, &s, ""), Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
 		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled,
 		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
 	}
+	v.Person = named[0]
 	if err := c.directory.Removable(*p); err != nil && r.may(mapping.GateUsersDelete) {
 		v.Kept = fault.Message(err)
+	}
+	if r.reaches(mapping.GateUsersEdit, p) {
+		if err := c.placeable(r.visitor, p); err == nil {
+			v.Verbs = append(v.Verbs, verbLink{"place", "Move"})
+		} else if !r.is(p.ID) {
+			v.Fixed = fault.Message(err)
+		}
 	}
 	policy := c.keeper.Policy()
 	if _, err := s.Admit(policy, c.now()); err != nil {
@@ -294,10 +307,9 @@ func (c *Console) sessionsOf(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	organization, everybody := r.reach(mapping.GateUsersLock)
 	v := &sessionsView{
 		head: c.head(r, &s, "sessions"), Sessions: make([]sessionJSON, len(rows)), Streams: c.sessions.Streams(s.Person.ID),
-		MayEnd: r.may(mapping.GateUsersLock) && (everybody || organization == s.Person.Organization),
+		MayEnd: r.reaches(mapping.GateUsersLock, &s.Person),
 	}
 	for i, row := range rows {
 		v.Sessions[i] = sessionWire(row, r.who != nil && r.who.SessionID == row.ID)

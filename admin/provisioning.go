@@ -99,6 +99,15 @@ type provisioningView struct {
 	Connections []string `json:"connections"` // of which the visitor may see what they asked
 }
 
+// entries are requests of identity providers that a visitor may see: whoever
+// manages a part of an organization sees those about its people.
+func (c *Console) entries(r *request, q scim.JournalQuery) ([]scim.Entry, error) {
+	if r.units != nil {
+		return c.store.RequestsIn(r.ctx, r.units, q)
+	}
+	return c.journal.Journal(r.ctx, q)
+}
+
 func (c *Console) provisioning(r *request) (any, error) {
 	before, err := r.before()
 	if err != nil {
@@ -120,11 +129,13 @@ func (c *Console) provisioning(r *request) (any, error) {
 	}
 	var entries []scim.Entry
 	for _, conn := range of {
-		some, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn, Refused: v.Filter.Failed, Before: before, Limit: size + 1})
+		some, err := c.entries(r, scim.JournalQuery{Connection: conn, Refused: v.Filter.Failed, Before: before, Limit: size + 1})
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, some...)
+		if entries = append(entries, some...); r.units != nil {
+			continue // mass losses are of whole connections
+		}
 		lost, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Undoable: r.query("undoable") == "yes", Limit: losses})
 		if err != nil {
 			return nil, err
@@ -167,7 +178,7 @@ func (c *Console) massLoss(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if all := c.connectionsOf(r); all != nil && !slices.Contains(all, m.Connection) {
+	if all := c.connectionsOf(r); r.units != nil || all != nil && !slices.Contains(all, m.Connection) {
 		return nil, fault.New(fault.NotFound, "no such mass loss")
 	}
 	var after *directory.Cursor

@@ -87,6 +87,7 @@ func (c *Console) Routes() []Route {
 	routes = append(routes, connectionRoutes()...)
 	routes = append(routes, settingRoutes()...)
 	routes = append(routes, exceptionRoutes()...)
+	routes = append(routes, unitRoutes()...)
 	for _, v := range verbs() {
 		routes = append(routes,
 			Route{get, "/people/:id/" + v.Name, "", "", v.right, "confirm", v.ask},
@@ -120,14 +121,14 @@ func (c *Console) Mount(g *gin.RouterGroup) {
 // request is one call of a route by somebody who has its right.
 type request struct {
 	*visitor
+	scope // whose people it is about
 
-	ctx          context.Context //nolint:containedctx // it lives as long as the call
-	gin          *gin.Context
-	organization string // whose people it is about; empty for everybody's
-	inAPI        bool
-	own          bool       // it is about the visitor's own connections, see owned
-	form         url.Values // what is to be done; empty where nothing is
-	edits        []editJSON // of a text
+	ctx   context.Context //nolint:containedctx // it lives as long as the call
+	gin   *gin.Context
+	inAPI bool
+	own   bool       // it is about the visitor's own connections, see owned
+	form  url.Values // what is to be done; empty where nothing is
+	edits []editJSON // of a text
 }
 
 func (r *request) param(name string) string { return r.gin.Param(name) }
@@ -177,14 +178,14 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 		return nil, fault.New(fault.Forbidden, "you may not do this: you lack the task %q", right)
 	}
 	if right != Any {
-		organization, everybody := v.reach(right)
-		if !everybody && organization == "" {
+		of, everybody := v.reach(right)
+		if !everybody && of.organization == "" {
 			return nil, errNowhere
 		}
 		if !everybody && !local(right) {
 			return nil, fault.New(fault.Forbidden, "you may not do this: your task %q is for your own organization", right)
 		}
-		r.organization = organization
+		r.scope = of
 	}
 	if right == mapping.GateMappingPropose || right == mapping.GateMappingApprove {
 		if v.maker, err = c.makerOf(r.ctx, v.who); err != nil {
@@ -209,10 +210,12 @@ func local(right string) bool {
 // page, which says it in words; a script gets it as it is.
 type done struct {
 	to    string
+	with  string // organization that the page is about
 	Done  string `json:"done"`
 	Ended int    `json:"sessionsEnded"`
 	Count int    `json:"count,omitempty"`
 	Left  int    `json:"left,omitempty"` // people of several of whom it could not be done
+	ID    string `json:"id,omitempty"`   // of what was made
 }
 
 // file is an answer that is neither page nor JSON. It is written as it comes.

@@ -63,6 +63,21 @@ func vocabulary() []word {
 	}
 }
 
+// word gives what something is called here; where that cannot be read, what it
+// is called by default.
+func (c *Console) word(ctx context.Context, name string) string {
+	values, err := c.settings(ctx)
+	if s, ok := values[name]; ok && err == nil {
+		return s.Value
+	}
+	for _, w := range vocabulary() {
+		if w.Name == name {
+			return w.Default
+		}
+	}
+	return name
+}
+
 // naming is what the words are just now.
 type naming struct {
 	mu     sync.Mutex

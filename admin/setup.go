@@ -94,7 +94,7 @@ func (c *Console) setupVisitor(v *Visit, address string) *visitor {
 	out := &visitor{link: v, tasks: []string{mapping.GateConnectionsOwn}, address: address}
 	all := c.connections()
 	if i := slices.IndexFunc(all, func(conn Connection) bool { return conn.ID == v.Connection && !conn.Shadowed }); i >= 0 {
-		out.organization = all[i].Organization
+		out.home.organization = all[i].Organization
 	}
 	return out
 }

@@ -68,10 +68,10 @@ type signInsView struct {
 func (c *Console) signIns(r *request) (any, error) {
 	v := &signInsView{Filter: c.logFilter(r)}
 	var err error
-	if v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: c.chosen(r), Failed: v.Filter.Failed}); err != nil {
+	if v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: c.chosen(r), Units: r.units, Failed: v.Filter.Failed}); err != nil {
 		return nil, err
 	}
-	v.Week, err = c.week(r, c.chosen(r))
+	v.Week, err = c.week(r, SignInQuery{Connections: c.chosen(r), Units: r.units})
 	if r.query("before") == "" {
 		v.Chart = draw(v.Week)
 	}
@@ -102,13 +102,23 @@ type signInView struct {
 	Known  bool         `json:"-"` // the visitor may see people
 }
 
+var errNoTrace = fault.New(fault.NotFound, "no such trace")
+
 func (c *Console) signIn(r *request) (any, error) {
 	record, err := c.traces.FindTrace(r.ctx, r.param("reference"))
 	if err != nil {
 		return nil, err
 	}
 	if all := c.connectionsOf(r); all != nil && !slices.Contains(all, record.Connection) {
-		return nil, fault.New(fault.NotFound, "no such trace")
+		return nil, errNoTrace
+	}
+	if r.units != nil {
+		switch _, err := c.find(r, record.Person); {
+		case fault.Is(err, fault.NotFound):
+			return nil, errNoTrace
+		case err != nil:
+			return nil, err
+		}
 	}
 	return &signInView{record, web.ConsolePrefix + "/sign-ins", r.may(mapping.GateUsersView)}, nil
 }

@@ -32,8 +32,9 @@ type Place struct {
 type PeopleQuery struct {
 	Text         string // words of their name, address or userName, all of them; any case
 	State        directory.State
-	NeverIn      bool   // only who never signed in
-	Organization string // empty: all of them; likewise below
+	NeverIn      bool     // only who never signed in
+	Organization string   // empty: all of them; likewise below
+	Units        []string // ids of sub-organizations, the empty one for who is in none; nil: all
 	Connection   string
 	Source       string // "scim": pushed; "sso": known from a sign-in alone
 	Order        Order  // required
@@ -66,6 +67,7 @@ type EventQuery struct {
 	Person      string
 	Action      string
 	Connections []string // nil: all, and what belongs to none
+	Units       []string // only about people who are in these sub-organizations; nil: all
 	From, To    time.Time
 	Before      int64 // only those with a lower Seq; 0: all
 	Limit       int   // required
@@ -75,6 +77,7 @@ type EventQuery struct {
 type SignInQuery struct {
 	Person      string
 	Connections []string // nil: all
+	Units       []string // only of people who are in these sub-organizations; nil: all
 	Failed      bool
 	Before      int64 // only those with a lower number; 0: all
 	Limit       int   // required
@@ -116,12 +119,13 @@ type Store interface {
 	// many changes; more says that others wait.
 	List(ctx context.Context, limit int) (more bool, err error)
 	People(ctx context.Context, q PeopleQuery) (people []directory.Person, next *Place, err error)
-	PeopleCounts(ctx context.Context, organization string) (PeopleCounts, error)
+	PeopleCounts(ctx context.Context, organization string, units []string) (PeopleCounts, error)
 	Memberships(ctx context.Context, person string) ([]Membership, error)
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 	SignIns(ctx context.Context, q SignInQuery) ([]SignIn, error)
-	SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error)
+	SignInCounts(ctx context.Context, q SignInQuery, since time.Time) (in, failed int, err error)
 	RequestsAbout(ctx context.Context, person directory.Person, limit int) ([]scim.Entry, error)
+	RequestsIn(ctx context.Context, units []string, q scim.JournalQuery) ([]scim.Entry, error)
 
 	// InsertLink keeps a link. One for a connection is in the place of those
 	// before, and of what they opened.

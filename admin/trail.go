@@ -55,7 +55,7 @@ type auditView struct {
 }
 
 func (c *Console) eventQuery(r *request) (q EventQuery, err error) {
-	q = EventQuery{Action: r.query("action"), Person: r.query("person"), Connections: c.chosen(r)}
+	q = EventQuery{Action: r.query("action"), Person: r.query("person"), Connections: c.chosen(r), Units: r.units}
 	if q.Limit, err = r.size(); err != nil {
 		return q, err
 	}
@@ -151,7 +151,7 @@ func (c *Console) event(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := c.store.Events(r.ctx, EventQuery{Connections: c.connectionsOf(r), Before: n + 1, Limit: 1})
+	events, err := c.store.Events(r.ctx, EventQuery{Connections: c.connectionsOf(r), Units: r.units, Before: n + 1, Limit: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -98,8 +98,7 @@ func (v *visitor) many() (links []verbLink) {
 // change anything.
 func (c *Console) offered(v *visitor, p *directory.Person) (links []verbLink) {
 	for _, verb := range verbs() {
-		organization, everybody := v.reach(verb.right)
-		if !v.may(verb.right) || !everybody && organization != p.Organization || !verb.fits(p) {
+		if !v.reaches(verb.right, p) || !verb.fits(p) {
 			continue
 		}
 		if verb.Name == "delete" && c.directory.Removable(*p) != nil || v.is(p.ID) && verb.ends && verb.Name != "sign-out" {
@@ -182,9 +181,8 @@ func (v verb) one(c *Console, r *request) (any, error) {
 // maxMany bounds to how many people something is done at once.
 const maxMany = 500
 
-// all does a verb to several people, each in a transaction of their own. In a
-// browser it asks first.
-func (v verb) all(c *Console, r *request) (any, error) {
+// several finds the people that an order is about.
+func (c *Console) several(r *request) ([]directory.Person, error) {
 	ids := slices.Compact(slices.Sorted(slices.Values(r.form["id"])))
 	if len(ids) == 0 || len(ids) > maxMany {
 		return nil, fault.New(fault.Invalid, "want 1 to %d people, got %d", maxMany, len(ids))
@@ -196,6 +194,16 @@ func (v verb) all(c *Console, r *request) (any, error) {
 			return nil, err
 		}
 		people = append(people, s.Person)
+	}
+	return people, nil
+}
+
+// all does a verb to several people, each in a transaction of their own. In a
+// browser it asks first.
+func (v verb) all(c *Console, r *request) (any, error) {
+	people, err := c.several(r)
+	if err != nil {
+		return nil, err
 	}
 	if r.form.Get("confirmed") != "yes" {
 		return c.confirm(r, v, people, web.ConsolePrefix+"/people")
@@ -247,14 +255,14 @@ func (c *Console) forbids(r *request, v verb, p *directory.Person) error {
 	}
 	if len(events) == 1 && events[0].Actor.Kind == "person" {
 		by, err := c.directory.Look(r.ctx, events[0].Actor.ID)
-		if err == nil && by.Person.Organization == r.organization {
+		if err == nil && r.holds(by.Person.Organization, by.Person.Unit) {
 			return nil
 		}
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
 	}
-	return fault.New(fault.Forbidden, "this was decided by somebody outside of %s, who has to take it back", r.organization)
+	return fault.New(fault.Forbidden, "this was decided by somebody outside of those whom you manage, who has to take it back")
 }
 
 // maxReason bounds a reason, in bytes.
@@ -280,6 +288,9 @@ func (d done) location() string {
 		return d.to
 	}
 	q := url.Values{"done": {d.Done}}
+	if d.with != "" {
+		q.Set("organization", d.with)
+	}
 	for name, n := range map[string]int{"count": d.Count, "ended": d.Ended, "left": d.Left} {
 		if n > 0 {
 			q.Set(name, strconv.Itoa(n))

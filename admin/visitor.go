@@ -1,11 +1,13 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"net/http"
 	"slices"
 
 	"portcullis/audit"
+	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/mapping"
 	"portcullis/session"
@@ -21,8 +23,21 @@ type visitor struct {
 	wide    []string           // of those, the ones that reach beyond their organization
 	address string
 
-	organization string // of a visit that is for one connection
-	maker        string // operator who made the API token, where that matters: their id in the operating system
+	maker string // operator who made the API token, where that matters: their id in the operating system
+
+	home scope // whose people are around them; of a visit for one connection its organization
+}
+
+// scope is whose people something is about: everybody's where it names no
+// organization.
+type scope struct {
+	organization string
+	units        []string // of that, only who is in these; nil: all of it
+}
+
+// holds reports whether somebody is in the scope.
+func (s scope) holds(organization, unit string) bool {
+	return s.organization == "" || s.organization == organization && (s.units == nil || slices.Contains(s.units, unit))
 }
 
 // visitor finds out who asks. It fails with fault.Unauthenticated. A visit by
@@ -45,7 +60,7 @@ func (c *Console) visitor(r *http.Request) (*visitor, error) {
 	for _, token := range web.Cookies(r, c.public, web.SessionCookie) {
 		who, failed := c.sessions.Verify(ctx, token)
 		if failed == nil {
-			return c.signedIn(who, address), nil
+			return c.signedIn(ctx, who, address)
 		}
 		if err = failed; !fault.Is(err, fault.Unauthenticated) {
 			return nil, err
@@ -55,21 +70,37 @@ func (c *Console) visitor(r *http.Request) (*visitor, error) {
 }
 
 // signedIn reads the rights of somebody out of what the mapping gives them.
-func (c *Console) signedIn(who *session.Principal, address string) *visitor {
-	v := &visitor{who: who, address: address}
+func (c *Console) signedIn(ctx context.Context, who *session.Principal, address string) (*visitor, error) {
+	v := &visitor{who: who, address: address, home: scope{organization: who.Organization}}
 	for _, t := range mapping.GateTasks() {
 		if slices.Contains(who.Access.Tasks, t.Name) {
 			v.tasks = append(v.tasks, t.Name)
 		}
 	}
-	if p := c.keeper.Policy(); p != nil && len(v.tasks) > 0 {
+	if len(v.tasks) == 0 {
+		return v, nil
+	}
+	if p := c.keeper.Policy(); p != nil {
 		roles := who.Access.Roles
 		if who.Token {
 			roles = who.Held // a scope takes tasks away, and not how far the others reach
 		}
 		v.wide = slices.DeleteFunc(p.Wide(who.Connection, roles), func(task string) bool { return !v.may(task) })
 	}
-	return v
+	if who.PersonID == "" { // a service stands nowhere within its organization
+		return v, nil
+	}
+	// Read for each call: whoever is moved sees no more of where they were.
+	var err error
+	v.home.organization, v.home.units, err = c.directory.Reach(ctx, who.PersonID)
+	if fault.Is(err, fault.NotFound) {
+		return nil, fault.New(fault.Unauthenticated, "you are not signed in")
+	}
+	if v.home.units != nil && !slices.Contains(v.wide, mapping.GateConnectionsOwn) {
+		// A connection brings everybody of the organization.
+		v.tasks = slices.DeleteFunc(v.tasks, func(t string) bool { return t == mapping.GateConnectionsOwn })
+	}
+	return v, err
 }
 
 // linkTasks is what a visit by link may do: everything but to be the second
@@ -85,19 +116,22 @@ func linkTasks() (tasks []string) {
 
 // belongs reports whether the visitor is of an organization, whose connections
 // are their own.
-func (v *visitor) belongs() bool { return v.who != nil || v.organization != "" }
+func (v *visitor) belongs() bool { return v.who != nil || v.home.organization != "" }
 
 func (v *visitor) may(task string) bool { return slices.Contains(v.tasks, task) }
 
-// reach is whose people a task is for: one organization's, or everybody's.
-func (v *visitor) reach(task string) (organization string, everybody bool) {
+// reach is whose people a task is for: those around the visitor, or everybody.
+func (v *visitor) reach(task string) (of scope, everybody bool) {
 	if slices.Contains(v.wide, task) {
-		return "", true
+		return scope{}, true
 	}
-	if v.who == nil {
-		return v.organization, false
-	}
-	return v.who.Organization, false
+	return v.home, false
+}
+
+// reaches reports whether the visitor may do a task to somebody.
+func (v *visitor) reaches(task string, p *directory.Person) bool {
+	of, _ := v.reach(task)
+	return v.may(task) && of.holds(p.Organization, p.Unit)
 }
 
 // actor is the visitor in the audit trail.

@@ -29,6 +29,11 @@ const (
 	PersonLocked      Action = "person.locked"
 	PersonUnlocked    Action = "person.unlocked"
 	PersonDeleted     Action = "person.deleted"
+	PersonMoved       Action = "person.moved" // to another sub-organization
+	UnitCreated       Action = "unit.created"
+	UnitRenamed       Action = "unit.renamed"
+	UnitMoved         Action = "unit.moved"
+	UnitRemoved       Action = "unit.removed"
 	GroupCreated      Action = "group.created"
 	GroupUpdated      Action = "group.updated"
 	GroupDeleted      Action = "group.deleted"
@@ -72,7 +77,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		SignIn, SignInRefused, SignInTested, SignOut, SessionEnded, PersonCreated, PersonUpdated, PersonLinked, PersonDeactivated,
-		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, GroupCreated, GroupUpdated, GroupDeleted,
+		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, PersonMoved, UnitCreated, UnitRenamed, UnitMoved, UnitRemoved, GroupCreated, GroupUpdated, GroupDeleted,
 		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingDeclined, MappingRolledBack,
 		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
 		ConsoleLink, ConsoleOpened, ConsoleClosed, ExceptionGranted, ExceptionRevoked, ConnectionCreated, ConnectionUpdated,

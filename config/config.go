@@ -143,6 +143,15 @@ type Connection struct {
 	OIDC         *OIDC          // nil where people sign in over SAML, or nobody does
 	SAML         *SAML          // nil where people sign in over OpenID Connect, or nobody does: it only receives SCIM
 	SCIM         SCIM
+
+	SubOrganization SubOrganization
+}
+
+// SubOrganization says how the identity provider of a connection names the
+// sub-organization of its people. Who is not covered is placed by hand.
+type SubOrganization struct {
+	Attribute string // of pushed people: an attribute of the SCIM record, of its enterprise extension, or of scim.attributes; empty for none
+	Claim     string // of those who only sign in: a claim, or a SAML attribute; empty for none
 }
 
 // The ways of provisioning, which say where people come from.

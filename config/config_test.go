@@ -167,6 +167,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 				ID: "acme-entra", Organization: "Acme", Domains: []string{"acme.example", "acme-funds.example"},
 				Addresses:    []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 				Provisioning: config.BySCIM, Link: "userName", Preset: "entra",
+				SubOrganization: config.SubOrganization{Attribute: "division", Claim: "division"},
 				OIDC: &config.OIDC{
 					Issuer: "https://login.example.com/tenant/v2.0", ClientID: "portal", ClientSecret: config.NewSecret("from-a-file"),
 					SecretExpires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC),

@@ -19,7 +19,7 @@ func (s section) connections() []Connection {
 	owners := map[string]claim{}
 	for _, it := range s.items(k, want) {
 		cs := s.r.section(it.node, it.key, shape{
-			keys:  []string{"id", "organization", "domains", "addresses", "provisioning", "link", "preset", "oidc", "saml", "scim"},
+			keys:  []string{"id", "organization", "domains", "addresses", "provisioning", "link", "sub_organization", "preset", "oidc", "saml", "scim"},
 			later: []string{"guard", "title", "ceiling"},
 		})
 		c := cs.connection()
@@ -55,6 +55,7 @@ func (s section) connection() Connection {
 	}
 	c.Organization = s.text("organization", "a name", c.ID, visible)
 	c.Link = s.link(c.SCIM)
+	c.SubOrganization = s.subOrganization(c.SCIM)
 	if n := s.get("provisioning"); c.Provisioning == BySCIM && !c.SCIM.Enabled && n != nil {
 		s.r.problem(n.line, n.col, `%s: want scim: {enabled: true} in the connection with "scim", got SCIM turned off`, s.key("provisioning"))
 	}
@@ -117,6 +118,23 @@ func (s section) link(sc SCIM) string {
 		}
 		return "", false
 	})
+}
+
+// subOrganization reads how the identity provider names people's part of the
+// organization.
+func (s section) subOrganization(sc SCIM) SubOrganization {
+	sub := s.sub("sub_organization", shape{keys: []string{"attribute", "claim"}})
+	out := SubOrganization{
+		Attribute: sub.text("attribute", "the name of a SCIM attribute, such as division or department", "", attributeShape.MatchString),
+		Claim:     sub.text("claim", "the name of a claim, or of a SAML attribute", "", visible),
+	}
+	if n := s.get("sub_organization"); n != nil && !sub.has("attribute") && !sub.has("claim") && n.kind == mapping {
+		s.r.problem(n.line, n.col, "%s: want attribute, claim, or both, got neither", s.key("sub_organization"))
+	}
+	if n := sub.get("attribute"); n != nil && !sc.Enabled {
+		s.r.problem(n.line, n.col, "%s: want scim: {enabled: true} in the connection, got SCIM turned off", sub.key("attribute"))
+	}
+	return out
 }
 
 func (s section) scim() SCIM {

@@ -34,7 +34,7 @@ func ParseConnection(s Stored, others []Connection) (Connection, error) {
 	}
 	at := r.section(root, "", shape{
 		keys:  []string{"id", "organization", "domains", "provisioning", "link", "preset", "oidc", "saml", "scim"},
-		later: []string{"guard", "title", "ceiling", "addresses"},
+		later: []string{"guard", "title", "ceiling", "addresses", "sub_organization"},
 	})
 	c := at.connection()
 	owners := make(map[string]claim)

@@ -27,7 +27,7 @@ import (
 	"portcullis/mapping"
 )
 
-// Organization is a client company, or a part of one.
+// Organization is a client company.
 type Organization struct {
 	Name     string
 	Disabled bool // frozen: none of its people is inside, see [Directory.Freeze]
@@ -41,6 +41,7 @@ type Connection struct {
 	Provisioning Provisioning
 	Link         string // SCIM attribute on which a pushed record and a sign-in meet; "externalId" if empty
 	Guard        Guard  // what of a mass loss over SCIM can be undone
+	Units        UnitSource
 }
 
 // Provisioning says who makes people.
@@ -75,6 +76,7 @@ type Person struct {
 	ID            string
 	Connection    string
 	Organization  string
+	Unit          string // id of the sub-organization that they are in; empty: the organization itself, or [Unplaced]
 	UserName      string // SCIM userName; of a person who only signed in, what their identity provider calls them
 	ExternalID    string
 	Name          string // for display
@@ -266,9 +268,12 @@ type Tx interface {
 	Organizations() ([]Client, error) // by name
 	PutOrganization(o Organization, at time.Time) error
 	FreezeOrganization(name string, b Bar) error
-	ConnectionLink(id string) (link string, err error) // what Link was when the connection was last seen
+	ConnectionLink(id string) (link string, err error)       // what Link was when the connection was last seen
+	ConnectionUnits(id string) (attribute string, err error) // what Units.Attribute was when the connection was last seen
 	PutConnection(Connection) error
 	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
+
+	UnitTx // sub-organizations
 
 	Person(id string) (Person, error)
 	PersonInGroups(id string) (Shown, error)
@@ -348,6 +353,23 @@ type Tx interface {
 	AuditEnding(e audit.Event, reason string) error
 	Change(Change) error
 	Audit(audit.Event) error
+}
+
+// UnitTx is what a transaction does to sub-organizations.
+type UnitTx interface {
+	// LockUnits lets one transaction at a time change the units of an
+	// organization by hand; fault.NotFound if there is no such organization.
+	LockUnits(organization string) error
+	Units(organization string) ([]Unit, error)        // in no order
+	Unit(id string) (Unit, error)                     // it stays there until the transaction ends
+	UnitNamed(organization, key string) (Unit, error) // likewise; key: the name in lower case
+	UnitNames(ids []string) (map[string]string, error)
+	UnitCounts(organization string) (map[string]int, error)   // people by unit
+	ConnectionsIn(unit string, pushed bool) ([]string, error) // whose people, pushed or not, are in it
+	InsertUnit(u Unit) error
+	EnsureUnit(u Unit) (fresh bool, err error) // nothing if the name is there
+	UpdateUnit(u Unit) error                   // its name and parent
+	DeleteUnit(id string) error
 }
 
 // Identity ties what an identity provider calls somebody to a person.

@@ -188,6 +188,7 @@ func (d *Directory) Look(ctx context.Context, id string) (s Standing, err error)
 		if s.Person, err = tx.Person(id); err != nil {
 			return err
 		}
+		s.Unit = s.Person.Unit
 		if s.Organization, err = tx.Organization(s.Person.Organization); err != nil {
 			return err
 		}
@@ -248,7 +249,7 @@ func recordOf(p Person) (Record, error) {
 // samePerson reports whether a push changed nothing.
 func samePerson(a, b Person) bool {
 	return a.UserName == b.UserName && a.ExternalID == b.ExternalID && a.Name == b.Name && a.Email == b.Email &&
-		a.EmailVerified == b.EmailVerified && a.IDPActive == b.IDPActive && bytes.Equal(a.Attributes, b.Attributes)
+		a.EmailVerified == b.EmailVerified && a.Unit == b.Unit && a.IDPActive == b.IDPActive && bytes.Equal(a.Attributes, b.Attributes)
 }
 
 func personEvent(now time.Time, action audit.Action, by audit.Actor, p Person) audit.Event {

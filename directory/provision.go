@@ -78,6 +78,9 @@ func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection st
 	p := pushed
 	err := d.store.UpdateOne(ctx, func(tx Tx) error {
 		p = pushed
+		if err := d.settleRecord(tx, by, conn, &p, r, now); err != nil {
+			return err
+		}
 		revived := revivals(conn.ID, link, p.UserName)
 		event := personEvent(now, audit.PersonCreated, by, p)
 		welcome, err := tx.Welcome(Arrival{Person: p, Link: link, Event: event, Graves: graveyard(conn.ID, revived), Names: namesOf(p)})
@@ -130,14 +133,8 @@ func linkOf(conn Connection, r Record) string {
 	case LinkUserName:
 		return strings.ToLower(r.UserName)
 	default:
-		for _, in := range []any{r.Attributes, r.Attributes[enterpriseURN], r.Attributes[PortalURN]} {
-			if attributes, ok := in.(map[string]any); ok {
-				if value, ok := attributes[conn.Link].(string); ok {
-					return value
-				}
-			}
-		}
-		return ""
+		value, _ := attributeOf(r, conn.Link).(string)
+		return value
 	}
 }
 
@@ -177,7 +174,7 @@ func (d *Directory) absorb(tx Tx, by audit.Actor, p *Person, link string, now ti
 // merge moves the identity and the sessions of somebody who only signed in to
 // the pushed person p, who is the same.
 func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link string, now time.Time) error {
-	if err := carryBars(tx, from, p, link, now); err != nil {
+	if err := d.carryBars(tx, from, p, link, now); err != nil {
 		return err
 	}
 	if err := tx.MovePerson(from, p.ID, now); err != nil {
@@ -208,8 +205,9 @@ func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link st
 }
 
 // carryBars keeps what an administrator decided about the person that is
-// absorbed, and about the one that absorbs: meeting does not unlock anybody.
-func carryBars(tx Tx, from string, to *Person, link string, now time.Time) error {
+// absorbed, and about the one that absorbs: meeting does not unlock anybody,
+// nor does it take them out of their sub-organization.
+func (d *Directory) carryBars(tx Tx, from string, to *Person, link string, now time.Time) error {
 	old, err := tx.Person(from)
 	if err != nil {
 		return err
@@ -221,7 +219,10 @@ func carryBars(tx Tx, from string, to *Person, link string, now time.Time) error
 	if next.Deactivated == nil {
 		next.Deactivated = old.Deactivated
 	}
-	if next.Locked == to.Locked && next.Deactivated == to.Deactivated {
+	if next.Unit == "" && d.Placeable(next) == nil {
+		next.Unit = old.Unit // nobody is of the whole for having been pushed
+	}
+	if next.Locked == to.Locked && next.Deactivated == to.Deactivated && next.Unit == to.Unit {
 		return nil
 	}
 	next.Version++

@@ -13,7 +13,8 @@ import (
 // the configuration. Where a connection meets on another attribute than
 // before, every pushed person's link value is computed anew. Where a
 // connection belongs to another organization than before, its people move
-// there.
+// there, out of their sub-organizations; where it reads those from another
+// attribute than before, everybody is put where that says.
 func (d *Directory) Reconcile(ctx context.Context) error {
 	return d.reconcileAll(ctx, d.known())
 }
@@ -24,7 +25,7 @@ func (d *Directory) Reconcile(ctx context.Context) error {
 func (d *Directory) SetConnections(ctx context.Context, connections []Connection) error {
 	next, fresh := newWays(connections), make(map[string]Connection)
 	for id, conn := range next.byID {
-		if old, ok := d.known()[id]; !ok || old.Organization != conn.Organization || old.Link != conn.Link {
+		if old, ok := d.known()[id]; !ok || old.Organization != conn.Organization || old.Link != conn.Link || old.Units != conn.Units {
 			fresh[id] = conn
 		}
 	}
@@ -64,12 +65,24 @@ func (d *Directory) reconcile(tx Tx, conn Connection) error {
 			return err
 		}
 	}
+	attribute, err := tx.ConnectionUnits(conn.ID)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
 	if err := tx.PutConnection(conn); err != nil {
 		return err
 	}
 	moved, err := tx.Rehome(conn.ID, conn.Organization, d.now())
-	if err != nil || moved == 0 {
+	if err != nil {
 		return err
+	}
+	if conn.Units.Attribute != "" && (moved > 0 || attribute != conn.Units.Attribute) {
+		if err := d.settleAll(tx, conn, d.now()); err != nil {
+			return err
+		}
+	}
+	if moved == 0 {
+		return nil
 	}
 	return tx.Change(Change{At: d.now()})
 }
@@ -81,14 +94,15 @@ func (d *Directory) relink(tx Tx, conn Connection) error {
 	if err := tx.ForgetLinks(conn.ID); err != nil {
 		return err
 	}
-	none := func(Record) string { return "" }
+	none := func(p Person, _ Record) error { return tx.UpdatePerson(p, "") }
 	if err := eachPushed(tx, conn, none); err != nil {
 		return err
 	}
-	return eachPushed(tx, conn, func(r Record) string { return linkOf(conn, r) })
+	return eachPushed(tx, conn, func(p Person, r Record) error { return tx.UpdatePerson(p, linkOf(conn, r)) })
 }
 
-func eachPushed(tx Tx, conn Connection, link func(Record) string) error {
+// eachPushed calls f with every pushed person of a connection.
+func eachPushed(tx Tx, conn Connection, f func(Person, Record) error) error {
 	const page = 1000
 	for offset := 0; ; offset += page {
 		found, err := tx.People(Query{Connection: conn.ID, Pushed: true, Offset: offset, Limit: page})
@@ -100,7 +114,7 @@ func eachPushed(tx Tx, conn Connection, link func(Record) string) error {
 			if err != nil {
 				return err
 			}
-			if err := tx.UpdatePerson(p, link(r)); err != nil {
+			if err := f(p, r); err != nil {
 				return err
 			}
 		}

@@ -76,6 +76,9 @@ func (d *Directory) revise(tx Tx, by audit.Actor, conn Connection, id string, no
 	if err := d.apply(&next, after); err != nil {
 		return out, err
 	}
+	if err := d.settleRecord(tx, by, conn, &next, after, now); err != nil {
+		return out, err
+	}
 	if after.Insists && !old.IDPActive && !next.IDPActive {
 		if err := insistOnInactive(tx, old, now); err != nil {
 			return out, err
@@ -154,6 +157,11 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 	}
 	if err != nil {
 		return err
+	}
+	if next.Unit != old.Unit {
+		if err := d.moved(tx, by, next, old.Unit, "", now); err != nil {
+			return err
+		}
 	}
 	return tx.Change(Change{At: now, Person: next.ID, Loss: loss})
 }

@@ -200,7 +200,7 @@ func (d *Directory) place(tx Tx, conn Connection, a Assertion, now time.Time) (S
 		return in, err
 	}
 	if !in.Person.Provisioned {
-		if err := d.refresh(tx, &in.Person, a, now); err != nil {
+		if err := d.refresh(tx, conn, &in.Person, a, now); err != nil {
 			return in, err
 		}
 	}
@@ -277,6 +277,9 @@ func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now tim
 		UserName: a.UserName, Name: a.Name, Email: a.Email, EmailVerified: a.EmailVerified,
 		Version: 1, Created: now, Modified: now,
 	}
+	if err := d.settleClaim(tx, conn, &p, a, now); err != nil {
+		return p, err
+	}
 	if err := tx.InsertPerson(p, ""); err != nil {
 		return p, err
 	}
@@ -333,10 +336,14 @@ func (d *Directory) meet(tx Tx, conn Connection, f found, identity Identity, now
 
 // refresh takes over what the identity provider says now of somebody whom
 // SCIM does not manage.
-func (d *Directory) refresh(tx Tx, p *Person, a Assertion, now time.Time) error {
+func (d *Directory) refresh(tx Tx, conn Connection, p *Person, a Assertion, now time.Time) error {
 	next := *p
 	next.UserName, next.Name, next.Email, next.EmailVerified = a.UserName, a.Name, a.Email, a.EmailVerified
-	if next.UserName == p.UserName && next.Name == p.Name && next.Email == p.Email && next.EmailVerified == p.EmailVerified {
+	if err := d.settleClaim(tx, conn, &next, a, now); err != nil {
+		return err
+	}
+	old := p.Unit
+	if next.Unit == old && next.UserName == p.UserName && next.Name == p.Name && next.Email == p.Email && next.EmailVerified == p.EmailVerified {
 		return nil
 	}
 	next.Version++
@@ -344,6 +351,11 @@ func (d *Directory) refresh(tx Tx, p *Person, a Assertion, now time.Time) error 
 	*p = next
 	if err := tx.UpdatePerson(next, ""); err != nil {
 		return err
+	}
+	if next.Unit != old {
+		if err := d.moved(tx, audit.Gate(), next, old, "", now); err != nil {
+			return err
+		}
 	}
 	return tx.Change(Change{At: now, Person: p.ID})
 }

@@ -16,6 +16,7 @@ type Standing struct {
 	LastComplete *Assertion // the newest one that held all groups; nil if none
 	Pushed       []Group
 	Exceptions   []mapping.Exception // that nobody has taken back
+	Unit         string              // the sub-organization that they are in today, of whatever time the rest is
 }
 
 // Facts are what the mapping sees of the standing.

@@ -249,6 +249,9 @@ func (u *undo) revive(l Loss) (string, error) {
 	}
 	p := kept.Person
 	p.Organization = u.d.known()[p.Connection].Organization
+	if err := u.resettle(&p); err != nil {
+		return "", err
+	}
 	p.Version++
 	p.Modified = u.now
 	link, err := storedLink(u.tx, p)

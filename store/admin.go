@@ -49,6 +49,11 @@ func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Eve
 	if q.Person != "" {
 		add("person = ?", q.Person)
 	}
+	about, err := tx{dialect: s.db.dialect}.ofUnits("person", q.Units)
+	if err != nil {
+		return nil, err
+	}
+	where = join(where, " AND ", about)
 	if q.Action != "" {
 		add("action = ?", q.Action)
 		if !slices.Contains(denseActions, audit.Action(q.Action)) {
@@ -91,7 +96,7 @@ type signInRow struct {
 }
 
 func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.SignIn, error) {
-	where, err := within(q.Connections)
+	where, err := s.attempts(q)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +124,23 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 	return out, nil
 }
 
+// attempts is the condition on attempts to sign in that are of some connections
+// and, where it is asked, of people in some units.
+func (s adminStore) attempts(q admin.SignInQuery) (fragment, error) {
+	where, err := within(q.Connections)
+	if err != nil {
+		return where, err
+	}
+	about, err := tx{dialect: s.db.dialect}.ofUnits("person", q.Units)
+	return join(where, " AND ", about), err
+}
+
 // signedIn is true of a trace by which somebody came in: a dry run that went
 // well names nobody.
 const signedIn = "came_in AND person <> ''"
 
-func (s adminStore) SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error) {
-	where, err := within(connections)
+func (s adminStore) SignInCounts(ctx context.Context, q admin.SignInQuery, since time.Time) (in, failed int, err error) {
+	where, err := s.attempts(q)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -146,6 +162,31 @@ func (s adminStore) RequestsAbout(ctx context.Context, p directory.Person, limit
 		return t.rows(&rows, `SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND substr(path, 1, 43) = ? AND connection = ?
 			ORDER BY seq DESC LIMIT ?`, "/Users/"+p.ID, p.Connection, limit)
 	})
+	for i := range rows {
+		out = append(out, rows[i].domain())
+	}
+	return out, err
+}
+
+// RequestsIn finds what was asked of people in some units, the newest first.
+func (s adminStore) RequestsIn(ctx context.Context, units []string, q scim.JournalQuery) (out []scim.Entry, err error) {
+	about, err := tx{dialect: s.db.dialect}.ofUnits("substr(path, 8, 36)", append([]string{}, units...))
+	if err != nil {
+		return nil, err
+	}
+	query := join("SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND ", about)
+	if q.Connection != "" {
+		query = join(query, sqlf(" AND connection = ?", q.Connection))
+	}
+	if q.Refused {
+		query = join(query, " AND status >= 400")
+	}
+	if q.Before > 0 {
+		query = join(query, sqlf(" AND seq < ?", q.Before))
+	}
+	query = join(query, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit))
+	var rows []logEntry
+	err = s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) })
 	for i := range rows {
 		out = append(out, rows[i].domain())
 	}

@@ -53,8 +53,8 @@ type spanRow struct {
 
 // SignInSpans counts attempts to sign in by spans of time, the oldest first;
 // a span without any is not there.
-func (s adminStore) SignInSpans(ctx context.Context, connections []string, since time.Time, span time.Duration) (out []admin.Span, err error) {
-	where, err := within(connections)
+func (s adminStore) SignInSpans(ctx context.Context, q admin.SignInQuery, since time.Time, span time.Duration) (out []admin.Span, err error) {
+	where, err := s.attempts(q)
 	if err != nil {
 		return nil, err
 	}

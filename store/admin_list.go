@@ -7,7 +7,7 @@ import (
 )
 
 // listColumns are those of people_list beside its key.
-const listColumns = "name, email, organization, connection, provisioned, state, never, last_active, text"
+const listColumns = "name, email, organization, connection, provisioned, state, never, last_active, text, unit"
 
 // listLock lets one replica at a time take notes up, so that nobody lists an
 // older state of somebody over a newer one.

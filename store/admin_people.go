@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -47,7 +48,11 @@ func (s adminStore) People(ctx context.Context, q admin.PeopleQuery) (people []d
 	}
 	err = look(ctx, func(t tx) error {
 		t = t.once()
-		where, found := t.peopleFilter(q), sqlf(always)
+		where, err := t.peopleFilter(q)
+		if err != nil {
+			return err
+		}
+		found := sqlf(always)
 		if text != "" {
 			var holds fragment
 			if holds, found, err = t.searched(text); err != nil {
@@ -66,7 +71,7 @@ var listStates = map[directory.State]int{directory.Active: 0, directory.Locked: 
 
 // peopleFilter is what a query asks beside its text, of a row of people_list
 // or people_listing.
-func (t tx) peopleFilter(q admin.PeopleQuery) fragment {
+func (t tx) peopleFilter(q admin.PeopleQuery) (fragment, error) {
 	where := sqlf(always)
 	// SQLite takes every equality for rare.
 	add := func(share, text string, args ...any) {
@@ -97,7 +102,14 @@ func (t tx) peopleFilter(q admin.PeopleQuery) fragment {
 	case "sso":
 		add("0.5", "provisioned = FALSE")
 	}
-	return where
+	if q.Units == nil {
+		return where, nil
+	}
+	in, err := t.inUnits("unit", q.Units)
+	if !slices.Contains(q.Units, "") {
+		in = join("unit <> '' AND ", in) // in the words of the index
+	}
+	return join(where, " AND ", in), err
 }
 
 // Who is noted in people_unlisted is listed from the people themselves.
@@ -220,10 +232,13 @@ func (t tx) lookUpArgs(words []string) []any {
 	return []any{strings.Join(quoted, " AND ")}
 }
 
-func (s adminStore) PeopleCounts(ctx context.Context, organization string) (c admin.PeopleCounts, err error) {
+func (s adminStore) PeopleCounts(ctx context.Context, organization string, units []string) (c admin.PeopleCounts, err error) {
 	err = s.db.glance(ctx, func(t tx) error {
 		for state, into := range map[directory.State]*int{"": &c.All, directory.Locked: &c.Locked, directory.Deactivated: &c.Deactivated} {
-			where := t.peopleFilter(admin.PeopleQuery{State: state, Organization: organization})
+			where, err := t.peopleFilter(admin.PeopleQuery{State: state, Organization: organization, Units: units})
+			if err != nil {
+				return err
+			}
 			query := join("SELECT (SELECT count(*) FROM people_list WHERE ", where, ") - (SELECT count(*) FROM people_list WHERE "+waiting+" AND ", where,
 				") + (SELECT count(*) FROM people_listing WHERE "+waiting+" AND ", where, ")")
 			if err := t.rows(into, query.text, query.args...); err != nil {

@@ -19,7 +19,8 @@ import (
 )
 
 // crowd fills a database with n people: every 500th is locked, every 333rd
-// deactivated, half of them never signed in, a tenth is of connection beta.
+// deactivated, half of them never signed in, a tenth is of connection beta,
+// and a fifth of those in a unit.
 func crowd(tb testing.TB, databaseURL string, n int) *store.DB {
 	tb.Helper()
 	db, err := store.Open(tb.Context(), store.Config{URL: databaseURL})
@@ -32,12 +33,13 @@ func crowd(tb testing.TB, databaseURL string, n int) *store.DB {
 		"INSERT INTO organizations (name) VALUES ('Alpha'), ('Beta')",
 		fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 			INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key, email, email_key,
-				email_verified, provisioned, idp_active, locked_at, attributes, version, created, modified, last_active)
+				email_verified, provisioned, idp_active, locked_at, attributes, version, created, modified, last_active, unit)
 			SELECT 'p' || i, CASE WHEN i %% 10 = 0 THEN 'beta' ELSE 'alpha' END, CASE WHEN i %% 10 = 0 THEN 'Beta' ELSE 'Alpha' END,
 				'user' || i || '@alpha.example', 'user' || i || '@alpha.example', 'x' || i, '',
 				'Given' || (CAST(i AS BIGINT) * 7919 %% 5003) || ' Family' || i, 'given' || (CAST(i AS BIGINT) * 7919 %% 5003) || ' family' || i,
 				'mail' || i || '@alpha.example', 'mail' || i || '@alpha.example', FALSE, TRUE, i %% 333 <> 0,
-				CASE WHEN i %% 500 = 0 THEN 1 ELSE 0 END, '{}', 1, i, i, CASE WHEN i %% 2 = 0 THEN i ELSE 0 END FROM n`, n),
+				CASE WHEN i %% 500 = 0 THEN 1 ELSE 0 END, '{}', 1, i, i, CASE WHEN i %% 2 = 0 THEN i ELSE 0 END,
+				CASE WHEN i %% 50 <> 0 THEN '' WHEN i %% 1000 = 0 THEN 'u3' ELSE 'u' || (i %% 2 + 1) END FROM n`, n),
 		"DELETE FROM people_unlisted",
 		"INSERT INTO people_list SELECT * FROM people_listing",
 		map[bool]string{true: "INSERT INTO people_search (rowid, text) SELECT seq, text FROM people_list", false: "VACUUM"}[strings.HasPrefix(databaseURL, "sqlite:")],
@@ -75,6 +77,11 @@ var pages = map[string]admin.PeopleQuery{
 	"search, two words":     {Order: admin.ByName, Text: "given1 family99"},
 	"search, nobody":        {Order: admin.ByName, Text: "nobody"},
 	"search, two letters":   {Order: admin.ByName, Text: "11"},
+	"units":                 {Order: admin.ByName, Organization: "Beta", Units: []string{"u1", "u2", "gone"}},
+	"units, by activity":    {Order: admin.ByActive, Organization: "Beta", Units: []string{"u3"}, Descending: true},
+	"in no unit":            {Order: admin.ByName, Organization: "Beta", Units: []string{""}},
+	"no units at all":       {Order: admin.ByName, Units: []string{}},
+	"search in units":       {Order: admin.ByName, Text: "family", Organization: "Beta", Units: []string{"u1", "u2"}},
 	"search in one":         {Order: admin.ByName, Text: "family11", Organization: "Beta"},
 }
 
@@ -103,7 +110,7 @@ func benchmarkPeople(b *testing.B, url string, size int) {
 	}
 	b.Run("counts", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := db.Admin().PeopleCounts(b.Context(), ""); err != nil {
+			if _, err := db.Admin().PeopleCounts(b.Context(), "", nil); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -151,7 +158,7 @@ func TestTheListShowsWhatIsSo(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			for range rapid.IntRange(0, 6).Draw(t, "steps") {
 				who := fmt.Sprintf("WHERE seq %% 7 = %d", rapid.IntRange(0, 6).Draw(t, "who"))
-				switch rapid.IntRange(0, 7).Draw(t, "what") {
+				switch rapid.IntRange(0, 8).Draw(t, "what") {
 				case 0:
 					do("DELETE FROM people " + fmt.Sprintf("WHERE seq = (SELECT min(seq) FROM people WHERE seq > %d)", rapid.IntRange(0, next).Draw(t, "victim")))
 				case 1:
@@ -170,6 +177,8 @@ func TestTheListShowsWhatIsSo(t *testing.T) {
 				case 6:
 					do("UPDATE people SET email = 'x' || seq, email_key = 'x' || seq, organization = 'Beta' " + who)
 				case 7:
+					do("UPDATE people SET unit = CASE seq % 2 WHEN 0 THEN 'u1' ELSE '' END " + who)
+				case 8:
 					if _, err := db.Admin().List(context.Background(), rapid.IntRange(1, 30).Draw(t, "listed")); err != nil {
 						t.Fatal(err)
 					}
@@ -196,7 +205,7 @@ func TestTheListShowsWhatIsSo(t *testing.T) {
 			if diff := cmp.Diff(byHand(everybody, q), names(got)); diff != "" {
 				t.Fatalf("%+v (-by hand +listed):\n%s", q, diff)
 			}
-			counts, err := db.Admin().PeopleCounts(context.Background(), "")
+			counts, err := db.Admin().PeopleCounts(context.Background(), "", nil)
 			if locked := byHand(everybody, admin.PeopleQuery{State: directory.Locked}); err != nil || counts.All != len(everybody) || counts.Locked != len(locked) {
 				t.Fatalf("counts = %+v, %v, want %d and %d", counts, err, len(everybody), len(locked))
 			}
@@ -211,7 +220,7 @@ func byHand(everybody []directory.Person, q admin.PeopleQuery) []string {
 		text := strings.ToLower(p.Name + " " + p.Email + " " + p.UserName)
 		missing := func(word string) bool { return !strings.Contains(text, word) }
 		if q.State != "" && q.State != p.State() || q.NeverIn && !p.LastActive.IsZero() || q.Organization != "" && q.Organization != p.Organization ||
-			q.Connection != "" && q.Connection != p.Connection || q.Source == "sso" && p.Provisioned || slices.ContainsFunc(strings.Fields(q.Text), missing) {
+			q.Units != nil && !slices.Contains(q.Units, p.Unit) || q.Connection != "" && q.Connection != p.Connection || q.Source == "sso" && p.Provisioned || slices.ContainsFunc(strings.Fields(q.Text), missing) {
 			continue
 		}
 		found = append(found, p)
@@ -263,7 +272,7 @@ func TestPagesOfPeopleAreTheWholeList(t *testing.T) {
 		for what, q := range pages {
 			q.After, q.Limit = nil, 10_000
 			want := list(q)
-			if want == nil && what != "search, nobody" && what != "nobody's source" && what != "search, one" {
+			if want == nil && what != "search, nobody" && what != "nobody's source" && what != "no units at all" && what != "search, one" {
 				t.Errorf("%s: nobody found", what)
 			}
 			q.Limit = 97
@@ -296,7 +305,7 @@ func TestASearchFindsWhatIsThere(t *testing.T) {
 			return ids
 		}
 		odd := `o'né "q" 100%_\ *(x) <script> ` + strings.Repeat("ü", 3000)
-		_, err := db.Admin().PeopleCounts(t.Context(), "")
+		_, err := db.Admin().PeopleCounts(t.Context(), "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import "time"
 
 // keptColumns of people are the same in people_history.
 const keptColumns = `connection, organization, user_name, external_id, name, email, email_verified, provisioned, idp_active,
-	deactivated_at, deactivated_by, deactivated_reason, locked_at, locked_by, locked_reason, attributes, version, created, modified`
+	deactivated_at, deactivated_by, deactivated_reason, locked_at, locked_by, locked_reason, attributes, version, created, modified, unit`
 
 // keepPeople writes down what the people of a condition were until now, as
 // the history of the person in the expression as.

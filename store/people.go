@@ -16,6 +16,7 @@ type person struct {
 	ID                string `gorm:"column:id"`
 	Connection        string `gorm:"column:connection"`
 	Organization      string `gorm:"column:organization"`
+	Unit              string `gorm:"column:unit"`
 	UserName          string `gorm:"column:user_name"`
 	UserNameKey       string `gorm:"column:user_name_key"`
 	ExternalID        string `gorm:"column:external_id"`
@@ -51,7 +52,7 @@ const maxIndexed = 2000
 
 func personRow(p directory.Person, link string) person {
 	row := person{
-		ID: p.ID, Connection: p.Connection, Organization: p.Organization,
+		ID: p.ID, Connection: p.Connection, Organization: p.Organization, Unit: p.Unit,
 		UserName: p.UserName, UserNameKey: strings.ToLower(p.UserName), ExternalID: p.ExternalID, Link: link,
 		Name: p.Name, NameKey: strings.ToLower(p.Name), Email: p.Email, EmailKey: strings.ToLower(p.Email),
 		EmailVerified: p.EmailVerified, Provisioned: p.Provisioned, IDPActive: p.IDPActive,
@@ -75,7 +76,7 @@ func (r *person) storable() error {
 
 func (r *person) domain() directory.Person {
 	p := directory.Person{
-		ID: r.ID, Connection: r.Connection, Organization: r.Organization, UserName: r.UserName, ExternalID: r.ExternalID,
+		ID: r.ID, Connection: r.Connection, Organization: r.Organization, Unit: r.Unit, UserName: r.UserName, ExternalID: r.ExternalID,
 		Name: r.Name, Email: r.Email, EmailVerified: r.EmailVerified, Provisioned: r.Provisioned, IDPActive: r.IDPActive,
 		Version: r.Version, Created: moment(r.Created), Modified: moment(r.Modified), LastActive: moment(r.LastActive),
 		Unconfirmed: r.Unconfirmed,
@@ -96,7 +97,7 @@ func (r *person) domain() directory.Person {
 const personColumns = `people.seq, people.id, people.connection, people.organization, people.user_name, people.external_id, people.name, people.email,
 	people.email_verified, people.provisioned, people.idp_active, people.deactivated_at, people.deactivated_by, people.deactivated_reason,
 	people.locked_at, people.locked_by, people.locked_reason, people.attributes, people.version, people.created, people.modified, people.last_active,
-	people.more_emails, people.since, people.unconfirmed, people.link`
+	people.more_emails, people.since, people.unconfirmed, people.link, people.unit`
 
 // places are where a row of personColumns goes.
 func (r *person) places() []any {
@@ -104,7 +105,7 @@ func (r *person) places() []any {
 		&r.Seq, &r.ID, &r.Connection, &r.Organization, &r.UserName, &r.ExternalID, &r.Name, &r.Email,
 		&r.EmailVerified, &r.Provisioned, &r.IDPActive, &r.DeactivatedAt, &r.DeactivatedBy, &r.DeactivatedReason,
 		&r.LockedAt, &r.LockedBy, &r.LockedReason, &r.Attributes, &r.Version, &r.Created, &r.Modified, &r.LastActive,
-		&r.MoreEmails, &r.Since, &r.Unconfirmed, &r.Link,
+		&r.MoreEmails, &r.Since, &r.Unconfirmed, &r.Link, &r.Unit,
 	}
 }
 

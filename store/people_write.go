@@ -11,14 +11,14 @@ import (
 // what goes there.
 const personInto = `INSERT INTO people (id, connection, organization, user_name, user_name_key, external_id, link, name, name_key,
 	email, email_key, email_verified, provisioned, idp_active, deactivated_at, deactivated_by, deactivated_reason,
-	locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since) `
+	locked_at, locked_by, locked_reason, attributes, attributes_key, more_emails, version, created, modified, last_active, since, unit) `
 
 func (r *person) values() []any {
 	return []any{
 		r.ID, r.Connection, r.Organization, r.UserName, r.UserNameKey, r.ExternalID, r.Link, r.Name, r.NameKey,
 		r.Email, r.EmailKey, r.EmailVerified, r.Provisioned, r.IDPActive, r.DeactivatedAt, r.DeactivatedBy, r.DeactivatedReason,
 		r.LockedAt, r.LockedBy, r.LockedReason, r.Attributes, r.AttributesKey, r.MoreEmails, r.Version,
-		r.Created, r.Modified, r.LastActive, r.Since,
+		r.Created, r.Modified, r.LastActive, r.Since, r.Unit,
 	}
 }
 
@@ -90,6 +90,7 @@ func (r *person) changes(old *person) (set string, args []any) {
 			", connection = ?, organization = ?, provisioned = ?",
 			[]any{r.Connection, r.Organization, r.Provisioned},
 		},
+		{r.Unit != old.Unit, ", unit = ?", []any{r.Unit}},
 		{r.UserName != old.UserName, ", user_name = ?, user_name_key = ?", []any{r.UserName, r.UserNameKey}},
 		{r.ExternalID != old.ExternalID || r.Link != old.Link, ", external_id = ?, link = ?", []any{r.ExternalID, r.Link}},
 		{r.Name != old.Name, ", name = ?, name_key = ?", []any{r.Name, r.NameKey}},

@@ -167,7 +167,7 @@ func (t tx) ReviveHistory(seq int64, at time.Time) error {
 	insert := "INSERT INTO people_history (" + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ")"
 	for _, p := range k.Past {
 		_, err := t.exec(insert, p.Connection, p.Organization, p.UserName, p.ExternalID, p.Name, p.Email, p.EmailVerified, p.Provisioned, p.IDPActive,
-			p.DeactivatedAt, p.DeactivatedBy, p.DeactivatedReason, p.LockedAt, p.LockedBy, p.LockedReason, p.Attributes, p.Version, p.Created, p.Modified,
+			p.DeactivatedAt, p.DeactivatedBy, p.DeactivatedReason, p.LockedAt, p.LockedBy, p.LockedReason, p.Attributes, p.Version, p.Created, p.Modified, p.Unit,
 			p.Since, p.Until, id)
 		if err != nil {
 			return err

@@ -53,6 +53,12 @@ func (t tx) Standings(at time.Time, after int64, limit int) (page []directory.St
 // standings gathers what was known of some people, without those of whom
 // nothing was. The number of queries does not depend on how many they are.
 func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
+	today := make(map[string]string)
+	for i := range rows {
+		if rows[i].Unit != "" {
+			today[rows[i].ID] = rows[i].Unit
+		}
+	}
 	rows, err := t.peopleAt(rows, at)
 	if err != nil || len(rows) == 0 {
 		return nil, err
@@ -84,7 +90,7 @@ func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
 	out := make([]directory.Standing, len(rows))
 	for i := range rows {
 		id := rows[i].ID
-		s := directory.Standing{Person: rows[i].domain(), Organization: organizations[rows[i].Organization], Assertion: asserted[id]}
+		s := directory.Standing{Person: rows[i].domain(), Unit: today[id], Organization: organizations[rows[i].Organization], Assertion: asserted[id]}
 		if rows[i].Provisioned {
 			s.Pushed = groups[id]
 		}

@@ -42,6 +42,7 @@ func (c *cli) organizationCommand() *cobra.Command {
 			func(ctx context.Context, d *directory.Directory, name, reason string) (int, error) {
 				return 0, d.Unfreeze(ctx, operator(), name, reason)
 			}),
+		c.unitList(), c.unitAdd(), c.unitRename(), c.unitMove(), c.unitRemove(),
 	)
 }
 

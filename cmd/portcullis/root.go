@@ -256,6 +256,7 @@ func connections(cfg *config.Config) []directory.Connection {
 		out[i] = directory.Connection{
 			ID: conn.ID, Organization: conn.Organization, Domains: conn.Domains,
 			Provisioning: directory.Provisioning(conn.Provisioning), Link: conn.Link,
+			Units: directory.UnitSource{Attribute: conn.SubOrganization.Attribute, Claim: conn.SubOrganization.Claim},
 			Guard: directory.Guard{Percent: conn.SCIM.Guard.Percent, People: conn.SCIM.Guard.People},
 		}
 	}

@@ -28,6 +28,7 @@ type userJSON struct {
 	ID           string     `json:"id"`
 	Connection   string     `json:"connection"`
 	Organization string     `json:"organization"`
+	Unit         string     `json:"subOrganizationId,omitempty"`
 	UserName     string     `json:"userName"`
 	Subject      string     `json:"subject,omitempty"`
 	ExternalID   string     `json:"externalId,omitempty"`
@@ -43,7 +44,7 @@ type userJSON struct {
 
 func userWire(p directory.Person) userJSON {
 	w := userJSON{
-		ID: p.ID, Connection: p.Connection, Organization: p.Organization, UserName: p.UserName, ExternalID: p.ExternalID,
+		ID: p.ID, Connection: p.Connection, Organization: p.Organization, Unit: p.Unit, UserName: p.UserName, ExternalID: p.ExternalID,
 		Name: p.Name, Email: p.Email, State: string(p.State()), Source: "sso", Created: p.Created, LastActive: optional(p.LastActive),
 	}
 	if p.Provisioned {
@@ -60,7 +61,7 @@ func userWire(p directory.Person) userJSON {
 
 func (c *cli) userCommand() *cobra.Command {
 	cmd := group("user", "People and their state", c.userList(), c.userShow(),
-		c.userVerb("lock", "Bar a person and end every session at once", true,
+		c.userMove(), c.userVerb("lock", "Bar a person and end every session at once", true,
 			func(ctx context.Context, d *directory.Directory, by audit.Actor, id, reason string) (int, error) {
 				return d.Lock(ctx, by, id, reason)
 			}),

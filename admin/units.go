@@ -1,0 +1,396 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"portcullis/directory"
+	"portcullis/fault"
+	"portcullis/mapping"
+	"portcullis/web"
+)
+
+// What the filter of people asks for beside a sub-organization's id.
+const (
+	inNone    = "none" // who is in the organization itself
+	notPlaced = directory.Unplaced
+)
+
+// unitRoutes are those about sub-organizations, and who is in them.
+func unitRoutes() []Route {
+	get, post, right := http.MethodGet, http.MethodPost, mapping.GateUsersEdit
+	const one = "/sub-organizations/:unit"
+	return []Route{
+		{get, "/organizations", get, "/organizations", mapping.GateUsersView, "organizations", (*Console).organizations},
+		{post, "/sub-organizations", post, "/sub-organizations", right, "", (*Console).addUnit},
+		{post, one + "/rename", post, one + "/rename", right, "", (*Console).renameUnit},
+		{post, one + "/move", post, one + "/move", right, "", (*Console).moveUnit},
+		{post, one + "/remove", http.MethodDelete, one, right, "", (*Console).removeUnit},
+		{get, "/people/:id/place", "", "", right, "place", (*Console).askPlace},
+		{post, "/people/:id/place", post, "/people/:id/place", right, "", (*Console).place},
+		{post, "/people/all/place", post, "/people/all/place", right, "place", (*Console).placeAll},
+	}
+}
+
+// unitJSON is a sub-organization.
+type unitJSON struct {
+	ID     string   `json:"id"`
+	Name   string   `json:"name"`
+	Below  string   `json:"below,omitempty"` // id of the one that it is a part of
+	Path   []string `json:"path"`            // names from the top down to it
+	People int      `json:"people"`          // in it alone
+
+	MayChange bool         `json:"-"`
+	Targets   []unitChoice `json:"-"` // where it may be moved to
+}
+
+// Depth is how far in it stands in a list, from 0.
+func (u unitJSON) Depth() int { return len(u.Path) - 1 }
+
+// unitChoice is a sub-organization as one of several to choose from; with no
+// id, the organization itself.
+type unitChoice struct {
+	ID, Label string
+	Chosen    bool
+}
+
+// organizationJSON is an organization in a list.
+type organizationJSON struct {
+	Name        string   `json:"name"`
+	Frozen      bool     `json:"frozen"`
+	Connections []string `json:"connections"`
+	People      int      `json:"people"`
+}
+
+// organizationsView is the organizations, and the sub-organizations of one.
+type organizationsView struct {
+	Organizations []organizationJSON `json:"organizations"`          // of which the visitor may see everybody
+	Organization  string             `json:"organization,omitempty"` // whose sub-organizations follow
+	Itself        int                `json:"itself"`                 // people who are in none of them
+	Unplaced      int                `json:"notPlaced"`              // people of whom nobody can say
+	Units         []unitJSON         `json:"subOrganizations"`
+
+	Whole   bool         `json:"-"` // the visitor sees the organization itself
+	MayEdit bool         `json:"-"`
+	Parents []unitChoice `json:"-"` // below which one may be made
+	MaxName int          `json:"-"`
+}
+
+func (c *Console) organizations(r *request) (any, error) {
+	v := &organizationsView{
+		Organizations: []organizationJSON{}, Units: []unitJSON{}, Organization: r.query("organization"), Whole: r.units == nil, MaxName: directory.MaxUnitName,
+	}
+	if r.organization != "" {
+		v.Organization = r.organization
+	}
+	if r.units == nil {
+		all, err := c.directory.Organizations(r.ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range all {
+			if r.holds(o.Name, "") {
+				v.Organizations = append(v.Organizations, organizationJSON{o.Name, o.Disabled, list(o.Connections), o.People})
+			}
+		}
+		known := func(o organizationJSON) bool { return o.Name == v.Organization }
+		if v.Organization != "" && !slices.ContainsFunc(v.Organizations, known) {
+			return nil, fault.New(fault.NotFound, "there is no such organization")
+		}
+	}
+	if v.Organization == "" {
+		return v, nil
+	}
+	return v, c.grown(r, v)
+}
+
+// grown fills in the tree of one organization, as far as the visitor sees it.
+func (c *Console) grown(r *request, v *organizationsView) error {
+	tree, err := c.directory.Units(r.ctx, v.Organization)
+	if err != nil {
+		return err
+	}
+	counts, err := c.directory.UnitCounts(r.ctx, v.Organization)
+	if err != nil {
+		return err
+	}
+	of, everybody := r.reach(mapping.GateUsersEdit)
+	v.MayEdit = r.may(mapping.GateUsersEdit) && (everybody || of.organization == v.Organization)
+	if r.units == nil {
+		v.Itself, v.Unplaced = counts[""], counts[directory.Unplaced]
+	}
+	v.Parents = choices(of, tree, "")
+	for _, u := range tree {
+		if !r.holds(v.Organization, u.ID) {
+			continue
+		}
+		w := unitJSON{ID: u.ID, Name: u.Name, Below: u.Parent, Path: tree.Path(u.ID), People: counts[u.ID], MayChange: v.MayEdit && c.changes(of, u) == nil}
+		if w.MayChange {
+			inside := tree.Below(u.ID)
+			for _, t := range v.Parents {
+				if t.Chosen = t.ID == u.Parent; !slices.Contains(inside, t.ID) {
+					w.Targets = append(w.Targets, t)
+				}
+			}
+		}
+		v.Units = append(v.Units, w)
+	}
+	return nil
+}
+
+// choices are the places in a tree that a scope reaches.
+func choices(of scope, tree directory.Tree, chosen string) (out []unitChoice) {
+	if of.units == nil {
+		out = append(out, unitChoice{"", "", chosen == ""})
+	}
+	for _, u := range tree {
+		if of.units == nil || slices.Contains(of.units, u.ID) {
+			out = append(out, unitChoice{u.ID, strings.Join(tree.Path(u.ID), " / "), chosen == u.ID})
+		}
+	}
+	return out
+}
+
+// changes says why a sub-organization is not for a scope to change, or nil: the
+// one that a manager stands in is for those above.
+func (*Console) changes(of scope, u directory.Unit) error {
+	switch {
+	case !of.holds(u.Organization, u.ID):
+		return errNoUnit
+	case len(of.units) > 0 && of.units[0] == u.ID:
+		return fault.New(fault.Forbidden, "this one is for those to change who manage what is above it")
+	default:
+		return nil
+	}
+}
+
+var errNoUnit = fault.New(fault.NotFound, "there is no such sub-organization")
+
+// unit finds the sub-organization that a call changes.
+func (c *Console) unit(r *request) (u directory.Unit, err error) {
+	if u, _, err = c.directory.TreeOf(r.ctx, r.param("unit")); err == nil {
+		err = c.changes(r.scope, u)
+	}
+	return u, err
+}
+
+// target reads where something is to be put: a sub-organization within the
+// visitor's reach, or the organization itself.
+func (c *Console) target(r *request, field string) (string, error) {
+	id := r.form.Get(field)
+	if r.units != nil && !slices.Contains(r.units, id) {
+		return "", errNoUnit
+	}
+	return id, nil // whether it is of the same organization, the directory asks
+}
+
+// toTree is the page that a change of a tree leads back to.
+func (r *request) toTree(organization, what string) done {
+	to := done{to: "/organizations", Done: what}
+	if r.organization == "" {
+		to.with = organization
+	}
+	return to
+}
+
+func (c *Console) addUnit(r *request) (any, error) {
+	organization := r.organization
+	if organization == "" {
+		organization = r.form.Get("organization")
+	}
+	below, err := c.target(r, "below")
+	if err != nil {
+		return nil, err
+	}
+	u, err := c.directory.AddUnit(r.ctx, r.actor(), organization, below, r.form.Get("name"))
+	if err != nil {
+		return nil, err
+	}
+	to := r.toTree(organization, "unit-added")
+	to.ID = u.ID
+	return to, nil
+}
+
+func (c *Console) renameUnit(r *request) (any, error) {
+	u, err := c.unit(r)
+	if err != nil {
+		return nil, err
+	}
+	return r.toTree(u.Organization, "unit-renamed"), c.directory.RenameUnit(r.ctx, r.actor(), u.Organization, u.ID, r.form.Get("name"))
+}
+
+func (c *Console) moveUnit(r *request) (any, error) {
+	u, err := c.unit(r)
+	if err != nil {
+		return nil, err
+	}
+	below, err := c.target(r, "below")
+	if err != nil {
+		return nil, err
+	}
+	return r.toTree(u.Organization, "unit-moved"), c.directory.MoveUnit(r.ctx, r.actor(), u.Organization, u.ID, below)
+}
+
+func (c *Console) removeUnit(r *request) (any, error) {
+	u, err := c.unit(r)
+	if err != nil {
+		return nil, err
+	}
+	return r.toTree(u.Organization, "unit-removed"), c.directory.RemoveUnit(r.ctx, r.actor(), u.Organization, u.ID)
+}
+
+// placeView asks where people are to be put.
+type placeView struct {
+	People       []personJSON
+	Organization string
+	Choices      []unitChoice
+	Action, Back string
+}
+
+// placing shows where people of one organization may be put.
+func (c *Console) placing(r *request, people []directory.Person, back string) (any, error) {
+	tree, err := c.directory.Units(r.ctx, people[0].Organization)
+	if err != nil {
+		return nil, err
+	}
+	v := &placeView{
+		Organization: people[0].Organization, Back: web.ConsolePrefix + back, Action: web.ConsolePrefix + "/people/all/place",
+		Choices: choices(r.scope, tree, people[0].Unit),
+	}
+	for i := range people {
+		v.People = append(v.People, personWire(&people[i]))
+	}
+	return v, c.nameUnits(r, v.People)
+}
+
+// placeable says why this visitor may not put somebody elsewhere, or nil.
+func (c *Console) placeable(v *visitor, p *directory.Person) error {
+	if v.is(p.ID) {
+		return fault.New(fault.Conflict, "you cannot do this to yourself")
+	}
+	return c.directory.Placeable(*p)
+}
+
+func (c *Console) askPlace(r *request) (any, error) {
+	s, err := c.standing(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.placeable(r.visitor, &s.Person); err != nil {
+		return nil, err
+	}
+	v, err := c.placing(r, []directory.Person{s.Person}, "/people/"+s.Person.ID)
+	if v, ok := v.(*placeView); ok {
+		v.Action = v.Back + "/place"
+	}
+	return v, err
+}
+
+// put puts somebody somewhere.
+func (c *Console) put(r *request, p *directory.Person, unit, why string) error {
+	if err := c.placeable(r.visitor, p); err != nil {
+		return err
+	}
+	return c.directory.Place(r.ctx, r.actor(), p.ID, unit, why)
+}
+
+func (c *Console) place(r *request) (any, error) {
+	s, err := c.standing(r)
+	if err != nil {
+		return nil, err
+	}
+	unit, err := c.target(r, "subOrganization")
+	if err != nil {
+		return nil, err
+	}
+	why, err := r.reason(false)
+	if err != nil {
+		return nil, err
+	}
+	return done{to: "/people/" + s.Person.ID, Done: "place", Count: 1}, c.put(r, &s.Person, unit, why)
+}
+
+// placeAll puts several people of one organization somewhere, each in a
+// transaction of their own. In a browser it asks first.
+func (c *Console) placeAll(r *request) (any, error) {
+	people, err := c.several(r)
+	if err != nil {
+		return nil, err
+	}
+	other := func(p directory.Person) bool { return p.Organization != people[0].Organization }
+	if slices.ContainsFunc(people, other) {
+		return nil, fault.New(fault.Invalid, "they are not of one organization: choose people of one")
+	}
+	if r.form.Get("confirmed") != "yes" {
+		return c.placing(r, people, "/people")
+	}
+	unit, err := c.target(r, "subOrganization")
+	if err != nil {
+		return nil, err
+	}
+	why, err := r.reason(false)
+	if err != nil {
+		return nil, err
+	}
+	out := done{to: "/people", Done: "place"}
+	for i := range people {
+		switch err := c.put(r, &people[i], unit, why); {
+		case err == nil:
+			out.Count++
+		case fault.Is(err, fault.Conflict), fault.Is(err, fault.NotFound) && out.Count > 0:
+			out.Left++
+		default:
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// nameUnits says of people how their sub-organization is called.
+func (c *Console) nameUnits(r *request, people []personJSON) error {
+	var ids []string
+	for i := range people {
+		if people[i].Unit != "" && !slices.Contains(ids, people[i].Unit) {
+			ids = append(ids, people[i].Unit)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	names, err := c.directory.UnitNames(r.ctx, ids)
+	for i := range people {
+		people[i].UnitName = names[people[i].Unit]
+	}
+	return err
+}
+
+// narrow finds out which sub-organizations a filter is about, within those that
+// the visitor sees; the tree is that of the filter's organization.
+func (c *Console) narrow(r *request, f *filter) (tree directory.Tree, err error) {
+	f.units = r.units
+	switch f.Unit {
+	case "":
+	case inNone, notPlaced:
+		if f.units = []string{strings.TrimPrefix(f.Unit, inNone)}; r.units != nil {
+			f.units = []string{}
+		}
+	default:
+		_, tree, err = c.directory.TreeOf(r.ctx, f.Unit)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+		f.units = tree.Below(f.Unit)
+		if r.units != nil {
+			f.units = slices.DeleteFunc(f.units, func(id string) bool { return !slices.Contains(r.units, id) })
+		}
+	}
+	organization := r.organization
+	if organization == "" {
+		organization = f.Organization
+	}
+	if organization == "" {
+		return nil, nil
+	}
+	return c.directory.Units(r.ctx, organization)
+}

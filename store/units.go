@@ -1,0 +1,137 @@
+package store
+
+import (
+	"portcullis/directory"
+)
+
+// unit is a row of units.
+type unit struct {
+	ID           string `gorm:"column:id"`
+	Organization string `gorm:"column:organization"`
+	Parent       string `gorm:"column:parent"`
+	Name         string `gorm:"column:name"`
+	Created      int64  `gorm:"column:created"`
+}
+
+func (r *unit) domain() directory.Unit {
+	return directory.Unit{ID: r.ID, Organization: r.Organization, Parent: r.Parent, Name: r.Name, Created: moment(r.Created)}
+}
+
+const unitColumns = "id, organization, parent, name, created"
+
+// forKeyShare keeps a row that is read from being deleted; others may read and
+// change it.
+func (t tx) forKeyShare(query string) string {
+	if t.write && t.dialect == "postgres" {
+		return query + " FOR KEY SHARE"
+	}
+	return query
+}
+
+// LockUnits holds no push up: those refer to the same row.
+func (t tx) LockUnits(organization string) error {
+	query := "SELECT name FROM organizations WHERE name = ?"
+	if t.dialect == "postgres" {
+		query += " FOR NO KEY UPDATE"
+	}
+	var name string
+	return t.row(&name, "organization", query, organization)
+}
+
+func (t tx) Units(organization string) ([]directory.Unit, error) {
+	var rows []unit
+	err := t.rows(&rows, "SELECT "+unitColumns+" FROM units WHERE organization = ?", organization)
+	out := make([]directory.Unit, len(rows))
+	for i := range rows {
+		out[i] = rows[i].domain()
+	}
+	return out, err
+}
+
+func (t tx) Unit(id string) (directory.Unit, error) {
+	var r unit
+	err := t.row(&r, "sub-organization", t.forKeyShare("SELECT "+unitColumns+" FROM units WHERE id = ?"), id)
+	return r.domain(), err
+}
+
+func (t tx) UnitNamed(organization, key string) (directory.Unit, error) {
+	var r unit
+	err := t.row(&r, "sub-organization", t.forKeyShare("SELECT "+unitColumns+" FROM units WHERE organization = ? AND name_key = ?"), organization, key)
+	return r.domain(), err
+}
+
+func (t tx) UnitCounts(organization string) (map[string]int, error) {
+	var rows []struct {
+		Unit   string
+		People int
+	}
+	err := t.rows(&rows, "SELECT unit, count(*) AS people FROM people WHERE organization = ? GROUP BY unit", organization)
+	out := make(map[string]int, len(rows))
+	for _, r := range rows {
+		out[r.Unit] = r.People
+	}
+	return out, err
+}
+
+func (t tx) ConnectionsIn(unit string, pushed bool) ([]string, error) {
+	var ids []string
+	err := t.rows(&ids, "SELECT DISTINCT connection FROM people WHERE unit = ? AND unit <> '' AND provisioned = ? ORDER BY connection", unit, pushed)
+	return ids, err
+}
+
+const unitInto = "INSERT INTO units (" + unitColumns + ", name_key) VALUES (?, ?, ?, ?, ?, ?)"
+
+func unitValues(u directory.Unit) []any {
+	return []any{u.ID, u.Organization, u.Parent, u.Name, micros(u.Created), directory.UnitKey(u.Name)}
+}
+
+func (t tx) InsertUnit(u directory.Unit) error {
+	_, err := t.exec(unitInto, unitValues(u)...)
+	return err
+}
+
+func (t tx) EnsureUnit(u directory.Unit) (bool, error) {
+	n, err := t.exec(unitInto+" ON CONFLICT (organization, name_key) DO NOTHING", unitValues(u)...)
+	return n > 0, err
+}
+
+func (t tx) UpdateUnit(u directory.Unit) error {
+	return t.one("sub-organization", "UPDATE units SET parent = ?, name = ?, name_key = ? WHERE id = ?", u.Parent, u.Name, directory.UnitKey(u.Name), u.ID)
+}
+
+func (t tx) DeleteUnit(id string) error {
+	return t.one("sub-organization", "DELETE FROM units WHERE id = ?", id)
+}
+
+func (t tx) UnitNames(ids []string) (map[string]string, error) {
+	these, err := list(ids)
+	if err != nil {
+		return nil, err
+	}
+	var rows []unit
+	err = t.rows(&rows, "SELECT id, name FROM units WHERE "+t.inList("id"), these)
+	out := make(map[string]string, len(rows))
+	for _, r := range rows {
+		out[r.ID] = r.Name
+	}
+	return out, err
+}
+
+// inUnits is the condition that a column names one of some units; nil is all.
+func (t tx) inUnits(column string, units []string) (fragment, error) {
+	if units == nil {
+		return sqlf(always), nil
+	}
+	these, err := list(units)
+	return sqlf(t.inList(column), these), err
+}
+
+// ofUnits is the condition that a column holds the id of somebody who is in
+// one of some units; nil is all, and what is about nobody.
+func (t tx) ofUnits(column string, units []string) (fragment, error) {
+	if units == nil {
+		return sqlf(always), nil
+	}
+	in, err := t.inUnits("unit", units)
+	return join(column+" IN (SELECT id FROM people WHERE unit <> '' AND ", in, ")"), err
+}
