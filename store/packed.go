@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 
-	"gorm.io/gorm"
-
 	"portcullis/fault"
 )
 
@@ -25,7 +23,7 @@ func (t tx) packed(columns string) string {
 
 // unpack reads a row: what [tx.packed] selects into places, and what is
 // selected behind it into rest.
-func (t tx) unpack(rows gorm.Rows, places []any, rest ...any) error {
+func (t tx) unpack(rows picked, places []any, rest ...any) error {
 	if t.dialect == "postgres" {
 		return rows.Scan(append(places, rest...)...)
 	}

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"gorm.io/gorm"
-
 	"portcullis/directory"
 	"portcullis/fault"
 )
@@ -130,7 +128,7 @@ func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args
 	if err := storable(args...); err != nil {
 		return nil, err
 	}
-	err = t.lane.query(query, args, func(rows gorm.Rows) error {
+	err = t.lane.pick(query, args, func(rows picked) error {
 		var f found[person]
 		to := places(&f.Row)
 		var rest []any

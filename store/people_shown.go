@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"gorm.io/gorm"
-
 	"portcullis/directory"
 	"portcullis/fault"
 )
@@ -74,7 +72,7 @@ func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 		direct, rest = directGroupsPostgres, []any{&text, &deeper}
 	}
 	query := t.forUpdate("SELECT "+t.packed(personColumns)+", "+direct+" FROM people WHERE id = ?", "people")
-	err := t.briefly().lane.query(query, []any{id}, func(rows gorm.Rows) error {
+	err := t.briefly().lane.pick(query, []any{id}, func(rows picked) error {
 		if there = rows.Next(); !there {
 			return rows.Err()
 		}
