@@ -241,17 +241,6 @@ func onlyName(q directory.Query) (string, bool) {
 	return strings.ToLower(name), ok && name != "" && storable(name) == nil
 }
 
-// peopleNamed finds whom page would find, of whom there is one at most.
-func (t tx) peopleNamed(connection, name string) (page directory.Page[directory.Person], err error) {
-	rows, err := t.briefly().scanBrief(false, "SELECT "+t.packed(briefColumns)+
-		" FROM people WHERE connection = ? AND user_name_key = ? AND provisioned", connection, name)
-	for i := range rows {
-		page.Items = append(page.Items, rows[i].Row.domain())
-	}
-	page.Total = len(page.Items)
-	return page, err
-}
-
 func (t tx) MovePerson(from, to string, at time.Time) error {
 	if err := t.inherit(from, to, at); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -19,7 +20,8 @@ import (
 // and from the bytes that PostgreSQL sent.
 
 // picked are such rows. Scan knows *string, *int64 and *bool, for a value that
-// may be NULL **string, and for a list of texts on PostgreSQL *[]string.
+// may be NULL **string, and on PostgreSQL *[]byte for a text and *[]string for
+// a list of texts.
 type picked interface {
 	Next() bool
 	Scan(places ...any) error
@@ -185,6 +187,8 @@ func (r postgresPicked) Scan(places ...any) error {
 		switch p := place.(type) {
 		case *string: // the same in both formats
 			*p = string(value)
+		case *[]byte: // a text
+			*p = bytes.Clone(value)
 		case **string:
 			if *p = nil; ok {
 				s := string(value)
