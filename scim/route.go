@@ -127,7 +127,12 @@ func groupMethods(id string) methods {
 	}
 }
 
-func (c *call) ctx() context.Context { return c.r.Context() }
+func (c *call) ctx() context.Context {
+	if c.within != nil {
+		return c.within
+	}
+	return c.r.Context()
+}
 
 // body reads the request's document.
 func (c *call) body() (map[string]any, error) {

@@ -234,9 +234,10 @@ type call struct {
 	one      string    // id of the resource that is asked for; empty: none
 	turns    [3]*queue // that the request is at work in: so many of them are taken
 	taken    int
-	stop     func()         // ends what a list may take; nil: it is none
-	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
-	frozen   bool           // the organization is: only losses are taken
+	within   context.Context    //nolint:containedctx // of the request, while a list may take; nil: it is none
+	stop     context.CancelFunc // ends within
+	doc      map[string]any     // the body of an operation of a Bulk request; nil: it is in r
+	frozen   bool               // the organization is: only losses are taken
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .

@@ -91,8 +91,7 @@ func (c *call) turn() error {
 		}
 	}
 	if list {
-		ctx, stop := context.WithTimeout(c.r.Context(), c.listWithin)
-		c.r, c.stop = c.r.WithContext(ctx), stop
+		c.within, c.stop = context.WithTimeout(c.r.Context(), c.listWithin)
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (r postgresPicked) Scan(places ...any) error {
 		return errPacked()
 	}
 	for i, place := range places {
-		value, binary := values[i], fields[i].Format == pgx.BinaryFormatCode
+		value, isBinary := values[i], fields[i].Format == pgx.BinaryFormatCode
 		ok := value != nil
 		switch p := place.(type) {
 		case *string: // the same in both formats
@@ -196,11 +196,15 @@ func (r postgresPicked) Scan(places ...any) error {
 			}
 			ok = true
 		case *int64:
-			*p, ok = wholeNumber(value, binary)
+			*p, ok = wholeNumber(value, isBinary)
 		case *bool:
 			ok = ok && len(value) == 1
 			*p = ok && (value[0] == 1 || value[0] == 't')
 		case *[]string:
+			if isBinary && ok && len(value) >= 4 && binary.BigEndian.Uint32(value) == 0 { // no dimensions: of most people
+				*p = nil
+				continue
+			}
 			if err := r.Conn().TypeMap().Scan(fields[i].DataTypeOID, fields[i].Format, value, p); err != nil {
 				return err
 			}

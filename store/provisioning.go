@@ -59,7 +59,7 @@ func (s journalStore) AppendJournal(ctx context.Context, entries []scim.Entry) e
 // beginning and the end of it, for PostgreSQL its way there. Therefore many rows
 // go with one.
 const (
-	entryInto = "INSERT INTO scim_log (at, connection, token, address, method, path, status, cause, body, took) "
+	entryInto = " INTO scim_log (at, connection, token, address, method, path, status, cause, body, took) "
 	entryRow  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 	entriesTogether = 8   // on SQLite, whose driver looks each value up among all of them
@@ -67,7 +67,9 @@ const (
 )
 
 func (t tx) appendRows(entries []scim.Entry) error {
-	one := entryInto + "VALUES " + entryRow
+	// OR FAIL spares SQLite a journal of the statement: what goes wrong with one
+	// row takes the transaction back.
+	one := "INSERT OR FAIL" + entryInto + "VALUES " + entryRow
 	many := one + strings.Repeat(", "+entryRow, entriesTogether-1)
 	args := make([]any, 0, 10*entriesTogether)
 	for len(entries) > 0 {
@@ -89,7 +91,7 @@ func (t tx) appendRows(entries []scim.Entry) error {
 
 func (t tx) appendArrays(entries []scim.Entry) error {
 	for some := range slices.Chunk(entries, entriesAtOnce) {
-		err := t.later(entryInto+`SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::bigint[])`,
+		err := t.later("INSERT"+entryInto+`SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::bigint[])`,
 			each(some, func(e scim.Entry) int64 { return micros(e.At) }),
 			each(some, func(e scim.Entry) string { return e.Connection }),
 			each(some, func(e scim.Entry) string { return e.Token }),
