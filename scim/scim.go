@@ -289,7 +289,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: entry.Address},
 	}
 	defer c.end()
-	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context
+	return c.route(rest)
 }
 
 // bearer gives the token of the one Authorization header (RFC 6750, section

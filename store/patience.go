@@ -21,7 +21,7 @@ type patient struct {
 }
 
 // patiently gives such a context, and what releases it.
-func patiently(ctx context.Context) (*patient, context.CancelFunc) {
+func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
 	p := &patient{Context: ctx}
 	return p, p.release
 }
@@ -31,7 +31,7 @@ func (p *patient) waiting() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timed == nil {
-		p.timed, p.stop = context.WithTimeout(p.Context, patience) //nolint:gosec // release calls stop
+		p.timed, p.stop = context.WithTimeout(p.Context, patience)
 	}
 	return p.timed
 }

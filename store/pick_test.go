@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestTheLogKeepsTheOrderOfEntries(t *testing.T) {
 		log := open().Journal()
 		entries := make([]scim.Entry, 1021)
 		for i := range entries {
-			n := fmt.Sprint(i)
+			n := strconv.Itoa(i)
 			entries[i] = scim.Entry{
 				Seq: int64(i + 1), At: start.Add(time.Duration(i) * time.Millisecond), Connection: "alpha", Token: "t" + n, Address: "a" + n, Method: "GET",
 				Path: "/Users/{\"ä\", " + n + "}", Status: 200 + i, Cause: strings.Repeat("c,", i%3), Body: "b" + n, Took: time.Duration(i) * time.Microsecond,
