@@ -276,7 +276,7 @@ type Tx interface {
 	UnitTx // sub-organizations
 
 	Person(id string) (Person, error)
-	PersonInGroups(id string) (Shown, error)
+	PersonInGroups(id string) (Shown, error) // of a Glance or a View, what Directory.Person gives
 	PersonBySubject(connection, issuer, subject string) (Person, error)
 	PersonByLink(connection, link string) (Person, error)         // pushed people only; fault.Conflict if it is several
 	PeopleBySubject(connection, subject string) ([]Person, error) // at any issuer; of all connections if it is empty

@@ -105,10 +105,10 @@ func (r *rig) outcomes(id int64) map[string]int {
 func (r *rig) active(want bool, ids ...string) {
 	r.t.Helper()
 	for _, id := range ids {
-		p, err := r.Person(r.t.Context(), "alpha", id)
+		s, err := r.Look(r.t.Context(), id)
 		r.must(err)
-		if (p.State() == directory.Active) != want {
-			r.t.Errorf("%s is %s, want active: %v", p.UserName, p.State(), want)
+		if (s.Person.State() == directory.Active) != want {
+			r.t.Errorf("%s is %s, want active: %v", s.Person.UserName, s.Person.State(), want)
 		}
 	}
 }

@@ -160,8 +160,10 @@ func storedLink(tx Tx, p Person) (string, error) {
 	return linkOf(Connection{Link: attribute}, r), err
 }
 
-// Person gives a pushed person of a connection. It fails with fault.NotFound
-// for anybody else.
+// Person gives what SCIM shows of a pushed person of a connection: of the
+// record ID, Connection, Provisioned, IDPActive, Attributes, Unconfirmed,
+// Version, Created and Modified alone, see [Directory.Look]. It fails with
+// fault.NotFound for anybody else.
 func (d *Directory) Person(ctx context.Context, connection, id string) (p Shown, err error) {
 	err = d.store.Glance(ctx, func(tx Tx) error {
 		p, err = shownPerson(tx, connection, id)

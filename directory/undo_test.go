@@ -155,10 +155,10 @@ func TestAnUndoRespectsWhatWasDecidedSince(t *testing.T) {
 		}
 		r.active(false, ids[0], ids[1], ids[3], ids[4])
 		r.active(true, ids[2], ids[6], ids[7])
-		p, err := r.Person(t.Context(), "alpha", ids[0])
+		s, err := r.Look(t.Context(), ids[0])
 		r.must(err)
-		if !p.IDPActive || p.Locked == nil {
-			t.Errorf("who is locked = %+v, want only the lock to bar them", p)
+		if !s.Person.IDPActive || s.Person.Locked == nil {
+			t.Errorf("who is locked = %+v, want only the lock to bar them", s.Person)
 		}
 		if got := r.outcomes(m.ID); got["the identity provider has said so again since"] != 2 || got["is active already"] != 1 || got["is not there any more"] != 1 {
 			t.Errorf("outcomes = %v", got)

@@ -33,7 +33,7 @@ type bulkOp struct {
 // bulk runs operations one by one, each in a transaction of its own. One that
 // refers to what a later one creates waits for it; those that wait for each
 // other are refused.
-func (c *call) bulk() error {
+func (c *call) bulk(string) error {
 	body, err := c.body()
 	if err != nil {
 		return err

@@ -151,8 +151,8 @@ func (e *Endpoint) fail(ctx context.Context, w http.ResponseWriter, err error) {
 // write answers with a JSON document; a nil one is an empty body.
 func (e *Endpoint) write(ctx context.Context, w http.ResponseWriter, status int, doc any) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	values := [4]string{"no-store", "nosniff", "application/scim+json"} // one piece of memory; the names are canonical
+	h["Cache-Control"], h["X-Content-Type-Options"] = values[0:1:1], values[1:2:2]
 	if doc == nil {
 		w.WriteHeader(status)
 		return
@@ -163,8 +163,8 @@ func (e *Endpoint) write(ctx context.Context, w http.ResponseWriter, status int,
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	h.Set("Content-Type", "application/scim+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	values[3] = strconv.Itoa(len(body))
+	h["Content-Type"], h["Content-Length"] = values[2:3:3], values[3:4:4]
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil { //nolint:gosec,nolintlint // JSON, and nosniff; gosec finds it now and then
 		e.log.DebugContext(ctx, "scim answer was not taken", slog.Any("error", err))

@@ -17,7 +17,7 @@ type groupBody struct {
 	members    *[]string // nil: not named
 }
 
-func (c *call) createGroup() error {
+func (c *call) createGroup(string) error {
 	show, body, err := c.groupBody()
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ const (
 
 	journalEvery = 250 * time.Millisecond // at most, from a request to its entry
 	journalRoom  = 10_000                 // entries that wait to be written
+	journalSpare = 2048                   // entries that there is room for when none wait
 	journalBody  = 8 << 10                // bytes of a body that are kept
 	journalPath  = 2 << 10
 	strangers    = 10 * time.Second // between two entries of refused credentials
@@ -50,7 +51,7 @@ type JournalQuery struct {
 
 // JournalStore keeps the provisioning log.
 type JournalStore interface {
-	AppendJournal(ctx context.Context, entries []Entry) error
+	AppendJournal(ctx context.Context, entries []Entry) error     // it keeps nothing of the list
 	Journal(ctx context.Context, q JournalQuery) ([]Entry, error) // the newest first
 	DeleteJournal(ctx context.Context, before time.Time) error
 }
@@ -64,6 +65,7 @@ type journal struct {
 
 	mu      sync.Mutex
 	waiting []Entry
+	room    []Entry // for those that wait next, when these are written
 	dropped int
 	refused map[string]time.Time // connection → last entry of a refused credential
 	writing sync.Mutex           // one flush at a time keeps the order
@@ -97,7 +99,7 @@ func (j *journal) flush(ctx context.Context) error {
 	defer j.writing.Unlock()
 	j.mu.Lock()
 	batch, dropped := j.waiting, j.dropped
-	j.waiting, j.dropped = nil, 0
+	j.waiting, j.room, j.dropped = j.room, nil, 0
 	j.mu.Unlock()
 	if dropped > 0 {
 		j.log.WarnContext(ctx, "provisioning log: requests came faster than they could be written down", slog.Int("missing", dropped))
@@ -106,16 +108,20 @@ func (j *journal) flush(ctx context.Context) error {
 		return nil
 	}
 	err := j.store.AppendJournal(ctx, batch)
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if err != nil {
-		j.mu.Lock()
 		if len(batch)+len(j.waiting) <= journalRoom {
 			j.waiting = append(batch, j.waiting...)
 		} else {
 			j.dropped += len(batch)
 		}
-		j.mu.Unlock()
+		return err
 	}
-	return err
+	if clear(batch); cap(batch) <= journalSpare {
+		j.room = batch[:0]
+	}
+	return nil
 }
 
 // Flush writes the provisioning log down at once.
@@ -167,11 +173,11 @@ func (e *Endpoint) record(entry Entry, r *http.Request, status int, err error) {
 	if e.site(entry.Connection) == nil || entry.Token == "" && status != http.StatusUnauthorized {
 		return
 	}
-	path := strings.TrimPrefix(r.URL.Path, Prefix+entry.Connection)
+	path := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, Prefix), entry.Connection)
 	if r.URL.RawQuery != "" && path != TokenPath { // where a secret might stand by mistake
 		path += "?" + r.URL.RawQuery
 	}
-	entry.Method, entry.Path, entry.Address, entry.Status = clip(r.Method), plain(path, journalPath), e.address(r), status
+	entry.Method, entry.Path, entry.Status = clip(r.Method), plain(path, journalPath), status
 	if err != nil {
 		entry.Cause = plain(fault.Message(err), journalPath)
 	}

@@ -119,8 +119,8 @@ type lister struct {
 	raw  func(directory.Query) (rawList, error) // find, whole and encoded; nil: there is none
 }
 
-func (c *call) listUsers() error  { return c.listOne(c.users()) }
-func (c *call) listGroups() error { return c.listOne(c.groups()) }
+func (c *call) listUsers(string) error  { return c.listOne(c.users()) }
+func (c *call) listGroups(string) error { return c.listOne(c.groups()) }
 
 // users shows the groups of people only where they are asked for by name.
 func (c *call) users() lister {

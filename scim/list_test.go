@@ -296,7 +296,8 @@ func TestNameAndEmailOfAPerson(t *testing.T) {
 		{map[string]any{"displayName": nil, "name": nil, "emails": nil}, "u3", ""},
 	} {
 		id := r.create(fmt.Sprintf("u%d", i), tc.doc)
-		p, err := r.directory.Person(t.Context(), "acme", id)
+		s, err := r.directory.Look(t.Context(), id)
+		p := s.Person
 		if err != nil || p.Name != tc.name || p.Email != tc.email {
 			t.Errorf("Person = %q <%s>, %v, want %q <%s>", p.Name, p.Email, err, tc.name, tc.email)
 		}

@@ -3,7 +3,6 @@ package scim
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,56 +13,84 @@ import (
 // maxID bounds an identifier in a path or a membership, in bytes.
 const maxID = 256
 
-// methods are the verbs of one endpoint.
-type methods map[string]func() error
+// handler answers one method; id is that of the resource that is asked for.
+type handler func(c *call, id string) error
 
-// dispatch calls the method's handler, or says which methods there are.
-func (c *call) dispatch(m methods) error {
-	if h, ok := m[c.r.Method]; ok {
-		if c.r.Method == http.MethodGet || c.r.Method == http.MethodDelete { // others when their body is there
-			if err := c.turn(); err != nil {
-				return err
-			}
+// methods are the verbs of one endpoint; nil: the method is not supported.
+type methods struct{ get, post, put, patch, remove handler }
+
+// dispatch calls the method's verb, or says which methods there are.
+func (c *call) dispatch(m methods, id string) error {
+	var h handler
+	switch c.r.Method {
+	case http.MethodGet:
+		h = m.get
+	case http.MethodPost:
+		h = m.post
+	case http.MethodPut:
+		h = m.put
+	case http.MethodPatch:
+		h = m.patch
+	case http.MethodDelete:
+		h = m.remove
+	}
+	if h == nil {
+		return &refusal{
+			status: http.StatusMethodNotAllowed, allow: m.allowed(),
+			err: fault.New(fault.Invalid, "the method is not supported here"),
 		}
-		return h()
 	}
-	return &refusal{
-		status: http.StatusMethodNotAllowed, allow: strings.Join(sortedKeys(m), ", "),
-		err: fault.New(fault.Invalid, "the method is not supported here"),
+	if c.r.Method == http.MethodGet || c.r.Method == http.MethodDelete { // others when their body is there
+		if err := c.turn(); err != nil {
+			return err
+		}
 	}
+	return h(c, id)
+}
+
+func (m methods) allowed() string {
+	var names []string
+	for _, v := range []struct {
+		name    string
+		handler handler
+	}{
+		{http.MethodDelete, m.remove}, {http.MethodGet, m.get}, {http.MethodPatch, m.patch}, {http.MethodPost, m.post}, {http.MethodPut, m.put},
+	} {
+		if v.handler != nil {
+			names = append(names, v.name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // route takes the path below the connection's base URL. One slash at the end
 // is forgiven.
 func (c *call) route(path string) error {
-	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
-	if slices.Contains(parts, "") || len(parts) > 2 {
+	endpoint, id, more := strings.Cut(strings.TrimSuffix(path, "/"), "/")
+	if endpoint == "" || more && (id == "" || strings.Contains(id, "/")) {
 		return errEndpoint()
 	}
-	id := ""
-	if len(parts) == 2 {
-		if id = parts[1]; !plausibleID(id) {
-			return fault.New(fault.NotFound, "no such resource")
-		}
+	if more && !plausibleID(id) {
+		return fault.New(fault.NotFound, "no such resource")
 	}
-	c.endpoint, c.one = parts[0], id
-	switch parts[0] {
+	c.endpoint, c.one = endpoint, id
+	switch endpoint {
 	case searchPath:
-		if id != "" {
+		if more {
 			return errEndpoint()
 		}
-		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listAll) }})
+		return c.dispatch(methods{post: func(c *call, _ string) error { return c.search(c.listAll) }}, id)
 	case "Bulk":
-		if id != "" || c.doc != nil {
+		if more || c.doc != nil {
 			return errEndpoint()
 		}
-		return c.dispatch(methods{http.MethodPost: c.bulk})
+		return c.dispatch(methods{post: (*call).bulk}, id)
 	case "Users":
-		return c.routeUsers(id)
+		return c.dispatch(userMethods(id), id)
 	case "Groups":
-		return c.routeGroups(id)
+		return c.dispatch(groupMethods(id), id)
 	case "ServiceProviderConfig", "Schemas", "ResourceTypes":
-		return c.dispatch(methods{http.MethodGet: func() error { return c.discover(parts[0], id) }})
+		return c.dispatch(methods{get: func(c *call, id string) error { return c.discover(c.endpoint, id) }}, id)
 	case "Me": // RFC 7644, section 3.11
 		return answered(http.StatusNotImplemented, "/Me is not supported: a token stands for no person")
 	default:
@@ -78,37 +105,34 @@ func plausibleID(id string) bool {
 	return id != "" && len(id) <= maxID && utf8.ValidString(id) && !strings.ContainsFunc(id, func(r rune) bool { return r < 0x20 })
 }
 
-func (c *call) routeUsers(id string) error {
-	if id == "" {
-		return c.dispatch(methods{http.MethodGet: c.listUsers, http.MethodPost: c.createUser})
+func userMethods(id string) methods {
+	switch id {
+	case "":
+		return methods{get: (*call).listUsers, post: (*call).createUser}
+	case searchPath:
+		return methods{post: func(c *call, _ string) error { return c.search(func() error { return c.listUsers("") }) }}
+	default:
+		return methods{get: (*call).getUser, put: (*call).putUser, patch: (*call).patchUser, remove: (*call).deleteUser}
 	}
-	if id == searchPath {
-		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listUsers) }})
-	}
-	return c.dispatch(methods{
-		http.MethodGet:    func() error { return c.getUser(id) },
-		http.MethodPut:    func() error { return c.putUser(id) },
-		http.MethodPatch:  func() error { return c.patchUser(id) },
-		http.MethodDelete: func() error { return c.deleteUser(id) },
-	})
 }
 
-func (c *call) routeGroups(id string) error {
-	if id == "" {
-		return c.dispatch(methods{http.MethodGet: c.listGroups, http.MethodPost: c.createGroup})
+func groupMethods(id string) methods {
+	switch id {
+	case "":
+		return methods{get: (*call).listGroups, post: (*call).createGroup}
+	case searchPath:
+		return methods{post: func(c *call, _ string) error { return c.search(func() error { return c.listGroups("") }) }}
+	default:
+		return methods{get: (*call).getGroup, put: (*call).putGroup, patch: (*call).patchGroup, remove: (*call).deleteGroup}
 	}
-	if id == searchPath {
-		return c.dispatch(methods{http.MethodPost: func() error { return c.search(c.listGroups) }})
-	}
-	return c.dispatch(methods{
-		http.MethodGet:    func() error { return c.getGroup(id) },
-		http.MethodPut:    func() error { return c.putGroup(id) },
-		http.MethodPatch:  func() error { return c.patchGroup(id) },
-		http.MethodDelete: func() error { return c.deleteGroup(id) },
-	})
 }
 
-func (c *call) ctx() context.Context { return c.r.Context() }
+func (c *call) ctx() context.Context {
+	if c.within != nil {
+		return c.within
+	}
+	return c.r.Context()
+}
 
 // body reads the request's document.
 func (c *call) body() (map[string]any, error) {

@@ -160,7 +160,7 @@ func New(c Config) *Endpoint {
 		journal:    &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
 		bodyWithin: c.BodyWithin, listWithin: c.ListWithin, work: newQueue(turnsOfAll),
 		guesses:  &guesses{from: make(map[string]*bucket)},
-		verified: verified{known: make(map[[2]string]verdict)},
+		verified: verified{known: make(map[credential]verdict)},
 		public:   c.PublicURL, limit: c.Limit, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	e.SetConnections(c.Connections)
@@ -231,18 +231,20 @@ type call struct {
 	r        *http.Request
 	by       audit.Actor
 	query    url.Values
-	endpoint string         // Users, Groups, …: what is asked for
-	entry    *Entry         // in the provisioning log; nil within a Bulk request
-	one      string         // id of the resource that is asked for; empty: none
-	turns    []*queue       // that the request is at work in
-	stop     func()         // ends what a list may take; nil: it is none
-	doc      map[string]any // the body of an operation of a Bulk request; nil: it is in r
-	frozen   bool           // the organization is: only losses are taken
+	endpoint string    // Users, Groups, …: what is asked for
+	entry    *Entry    // in the provisioning log; nil within a Bulk request
+	one      string    // id of the resource that is asked for; empty: none
+	turns    [3]*queue // that the request is at work in: so many of them are taken
+	taken    int
+	within   context.Context    //nolint:containedctx // of the request, while a list may take; nil: it is none
+	stop     context.CancelFunc // ends within
+	doc      map[string]any     // the body of an operation of a Bulk request; nil: it is in r
+	frozen   bool               // the organization is: only losses are taken
 }
 
 // ServeHTTP takes the full path, /scim/v2/{connection}/… .
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	entry := Entry{At: e.now()}
+	entry := Entry{At: e.now(), Address: e.address(r)}
 	seen := &observed{ResponseWriter: w}
 	err := e.serve(seen, r, &entry)
 	if refused, ok := errors.AsType[*tokenRefusal](err); ok {
@@ -286,10 +288,10 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 	}
 	c := &call{
 		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry, frozen: token.Frozen,
-		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: e.address(r)},
+		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: entry.Address},
 	}
 	defer c.end()
-	return c.route(rest) //nolint:contextcheck // a call holds its request, and ctx() gives the request's context
+	return c.route(rest)
 }
 
 // bearer gives the token of the one Authorization header (RFC 6750, section

@@ -30,9 +30,28 @@ type queue struct {
 
 func newQueue(turns int) *queue { return &queue{turns: make(chan struct{}, turns)} }
 
-// enter waits for a turn until the patience that it is given ends, and reports
-// whether there was one.
-func (q *queue) enter(patience func() context.Context) bool {
+// patience is how long a request waits for its turns, from the moment when it
+// has to: most need none.
+type patience struct {
+	ctx  context.Context //nolint:containedctx // of the request, and no longer than turn runs
+	stop context.CancelFunc
+}
+
+func (p *patience) done() <-chan struct{} {
+	if p.stop == nil {
+		p.ctx, p.stop = context.WithTimeout(p.ctx, turnWait)
+	}
+	return p.ctx.Done()
+}
+
+func (p *patience) end() {
+	if p.stop != nil {
+		p.stop()
+	}
+}
+
+// enter waits for a turn until patience ends, and reports whether there was one.
+func (q *queue) enter(wait *patience) bool {
 	select {
 	case q.turns <- struct{}{}:
 		return true
@@ -45,7 +64,7 @@ func (q *queue) enter(patience func() context.Context) bool {
 	select {
 	case q.turns <- struct{}{}:
 		return true
-	case <-patience().Done():
+	case <-wait.done():
 		return false
 	}
 }
@@ -57,46 +76,42 @@ func (q *queue) leave() { <-q.turns }
 // when others of the same connection are in the way for too long. The turn
 // ends with [call.end].
 func (c *call) turn() error {
-	if c.entry == nil || c.turns != nil { // within a Bulk request, or again
+	if c.entry == nil || c.taken > 0 { // within a Bulk request, or again
 		return nil
 	}
-	var ctx context.Context
-	stop := context.CancelFunc(func() {})
-	defer func() { stop() }()
-	patience := func() context.Context { // begins when it is asked for: most requests need none
-		if ctx == nil {
-			ctx, stop = context.WithTimeout(c.ctx(), turnWait) //nolint:gosec,fatcontext // made once; stop is called when turn ends
-		}
-		return ctx
-	}
-	queues := []*queue{c.site.work, c.work} // one's own first: nobody waits with a turn of all
 	list := c.endpoint == searchPath || c.one == searchPath || c.one == "" && c.r.Method == http.MethodGet && (c.endpoint == "Users" || c.endpoint == "Groups")
-	if list {
-		queues = append([]*queue{c.site.lists}, queues...)
-	}
-	for _, q := range queues {
-		if !q.enter(patience) {
-			c.end()
-			return &refusal{
-				status: http.StatusTooManyRequests, retry: time.Second,
-				err: fault.New(fault.Unavailable, "too many requests of this connection are at work"),
-			}
+	wait := patience{ctx: c.ctx()}
+	defer wait.end()
+	// One's own first: nobody waits with a turn of all.
+	if list && !c.enter(c.site.lists, &wait) || !c.enter(c.site.work, &wait) || !c.enter(c.work, &wait) {
+		c.end()
+		return &refusal{
+			status: http.StatusTooManyRequests, retry: time.Second,
+			err: fault.New(fault.Unavailable, "too many requests of this connection are at work"),
 		}
-		c.turns = append(c.turns, q)
 	}
 	if list {
-		ctx, stop := context.WithTimeout(c.r.Context(), c.listWithin)
-		c.r, c.stop = c.r.WithContext(ctx), stop
+		c.within, c.stop = context.WithTimeout(c.r.Context(), c.listWithin)
 	}
 	return nil
 }
 
+// enter takes a turn of a queue.
+func (c *call) enter(q *queue, wait *patience) bool {
+	if !q.enter(wait) {
+		return false
+	}
+	c.turns[c.taken] = q
+	c.taken++
+	return true
+}
+
 // end gives the turn back.
 func (c *call) end() {
-	for _, q := range c.turns {
+	for _, q := range c.turns[:c.taken] {
 		q.leave()
 	}
-	c.turns = nil
+	c.taken = 0
 	if c.stop != nil {
 		c.stop()
 	}

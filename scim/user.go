@@ -15,7 +15,7 @@ const maxKey = 1024
 
 func errUser(id string) error { return fault.New(fault.NotFound, "no user %q", clip(id)) }
 
-func (c *call) createUser() error {
+func (c *call) createUser(string) error {
 	show, doc, err := c.userBody()
 	if err != nil {
 		return err
@@ -201,8 +201,8 @@ func (c *call) userBody() (projection, map[string]any, error) {
 
 func (c *call) answerUser(status int, p directory.Shown, show projection) error {
 	if show.whole() {
-		c.w.Header().Set("Location", c.site.location(c.site.user, p.ID))
-		c.w.Header().Set("ETag", etag(p.Version))
+		values, h := [2]string{c.site.location(c.site.user, p.ID), etag(p.Version)}, c.w.Header()
+		h["Location"], h["Etag"] = values[0:1:1], values[1:2:2]
 		raw := c.site.appendUser(make([]byte, 0, len(p.Attributes)+roomBeside), &p.Person, p.Groups)
 		c.write(c.ctx(), c.w, status, json.RawMessage(raw))
 		return nil

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync"
 	"time"
 )
@@ -22,7 +23,13 @@ const (
 // what does not.
 type verified struct {
 	mu    sync.Mutex
-	known map[[2]string]verdict // connection and hash of the secret
+	known map[credential]verdict
+}
+
+// credential is a secret that was shown to a connection.
+type credential struct {
+	connection string
+	hash       [sha256.Size]byte
 }
 
 type verdict struct {
@@ -33,7 +40,7 @@ type verdict struct {
 
 // verify gives the token of a secret, as [Tokens.Verify] does.
 func (e *Endpoint) verify(ctx context.Context, connection, secret string) (Token, error) {
-	key := [2]string{connection, string(hashOf(secret))}
+	key := credential{connection, sha256.Sum256([]byte(secret))}
 	now, generation := e.now(), e.tokens.store.Generation() // before the look-up
 	e.verified.mu.Lock()
 	v, ok := e.verified.known[key]

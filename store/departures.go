@@ -20,8 +20,8 @@ func (t tx) Dismiss(d directory.Departure) (directory.Shown, bool, error) {
 	if err := t.keepPeople(nil, d.Event.At, leaving, who...); err != nil {
 		return directory.Shown{}, false, err
 	}
-	p, deeper, err := t.shown(func(read func(gorm.Rows) error) error {
-		return t.lane.query("UPDATE people SET idp_active = FALSE, version = version + 1, modified = ?, since = max(since, ?) WHERE "+leaving+
+	p, deeper, err := t.whole(func(read func(picked) error) error {
+		return t.lane.pick("UPDATE people SET idp_active = FALSE, version = version + 1, modified = ?, since = max(since, ?) WHERE "+leaving+
 			" RETURNING "+t.packed(personColumns)+", "+directGroupsSQLite, append([]any{at, at}, who...), read)
 	})
 	if err != nil || p == nil {
@@ -70,7 +70,9 @@ func (t tx) dismissAtOnce(l *postgresLane, d directory.Departure) (directory.Sho
 	if err := storable(then.args...); err != nil {
 		return directory.Shown{}, false, err
 	}
-	p, deeper, err := t.shown(func(read func(gorm.Rows) error) error { return l.finish(first, read, then) })
+	p, deeper, err := t.whole(func(read func(picked) error) error {
+		return l.finish(first, func(rows gorm.Rows) error { return read(rows) }, then)
+	})
 	switch {
 	case err != nil:
 		return directory.Shown{}, false, err

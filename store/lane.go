@@ -22,6 +22,8 @@ type lane interface {
 	later(query string, args []any) error
 	// query runs a statement and hands its rows on.
 	query(query string, args []any, read func(gorm.Rows) error) error
+	// pick does the same for rows that are read by hand.
+	pick(query string, args []any, read func(picked) error) error
 	// begin opens a transaction and commit ends it. rollback ends it where
 	// there is one; a connection on which that goes wrong is given up.
 	begin(kind txKind) error

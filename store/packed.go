@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 
-	"gorm.io/gorm"
-
 	"portcullis/fault"
 )
 
@@ -20,12 +18,19 @@ func (t tx) packed(columns string) string {
 	if t.dialect == "postgres" {
 		return columns
 	}
-	return "concat_ws(x'00', " + columns + ")"
+	return packedBegin + columns + packedEnd
 }
+
+// What stands around packed columns on SQLite. The driver asks for the name of
+// each column, which without one of its own would be all of it.
+const (
+	packedBegin = "concat_ws(x'00', "
+	packedEnd   = ") AS packed"
+)
 
 // unpack reads a row: what [tx.packed] selects into places, and what is
 // selected behind it into rest.
-func (t tx) unpack(rows gorm.Rows, places []any, rest ...any) error {
+func (t tx) unpack(rows picked, places []any, rest ...any) error {
 	if t.dialect == "postgres" {
 		return rows.Scan(append(places, rest...)...)
 	}
@@ -51,6 +56,8 @@ func fill(place any, value string) (err error) {
 	switch p := place.(type) {
 	case *string:
 		*p = value
+	case *[]byte:
+		*p = []byte(value)
 	case *int64:
 		if *p, err = strconv.ParseInt(value, 10, 64); err != nil {
 			return errPacked()

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"gorm.io/gorm"
-
 	"portcullis/directory"
 	"portcullis/fault"
 )
@@ -131,7 +129,7 @@ func (t tx) scanInto(places func(*person) []any, sorted bool, query string, args
 	if err := storable(args...); err != nil {
 		return nil, err
 	}
-	err = t.lane.query(query, args, func(rows gorm.Rows) error {
+	err = t.lane.pick(query, args, func(rows picked) error {
 		var f found[person]
 		to := places(&f.Row)
 		var rest []any
@@ -242,17 +240,6 @@ func onlyName(q directory.Query) (string, bool) {
 	}
 	name, ok := f.Value.(string)
 	return strings.ToLower(name), ok && name != "" && storable(name) == nil
-}
-
-// peopleNamed finds whom page would find, of whom there is one at most.
-func (t tx) peopleNamed(connection, name string) (page directory.Page[directory.Person], err error) {
-	rows, err := t.briefly().scanBrief(false, "SELECT "+t.packed(briefColumns)+
-		" FROM people WHERE connection = ? AND user_name_key = ? AND provisioned", connection, name)
-	for i := range rows {
-		page.Items = append(page.Items, rows[i].Row.domain())
-	}
-	page.Total = len(page.Items)
-	return page, err
 }
 
 func (t tx) MovePerson(from, to string, at time.Time) error {

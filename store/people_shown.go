@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"gorm.io/gorm"
-
 	"portcullis/directory"
 	"portcullis/fault"
 )
@@ -54,24 +52,125 @@ func (t tx) unpackGroups(text string, deeper *bool) ([]directory.Group, error) {
 		_ = fill(&isInner, fields[4*i+3]) // a boolean always fills
 		*deeper = *deeper || isInner
 	}
+	return inOrder(rows), nil
+}
+
+// shownColumns are what SCIM shows of people and judges them by, and readShown
+// reads them.
+const shownColumns = "people.id, people.connection, people.provisioned, people.idp_active, people.attributes, people.version, people.created, people.modified, people.unconfirmed"
+
+func (t tx) readShown(rows picked, p *directory.Person, rest ...any) error {
+	var created, modified int64
+	err := t.unpack(rows, []any{&p.ID, &p.Connection, &p.Provisioned, &p.IDPActive, &p.Attributes, &p.Version, &created, &modified, &p.Unconfirmed}, rest...)
+	p.Created, p.Modified = moment(created), moment(modified)
+	return err
+}
+
+// The two questions that clients ask most, about somebody by name and by id.
+// PostgreSQL gives the groups as a list of texts, as concat_ws makes them.
+const (
+	peopleNamedSQLite   = "SELECT " + packedBegin + shownColumns + packedEnd + " FROM people WHERE connection = ? AND user_name_key = ? AND provisioned"
+	peopleNamedPostgres = "SELECT " + shownColumns + " FROM people WHERE connection = $1 AND user_name_key = $2 AND provisioned"
+	personShownSQLite   = "SELECT " + packedBegin + shownColumns + packedEnd + ", " + directGroupsSQLite + " AS direct FROM people WHERE id = ?"
+	personShownPostgres = "SELECT " + shownColumns + `, ARRAY(SELECT concat_ws(' ', g.seq, EXISTS (SELECT 1 FROM nested_groups n WHERE n.member_id = g.id), g.id, g.name)
+		FROM memberships m JOIN pushed_groups g ON g.id = m.group_id WHERE m.person_id = people.id) FROM people WHERE id = $1`
+)
+
+// peopleNamed finds whom page would find, of whom there is one at most.
+func (t tx) peopleNamed(connection, name string) (page directory.Page[directory.Person], err error) {
+	query := peopleNamedSQLite
+	if t.dialect == "postgres" {
+		query = peopleNamedPostgres
+	}
+	err = t.briefly().lane.pick(query, []any{connection, name}, func(rows picked) error {
+		for rows.Next() {
+			page.Items = append(page.Items, directory.Person{})
+			if err := t.readShown(rows, &page.Items[len(page.Items)-1]); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	page.Total = len(page.Items)
+	return page, classify(err)
+}
+
+// shown reads somebody with their groups.
+func (t tx) shown(id string) (shown directory.Shown, err error) {
+	query := personShownSQLite
+	var text *string
+	var texts []string
+	rest := []any{&text}
+	if t.dialect == "postgres" {
+		query, rest = personShownPostgres, []any{&texts}
+	}
+	var there, deeper bool
+	err = t.briefly().lane.pick(query, []any{id}, func(rows picked) error {
+		if there = rows.Next(); !there {
+			return rows.Err()
+		}
+		return t.readShown(rows, &shown.Person, rest...)
+	})
+	switch {
+	case err != nil:
+		return directory.Shown{}, classify(err)
+	case !there:
+		return directory.Shown{}, fault.New(fault.NotFound, "no such user")
+	case t.dialect == "postgres":
+		shown.Groups, err = groupsOfTexts(texts, &deeper)
+	case text != nil:
+		shown.Groups, err = t.unpackGroups(*text, &deeper)
+	}
+	if err == nil && deeper {
+		shown.Groups, err = t.GroupsOf(id)
+	}
+	return shown, err
+}
+
+// groupsOfTexts reads what PostgreSQL gives of each group, in their order;
+// deeper if any is in another.
+func groupsOfTexts(texts []string, deeper *bool) ([]directory.Group, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	rows := make([]group, len(texts))
+	for i, text := range texts {
+		fields := strings.SplitN(text, " ", 4) // only names hold spaces
+		if len(fields) != 4 {
+			return nil, errPacked()
+		}
+		if err := fill(&rows[i].Seq, fields[0]); err != nil {
+			return nil, err
+		}
+		*deeper = *deeper || fields[1] == "t"
+		rows[i].ID, rows[i].Name = fields[2], fields[3]
+	}
+	return inOrder(rows), nil
+}
+
+// inOrder gives groups in the order in which they were made.
+func inOrder(rows []group) []directory.Group {
 	slices.SortFunc(rows, func(a, b group) int { return cmp.Compare(a.Seq, b.Seq) })
 	groups := make([]directory.Group, len(rows))
 	for i, r := range rows {
 		groups[i] = directory.Group{ID: r.ID, Name: r.Name}
 	}
-	return groups, nil
+	return groups
 }
 
 func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 	if err := storable(id); err != nil {
 		return directory.Shown{}, err
 	}
+	if !t.write {
+		return t.shown(id)
+	}
 	direct := directGroupsSQLite
 	if t.dialect == "postgres" {
 		direct = directGroupsPostgres
 	}
 	query := t.forUpdate("SELECT "+t.packed(personColumns)+", "+direct+" FROM people WHERE id = ?", "people")
-	p, deeper, err := t.shown(func(read func(gorm.Rows) error) error { return t.briefly().lane.query(query, []any{id}, read) })
+	p, deeper, err := t.whole(func(read func(picked) error) error { return t.briefly().lane.pick(query, []any{id}, read) })
 	switch {
 	case err != nil:
 		return directory.Shown{}, err
@@ -83,9 +182,9 @@ func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 	return *p, err
 }
 
-// shown reads one row of personColumns, packed, and directGroups; nil if there
+// whole reads one row of personColumns, packed, and directGroups; nil if there
 // is none. deeper says that their groups are in others, which are to be read.
-func (t tx) shown(query func(read func(gorm.Rows) error) error) (p *directory.Shown, deeper bool, err error) {
+func (t tx) whole(query func(read func(picked) error) error) (p *directory.Shown, deeper bool, err error) {
 	var r person
 	var text *string
 	var there bool
@@ -93,7 +192,7 @@ func (t tx) shown(query func(read func(gorm.Rows) error) error) (p *directory.Sh
 	if t.dialect == "postgres" {
 		rest = append(rest, &deeper)
 	}
-	err = query(func(rows gorm.Rows) error {
+	err = query(func(rows picked) error {
 		if there = rows.Next(); !there {
 			return rows.Err()
 		}
@@ -102,9 +201,7 @@ func (t tx) shown(query func(read func(gorm.Rows) error) error) (p *directory.Sh
 	if err != nil || !there {
 		return nil, false, classify(err)
 	}
-	if t.write {
-		t.memo.held = r
-	}
+	t.memo.held = r
 	p = &directory.Shown{Person: r.domain()}
 	if text != nil {
 		p.Groups, err = t.unpackGroups(*text, &deeper)

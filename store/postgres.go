@@ -102,17 +102,28 @@ func (l *postgresLane) exec(query string, args []any) (n int64, err error) {
 }
 
 func (l *postgresLane) query(query string, args []any, read func(gorm.Rows) error) error {
-	l.queued.Queue(numbered(query), args...)
-	return l.send(1, func(results pgx.BatchResults) error { return readRows(results, read) })
+	return l.ask(query, args, func(rows pgx.Rows) error { return read(postgresRows{rows}) })
 }
 
-// readRows reads what the next statement gives.
-func readRows(results pgx.BatchResults, read func(gorm.Rows) error) error {
-	rows, err := results.Query()
+// ask runs a statement, with what is queued before it, and reads its rows.
+func (l *postgresLane) ask(query string, args []any, read func(pgx.Rows) error) error {
+	if l.queued.Len() > 0 || l.ended {
+		l.queued.Queue(numbered(query), args...)
+		return l.send(1, func(results pgx.BatchResults) error {
+			rows, err := results.Query()
+			return readRows(rows, err, read)
+		})
+	}
+	rows, err := l.conn.Query(l.ctx, numbered(query), args...)
+	return readRows(rows, err, read)
+}
+
+// readRows reads what a statement gives.
+func readRows(rows pgx.Rows, err error, read func(pgx.Rows) error) error {
 	if err != nil {
 		return err
 	}
-	err = read(postgresRows{rows})
+	err = read(rows)
 	rows.Close()
 	if err == nil {
 		err = rows.Err()
@@ -128,7 +139,8 @@ func (l *postgresLane) finish(query fragment, read func(gorm.Rows) error, then .
 	}
 	l.queued.Queue("COMMIT")
 	err := l.send(2+len(then), func(results pgx.BatchResults) error {
-		if err := readRows(results, read); err != nil {
+		rows, err := results.Query()
+		if err := readRows(rows, err, func(rows pgx.Rows) error { return read(postgresRows{rows}) }); err != nil {
 			return err
 		}
 		for range then {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"portcullis/scim"
@@ -40,17 +42,80 @@ func (s journalStore) AppendJournal(ctx context.Context, entries []scim.Entry) e
 	if len(entries) == 0 {
 		return nil
 	}
-	return s.db.update(ctx, func(t tx) error {
-		for _, e := range entries {
-			err := t.later(`INSERT INTO scim_log (at, connection, token, address, method, path, status, cause, body, took)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-				micros(e.At), e.Connection, e.Token, e.Address, e.Method, e.Path, e.Status, e.Cause, e.Body, e.Took.Microseconds())
-			if err != nil {
-				return err
-			}
+	for _, e := range entries {
+		if err := storable(e.Connection, e.Token, e.Address, e.Method, e.Path, e.Cause, e.Body); err != nil {
+			return err
 		}
-		return nil
+	}
+	return s.db.update(ctx, func(t tx) error {
+		if t.dialect == "postgres" {
+			return t.appendArrays(entries)
+		}
+		return t.appendRows(entries)
 	})
+}
+
+// What a row costs alone is for the most part its statement: for SQLite the
+// beginning and the end of it, for PostgreSQL its way there. Therefore many rows
+// go with one.
+const (
+	entryInto = " INTO scim_log (at, connection, token, address, method, path, status, cause, body, took) "
+	entryRow  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+	entriesTogether = 8   // on SQLite, whose driver looks each value up among all of them
+	entriesAtOnce   = 500 // on PostgreSQL
+)
+
+func (t tx) appendRows(entries []scim.Entry) error {
+	// OR FAIL spares SQLite a journal of the statement: what goes wrong with one
+	// row takes the transaction back.
+	one := "INSERT OR FAIL" + entryInto + "VALUES " + entryRow
+	many := one + strings.Repeat(", "+entryRow, entriesTogether-1)
+	args := make([]any, 0, 10*entriesTogether)
+	for len(entries) > 0 {
+		n, query := entriesTogether, many
+		if len(entries) < n {
+			n, query = 1, one
+		}
+		args = args[:0]
+		for _, e := range entries[:n] {
+			args = append(args, micros(e.At), e.Connection, e.Token, e.Address, e.Method, e.Path, e.Status, e.Cause, e.Body, e.Took.Microseconds())
+		}
+		if err := t.later(query, args...); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+func (t tx) appendArrays(entries []scim.Entry) error {
+	for some := range slices.Chunk(entries, entriesAtOnce) {
+		err := t.later("INSERT"+entryInto+`SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::bigint[])`,
+			each(some, func(e scim.Entry) int64 { return micros(e.At) }),
+			each(some, func(e scim.Entry) string { return e.Connection }),
+			each(some, func(e scim.Entry) string { return e.Token }),
+			each(some, func(e scim.Entry) string { return e.Address }),
+			each(some, func(e scim.Entry) string { return e.Method }),
+			each(some, func(e scim.Entry) string { return e.Path }),
+			each(some, func(e scim.Entry) int64 { return int64(e.Status) }),
+			each(some, func(e scim.Entry) string { return e.Cause }),
+			each(some, func(e scim.Entry) string { return e.Body }),
+			each(some, func(e scim.Entry) int64 { return e.Took.Microseconds() }))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each gives one value of each entry.
+func each[T any](entries []scim.Entry, of func(scim.Entry) T) []T {
+	out := make([]T, len(entries))
+	for i := range entries {
+		out[i] = of(entries[i])
+	}
+	return out
 }
 
 func (s journalStore) Journal(ctx context.Context, q scim.JournalQuery) ([]scim.Entry, error) {

@@ -41,17 +41,8 @@ func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) 
 	if write {
 		return s.alone(ctx, f) // waiting there is fair, SQLite's busy handler is not
 	}
-	select {
-	case <-s.done:
-		return sql.ErrConnDone
-	default:
-	}
-	select {
-	case <-s.done:
-		return sql.ErrConnDone
-	case <-ctx.Done():
-		return ctx.Err()
-	case s.readers <- struct{}{}:
+	if err := s.enter(ctx); err != nil {
+		return err
 	}
 	c, sound := s.lastUsed(), false
 	defer func() {
@@ -68,6 +59,31 @@ func (s *sqliteLanes) with(ctx context.Context, write bool, f func(lane) error) 
 	}
 	sound = true
 	return err
+}
+
+// enter waits until there is room for one more who reads.
+func (s *sqliteLanes) enter(ctx context.Context) error {
+	select {
+	case <-s.done:
+		return sql.ErrConnDone
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.readers <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case <-s.done:
+		return sql.ErrConnDone
+	case <-ctx.Done():
+		return ctx.Err()
+	case s.readers <- struct{}{}:
+		return nil
+	}
 }
 
 // lastUsed takes an idle connection; nil if there is none.
@@ -148,7 +164,8 @@ func (s *sqliteLanes) close() (err error) {
 type sqliteConn struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
-	broken   bool // it may be within a transaction still
+	quick    map[string]quickStmt // see pick
+	broken   bool                 // it may be within a transaction still
 
 	version int64          // of the data, when counts were taken
 	counts  map[string]int // see counted
@@ -162,7 +179,9 @@ const maxCounts = 256
 // changes here, so it does not ask.
 func (l *sqliteLane) counted(key string, count func() (int, error)) (int, error) {
 	var version int64
-	err := l.query("PRAGMA data_version", nil, func(rows gorm.Rows) error {
+	short := *l
+	short.brief, short.once = true, false
+	err := short.pick("PRAGMA data_version", nil, func(rows picked) error {
 		rows.Next()
 		return rows.Scan(&version)
 	})
@@ -183,7 +202,8 @@ func (l *sqliteLane) counted(key string, count func() (int, error)) (int, error)
 	return n, err
 }
 
-func (c *sqliteConn) close() (err error) {
+func (c *sqliteConn) close() error {
+	err := c.conn.Raw(func(any) error { return c.forget() })
 	for _, s := range c.prepared {
 		err = errors.Join(err, s.Close())
 	}

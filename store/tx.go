@@ -17,7 +17,7 @@ type tx struct {
 	lane    lane
 	dialect string
 	write   bool
-	memo    *memo
+	memo    *memo // nil: it only reads
 }
 
 // memo is what a transaction remembers from one statement to the next.
@@ -48,10 +48,6 @@ func (t tx) forShare(query string) string {
 // the lanes of SQLite keep.
 const maxConns = 16
 
-// patience bounds a transaction on a database that has fallen silent, so that
-// nobody waits for ever. The largest push takes a fraction of it.
-const patience = time.Minute
-
 // update runs f in one read-write transaction. PostgreSQL may ask to try
 // again (serialization failure, deadlock); f is then called again.
 func (db *DB) update(ctx context.Context, f func(tx) error) error {
@@ -60,14 +56,14 @@ func (db *DB) update(ctx context.Context, f func(tx) error) error {
 
 func (db *DB) write(ctx context.Context, kind txKind, f func(tx) error) (err error) {
 	const tries = 12
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	ctx, release := patiently(ctx)
+	defer release()
 	told := db.observe(ctx, "write")
 	defer func() { told(err) }()
 	for try := 1; ; try++ {
 		memory := memo{}
 		err = db.transaction(ctx, kind, func(l lane) error {
-			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
+			return f(tx{g: db.g, lane: l, dialect: db.dialect, write: true, memo: &memory})
 		})
 		if memory.clients {
 			db.tokens.Add(1) // whatever comes of it, see updateTokens
@@ -99,25 +95,25 @@ func pause(ctx context.Context, try int) bool {
 
 // view runs f in one read-only transaction, which sees one state throughout.
 func (db *DB) view(ctx context.Context, f func(tx) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	ctx, release := patiently(ctx)
+	defer release()
 	told := db.observe(ctx, "read")
 	defer func() { told(err) }()
 	return db.transaction(ctx, readOnly, func(l lane) error {
-		return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
+		return f(tx{g: db.g, lane: l, dialect: db.dialect})
 	})
 }
 
 // glance runs reads without a transaction: on PostgreSQL its begin and end cost
 // as much as a look-up each.
 func (db *DB) glance(ctx context.Context, f func(tx) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	ctx, release := patiently(ctx)
+	defer release()
 	told := db.observe(ctx, "read")
 	defer func() { told(err) }()
 	var own error
 	err = db.onLane(ctx, false, func(l lane) error {
-		own = f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
+		own = f(tx{g: db.g, lane: l, dialect: db.dialect})
 		return nil
 	})
 	if own != nil {
@@ -146,7 +142,7 @@ func (t tx) scan(out any, query string, args []any) (n int64, err error) {
 
 // readStructs lets gorm fill a struct or a list of structs.
 func (t tx) readStructs(rows gorm.Rows, out any) (int64, error) {
-	g := t.g.Session(&gorm.Session{})
+	g := t.g.Session(&gorm.Session{Context: context.Background()}) // which no query is run in
 	g.Statement.Dest, g.Statement.ReflectValue = out, reflect.ValueOf(out).Elem()
 	if err := g.Statement.Parse(out); err != nil {
 		return 0, err
