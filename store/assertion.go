@@ -240,7 +240,9 @@ func (s *scanner) claims() map[string]any {
 	if !s.first('{', '}') {
 		return map[string]any{}
 	}
-	out := make(map[string]any, min(strings.Count(s.text[s.at:], `":`), maxHint))
+	// Room for what is there: twice as much would be half of what is kept of
+	// somebody in memory. Three more fields follow the claims.
+	out := make(map[string]any, max(0, min(strings.Count(s.text[s.at:], `":`)-3, maxHint)))
 	for more := true; more; more = s.next('}') {
 		key := s.words.text(s.key())
 		out[key] = s.value()
