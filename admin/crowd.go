@@ -13,8 +13,8 @@ import (
 
 // The bounds of what is kept in memory of everybody. It is dropped when nobody
 // has asked for a while, and read anew after a longer one however often
-// somebody asks. More people than that, at a kilobyte and a half each, are not kept: they
-// are read page by page each time.
+// somebody asks. More people than that, at up to two kilobytes each, are not kept:
+// they are read page by page each time.
 const (
 	crowdKept = 10 * time.Minute
 	crowdLife = 30 * time.Minute

@@ -82,10 +82,9 @@ func SeedSignIns(tb testing.TB, databaseURL, connection string) {
 		'","Email":"' || email || '","EmailVerified":true,"Name":"Ada Example","Groups":[` + group(500) + "," + group(300) + "," + group(200) + "," + group(100) + "," + group(1) +
 		`],"GroupsIncomplete":false,"AppRoles":["reader"],"UserType":"Member","Claims":{"aud":"11111111-1111-2222-3333-444444444444","department":"D' || (seq % 40) ||
 		'","email":"' || email || '","exp":1772355600,"iat":1772352000,"iss":"` + issuer + `","name":"Ada Example","oid":"' || id ||
-		'","preferred_username":"' || user_name || '","sub":"' || id || '","tid":"00000000-1111-2222-3333-444444444444","ver":"2.0"},
-"ACR":"","AuthTime":"0001-01-01T00:00:00Z","Received":"2026-01-01T00:00:00.123456Z"}'`
+		'","preferred_username":"' || user_name || '","sub":"' || id || '","tid":"00000000-1111-2222-3333-444444444444","ver":"2.0"},"ACR":"","AuthTime":"0001-01-01T00:00:00Z","Received":"2026-01-01T00:00:00.123456Z"}'`
 	run(tb, db, `INSERT INTO assertions (id, person_id, received, complete, facts)
-		SELECT 'seeded-' || id, id, 1767225600123456, TRUE, `+strings.ReplaceAll(facts, ",\n", ",")+` FROM people WHERE user_name LIKE 'seed%' ORDER BY seq`)
+		SELECT 'seeded-' || id, id, 1767225600123456, TRUE, `+facts+` FROM people WHERE user_name LIKE 'seed%' ORDER BY seq`)
 	if sqlite {
 		run(tb, db, "ANALYZE")
 		return
