@@ -56,7 +56,7 @@ type KnownTx interface {
 	Asserted(f func(person string, newest Assertion, complete *Assertion)) error
 	// Excepted gives the exceptions that nobody has taken back, by person, the
 	// oldest first.
-	Excepted() (map[string][]mapping.Exception, error)
+	Excepted() (map[string][]Exception, error)
 }
 
 // How often it is looked whether the transactions of a mark are over, and how
@@ -106,7 +106,7 @@ func (d *Directory) Everybody(ctx context.Context) ([]Known, *Mark, error) {
 			return err
 		}
 		return tx.Enrolled(func(p Person, groups []Group) {
-			people = append(people, Standing{Person: p, Pushed: groups, Exceptions: excepted[p.ID]})
+			people = append(people, Standing{Person: p, Pushed: groups, Exceptions: InForce(excepted[p.ID])})
 		})
 	})
 	if err != nil {

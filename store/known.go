@@ -9,7 +9,6 @@ import (
 	"gorm.io/gorm"
 
 	"portcullis/directory"
-	"portcullis/mapping"
 )
 
 // each reads rows one by one, by hand: gorm takes longer over a hundred
@@ -277,14 +276,14 @@ func (t tx) Asserted(f func(string, directory.Assertion, *directory.Assertion)) 
 // manyAtOnce bounds how many people one statement names.
 const manyAtOnce = 500
 
-func (t tx) Excepted() (map[string][]mapping.Exception, error) {
+func (t tx) Excepted() (map[string][]directory.Exception, error) {
 	var rows []exception
 	if err := t.rows(&rows, "SELECT * FROM role_exceptions WHERE revoked = 0 ORDER BY since, id"); err != nil {
 		return nil, err
 	}
-	out := make(map[string][]mapping.Exception)
+	out := make(map[string][]directory.Exception)
 	for i := range rows {
-		out[rows[i].Person] = append(out[rows[i].Person], rows[i].domain().Exception)
+		out[rows[i].Person] = append(out[rows[i].Person], rows[i].domain())
 	}
 	return out, nil
 }
