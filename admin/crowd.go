@@ -13,7 +13,7 @@ import (
 
 // The bounds of what is kept in memory of everybody. It is dropped when nobody
 // has asked for a while, and read anew after a longer one however often
-// somebody asks. More people than that, at up to two kilobytes each, are not kept:
+// somebody asks. More people than that, at more than a kilobyte each, are not kept:
 // they are read page by page each time.
 const (
 	crowdKept = 10 * time.Minute
