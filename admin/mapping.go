@@ -34,7 +34,34 @@ type changeJSON struct {
 	Overtaken  bool      `json:"overtaken,omitempty"`
 	InForce    bool      `json:"inForce"`
 
-	Counts *revision.Counts `json:"-"` // of a proposal, as it was made; nil where they were not taken
+	Approved *time.Time  `json:"approvedAt,omitempty"`
+	Tests    int         `json:"tests,omitempty"` // that ran; of the history alone
+	Counts   *countsJSON `json:"counts"`          // as it was made; null where they were not taken
+}
+
+// countsJSON is how many people a change touched when it was made.
+type countsJSON struct {
+	People  int `json:"people"`
+	Changed int `json:"changed"`
+	Gained  int `json:"gained"`
+	Lost    int `json:"lost"`
+	LetIn   int `json:"letIn"`
+	ShutOut int `json:"shutOut"`
+}
+
+func countsWire(n *revision.Counts) *countsJSON {
+	if n == nil {
+		return nil
+	}
+	w := countsJSON(*n)
+	return &w
+}
+
+func applicationWire(a revision.Application, tests int, inForce bool) changeJSON {
+	return changeJSON{
+		At: a.At, What: string(a.Way), Revision: a.Revision, Hash: a.Hash, Fragment: a.Fragment, By: a.By.Name, Reason: a.Reason,
+		Effect: effect(a.Counts), InForce: inForce, Tests: tests, Counts: countsWire(a.Counts),
+	}
 }
 
 type mappingView struct {
@@ -100,18 +127,21 @@ func (c *Console) mapping(r *request) (any, error) {
 			v.Untested = p.Coverage(c.now(), nil).Untested
 		}
 	}
-	h, err := c.ledger.History(r.ctx, pageSize)
+	size, err := r.size()
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.ledger.History(r.ctx, size)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range h.Applications {
-		v.History = append(v.History, changeJSON{
-			At: a.At, What: string(a.Way), Revision: a.Revision, Hash: a.Hash, Fragment: a.Fragment, By: a.By.Name, Reason: a.Reason,
-			Effect: effect(a.Counts), InForce: a.Seq == h.Head.Seq,
-		})
+		v.History = append(v.History, applicationWire(a, h.Revisions[a.Revision].Tests.Ran, a.Seq == h.Head.Seq))
 	}
 	for _, p := range h.Proposals {
-		v.Proposals = append(v.Proposals, proposalWire(p, h.Overtaken[p.Seq]))
+		w := proposalWire(p, h.Overtaken[p.Seq])
+		w.Tests = h.Revisions[p.Revision].Tests.Ran
+		v.Proposals = append(v.Proposals, w)
 	}
 	return v, nil
 }
@@ -120,6 +150,7 @@ func proposalWire(p revision.Proposal, overtaken bool) changeJSON {
 	return changeJSON{
 		At: p.At, What: "proposal", Revision: p.Revision, Hash: p.Hash, Fragment: p.Fragment, By: p.Author.Name, Reason: p.Reason,
 		Effect: effect(p.Counts), Needs: p.Needs, ApprovedBy: p.Approver.Name, Overtaken: overtaken,
+		Approved: optional(p.Approved), Counts: countsWire(p.Counts),
 	}
 }
 
