@@ -202,11 +202,18 @@ func (c *Console) holders(r *request, m *ruling, w Wanted, at time.Time, f func(
 	if err := w.Known(m.policy); err != nil {
 		return err
 	}
-	evaluated := at
+	evaluated, walk := at, c.directory.Standings
 	if at.IsZero() {
-		evaluated = c.now()
+		all, err := c.crowds.get(r.ctx)
+		if err != nil {
+			return err
+		}
+		evaluated = all.at
+		if all.paged == nil {
+			walk = all.walk(c.directory, m.policy, w)
+		}
 	}
-	return Who(r.ctx, c.directory.Standings, m.policy, w, at, evaluated, func(h Holder) error {
+	return Who(r.ctx, walk, m.policy, w, at, evaluated, func(h Holder) error {
 		if !r.holds(h.Standing.Person.Organization, h.Standing.Unit) {
 			return nil
 		}

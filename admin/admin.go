@@ -57,6 +57,9 @@ type Directory interface {
 	StandingsAfter(ctx context.Context, after int64, limit int) ([]directory.Standing, int64, error)
 	LookAt(ctx context.Context, id string, at time.Time) (directory.Standing, error)
 	Standings(ctx context.Context, at time.Time, f func(directory.Standing) error) error
+	StandingsOf(ctx context.Context, ids []string) ([]directory.Standing, error)
+	Everybody(ctx context.Context) ([]directory.Known, *directory.Mark, error)
+	MovedSince(ctx context.Context, m directory.Mark) (directory.Moved, error)
 
 	Lock(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
 	Unlock(ctx context.Context, by audit.Actor, id, reason string) error
@@ -187,7 +190,7 @@ func New(c Config) *Console {
 	}
 	now := func() time.Time { return c.Now().UTC() }
 	return &Console{
-		environment: c.Environment, crowds: &crowds{directory: c.Directory, now: now},
+		environment: c.Environment, crowds: newCrowds(c.Directory, c.Store, now),
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
 		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, throttle: c.Throttle, facts: c.Facts,
 		now: now, log: c.Log,

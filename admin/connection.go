@@ -187,8 +187,8 @@ func (c *Console) reachable(r *request) (out []Connection) {
 	for _, conn := range c.connections() {
 		switch {
 		case !r.own:
-			if r.organization != "" && r.organization != conn.Organization {
-				continue
+			if r.units != nil || r.organization != "" && r.organization != conn.Organization {
+				continue // a connection brings everybody of the organization
 			}
 		case conn.Shadowed:
 			continue // the one of the configuration is theirs

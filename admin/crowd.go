@@ -3,7 +3,7 @@ package admin
 import (
 	"context"
 	"iter"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,152 +11,272 @@ import (
 	"portcullis/mapping"
 )
 
-// How old what is known of everybody may be for a preview, and for how long it
-// is kept in memory when nobody asks.
+// The bounds of what is kept in memory of everybody. It is dropped when nobody
+// has asked for a while, and read anew after a longer one however often
+// somebody asks. More people than that, at more than a kilobyte each, are not kept:
+// they are read page by page each time.
 const (
-	crowdFresh = time.Minute
-	crowdKept  = 3 * time.Minute
+	crowdKept = 10 * time.Minute
+	crowdLife = 30 * time.Minute
+	crowdMost = 250_000
 )
 
-// member is somebody as a preview sees them.
-type member struct {
-	id    string
-	label string
-	facts mapping.Facts
-}
-
-// crowd is everybody's facts at one moment.
+// crowd is everybody's facts at one moment. It does not change any more.
 type crowd struct {
-	at      time.Time
-	members []member
-	place   map[string]int // by id
+	at    time.Time
+	known []directory.Known
+	place map[string]int // by id
+	paged Directory      // of so many that they are not kept; nil otherwise
+
+	read  time.Time       // when all of them were
+	since *directory.Mark // what happened until then is in it; nil: nobody knows until when
+	next  directory.Mark  // which takes its place once it is settled
 }
 
-// people gives everybody, called by their id.
-func (c *crowd) people() iter.Seq2[string, *mapping.Facts] {
+// people gives everybody, called by their id, until ctx ends. What went wrong
+// ends it, too, and stands in failed.
+func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *mapping.Facts] {
 	return func(yield func(string, *mapping.Facts) bool) {
-		for i := range c.members {
-			if !yield(c.members[i].id, &c.members[i].facts) {
+		for i := range c.known {
+			if i%lookBatch == 0 && ctx.Err() != nil {
+				*failed = ctx.Err()
 				return
+			}
+			if !yield(c.known[i].ID, &c.known[i].Facts) {
+				return
+			}
+		}
+		for after, more := int64(0), c.paged != nil; more; more = after > 0 {
+			var page []directory.Standing
+			if page, after, *failed = c.paged.StandingsAfter(ctx, after, lookBatch); *failed != nil {
+				return
+			}
+			for i := range page {
+				facts := page[i].Facts()
+				if !yield(page[i].Person.ID, &facts) {
+					return
+				}
 			}
 		}
 	}
 }
 
-func (c *crowd) label(id string) string {
+// label is what somebody of the crowd is called.
+func (c *crowd) label(ctx context.Context, id string) string {
 	if i, ok := c.place[id]; ok {
-		return c.members[i].label
+		f := &c.known[i].Facts
+		return personJSON{ID: id, Name: f.Name, UserName: f.UserName, Email: f.Email}.Label()
+	}
+	if c.paged != nil {
+		if s, err := c.paged.Look(ctx, id); err == nil {
+			return personWire(&s.Person).Label()
+		}
 	}
 	return id
 }
 
-// crowds keeps the facts of everybody for a minute, so that whoever writes at
-// a mapping sees at once whom it touches: to read them takes longer than to
-// evaluate them.
+// crowds keeps the facts of everybody, so that whoever writes at a mapping
+// sees at once whom it touches: to read them takes longer than to evaluate
+// them. What becomes of people meanwhile is read each time somebody asks.
 type crowds struct {
 	directory Directory
+	count     func(context.Context) (int, error) // how many people there are
 	now       func() time.Time
+	ahead     chan struct{} // somebody will ask soon
 
-	mu      sync.Mutex
-	last    *crowd
-	drop    *time.Timer
-	loading chan struct{} // closed when it is over; nil while nobody reads
+	mu   sync.Mutex
+	last *crowd
+	drop *time.Timer
+	busy chan struct{} // closed when whoever reads is done; nil while nobody does
 }
 
-// get gives everybody as they were at most a minute ago. Several who ask at
-// once wait for one reading, which goes on when the first of them leaves.
+func newCrowds(d Directory, s Store, now func() time.Time) *crowds {
+	count := func(ctx context.Context) (int, error) {
+		n, err := s.PeopleCounts(ctx, "", nil)
+		return n.All, err
+	}
+	return &crowds{directory: d, count: count, now: now, ahead: make(chan struct{}, 1)}
+}
+
+// get gives everybody as they are. Several who ask at once read one after the other,
+// and the second reads only what has changed since the first began; a
+// reading goes on when whoever asked for it leaves.
 func (c *crowds) get(ctx context.Context) (*crowd, error) {
 	for {
 		c.mu.Lock()
-		if c.last != nil && c.now().Sub(c.last.at) < crowdFresh {
-			last := c.last
-			c.drop.Reset(crowdKept)
-			c.mu.Unlock()
-			return last, nil
-		}
-		if wait := c.loading; wait != nil {
-			c.mu.Unlock()
-			select {
-			case <-wait:
-				continue
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
-		done := make(chan struct{})
-		c.loading = done
-		c.mu.Unlock()
-		fresh, err := c.read(context.WithoutCancel(ctx))
-		c.mu.Lock()
-		c.loading = nil
-		if err == nil {
-			c.last = fresh
-			if c.drop != nil {
-				c.drop.Stop()
-			}
-			c.drop = time.AfterFunc(crowdKept, func() { c.forget(fresh) })
+		wait := c.busy
+		if wait == nil {
+			break
 		}
 		c.mu.Unlock()
-		close(done)
-		return fresh, err
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+	done, last := make(chan struct{}), c.last
+	c.busy = done
+	c.mu.Unlock()
+	fresh, err := c.renew(context.WithoutCancel(ctx), last)
+	c.mu.Lock()
+	c.busy = nil
+	if err == nil && fresh.paged == nil {
+		c.last = fresh
+		if c.drop == nil {
+			c.drop = time.AfterFunc(crowdKept, c.forget)
+		}
+		c.drop.Reset(crowdKept)
+	}
+	c.mu.Unlock()
+	close(done)
+	return fresh, err
 }
 
-func (c *crowds) forget(old *crowd) {
+// forget drops what is kept.
+func (c *crowds) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last == old {
-		c.last = nil
+	c.last = nil
+}
+
+// soon says that somebody will ask.
+func (c *crowds) soon() {
+	select {
+	case c.ahead <- struct{}{}:
+	default:
 	}
 }
 
-// read reads everybody, page by page. Lists that many have are kept once.
-func (c *crowds) read(ctx context.Context) (*crowd, error) {
-	out := &crowd{at: c.now(), place: make(map[string]int)}
-	shared := pool{make(map[string][]string), make(map[string][]mapping.Group)}
-	for after := int64(0); ; {
-		page, next, err := c.directory.StandingsAfter(ctx, after, lookBatch)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page {
-			out.place[page[i].Person.ID] = len(out.members)
-			out.members = append(out.members, shared.member(&page[i]))
-		}
-		if after = next; after == 0 {
-			return out, nil
+// readAhead reads everybody when somebody will ask, until ctx ends.
+func (c *crowds) readAhead(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.ahead:
+			_, _ = c.get(ctx) // whoever asks then is told what is wrong
 		}
 	}
+}
+
+// renew gives the crowd of now, of the last one if it can.
+func (c *crowds) renew(ctx context.Context, last *crowd) (*crowd, error) {
+	now := c.now()
+	if last == nil || last.since == nil || now.Sub(last.read) >= crowdLife || now.Before(last.read) {
+		return c.read(ctx, now)
+	}
+	moved, err := c.directory.MovedSince(ctx, *last.since)
+	if err != nil {
+		return nil, err
+	}
+	if moved.Many {
+		return c.read(ctx, now)
+	}
+	return last.after(now, &moved), nil
+}
+
+// read reads everybody. Lists that many have are kept once.
+func (c *crowds) read(ctx context.Context, now time.Time) (*crowd, error) {
+	n, err := c.count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n > crowdMost {
+		return &crowd{at: now, paged: c.directory}, nil
+	}
+	known, mark, err := c.directory.Everybody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &crowd{at: now, read: now, known: known, since: mark}
+	if mark != nil {
+		out.next = *mark
+	}
+	shared := newPool()
+	for i := range known {
+		shared.share(&known[i].Facts)
+	}
+	out.index()
+	return out, nil
+}
+
+func (c *crowd) index() {
+	c.place = make(map[string]int, len(c.known))
+	for i := range c.known {
+		c.place[c.known[i].ID] = i
+	}
+}
+
+// after is the crowd with what became of people since.
+func (c *crowd) after(now time.Time, m *directory.Moved) *crowd {
+	out := *c
+	out.at = now
+	if c.next.Settled(m.Mark) {
+		out.since, out.next = &c.next, m.Mark
+	}
+	if len(m.People) == 0 && len(m.Gone) == 0 {
+		return &out
+	}
+	out.known = slices.Clone(c.known)
+	same := true // are those who stay where they were
+	shared := newPool()
+	for _, k := range m.People {
+		shared.share(&k.Facts)
+		if i, ok := c.place[k.ID]; ok {
+			out.known[i] = k
+			continue
+		}
+		out.known, same = append(out.known, k), false
+	}
+	gone := make(map[string]bool, len(m.Gone))
+	for _, id := range m.Gone {
+		if _, was := c.place[id]; was {
+			gone[id], same = true, false
+		}
+	}
+	if len(gone) > 0 {
+		out.known = slices.DeleteFunc(out.known, func(k directory.Known) bool { return gone[k.ID] })
+	}
+	if !same {
+		out.index()
+	}
+	return &out
 }
 
 // pool keeps lists that are alike once.
 type pool struct {
 	names  map[string][]string
 	groups map[string][]mapping.Group
+	key    []byte
 }
 
-func (p pool) member(s *directory.Standing) member {
-	w := personWire(&s.Person)
-	m := member{id: s.Person.ID, label: w.Label(), facts: s.Facts()}
-	for _, list := range []*[]string{&m.facts.Groups, &m.facts.LastKnownGroups, &m.facts.AppRoles} {
+func newPool() *pool {
+	return &pool{names: make(map[string][]string), groups: make(map[string][]mapping.Group)}
+}
+
+func (p *pool) share(f *mapping.Facts) {
+	for _, list := range []*[]string{&f.Groups, &f.LastKnownGroups, &f.AppRoles} {
 		if *list == nil {
 			continue
 		}
-		key := strings.Join(*list, "\x00")
-		if old, ok := p.names[key]; ok && len(old) == len(*list) {
+		p.key = p.key[:0]
+		for _, s := range *list {
+			p.key = append(append(p.key, s...), 0)
+		}
+		if old, ok := p.names[string(p.key)]; ok && slices.Equal(old, *list) {
 			*list = old
 		} else {
-			p.names[key] = *list
+			p.names[string(p.key)] = *list
 		}
 	}
-	var key strings.Builder
-	for _, g := range m.facts.Pushed {
-		key.WriteString(g.ExternalID + "\x00" + g.Name + "\x00")
+	p.key = p.key[:0]
+	for _, g := range f.Pushed {
+		p.key = append(append(append(append(p.key, g.ExternalID...), 0), g.Name...), 0)
 	}
-	if old, ok := p.groups[key.String()]; ok && len(old) == len(m.facts.Pushed) {
-		m.facts.Pushed = old
+	if old, ok := p.groups[string(p.key)]; ok && slices.Equal(old, f.Pushed) {
+		f.Pushed = old
 	} else {
-		p.groups[key.String()] = m.facts.Pushed
+		p.groups[string(p.key)] = f.Pushed
 	}
-	return m
 }

@@ -3,91 +3,242 @@ package admin
 import (
 	"context"
 	"errors"
-	"sync"
+	"slices"
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portcullis/directory"
 	"portcullis/mapping"
 )
 
-// slow is a directory of one person that is read when it is let.
+// slow is a directory that is read when it is let.
 type slow struct {
 	Directory
 
-	mu    sync.Mutex
-	reads int
-	fail  error
-	began chan struct{}
-	let   chan struct{}
+	people  []directory.Known
+	moved   directory.Moved
+	running bool // a transaction that does not end
+	whole   int  // how often everybody was read
+	parts   int  // how often what is new
+	fail    error
+	began   chan struct{}
+	let     chan struct{}
 }
 
-func (d *slow) StandingsAfter(context.Context, int64, int) ([]directory.Standing, int64, error) {
-	d.began <- struct{}{}
-	<-d.let
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.reads++
-	return []directory.Standing{{Person: directory.Person{ID: "p", Name: "Ada"}}}, 0, d.fail
+func (d *slow) pause() {
+	if d.began != nil {
+		d.began <- struct{}{}
+		<-d.let
+	}
 }
 
-// Everybody is read once for all who ask, and again after a minute; whoever
-// leaves does not spoil it for the others.
+func (d *slow) Everybody(context.Context) ([]directory.Known, *directory.Mark, error) {
+	d.pause()
+	d.whole++
+	if d.running {
+		return slices.Clone(d.people), nil, d.fail
+	}
+	return slices.Clone(d.people), &directory.Mark{}, d.fail
+}
+
+func (d *slow) MovedSince(context.Context, directory.Mark) (directory.Moved, error) {
+	d.pause()
+	d.parts++
+	return d.moved, d.fail
+}
+
+func (d *slow) StandingsAfter(_ context.Context, after int64, limit int) (page []directory.Standing, next int64, err error) {
+	for i := int(after); i < len(d.people) && len(page) < limit; i++ {
+		page = append(page, directory.Standing{Person: directory.Person{ID: d.people[i].ID, Name: d.people[i].Facts.Name}})
+	}
+	if next = after + int64(len(page)); int(next) >= len(d.people) {
+		next = 0
+	}
+	return page, next, d.fail
+}
+
+func (d *slow) Look(_ context.Context, id string) (directory.Standing, error) {
+	return directory.Standing{Person: directory.Person{ID: id, Name: "Name of " + id}}, nil
+}
+
+func known(id, name string) directory.Known {
+	return directory.Known{ID: id, Facts: mapping.Facts{Name: name}}
+}
+
+// names are everybody of a crowd, in its order.
+func (c *crowd) names(t *testing.T) (out []string) {
+	t.Helper()
+	var failed error
+	for id, f := range c.people(t.Context(), &failed) {
+		if c.paged == nil && c.label(t.Context(), id) != f.Name {
+			t.Errorf("label of %s = %s, want %s", id, c.label(t.Context(), id), f.Name)
+		}
+		out = append(out, id+" "+f.Name)
+	}
+	if failed != nil {
+		t.Error(failed)
+	}
+	return out
+}
+
+func crowdsOf(d *slow, now *time.Time) *crowds {
+	c := &crowds{directory: d, ahead: make(chan struct{}, 1), now: func() time.Time { return *now }}
+	c.count = func(context.Context) (int, error) { return len(d.people), nil }
+	return c
+}
+
+// Everybody is read once for all who ask; after that only what became of
+// people meanwhile, which everybody sees at once.
 func TestEverybodyIsReadOnceForAllWhoAsk(t *testing.T) {
 	t.Parallel()
-	d, now := &slow{began: make(chan struct{}, 1), let: make(chan struct{})}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	c := &crowds{directory: d, now: func() time.Time { return now }}
-	first, leave := context.WithCancel(t.Context())
-	got := make(chan *crowd, 2)
-	ask := func(ctx context.Context) {
-		all, err := c.get(ctx)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := &slow{people: []directory.Known{known("a", "Ada"), known("b", "Bob"), known("c", "Cyd")}}
+	c := crowdsOf(d, &now)
+	look := func(want ...string) *crowd {
+		t.Helper()
+		all, err := c.get(t.Context())
 		if err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
-		got <- all
+		if got := all.names(t); !slices.Equal(got, want) {
+			t.Errorf("everybody = %q, want %q", got, want)
+		}
+		return all
 	}
-	go ask(first)
-	<-d.began
-	leave()
-	go ask(t.Context())
-	d.let <- struct{}{}
-	one, two := <-got, <-got
-	if one != two || d.reads != 1 || one.label("p") != "Ada" || one.label("q") != "q" {
-		t.Errorf("read %d times: %v, %v", d.reads, one, two)
+	old := look("a Ada", "b Bob", "c Cyd")
+	look("a Ada", "b Bob", "c Cyd")
+	d.moved = directory.Moved{People: []directory.Known{known("b", "Bea"), known("d", "Dan")}, Gone: []string{"a", "never"}}
+	look("b Bea", "c Cyd", "d Dan")
+	look("b Bea", "c Cyd", "d Dan") // what comes again changes nothing
+	if got := old.names(t); !slices.Equal(got, []string{"a Ada", "b Bob", "c Cyd"}) {
+		t.Errorf("what somebody holds became %q", got)
 	}
-	now = now.Add(crowdFresh - time.Second)
-	if again, err := c.get(t.Context()); err != nil || again != one {
-		t.Errorf("within a minute: %v, %v", again, err)
+	if d.whole != 1 || d.parts != 3 {
+		t.Errorf("read %d times and %d times in part, want once and 3 times", d.whole, d.parts)
 	}
-	now = now.Add(time.Second)
+	d.people = []directory.Known{known("x", "Xan")}
+	d.moved = directory.Moved{Many: true}
+	look("x Xan")
+	d.moved = directory.Moved{}
+	d.people = []directory.Known{known("y", "Yan")}
+	now = now.Add(crowdLife)
+	look("y Yan")
+	d.running = true
+	c.forget()
+	look("y Yan")
+	d.people = []directory.Known{known("z", "Zoe")}
+	look("z Zoe") // nobody knows until when the last one is right
 	d.fail = errors.New("gone")
-	go func() { <-d.began; d.let <- struct{}{} }()
 	if _, err := c.get(t.Context()); !errors.Is(err, d.fail) {
 		t.Errorf("error = %v, want %v", err, d.fail)
 	}
 	d.fail = nil
-	go func() { <-d.began; d.let <- struct{}{} }()
-	later, err := c.get(t.Context())
-	if err != nil || later == one || d.reads != 3 {
-		t.Errorf("after a minute: %v, %v, read %d times", later, err, d.reads)
+	look("z Zoe")
+}
+
+// Whoever leaves does not spoil the reading for others; who comes late waits
+// for it and reads the rest; and what nobody asks for is not kept.
+func TestWhoWaitsForEverybody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		d := &slow{people: []directory.Known{known("a", "Ada")}, began: make(chan struct{}), let: make(chan struct{})}
+		c := crowdsOf(d, &now)
+		leaving, leave := context.WithCancel(t.Context())
+		done := make(chan error)
+		ask := func(ctx context.Context) {
+			_, err := c.get(ctx)
+			done <- err
+		}
+		go ask(leaving)
+		<-d.began
+		go ask(leaving)
+		go ask(t.Context())
+		synctest.Wait()
+		leave()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("who left while waiting: %v", err)
+		}
+		d.let <- struct{}{}
+		if err := <-done; err != nil {
+			t.Errorf("who left while reading: %v", err)
+		}
+		<-d.began
+		d.let <- struct{}{}
+		if err := <-done; err != nil || d.whole != 1 || d.parts != 1 {
+			t.Errorf("who waited: %v, read %d times and %d in part", err, d.whole, d.parts)
+		}
+		time.Sleep(crowdKept - time.Second) // of the bubble: no time passes
+		synctest.Wait()
+		if c.last == nil {
+			t.Error("it is dropped too soon")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if c.last != nil {
+			t.Error("it is kept for ever")
+		}
+	})
+}
+
+// When somebody opens the mapping everybody is read, before anybody asks.
+func TestEverybodyIsReadAhead(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := &slow{people: []directory.Known{known("a", "Ada")}, began: make(chan struct{}), let: make(chan struct{})}
+	c := crowdsOf(d, &now)
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	go func() { c.readAhead(ctx); close(over) }()
+	c.soon()
+	c.soon()
+	<-d.began
+	d.let <- struct{}{}
+	stop()
+	select {
+	case <-d.began: // the second was noticed before the end
+		d.let <- struct{}{}
+	case <-over:
 	}
-	if c.forget(one); c.last != later {
-		t.Error("what is new is forgotten with what is old")
+	<-over
+	if c.last == nil || d.whole != 1 {
+		t.Errorf("read %d times", d.whole)
 	}
-	if c.forget(later); c.last != nil {
-		t.Error("it is kept for ever")
+}
+
+// More people than are kept are read page by page each time, and called by
+// their names all the same.
+func TestTooManyAreNotKept(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := &slow{}
+	for i := range 2*lookBatch + 1 {
+		d.people = append(d.people, known(strconv.Itoa(i), "Name"))
+	}
+	c := crowdsOf(d, &now)
+	c.count = func(context.Context) (int, error) { return crowdMost + 1, nil }
+	all, err := c.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(all.names(t)); n != len(d.people) || c.last != nil || all.label(t.Context(), "7") != "Name of 7" {
+		t.Errorf("%d people, kept: %v, %s", n, c.last != nil, all.label(t.Context(), "7"))
 	}
 }
 
 // Lists that many people have are kept once.
 func TestAlikeListsAreKeptOnce(t *testing.T) {
 	t.Parallel()
-	p := pool{make(map[string][]string), make(map[string][]mapping.Group)}
-	standing := func(groups ...string) *directory.Standing {
-		return &directory.Standing{Assertion: directory.Assertion{Groups: groups}}
+	p := newPool()
+	facts := func(groups ...string) mapping.Facts {
+		f := mapping.Facts{Groups: groups, Pushed: []mapping.Group{{Name: "g"}}}
+		p.share(&f)
+		return f
 	}
-	a, b, other := p.member(standing("x", "y")), p.member(standing("x", "y")), p.member(standing("x\x00y"))
-	if &a.facts.Groups[0] != &b.facts.Groups[0] || len(other.facts.Groups) != 1 {
-		t.Errorf("groups = %q, %q, %q", a.facts.Groups, b.facts.Groups, other.facts.Groups)
+	a, b, other := facts("x", "y"), facts("x", "y"), facts("x\x00y")
+	if &a.Groups[0] != &b.Groups[0] || &a.Pushed[0] != &b.Pushed[0] || len(other.Groups) != 1 {
+		t.Errorf("groups = %q, %q, %q", a.Groups, b.Groups, other.Groups)
 	}
 }

@@ -251,13 +251,20 @@ func (c *Console) effect(r *request, before, after *mapping.Policy, names bool) 
 	}
 	narrow, may := r.within(mapping.GateUsersView)
 	may = may && narrow.organization == "" // whoever sees their own people alone is told numbers
-	v := c.effectOn(all, before, after, names && may, may)
+	v, err := c.effectOn(r.ctx, all, before, after, names && may, may)
+	if err != nil {
+		return nil, nil, err
+	}
 	return v, &revision.Counts{People: v.People, Changed: v.Touched, Gained: v.Gain, Lost: v.Lose, LetIn: v.Admitted, ShutOut: v.Refused}, nil
 }
 
 // effectOn is [Console.effect] for people who are known.
-func (c *Console) effectOn(all *crowd, before, after *mapping.Policy, names, may bool) *effectJSON {
-	d := mapping.Diff(before, after, c.now(), all.people())
+func (c *Console) effectOn(ctx context.Context, all *crowd, before, after *mapping.Policy, names, may bool) (*effectJSON, error) {
+	var failed error
+	d := mapping.Diff(before, after, c.now(), all.people(ctx, &failed))
+	if failed != nil {
+		return nil, failed
+	}
 	v := &effectJSON{
 		AsOf: all.at, People: d.People, Touched: d.Touched, Gain: d.Gain, Lose: d.Lose, Admitted: d.Admitted, Refused: d.Refused, Data: d.Data,
 		Privileged: d.Privileged, Everything: d.Everything, Flags: []string{}, Roles: shiftsWire(d.Roles), Groups: shiftsWire(d.Groups),
@@ -268,11 +275,11 @@ func (c *Console) effectOn(all *crowd, before, after *mapping.Policy, names, may
 	}
 	if names {
 		for _, x := range d.Changes[:min(len(d.Changes), maxNamed)] {
-			v.Changes = append(v.Changes, gainWire(x, all.label(x.Person)))
+			v.Changes = append(v.Changes, gainWire(x, all.label(ctx, x.Person)))
 		}
 		v.More = d.Touched - len(v.Changes)
 	}
-	return v
+	return v, nil
 }
 
 func shiftsWire(shifts []mapping.Shift) []shiftJSON {

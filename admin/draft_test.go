@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"portcullis/directory"
 	"portcullis/mapping"
 )
 
@@ -110,7 +113,8 @@ func TestAPreviewOverManyPeopleIsQuick(t *testing.T) {
 	for i := range 100_000 {
 		id := strconv.Itoa(i)
 		all.place[id] = i
-		all.members = append(all.members, member{id, "Name " + id, mapping.Facts{Connection: "alpha", Groups: []string{"group-" + strconv.Itoa(i%1000), "x"}}})
+		facts := mapping.Facts{Connection: "alpha", Name: "Name " + id, Groups: []string{"group-" + strconv.Itoa(i%1000), "x"}}
+		all.known = append(all.known, directory.Known{ID: id, Facts: facts})
 	}
 	c := &Console{now: time.Now}
 	began := time.Now()
@@ -118,7 +122,10 @@ func TestAPreviewOverManyPeopleIsQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := c.effectOn(all, before, after, true, true)
+	v, err := c.effectOn(t.Context(), all, before, after, true, true)
+	if err != nil {
+		t.Fatal(err)
+	}
 	took := time.Since(began)
 	t.Logf("%d people in %s", v.People, took)
 	if v.Gain != 100 || v.Lose != 100 || v.Touched != 100 || len(v.Changes) != 100 || v.Changes[0].Name != "Name 7" {
@@ -126,5 +133,10 @@ func TestAPreviewOverManyPeopleIsQuick(t *testing.T) {
 	}
 	if took > 5*time.Second {
 		t.Errorf("it took %s", took)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := c.effectOn(gone, all, before, after, true, true); !errors.Is(err, context.Canceled) {
+		t.Errorf("for somebody who types on: %v, want that it ends", err)
 	}
 }

@@ -49,6 +49,7 @@ type editorView struct {
 
 // editor opens a file of the mapping, as it is in force.
 func (c *Console) editor(r *request) (any, error) {
+	c.crowds.soon()
 	d, err := c.draft(r.ctx, r.query("file"))
 	if err != nil {
 		return nil, err

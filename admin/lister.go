@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -14,9 +15,13 @@ const (
 	listRest  = 30 * time.Millisecond
 )
 
-// Run keeps the indexes of the list of people up to date until ctx ends. The
-// list is right without it, and slower with each change that is not in them.
+// Run keeps the indexes of the list of people up to date, and reads the facts
+// of everybody when somebody opens the mapping, until ctx ends. The console
+// answers the same without it, and more slowly.
 func (c *Console) Run(ctx context.Context) error {
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	reading.Go(func() { c.crowds.readAhead(ctx) })
 	failing := false
 	for {
 		more, err := c.store.List(ctx, listBatch)

@@ -106,6 +106,7 @@ func sourceLines(text string) []sourceLine {
 }
 
 func (c *Console) mapping(r *request) (any, error) {
+	c.crowds.soon()
 	status := c.keeper.Status()
 	v := &mappingView{
 		Hash: status.Hash, Since: status.Since, Managed: status.Managed, Warnings: []string{}, Files: []textJSON{},

@@ -300,7 +300,7 @@ func (c *Console) called(r *request, f filter) ([]personJSON, error) {
 	found, err := c.directory.Find(r.ctx, f.Connection, f.Is)
 	people := []personJSON{}
 	for i := range found {
-		if r.organization == "" || found[i].Organization == r.organization {
+		if r.holds(found[i].Organization, found[i].Unit) {
 			people = append(people, personWire(&found[i]))
 		}
 	}

@@ -320,7 +320,10 @@ func (c *Console) coverage(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := p.Coverage(c.now(), all.people())
+	x := p.Coverage(c.now(), all.people(r.ctx, &err))
+	if err != nil {
+		return nil, err
+	}
 	return &coverageView{
 		Tests: p.Test().Ran, Untested: placesWire(x.Untested), Overruled: placesWire(x.Overruled), Ungranted: placesWire(x.Ungranted),
 		Unused: placesWire(x.UnusedGroup), People: x.People, AsOf: all.at, Unhit: placesWire(x.Unhit), Unseen: placesWire(x.Unseen),

@@ -49,8 +49,8 @@ func (c *Console) census(r *request, p *mapping.Policy) (*census, error) {
 	n := &census{make(map[string]int), make(map[string]int), make(map[string]int)}
 	var access mapping.Access
 	now := c.now()
-	for i := range all.members {
-		p.EvaluateInto(&access, &all.members[i].facts, now)
+	for _, facts := range all.people(r.ctx, &err) {
+		p.EvaluateInto(&access, facts, now)
 		for _, name := range access.Rules {
 			n.rules[name]++
 		}
@@ -64,7 +64,7 @@ func (c *Console) census(r *request, p *mapping.Policy) (*census, error) {
 			n.groups[name]++
 		}
 	}
-	return n, nil
+	return n, err
 }
 
 func grantWire(g *mapping.Grant, n *census) grantJSON {
@@ -150,8 +150,9 @@ func (c *Console) compareRoles(r *request) (any, error) {
 		return nil, err
 	}
 	var access mapping.Access
-	for i := range all.members {
-		if p.EvaluateInto(&access, &all.members[i].facts, c.now()); !access.Login {
+	now := c.now()
+	for _, facts := range all.people(r.ctx, &err) {
+		if p.EvaluateInto(&access, facts, now); !access.Login {
 			continue
 		}
 		switch has, other := slices.Contains(access.Roles, v.A), slices.Contains(access.Roles, v.B); {
@@ -163,7 +164,7 @@ func (c *Console) compareRoles(r *request) (any, error) {
 			v.PeopleB++
 		}
 	}
-	return v, nil
+	return v, err
 }
 
 // tasksOf are the tasks of a role with those that it inherits.

@@ -92,9 +92,8 @@ func Who(ctx context.Context, walk Walk, p *mapping.Policy, w Wanted, facts, at 
 		if err != nil {
 			return err
 		}
-		narrower, sees := access.Permissions.Sees(w.Row)
-		if w.Role != "" && !slices.Contains(access.Roles, w.Role) || w.Task != "" && !slices.Contains(access.Tasks, w.Task) ||
-			w.Group != "" && !slices.Contains(access.PermissionGroups, w.Group) || len(w.Row) > 0 && !sees {
+		narrower, has := w.met(&access)
+		if !has {
 			return nil
 		}
 		h := Holder{Standing: s, Access: access}
@@ -104,6 +103,48 @@ func Who(ctx context.Context, walk Walk, p *mapping.Policy, w Wanted, facts, at 
 		h.Rules, h.Data = w.reasons(why, p, &s, &access, at)
 		return f(h)
 	})
+}
+
+// met reports whether somebody with an access has what is wanted; of a row,
+// what else it must meet.
+func (w *Wanted) met(a *mapping.Access) (narrower []string, has bool) {
+	narrower, sees := a.Permissions.Sees(w.Row)
+	return narrower, (w.Role == "" || slices.Contains(a.Roles, w.Role)) && (w.Task == "" || slices.Contains(a.Tasks, w.Task)) &&
+		(w.Group == "" || slices.Contains(a.PermissionGroups, w.Group)) && (len(w.Row) == 0 || sees)
+}
+
+// walk goes through everybody of the crowd who may have what is wanted now: the
+// rest of what is known of them is read of those alone.
+func (c *crowd) walk(d Directory, p *mapping.Policy, w Wanted) Walk {
+	return func(ctx context.Context, _ time.Time, f func(directory.Standing) error) error {
+		var failed error
+		var access mapping.Access
+		var some []string
+		look := func() error {
+			standings, err := d.StandingsOf(ctx, some)
+			for i := 0; i < len(standings) && err == nil; i++ {
+				err = f(standings[i])
+			}
+			some = some[:0]
+			return err
+		}
+		for id, facts := range c.people(ctx, &failed) {
+			p.EvaluateInto(&access, facts, c.at)
+			if _, has := w.met(&access); !has || !access.Login {
+				continue
+			}
+			if some = append(some, id); len(some) < lookBatch {
+				continue
+			}
+			if err := look(); err != nil {
+				return err
+			}
+		}
+		if failed != nil || len(some) == 0 {
+			return failed
+		}
+		return look()
+	}
 }
 
 // reasons says why somebody has what is wanted. Roles, tasks and groups are

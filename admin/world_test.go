@@ -77,12 +77,13 @@ func (plain) Open(_ string, b []byte) ([]byte, error) { return b, nil }
 
 // world is a console over a real database.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	db       *store.DB
 	dir      *directory.Directory
 	sessions *session.Manager
 	keeper   *revision.Keeper
 	ledger   revision.LedgerConfig // of a managed world
+	mounted  *revision.Ledger
 	console  *admin.Console
 	handler  http.Handler
 	links    admin.Links
@@ -92,7 +93,7 @@ type world struct {
 
 var public = &url.URL{Scheme: "https", Host: "gate.example"}
 
-func newWorld(t *testing.T, db *store.DB) *world {
+func newWorld(t testing.TB, db *store.DB) *world {
 	t.Helper()
 	return built(t, db, "")
 }
@@ -116,7 +117,7 @@ func newManagedWorld(t *testing.T, db *store.DB, text string, approval revision.
 	return w
 }
 
-func built(t *testing.T, db *store.DB, managed string) *world {
+func built(t testing.TB, db *store.DB, managed string) *world {
 	t.Helper()
 	w := &world{t: t, db: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return w.now }
@@ -148,6 +149,7 @@ func built(t *testing.T, db *store.DB, managed string) *world {
 
 // mount puts the console in place.
 func (w *world) mount(l *revision.Ledger) {
+	w.mounted = l
 	now := func() time.Time { return w.now }
 	w.console = admin.New(admin.Config{
 		PublicURL: public, Store: w.db.Admin(), Sessions: w.sessions, Directory: w.dir, Keeper: w.keeper, Ledger: l,

@@ -338,6 +338,8 @@ type Tx interface {
 	StandingAt(person string, at time.Time) (Standing, error)
 	Standings(at time.Time, after int64, limit int) (page []Standing, next int64, err error)
 
+	KnownTx // for those who keep everybody in memory
+
 	InsertException(x Exception) error
 	Exceptions(person string) ([]Exception, error) // all of them, the oldest first
 	RevokeException(person, id string, at time.Time, by string) (Exception, error)

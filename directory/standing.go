@@ -42,10 +42,20 @@ func (s *Standing) Facts() mapping.Facts {
 	if a.GroupsIncomplete && s.LastComplete != nil {
 		f.LastKnownGroups = s.LastComplete.Groups
 	}
-	for _, g := range s.Pushed {
-		f.Pushed = append(f.Pushed, mapping.Group{ExternalID: g.ExternalID, Name: g.Name})
-	}
+	f.Pushed = pushed(s.Pushed)
 	return f
+}
+
+// pushed are groups as the mapping sees them.
+func pushed(groups []Group) []mapping.Group {
+	if len(groups) == 0 {
+		return nil
+	}
+	out := make([]mapping.Group, len(groups))
+	for i, g := range groups {
+		out[i] = mapping.Group{ExternalID: g.ExternalID, Name: g.Name}
+	}
+	return out
 }
 
 // Bar says why the person may not be inside whatever the mapping grants, or

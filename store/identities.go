@@ -99,14 +99,6 @@ func (t tx) LastAssertion(personID string, complete bool) (directory.Assertion, 
 	return readAssertion(facts)
 }
 
-func readAssertion(facts string) (directory.Assertion, error) {
-	var a directory.Assertion
-	if err := json.Unmarshal([]byte(facts), &a); err != nil {
-		return a, fault.Wrap(fault.Internal, err, "stored assertion")
-	}
-	return a, nil
-}
-
 func (t tx) Bury(connection string, hashes []string, at time.Time) (burial string, err error) {
 	burial = newID()
 	for _, h := range hashes {

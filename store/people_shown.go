@@ -52,7 +52,7 @@ func (t tx) unpackGroups(text string, deeper *bool) ([]directory.Group, error) {
 		_ = fill(&isInner, fields[4*i+3]) // a boolean always fills
 		*deeper = *deeper || isInner
 	}
-	return inOrder(rows), nil
+	return asMade(rows), nil
 }
 
 // shownColumns are what SCIM shows of people and judges them by, and readShown
@@ -145,11 +145,11 @@ func groupsOfTexts(texts []string, deeper *bool) ([]directory.Group, error) {
 		*deeper = *deeper || fields[1] == "t"
 		rows[i].ID, rows[i].Name = fields[2], fields[3]
 	}
-	return inOrder(rows), nil
+	return asMade(rows), nil
 }
 
-// inOrder gives groups in the order in which they were made.
-func inOrder(rows []group) []directory.Group {
+// asMade gives groups in the order in which they were made.
+func asMade(rows []group) []directory.Group {
 	slices.SortFunc(rows, func(a, b group) int { return cmp.Compare(a.Seq, b.Seq) })
 	groups := make([]directory.Group, len(rows))
 	for i, r := range rows {

@@ -202,15 +202,8 @@ func (t tx) groupsAt(people []string, at int64) (map[string][]directory.Group, e
 		return nil, err
 	}
 	above := make(map[string][]string) // a group and those it is in
-	for level := outers(direct, above); len(level) > 0; {
-		nested, err := t.linksAt("nested_groups", "member_id", level, at)
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range nested {
-			above[l.Inner] = append(above[l.Inner], l.Outer)
-		}
-		level = outers(nested, above)
+	if err := t.nestings(outers(direct, above), above, at); err != nil {
+		return nil, err
 	}
 	named, err := t.namesAt(slices.Sorted(maps.Keys(above)), at)
 	if err != nil {
@@ -226,15 +219,36 @@ func (t tx) groupsAt(people []string, at int64) (map[string][]directory.Group, e
 	out := make(map[string][]directory.Group, len(in))
 	for id, groups := range in {
 		climb(groups, above)
-		for g, directly := range groups {
-			if found, ok := named[g]; ok {
-				found.Indirect = !directly
-				out[id] = append(out[id], found)
-			}
-		}
-		slices.SortFunc(out[id], func(a, b directory.Group) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
+		out[id] = inOrder(groups, named)
 	}
 	return out, nil
+}
+
+// nestings notes above what the groups of a level are in, and those, and so on.
+func (t tx) nestings(level []string, above map[string][]string, at int64) error {
+	for len(level) > 0 {
+		nested, err := t.linksAt("nested_groups", "member_id", level, at)
+		if err != nil {
+			return err
+		}
+		for _, l := range nested {
+			above[l.Inner] = append(above[l.Inner], l.Outer)
+		}
+		level = outers(nested, above)
+	}
+	return nil
+}
+
+// inOrder gives the groups that somebody is in, the oldest first.
+func inOrder(in map[string]bool, named map[string]directory.Group) (out []directory.Group) {
+	for id, directly := range in {
+		if found, ok := named[id]; ok {
+			found.Indirect = !directly
+			out = append(out, found)
+		}
+	}
+	slices.SortFunc(out, func(a, b directory.Group) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
+	return out
 }
 
 // outers gives the outer ends of links that are not known yet, and notes them.
@@ -312,28 +326,31 @@ type said struct {
 	Facts    string `gorm:"column:facts"`
 }
 
+// said gives the newest assertion that meets a condition of each of the people
+// in a JSON list, and whose did not hold all groups.
+func (t tx) said(condition string, at int64, people string) (out map[string]directory.Assertion, partial []string, err error) {
+	var rows []said
+	if err := t.rows(&rows, t.lastAssertions(condition), at, people); err != nil {
+		return nil, nil, err
+	}
+	out = make(map[string]directory.Assertion, len(rows))
+	shared := newWords()
+	for _, r := range rows {
+		a, err := shared.assertion(r.Facts)
+		if err != nil {
+			return nil, nil, err
+		}
+		if out[r.PersonID] = a; !r.Complete {
+			partial = append(partial, r.PersonID)
+		}
+	}
+	return out, partial, nil
+}
+
 // assertionsAt gives the newest assertion of each of the people in a JSON
 // list, and the newest that held all groups.
 func (t tx) assertionsAt(people string, at int64) (newest, complete map[string]directory.Assertion, err error) {
-	read := func(condition, people string) (map[string]directory.Assertion, []string, error) {
-		var rows []said
-		if err := t.rows(&rows, t.lastAssertions(condition), at, people); err != nil {
-			return nil, nil, err
-		}
-		out := make(map[string]directory.Assertion, len(rows))
-		var partial []string
-		for _, r := range rows {
-			a, err := readAssertion(r.Facts)
-			if err != nil {
-				return nil, nil, err
-			}
-			if out[r.PersonID] = a; !r.Complete {
-				partial = append(partial, r.PersonID)
-			}
-		}
-		return out, partial, nil
-	}
-	newest, partial, err := read("", people)
+	newest, partial, err := t.said("", at, people)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -343,7 +360,7 @@ func (t tx) assertionsAt(people string, at int64) (newest, complete map[string]d
 		if err != nil {
 			return nil, nil, err
 		}
-		if complete, _, err = read("AND b.complete", wanted); err != nil {
+		if complete, _, err = t.said("AND b.complete", at, wanted); err != nil {
 			return nil, nil, err
 		}
 	}
