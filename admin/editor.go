@@ -19,7 +19,7 @@ type fileRef struct {
 	Here       bool
 }
 
-// entryRef is a rule, a role or a permission group, to open in a form.
+// entryRef is an entry of a file, to open in a form.
 type entryRef struct {
 	Name string
 	Open string // what the form is called
@@ -41,9 +41,8 @@ type editorView struct {
 	Moved   bool   // something else came into force meanwhile
 	Note    string
 	Form    *formView
-	Rules   []entryRef
-	Roles   []entryRef
-	Groups  []entryRef
+	Entries []entryList
+	Open    bool // the file may have defaults
 	New     bool // nothing is in force yet
 }
 
@@ -87,7 +86,7 @@ func (c *Console) fill(r *request, d *draft, v *editorView) (err error) {
 	if err != nil {
 		return nil //nolint:nilerr // the check says what is wrong; there is nothing to open in a form
 	}
-	v.Rules, v.Roles, v.Groups = entries(m)
+	v.Entries, v.Open = entries(m, d.file.Connection != ""), d.file.Connection == ""
 	return nil
 }
 
