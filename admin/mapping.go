@@ -49,6 +49,7 @@ type mappingView struct {
 	Proposals []changeJSON `json:"proposals"`
 
 	MayPropose bool            `json:"-"`
+	Homeless   []string        `json:"-"` // connections without a file of their own
 	Untested   []mapping.Place `json:"-"`
 }
 
@@ -96,6 +97,7 @@ func (c *Console) mapping(r *request) (any, error) {
 		}
 		v.Tests = p.Test().Ran
 		if !r.inAPI {
+			v.Homeless = c.homeless()
 			v.Untested = p.Coverage(c.now(), nil).Untested
 		}
 	}
