@@ -33,6 +33,7 @@ type changeJSON struct {
 	ApprovedBy string    `json:"approvedBy,omitempty"`
 	Overtaken  bool      `json:"overtaken,omitempty"`
 	InForce    bool      `json:"inForce"`
+	ByLink     bool      `json:"byLink,omitempty"` // nobody knows by whom: somebody known has to propose it first
 
 	Counts *revision.Counts `json:"-"` // of a proposal, as it was made; nil where they were not taken
 }
@@ -46,6 +47,7 @@ type mappingView struct {
 	Tests     int          `json:"tests"` // that stand in it, and pass
 	Files     []textJSON   `json:"files"`
 	History   []changeJSON `json:"history"`
+	Next      int64        `json:"next,omitempty"` // what "before" of the history is to be for older ones
 	Proposals []changeJSON `json:"proposals"`
 
 	MayPropose bool            `json:"-"`
@@ -105,22 +107,18 @@ func (c *Console) mapping(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range h.Applications {
-		v.History = append(v.History, changeJSON{
-			At: a.At, What: string(a.Way), Revision: a.Revision, Hash: a.Hash, Fragment: a.Fragment, By: a.By.Name, Reason: a.Reason,
-			Effect: effect(a.Counts), InForce: a.Seq == h.Head.Seq,
-		})
-	}
 	for _, p := range h.Proposals {
 		v.Proposals = append(v.Proposals, proposalWire(p, h.Overtaken[p.Seq]))
 	}
-	return v, nil
+	v.History, v.Next, err = c.past(r.ctx, 0, pageSize)
+	return v, err
 }
 
 func proposalWire(p revision.Proposal, overtaken bool) changeJSON {
 	return changeJSON{
 		At: p.At, What: "proposal", Revision: p.Revision, Hash: p.Hash, Fragment: p.Fragment, By: p.Author.Name, Reason: p.Reason,
 		Effect: effect(p.Counts), Needs: p.Needs, ApprovedBy: p.Approver.Name, Overtaken: overtaken,
+		ByLink: p.Author.Anonymous(),
 	}
 }
 
