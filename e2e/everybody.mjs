@@ -80,7 +80,7 @@ await tell(async ({ open, step }) => {
   await shot(admin, "why", { fullPage: true });
 
   step("every screen, in both themes, small, and large");
-  const paths = await admin.evaluate(() => [...document.querySelectorAll("header nav a")].map((a) => new URL(a.href).pathname.replace("/.portcullis/admin", "")));
+  const paths = await admin.evaluate(() => [...document.querySelectorAll(".side a")].map((a) => new URL(a.href).pathname.replace("/.portcullis/admin", "")));
   const screens = [...new Set([...paths, "/people?q=nobody-at-all", "/people?role=viewer", person, ...["why", "exceptions", "sessions", "sign-ins", "scim", "audit", "lock", "deactivate", "sign-out"].map((t) => `${person}/${t}`), "/audit/1"])];
   const state = await context.storageState();
   const found = [];
