@@ -81,7 +81,18 @@ await tell(async ({ open, step }) => {
 
   step("every screen, in both themes, small, and large");
   const paths = await admin.evaluate(() => [...document.querySelectorAll(".side a")].map((a) => new URL(a.href).pathname.replace("/.portcullis/admin", "")));
-  const screens = [...new Set([...paths, "/people?q=nobody-at-all", "/people?role=viewer", person, ...["why", "exceptions", "sessions", "sign-ins", "scim", "audit", "lock", "deactivate", "sign-out"].map((t) => `${person}/${t}`), "/audit/1"])];
+  const connection = await admin.evaluate(async () => (await (await fetch("/.portcullis/api/v1/connections")).json()).connections[0].id);
+  const api = (path, method) => admin.evaluate(async ([path, method]) => (await fetch(`/.portcullis/api/v1${path}`, { method })).json(), [path, method]);
+  const test = await api(`/connections/${connection}/tests`, "POST");
+  const { signIns } = await api(`/sign-ins?connection=${connection}`, "GET");
+  const fleet = ["", "/setup", "/scim", "/settings", "/remove", "/sign-ins", `/tests/${test.test}`].map((t) => `/connections/${connection}${t}`);
+  const forms = ["rule:", "connection:", "constraint:", "test:"].map((kind) => `/mapping/edit?open=${kind}`);
+  const more = [
+    "/people?q=nobody-at-all", "/people?role=viewer", person, ...["why", "exceptions", "sessions", "sign-ins", "scim", "audit", "lock", "deactivate", "sign-out"].map((t) => `${person}/${t}`),
+    "/audit/1", ...fleet, ...signIns.slice(0, 1).flatMap((s) => [`/sign-ins/${s.reference}`, `/connections/${connection}/sign-ins/${s.reference}`]),
+    "/new-connection", "/mapping/edit", ...forms, "/mapping/history", "/mapping/1", "/mapping/coverage", "/roles/compare?a=viewer&b=approver", "/access?role=viewer",
+  ];
+  const screens = [...new Set([...paths, ...more])];
   const state = await context.storageState();
   const found = [];
   for (const [name, options] of [
@@ -110,6 +121,32 @@ await tell(async ({ open, step }) => {
     const bytes = sizes.texts.reduce((sum, text) => sum + gzipSync(text).length, 0);
     check(bytes <= 50 * 1024, `${path} in 50 KB, got ${bytes}`);
     check(sizes.policy.includes("default-src 'none'") && !sizes.policy.includes("unsafe"), `a strict policy for ${path}, got ${sizes.policy}`);
+  }
+
+  step("what somebody has of their own");
+  const bens = await page.context().storageState();
+  for (const [name, options] of [["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }], ["small", { viewport: { width: 320, height: 640 } }]]) {
+    const other = await (await open({ ...options, storageState: bens })).newPage();
+    await other.goto(`${base}/account`);
+    await shot(other, `account-${name}`, { fullPage: true });
+    equal(await barriers(other), [], `barriers of the account, ${name}`);
+    check(await other.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), `the account in the window, ${name}`);
+    await other.context().close();
+  }
+
+  step("the navigation, from 320 to 1600 px");
+  const bar = await (await open({ javaScriptEnabled: false, storageState: state })).newPage();
+  for (const [width, colorScheme] of [[320, "light"], [640, "dark"], [1000, "light"], [1200, "dark"], [1600, "light"]]) {
+    await bar.setViewportSize({ width, height: 760 });
+    await bar.emulateMedia({ colorScheme });
+    await bar.goto(`${base}/`);
+    const wide = width >= 1024;
+    check(await bar.isVisible(".side") === wide && await bar.isVisible(".menu") !== wide, `a side bar or a menu at ${width} px`);
+    if (!wide) await bar.click(".menu > summary");
+    await shot(bar, `navigation-${width}-${colorScheme}`);
+    await bar.click(`${wide ? ".side" : ".menu"} a:text-is("Approvals")`);
+    await bar.waitForURL(`${base}/approvals`);
+    equal(await bar.$$eval('nav [aria-current="page"]', (all) => all.map((a) => a.textContent)), ["Approvals", "Approvals"], "where one is");
   }
 
   step("without a script");
