@@ -86,6 +86,7 @@ type Ledger interface {
 	At(ctx context.Context, at time.Time) (revision.Revision, revision.Application, error)
 	Examine(texts []revision.Text) (*mapping.Policy, mapping.Report, error)
 	Needs(before, after *mapping.Policy, counts *revision.Counts) []string
+	NeedsTwo() bool
 
 	Propose(ctx context.Context, by revision.Signer, texts []revision.Text, reason string) (revision.Proposal, error)
 	ProposeAgain(ctx context.Context, by revision.Signer, ref, reason string) (revision.Proposal, error)
@@ -110,6 +111,12 @@ type Trail interface {
 	LastSeal(ctx context.Context) (audit.Seal, error)
 }
 
+// Throttle keeps addresses from trying out links.
+type Throttle interface {
+	Debt(address string) error // of one that failed too often lately
+	Failed(address string)
+}
+
 // Config is what a Console needs.
 type Config struct {
 	PublicURL   *url.URL  // required
@@ -123,6 +130,7 @@ type Config struct {
 	Trail       Trail     // required
 	Ways        Ways      // required
 	Tokens      Tokens    // required
+	Throttle    Throttle  // required
 	Facts       []Fact    // of the configuration, to be shown; may be empty
 	Environment string    // what ${…} of the mapping stands for; empty: the default one
 	Now         func() time.Time
@@ -142,6 +150,7 @@ type Console struct {
 	trail       Trail
 	ways        Ways
 	tokens      Tokens
+	throttle    Throttle
 	facts       []Fact
 	environment string
 	crowds      *crowds
@@ -163,7 +172,7 @@ func New(c Config) *Console {
 	return &Console{
 		environment: c.Environment, crowds: &crowds{directory: c.Directory, now: now},
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
-		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, facts: c.Facts,
+		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, throttle: c.Throttle, facts: c.Facts,
 		now: now, log: c.Log,
 	}
 }

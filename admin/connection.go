@@ -122,9 +122,11 @@ type Ways interface {
 	Tested(ctx context.Context, test string) (*trace.Record, error)
 
 	Draft(id string) (Draft, error)
-	// Save makes or changes a connection. It fails with fault.Invalid, in words
-	// for the person, and with fault.Conflict.
-	Save(ctx context.Context, by audit.Actor, d Draft) error
+	// Save makes or changes a connection. Where another identity provider is in
+	// it than before, it ends every session of those who came in by the old one.
+	// It fails with fault.Invalid, in words for the person, and with
+	// fault.Conflict.
+	Save(ctx context.Context, by audit.Actor, d Draft) (ended int, err error)
 	// Remove ends every session of those who came in by it.
 	Remove(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
 }
@@ -212,19 +214,52 @@ func (c *Console) connection(r *request) (Connection, error) {
 	return all[i], nil
 }
 
+// closed says why the visitor may not say who the people of a connection are;
+// empty if they may.
+func (c *Console) closed(r *request) string {
+	_, err := c.trusted(r)
+	if err == nil {
+		return ""
+	}
+	return fault.Message(err)
+}
+
 // trusted finds the connection that a call is about, for something that
 // decides who its people are. Where those can have rights over the gate itself,
-// that is for the gate's administrators: whoever sees to their own connection
-// alone would make themselves one.
+// that is for whoever has all of those: anybody else would give themselves what
+// they lack. Where a change of rights needs a second person, nobody who is
+// signed in is enough: it takes a one-time link, which somebody at the machine
+// makes, and everybody sees in the trail.
 func (c *Console) trusted(r *request) (Connection, error) {
 	conn, err := c.connection(r)
-	if err != nil {
+	switch {
+	case err != nil || !c.reachesTheGate(conn):
 		return conn, err
-	}
-	if r.own && c.reachesTheGate(conn) {
+	case r.own:
 		return conn, fault.New(fault.Forbidden, "people of this connection can have rights over the gate itself: its administrators alone change it")
+	case r.link != nil:
+		return conn, nil
+	case !c.hasAllOf(r, conn):
+		return conn, fault.New(fault.Forbidden, "people of this connection can have rights over the gate itself: whoever says who they are needs every one of those")
+	case c.ledger.NeedsTwo():
+		return conn, fault.New(fault.Forbidden,
+			"people of this connection can have rights over the gate itself, which nobody changes alone here: open the console by a one-time link of “portcullis admin bootstrap” for it")
 	}
 	return conn, nil
+}
+
+// hasAllOf reports whether a visitor has every right over the gate that people
+// of a connection can be given for everybody.
+func (c *Console) hasAllOf(r *request, conn Connection) bool {
+	p := c.keeper.Policy()
+	for _, role := range p.Roles() {
+		for _, task := range p.Wide(conn.ID, []string{role.Name}) {
+			if !slices.Contains(r.wide, task) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // reachesTheGate reports whether people of a connection can be given rights

@@ -195,6 +195,7 @@ type connectionSCIMView struct {
 	Tokens   []tokenJSON   `json:"tokens"`   // the newest first
 	Requests []requestJSON `json:"requests"` // the last ones
 	MayMake  bool          `json:"-"`
+	Closed   string        `json:"-"` // why the visitor may make none; empty if they may
 	Full     bool          `json:"-"` // there are as many live tokens as may be
 }
 
@@ -212,7 +213,7 @@ func (c *Console) connectionSCIM(r *request) (any, error) {
 	a := c.addresses(conn)
 	v := &connectionSCIMView{
 		spot: c.spot(r, conn, w, "scim"), URL: a.scim, TokenURL: a.token, Steps: pushGuide(conn, a), Tokens: []tokenJSON{},
-		MayMake: r.own || r.may(mapping.GateTokensEdit),
+		MayMake: r.own || r.may(mapping.GateTokensEdit), Closed: c.closed(r),
 	}
 	tokens, err := c.tokens.List(r.ctx, conn.ID)
 	if err != nil {

@@ -65,6 +65,7 @@ type draftView struct {
 
 	Draft   Draft  `json:"-"`
 	Problem string `json:"-"` // why it was not taken
+	Closed  string `json:"-"` // why the visitor may not change it; empty if they may
 	Makers  []maker
 }
 
@@ -84,7 +85,7 @@ func (c *Console) createConnection(r *request) (any, error) {
 	d := Draft{ID: strings.TrimSpace(r.form.Get("id"))}
 	r.settings(&d)
 	r.provider(&d)
-	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+	if _, err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
 		return r.refused(err, func(problem string) any {
 			return &draftView{Makers: makers(), Draft: d, Problem: problem, spot: spot{Base: base(r)}}
 		})
@@ -115,10 +116,13 @@ func (c *Console) connectionSettings(r *request) (any, error) {
 
 func (c *Console) settingsForm(r *request, d Draft, problem string) (any, error) {
 	conn, w, _, err := c.look(r)
-	return &draftView{spot: c.spot(r, conn, w, "settings"), Draft: d, Problem: problem, Makers: makers()}, err
+	return &draftView{spot: c.spot(r, conn, w, "settings"), Draft: d, Problem: problem, Closed: c.closed(r), Makers: makers()}, err
 }
 
 func (c *Console) changeConnection(r *request) (any, error) {
+	if _, err := c.trusted(r); err != nil {
+		return nil, err
+	}
 	conn, d, err := c.made(r)
 	if err != nil {
 		return nil, err
@@ -130,7 +134,8 @@ func (c *Console) changeConnection(r *request) (any, error) {
 	if id := r.form.Get("id"); id != "" && id != conn.ID {
 		return nil, fault.New(fault.Invalid, "the id of a connection stays: people are known by it")
 	}
-	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+	ended, err := c.ways.Save(r.ctx, r.actor(), d)
+	if err != nil {
 		out, err := r.refused(err, func(problem string) any { return problem })
 		if err != nil {
 			return nil, err
@@ -138,7 +143,7 @@ func (c *Console) changeConnection(r *request) (any, error) {
 		text, _ := out.(string)
 		return c.settingsForm(r, d, text)
 	}
-	return done{to: everyones.path + "/" + conn.ID, Done: "connection-changed", Count: 1}, nil
+	return done{to: everyones.path + "/" + conn.ID, Done: "connection-changed", Count: 1, Ended: ended}, nil
 }
 
 // setupView is what to do at the provider, and what of it the gate has to know.
@@ -151,6 +156,7 @@ type setupView struct {
 	Values   []valueJSON `json:"values"` // all of them
 	Draft    Draft       `json:"-"`
 	Problem  string      `json:"-"`
+	Closed   string      `json:"-"` // why the visitor may not change it; empty if they may
 	HasKey   bool        `json:"-"` // there is a secret, or metadata, already
 	Next     bool        `json:"-"`
 }
@@ -165,7 +171,7 @@ func (c *Console) setupForm(r *request, d *Draft, problem string) (any, error) {
 	a := c.addresses(conn)
 	v := &setupView{
 		spot: c.spot(r, conn, w, "setup"), Maker: w.Provider, Protocol: conn.Protocol, Steps: guide(conn, a), Values: providerValues(conn, a), Problem: problem,
-		HasKey: conn.ClientID != "" || conn.Metadata, Next: conn.NextSecret,
+		HasKey: conn.ClientID != "" || conn.Metadata, Next: conn.NextSecret, Closed: c.closed(r),
 	}
 	switch {
 	case d != nil:
@@ -209,7 +215,8 @@ func (c *Console) changeProvider(r *request) (any, error) {
 	if err := r.version(d); err != nil {
 		return nil, err
 	}
-	if err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
+	ended, err := c.ways.Save(r.ctx, r.actor(), d)
+	if err != nil {
 		out, err := r.refused(err, func(problem string) any { return problem })
 		if err != nil {
 			return nil, err
@@ -217,7 +224,7 @@ func (c *Console) changeProvider(r *request) (any, error) {
 		text, _ := out.(string)
 		return c.setupForm(r, &d, text)
 	}
-	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed", Count: 1}, nil
+	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed", Count: 1, Ended: ended}, nil
 }
 
 // removeView asks before a connection is removed.

@@ -244,7 +244,7 @@ func pushRisks(now time.Time, f Fare, tokens []scim.Token) (out []riskJSON) {
 		out = append(out, ending("SCIM token", last, now)...)
 	}
 	if f.Refused > 0 {
-		add(400, "%s over SCIM refused during the last day.", countOf(f.Refused, "request was", "requests were"))
+		add(400, "%s refused during the last day.", countOf(f.Refused, "request over SCIM was", "requests over SCIM were"))
 	}
 	return out
 }

@@ -56,20 +56,33 @@ func (c *Console) askLink(g *gin.Context) error {
 	return c.standard().Render(g.Writer, g.Request, http.StatusOK, "link", frame{View: g.Query("link")})
 }
 
-// openLink uses a link up.
-func (c *Console) openLink(g *gin.Context) error {
+// openVisit uses the link of a form up, for a visit that lasts for life, and
+// gives what the browser keeps of it. It fails with fault.NotFound where there
+// is no such link, which is counted against the address.
+func (c *Console) openVisit(g *gin.Context, life time.Duration, setup bool, e func(Visit) audit.Event) (v Visit, token string, err error) {
+	address := web.ClientAddress(g.Request)
+	if err := c.throttle.Debt(address); err != nil {
+		return v, "", err
+	}
 	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
 	if err := g.Request.ParseForm(); err != nil {
-		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
+		return v, "", fault.Wrap(fault.Invalid, err, "the form cannot be read")
 	}
-	link, now, token := sha256.Sum256([]byte(g.Request.PostForm.Get("link"))), c.now(), rand.Text()+rand.Text()
+	link, now := sha256.Sum256([]byte(g.Request.PostForm.Get("link"))), c.now()
+	token = rand.Text() + rand.Text()
 	hash := sha256.Sum256([]byte(token))
-	v := Visit{
-		ID: strings.ToLower(rand.Text()), Hash: hash[:], Address: web.ClientAddress(g.Request), Created: now, Expires: now.Add(VisitLife),
+	v = Visit{ID: strings.ToLower(rand.Text()), Hash: hash[:], Address: address, Created: now, Expires: now.Add(life)}
+	v, err = c.store.OpenVisit(g.Request.Context(), link[:], setup, v, e)
+	if fault.Is(err, fault.NotFound) {
+		c.throttle.Failed(address)
 	}
-	ctx := g.Request.Context()
-	v, err := c.store.OpenVisit(ctx, link[:], false, v, func(v Visit) audit.Event {
-		return audit.Event{At: now, Action: audit.ConsoleOpened, Actor: (&visitor{link: &v, address: v.Address}).actor(), Subject: "console"}
+	return v, token, err
+}
+
+// openLink uses a link up.
+func (c *Console) openLink(g *gin.Context) error {
+	v, token, err := c.openVisit(g, VisitLife, false, func(v Visit) audit.Event {
+		return audit.Event{At: v.Created, Action: audit.ConsoleOpened, Actor: (&visitor{link: &v, address: v.Address}).actor(), Subject: "console"}
 	})
 	if fault.Is(err, fault.NotFound) {
 		return &web.Failure{
@@ -80,6 +93,7 @@ func (c *Console) openLink(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx := g.Request.Context()
 	c.log.WarnContext(ctx, "the console was opened by a one-time link", "visit", v.ID, "issuer", v.Issuer, "address", v.Address)
 	web.SetCookie(g.Writer, c.public, linkCookie, token, VisitLife)
 	web.SetHeaders(g.Writer.Header())

@@ -68,17 +68,9 @@ func (c *Console) askSetup(g *gin.Context) error {
 
 // openSetup uses a setup link up.
 func (c *Console) openSetup(g *gin.Context) error {
-	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
-	if err := g.Request.ParseForm(); err != nil {
-		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
-	}
-	link, now, token := sha256.Sum256([]byte(g.Request.PostForm.Get("link"))), c.now(), rand.Text()+rand.Text()
-	hash := sha256.Sum256([]byte(token))
-	v := Visit{ID: strings.ToLower(rand.Text()), Hash: hash[:], Address: web.ClientAddress(g.Request), Created: now, Expires: now.Add(SetupVisitLife)}
-	ctx := g.Request.Context()
-	v, err := c.store.OpenVisit(ctx, link[:], true, v, func(v Visit) audit.Event {
+	v, token, err := c.openVisit(g, SetupVisitLife, true, func(v Visit) audit.Event {
 		return audit.Event{
-			At: now, Action: audit.SetupOpened, Actor: (&visitor{link: &v, address: v.Address}).actor(), Connection: v.Connection, Subject: v.Connection,
+			At: v.Created, Action: audit.SetupOpened, Actor: (&visitor{link: &v, address: v.Address}).actor(), Connection: v.Connection, Subject: v.Connection,
 		}
 	})
 	if fault.Is(err, fault.NotFound) {

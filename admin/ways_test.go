@@ -69,9 +69,9 @@ func (w *fakeWays) Draft(id string) (admin.Draft, error) {
 	return d, nil
 }
 
-func (w *fakeWays) Save(_ context.Context, by audit.Actor, d admin.Draft) error {
+func (w *fakeWays) Save(_ context.Context, by audit.Actor, d admin.Draft) (int, error) {
 	if strings.Contains(d.Issuer, "wrong") || d.ID == "" {
-		return fault.New(fault.Invalid, "oidc.issuer: want another")
+		return 0, fault.New(fault.Invalid, "oidc.issuer: want another")
 	}
 	if i := slices.IndexFunc(w.list, func(c admin.Connection) bool { return c.ID == d.ID }); i >= 0 {
 		w.list = slices.Delete(w.list, i, i+1)
@@ -82,7 +82,7 @@ func (w *fakeWays) Save(_ context.Context, by audit.Actor, d admin.Draft) error 
 		ID: d.ID, Organization: d.Organization, Domains: d.Domains, Preset: d.Preset, Protocol: d.Protocol, SCIM: d.SCIM, Issuer: d.Issuer,
 		ClientID: d.ClientID, Authentication: admin.BySecret, Made: true, Version: d.Version, Changed: w.now(), Author: by.Name,
 	})
-	return nil
+	return 0, nil
 }
 
 func (w *fakeWays) Remove(_ context.Context, by audit.Actor, id, reason string) (int, error) {
@@ -90,3 +90,10 @@ func (w *fakeWays) Remove(_ context.Context, by audit.Actor, id, reason string) 
 	w.done = append(w.done, fmt.Sprint("remove ", id, " by ", by.Name, ": ", reason))
 	return 2, nil
 }
+
+// patient waits for nobody: how long an address is kept waiting is shown where
+// the whole gate runs.
+type patient struct{}
+
+func (patient) Debt(string) error { return nil }
+func (patient) Failed(string)     {}

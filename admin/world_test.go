@@ -152,7 +152,7 @@ func (w *world) mount(l *revision.Ledger) {
 	w.console = admin.New(admin.Config{
 		PublicURL: public, Store: w.db.Admin(), Sessions: w.sessions, Directory: w.dir, Keeper: w.keeper, Ledger: l,
 		Journal: w.db.Journal(), Traces: w.db.Traces(), Trail: w.db.Audit(), Now: now,
-		Ways: w.ways, Tokens: scim.NewTokens(scim.TokensConfig{Store: w.db.Tokens(), Now: now}),
+		Throttle: patient{}, Ways: w.ways, Tokens: scim.NewTokens(scim.TokensConfig{Store: w.db.Tokens(), Now: now}),
 		Facts: []admin.Fact{{Name: "Address of the gate", Value: public.String(), Key: "public_url"}},
 	})
 	gin.SetMode(gin.ReleaseMode)

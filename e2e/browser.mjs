@@ -1,6 +1,7 @@
 // What the stories share: a browser that is alone with loopback, steps with
 // screenshots, and checks that say what was wanted.
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const shots = process.env.E2E_SHOTS;
@@ -23,7 +24,7 @@ export async function launch() {
   const complaints = [];
   // A refused answer and a stream that was cut are shown by the browser itself,
   // and are wanted here and there.
-  const wanted = process.env.E2E_REFUSED ? /status of 40[013]/ : /status of (401|403)|ERR_INCOMPLETE_CHUNKED_ENCODING/;
+  const wanted = process.env.E2E_REFUSED ? /status of 40[0134]/ : /status of (401|403)|ERR_INCOMPLETE_CHUNKED_ENCODING/;
   const open = async (options = {}) => {
     const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
     context.setDefaultTimeout(20_000);
@@ -54,6 +55,14 @@ let number = 0;
 export async function shot(page, name, options = {}) {
   number += 1;
   await page.screenshot({ path: `${shots}/${String(number).padStart(2, "0")}-${name}.png`, animations: "disabled", ...options });
+}
+
+// barriers are what axe finds on a page.
+export async function barriers(page) {
+  const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  await page.evaluate(`${axe}; undefined`);
+  const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+  return found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(" | ")}`);
 }
 
 // poll waits until look gives what is wanted. A page that is just being

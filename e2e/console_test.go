@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"io"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -31,5 +33,18 @@ func console(t *testing.T, file string) {
 }
 
 func TestConsole(t *testing.T) { console(t, "console.mjs") }
+
+// TestConsoleConnections makes a connection in the console, which the client's
+// own IT sets up and keeps.
+func TestConsoleConnections(t *testing.T) {
+	d := deploy(t, "no")
+	cmd := exec.CommandContext(t.Context(), gate, "admin", "bootstrap")
+	cmd.Dir = d.dir
+	link, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	story(t, "console-connections.mjs", append(d.env, "E2E_REFUSED=yes", "E2E_CONSOLE="+strings.TrimSpace(string(link)), "E2E_MAPPING="+filepath.Join(d.dir, "mapping.yaml"))...)
+}
 
 func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs") }

@@ -1,21 +1,11 @@
 // The console for everybody: every screen without a barrier that axe finds, in
 // both themes; at 320 px and at twice the size; by keys alone; and readable
 // without a script.
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { gzipSync } from "node:zlib";
-import { check, equal, poll, shot, tell } from "./browser.mjs";
+import { barriers, check, equal, poll, shot, tell } from "./browser.mjs";
 
 const { E2E_PORTAL: portal, E2E_CONSOLE: link } = process.env;
 const base = `${portal}/.portcullis/admin`;
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-// barriers are what axe finds on a page.
-async function barriers(page) {
-  await page.evaluate(`${axe}; undefined`);
-  const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-  return found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(" | ")}`);
-}
 
 await tell(async ({ open, step }) => {
   step("Ben signs in, and somebody opens the console");

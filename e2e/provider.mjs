@@ -4,19 +4,20 @@ import { Provider } from "oidc-provider";
 
 const { E2E_ISSUER: issuer, E2E_GATE: gate, E2E_SECRET: secret, E2E_CONFORM: conform } = process.env;
 
-const groups = { ada: ["Portfolio-Managers", "Canteen"], ben: ["Accounts-ALP0001"], dan: [] };
+const groups = { ada: ["Portfolio-Managers", "Canteen"], ben: ["Accounts-ALP0001"], dan: [], olga: ["Portfolio-Managers"] };
+const domains = { olga: "omega.example" };
 
 const provider = new Provider(issuer, {
   clients: [{
     client_id: "portcullis", client_secret: secret, grant_types: ["authorization_code"], response_types: ["code"],
-    redirect_uris: [`${gate}/.portcullis/oidc/independent/callback`],
+    redirect_uris: ["independent", "omega"].map((connection) => `${gate}/.portcullis/oidc/${connection}/callback`),
     post_logout_redirect_uris: [`${gate}/.portcullis/sign-out`],
     backchannel_logout_uri: `${gate}/.portcullis/oidc/independent/backchannel-logout`, backchannel_logout_session_required: true,
   }],
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name", "groups"] },
   findAccount: async (_, id) => ({
     accountId: id,
-    claims: async () => ({ sub: id, name: `Independent ${id}`, email: `${id}@alpha.example`, email_verified: true, groups: groups[id] ?? [] }),
+    claims: async () => ({ sub: id, name: `Independent ${id}`, email: `${id}@${domains[id] ?? "alpha.example"}`, email_verified: true, groups: groups[id] ?? [] }),
   }),
   // Whether claims of scopes are at the userinfo endpoint alone (OpenID
   // Connect Core 1.0, section 5.4) or in the ID token, too.

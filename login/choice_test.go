@@ -34,7 +34,7 @@ func TestTheBrowserRemembersItsConnectionUntilAnotherIsWanted(t *testing.T) {
 	if got := b.cookies(g)[login.ChoiceCookie]; got != "" {
 		t.Errorf("the choice is still remembered: %q", got)
 	}
-	if to := b.get(start + "/acme?another=1").location(t); !strings.HasPrefix(to, one.issuer()) || !strings.Contains(to, "prompt=select_account") {
+	if to := b.get(start + "/acme?another=1").location(t); !strings.HasPrefix(to, one.issuer()) || !strings.Contains(to, "prompt=login") {
 		t.Errorf("another account at acme leads to %s", to)
 	}
 	if p := b.get(start); p.StatusCode != http.StatusOK {
@@ -54,6 +54,7 @@ func TestAChoiceThatIsGoneOrForgedIsNone(t *testing.T) {
 
 func TestOneConnectionNeedsNoChoice(t *testing.T) {
 	p := newIDP(t)
+	p.metadata = func(m map[string]any) { m["prompt_values_supported"] = []string{"none", "login", "select_account"} }
 	g, b := newGate(t, nil, p), newBrowser(t)
 	b.signIn(g, "/.portcullis/sign-in")
 	if _, ok := b.cookies(g)[login.ChoiceCookie]; ok {

@@ -67,6 +67,13 @@ func (l *limiter) failed(address string) {
 	b.tokens = max(b.tokens-(failureCost-1), -l.burst)
 }
 
+// Debt fails while the failures of an address have used up more than it has.
+func (l *Login) Debt(address string) error { return l.limit.debt(address) }
+
+// Failed counts a secret that an address sent and that is none, as a failed
+// sign-in from there.
+func (l *Login) Failed(address string) { l.limit.failed(address) }
+
 // bucket gives the bucket of an address, filled up to now. The caller holds
 // the lock.
 func (l *limiter) bucket(address string) *bucket {

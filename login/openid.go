@@ -57,7 +57,7 @@ func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (dep
 	a.Nonce, a.Verifier = rand.Text(), rand.Text()+rand.Text()
 	r := oidc.Request{
 		Redirect: o.callback, State: state, Nonce: a.Nonce, Verifier: a.Verifier, Hint: hint,
-		ACR: a.Demand.ACR, MaxAge: a.Demand.MaxAge,
+		ACR: a.Demand.ACR, MaxAge: a.Demand.MaxAge, Afresh: a.Force, Another: a.Another,
 	}
 	if o.contexts {
 		r.ACR = nil
@@ -68,12 +68,6 @@ func (o *openID) begin(ctx context.Context, a *Attempt, state, hint string) (dep
 				r.ACR = append(r.ACR, class)
 			}
 		}
-	}
-	switch {
-	case a.Force:
-		r.Prompt = "login"
-	case a.Another:
-		r.Prompt = "select_account"
 	}
 	target, err := o.client.AuthURL(ctx, r)
 	return departure{URL: target}, err

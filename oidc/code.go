@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,8 @@ type Request struct {
 	// wanted in the claim acrs; none by default.
 	Contexts []string
 	MaxAge   time.Duration // max_age in whole seconds; 0 for any
-	Prompt   string        // login or select_account; empty for what the provider likes
+	Afresh   bool          // somebody must prove again who they are
+	Another  bool          // somebody is to choose among their accounts
 }
 
 // AuthURL is where to send the browser. It discovers the provider if need be
@@ -58,13 +60,42 @@ func (p *Provider) AuthURL(ctx context.Context, r Request) (string, error) {
 	if r.MaxAge > 0 {
 		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10)))
 	}
-	if r.Prompt != "" {
-		options = append(options, oauth2.SetAuthURLParam("prompt", r.Prompt))
+	if prompt := p.prompt(m, r); prompt != "" {
+		options = append(options, oauth2.SetAuthURLParam("prompt", prompt))
 	}
 	client := oauth2.Config{
 		ClientID: p.c.ClientID, RedirectURL: r.Redirect, Scopes: p.c.Scopes, Endpoint: oauth2.Endpoint{AuthURL: m.authURL},
 	}
 	return client.AuthCodeURL(r.State, options...), nil
+}
+
+// prompt is how to ask for what a request wants of the person. Every provider
+// has to know login and none alone (OpenID Connect Core 1.0, section 15.1), and
+// many refuse the whole request for the sake of another.
+func (p *Provider) prompt(m *metadata, r Request) string {
+	const login, choose = "login", "select_account"
+	switch {
+	case r.Afresh:
+		return login
+	case !r.Another:
+		return ""
+	case slices.Contains(m.prompts, choose), m.prompts == nil && offersChoice(p.issuer.Hostname()):
+		return choose
+	default:
+		return login
+	}
+}
+
+// offersChoice names the providers whose documentation says that they let
+// people choose, and whose metadata does not: Microsoft Entra ID, and Google,
+// which does not know login.
+func offersChoice(host string) bool {
+	switch host {
+	case "login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "sts.windows.net", "accounts.google.com":
+		return true
+	default:
+		return false
+	}
 }
 
 // contextClaim asks for an authentication context by claim (OpenID Connect

@@ -76,7 +76,8 @@ type metadata struct {
 	endSessionURL string // empty if there is none
 	algorithms    []string
 	auth          clientAuth
-	answersIssuer bool // RFC 9207, section 3
+	answersIssuer bool     // RFC 9207, section 3
+	prompts       []string // that it knows (Initiating User Registration via OpenID Connect 1.0, section 4.1); nil if it does not say
 }
 
 // New makes a Provider. It reaches nobody: a provider that is down, or whose
@@ -268,6 +269,7 @@ func (p *Provider) readMetadata(data []byte) (*metadata, error) {
 	if m.algorithms, err = signing(doc); err != nil {
 		return nil, err
 	}
+	m.prompts, _ = Strings(doc["prompt_values_supported"]) // of another kind, it says nothing
 	m.auth, err = p.clientAuth(doc)
 	return m, err
 }

@@ -36,6 +36,11 @@ func (l *Ledger) Needs(before, after *mapping.Policy, counts *Counts) []string {
 	return l.approval.needs(before, after, counts)
 }
 
+// NeedsTwo reports whether any change of the mapping needs a second person.
+func (l *Ledger) NeedsTwo() bool {
+	return l.approval.Always || l.approval.Privileged || l.approval.PeopleOver != nil
+}
+
 // declined stands in a proposal in the place of the application that it led
 // to.
 const declined = -1

@@ -114,13 +114,17 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 	return out, nil
 }
 
+// signedIn is true of a trace by which somebody came in: a dry run that went
+// well names nobody.
+const signedIn = "came_in AND person <> ''"
+
 func (s adminStore) SignInCounts(ctx context.Context, connections []string, since time.Time) (in, failed int, err error) {
 	where, err := within(connections)
 	if err != nil {
 		return 0, 0, err
 	}
 	err = s.db.glance(ctx, func(t tx) error {
-		for came, into := range map[string]*int{"came_in": &in, "NOT came_in": &failed} {
+		for came, into := range map[string]*int{signedIn: &in, "NOT came_in": &failed} {
 			query := join("SELECT count(*) FROM login_traces WHERE ", where, sqlf(" AND finished >= ? AND "+came, micros(since)))
 			if err := t.once().rows(into, query.text, query.args...); err != nil {
 				return err

@@ -21,13 +21,13 @@ func (s adminStore) Fares(ctx context.Context, connections []string, since time.
 		for _, id := range connections {
 			var f admin.Fare
 			var r fareRow
-			err := t.rows(&r, `SELECT coalesce(sum(CASE WHEN came_in THEN 1 ELSE 0 END), 0) AS came, coalesce(sum(CASE WHEN came_in THEN 0 ELSE 1 END), 0) AS failed
+			err := t.rows(&r, `SELECT coalesce(sum(CASE WHEN `+signedIn+` THEN 1 ELSE 0 END), 0) AS came, coalesce(sum(CASE WHEN came_in THEN 0 ELSE 1 END), 0) AS failed
 				FROM login_traces WHERE connection = ? AND finished >= ?`, id, micros(since))
 			if err != nil {
 				return err
 			}
 			f.In, f.Failed = r.In, r.Failed
-			if err := t.rows(&r.Last, "SELECT coalesce((SELECT finished FROM login_traces WHERE connection = ? ORDER BY finished DESC LIMIT 1), 0)", id); err != nil {
+			if err := t.rows(&r.Last, "SELECT coalesce((SELECT finished FROM login_traces WHERE connection = ? AND "+signedIn+" ORDER BY finished DESC LIMIT 1), 0)", id); err != nil {
 				return err
 			}
 			f.SignedIn = moment(r.Last)
@@ -59,7 +59,7 @@ func (s adminStore) SignInSpans(ctx context.Context, connections []string, since
 		return nil, err
 	}
 	us := span.Microseconds()
-	query := join(sqlf(`SELECT (finished - ?) / ? AS span, sum(CASE WHEN came_in THEN 1 ELSE 0 END) AS came,
+	query := join(sqlf(`SELECT (finished - ?) / ? AS span, sum(CASE WHEN `+signedIn+` THEN 1 ELSE 0 END) AS came,
 		sum(CASE WHEN came_in THEN 0 ELSE 1 END) AS failed FROM login_traces WHERE `, micros(since), us), where,
 		sqlf(" AND finished >= ? GROUP BY 1 ORDER BY 1", micros(since)))
 	var rows []spanRow

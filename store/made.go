@@ -67,10 +67,11 @@ func (t tx) nextMade() (version int64, err error) {
 }
 
 // Put stores m with its event, in place of the version that m.Version
-// names; 0 makes a new one. It fails with fault.Conflict if another version is
-// stored, and for a new one whose id was ever that of a connection.
-func (s Made) Put(ctx context.Context, m admin.Made, e audit.Event) error {
-	return s.db.update(ctx, func(t tx) error {
+// names; 0 makes a new one. With signOut it ends the sessions of the
+// connection. It fails with fault.Conflict if another version is stored, and
+// for a new one whose id was ever that of a connection.
+func (s Made) Put(ctx context.Context, m admin.Made, signOut bool, e func(sessions int) audit.Event) (ended int, err error) {
+	err = s.db.update(ctx, func(t tx) error {
 		version, err := t.nextMade()
 		if err != nil {
 			return err
@@ -81,10 +82,13 @@ func (s Made) Put(ctx context.Context, m admin.Made, e audit.Event) error {
 			if err == nil && n == 0 {
 				err = fault.New(fault.Conflict, "somebody else changed this connection meanwhile: look at it again")
 			}
+			if err == nil && signOut {
+				ended, err = t.signOutConnection(m.ID, m.Changed, anotherProvider)
+			}
 			if err != nil {
 				return err
 			}
-			return t.Audit(e)
+			return t.Audit(e(ended))
 		}
 		var known []string
 		if err := t.rows(&known, "SELECT id FROM console_connections WHERE id = ? UNION ALL SELECT id FROM connections WHERE id = ?", m.ID, m.ID); err != nil {
@@ -98,7 +102,17 @@ func (s Made) Put(ctx context.Context, m admin.Made, e audit.Event) error {
 		if err != nil {
 			return err
 		}
-		return t.Audit(e)
+		return t.Audit(e(0))
+	})
+	return ended, err
+}
+
+// SignOut ends again the sessions that [Made.Put] ended, for whoever came in
+// meanwhile at a gate that had not heard of the change.
+func (s Made) SignOut(ctx context.Context, id string, at time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		_, err := t.signOutConnection(id, at, anotherProvider)
+		return err
 	})
 }
 
@@ -137,16 +151,33 @@ func (t tx) emptyConnection(id string, at time.Time) (ended int, err error) {
 	if err := t.endSetup(id, at); err != nil {
 		return 0, err
 	}
-	var people, tokens []string
-	err = t.rows(&people, "UPDATE sessions SET ended = ?, end_reason = ? WHERE connection = ? AND ended = 0 AND expires > ? RETURNING person_id",
-		micros(at), "your organization's way in was removed", id, micros(at))
-	if err != nil {
+	if ended, err = t.signOutConnection(id, at, "your organization's way in was removed"); err != nil {
 		return 0, err
 	}
+	var tokens []string
 	if err := t.rows(&tokens, "UPDATE api_tokens SET revoked = ? WHERE connection = ? AND revoked = 0 RETURNING id", micros(at), id); err != nil {
 		return 0, err
 	}
 	if _, err := t.exec("UPDATE scim_tokens SET revoked = ? WHERE connection = ? AND revoked = 0", micros(at), id); err != nil {
+		return 0, err
+	}
+	for _, token := range tokens {
+		if err := t.Change(directory.Change{At: at, Session: token, Loss: true}); err != nil {
+			return 0, err
+		}
+	}
+	return ended, nil
+}
+
+// anotherProvider is why sessions end when their connection changes hands.
+const anotherProvider = "your organization signs in somewhere else now"
+
+// signOutConnection ends every session of those who came in by a connection.
+func (t tx) signOutConnection(id string, at time.Time, reason string) (ended int, err error) {
+	var people []string
+	err = t.rows(&people, "UPDATE sessions SET ended = ?, end_reason = ? WHERE connection = ? AND ended = 0 AND expires > ? RETURNING person_id",
+		micros(at), reason, id, micros(at))
+	if err != nil {
 		return 0, err
 	}
 	told := make(map[string]bool)
@@ -156,11 +187,6 @@ func (t tx) emptyConnection(id string, at time.Time) (ended int, err error) {
 		}
 		told[person] = true
 		if err := t.Change(directory.Change{At: at, Person: person, Loss: true}); err != nil {
-			return 0, err
-		}
-	}
-	for _, token := range tokens {
-		if err := t.Change(directory.Change{At: at, Session: token, Loss: true}); err != nil {
 			return 0, err
 		}
 	}

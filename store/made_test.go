@@ -18,14 +18,18 @@ func TestConnectionsOfTheConsole(t *testing.T) {
 		db := open()
 		s, now := db.Made(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		event := audit.Event{At: now, Action: audit.ConnectionCreated, Actor: audit.Gate()}
+		put := func(m admin.Made) error {
+			_, err := s.Put(context.WithoutCancel(t.Context()), m, false, func(int) audit.Event { return event })
+			return err
+		}
 		m := admin.Made{ID: "omega", Document: []byte("{}"), Sealed: []byte("sealed"), Created: now, Changed: now, Author: "ada"}
 		if v, err := s.Version(t.Context()); v != 0 || err != nil {
 			t.Fatalf("version = %d, %v", v, err)
 		}
-		if err := s.Put(t.Context(), m, event); err != nil {
+		if err := put(m); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Put(t.Context(), m, event); !fault.Is(err, fault.Conflict) {
+		if err := put(m); !fault.Is(err, fault.Conflict) {
 			t.Errorf("a second of that id: %v, want a conflict", err)
 		}
 		all, version, err := s.All(t.Context())
@@ -34,10 +38,10 @@ func TestConnectionsOfTheConsole(t *testing.T) {
 		}
 		// Two who changed the same state: the second is told.
 		m = all[0]
-		if err := s.Put(t.Context(), m, event); err != nil {
+		if err := put(m); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Put(t.Context(), m, event); !fault.Is(err, fault.Conflict) {
+		if err := put(m); !fault.Is(err, fault.Conflict) {
 			t.Errorf("a change of an old state: %v, want a conflict", err)
 		}
 		// What is sealed is wrapped anew with all the rest.
@@ -64,7 +68,7 @@ func TestConnectionsOfTheConsole(t *testing.T) {
 		}
 		// An id that people are known by is never given to somebody else.
 		m.Version = 0
-		if err := s.Put(t.Context(), m, event); !fault.Is(err, fault.Conflict) {
+		if err := put(m); !fault.Is(err, fault.Conflict) {
 			t.Errorf("the id of one that was removed: %v, want a conflict", err)
 		}
 		err = db.Directory().Update(t.Context(), func(tx directory.Tx) error {
@@ -77,7 +81,7 @@ func TestConnectionsOfTheConsole(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.ID = "alpha"
-		if err := s.Put(context.WithoutCancel(t.Context()), m, event); !fault.Is(err, fault.Conflict) {
+		if err := put(m); !fault.Is(err, fault.Conflict) {
 			t.Errorf("the id of one of the configuration: %v, want a conflict", err)
 		}
 	})

@@ -89,9 +89,13 @@ func (t tx) insertTrace(r trace.Record) error {
 	if err != nil {
 		return err
 	}
+	person := r.Person
+	if r.Outcome == trace.Tested { // nobody signed in
+		person = ""
+	}
 	_, err = t.exec(`INSERT INTO login_traces (reference, start_ref, connection, finished, came_in, person, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (reference) DO NOTHING`,
-		r.Reference, r.Start, r.Connection, micros(r.Finished), r.In(), r.Person, string(body))
+		r.Reference, r.Start, r.Connection, micros(r.Finished), r.In(), person, string(body))
 	return err
 }
 

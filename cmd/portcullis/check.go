@@ -28,7 +28,9 @@ type problemJSON struct {
 func (c *cli) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check", Short: "Check the configuration and the mapping file", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Long: `Check the configuration and the mapping file. No database is needed; where there
+is one, the mapping may name the connections that were made in the console.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			found := []problemJSON{}
 			cfg, err := config.Load(c.configFile, os.LookupEnv) //nolint:forbidigo // package config asks through this function alone
 			problems, ok := errors.AsType[config.Problems](err)
@@ -47,7 +49,10 @@ func (c *cli) checkCommand() *cobra.Command {
 			if cfg.Mapping.Managed {
 				return c.report(found) // what the database holds was checked when it was applied; doctor looks at it
 			}
-			more, _, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg), c.now())
+			more, policy, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg), c.now())
+			if err == nil && policy == nil { // it may name connections of the console
+				more, _, err = checkMapping(cfg.Mapping.File, c.reach(cmd.Context(), cfg).mappingOptions(), c.now())
+			}
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/login"
+	"portcullis/mapping"
 	"portcullis/revision"
 	"portcullis/store"
 )
@@ -37,11 +38,13 @@ mapping file, keys, clocks and tokens. Exit code 1 when something is broken.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 			defer cancel()
+			made := c.reach(ctx, cfg)
+			cfg = made.cfg()
 			found := []diagnosis{{"configuration", "fine", c.configFile}}
 			for _, w := range cfg.Warnings {
 				found = append(found, diagnosis{"configuration", "warning", w.String()})
 			}
-			found = append(found, examineMapping(cfg, c.now())...)
+			found = append(found, examineMapping(cfg, made.mappingOptions(), c.now())...)
 			found = append(found, examineStore(ctx, cfg, c.now())...)
 			found = append(found, examineLogin(ctx, cfg, c.now())...)
 			found = append(found, examineUpstreams(ctx, cfg, c.now())...)
@@ -70,11 +73,11 @@ func (c *cli) diagnose(found []diagnosis) error {
 	return err
 }
 
-func examineMapping(cfg *config.Config, now time.Time) []diagnosis {
+func examineMapping(cfg *config.Config, o mapping.Options, now time.Time) []diagnosis {
 	if cfg.Mapping.Managed {
 		return nil // it is in the database
 	}
-	problems, policy, err := checkMapping(cfg.Mapping.File, mappingOptions(cfg), now)
+	problems, policy, err := checkMapping(cfg.Mapping.File, o, now)
 	if err != nil {
 		return []diagnosis{{"mapping", "broken", err.Error()}}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -142,18 +143,15 @@ func (c *counted) Flush() { _ = http.NewResponseController(c.ResponseWriter).Flu
 
 // pushed counts SCIM requests, each connection by itself.
 func (o *ops) pushed(h http.Handler) http.Handler {
-	by := map[string]http.Handler{}
-	for id := range *o.connections.Load() {
-		by[id] = promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": id}), h)
-	}
-	other := promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": "other"}), h)
+	var by sync.Map // of http.Handler by the connection's name; those that the console makes come later
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		connection, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, proxy.SCIMPrefix+"/"), "/")
-		if h, ok := by[connection]; ok {
-			h.ServeHTTP(w, r)
-			return
+		connection = o.known(connection)
+		counted, ok := by.Load(connection)
+		if !ok {
+			counted, _ = by.LoadOrStore(connection, promhttp.InstrumentHandlerCounter(o.pushes.MustCurryWith(prometheus.Labels{"connection": connection}), h))
 		}
-		other.ServeHTTP(w, r)
+		counted.(http.Handler).ServeHTTP(w, r) //nolint:forcetypeassert,errcheck // nothing else is in it
 	})
 }
 

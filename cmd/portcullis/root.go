@@ -217,6 +217,27 @@ func (c *cli) withMade(ctx context.Context, cfg *config.Config, db *store.DB) (*
 	return r.cfg(), nil
 }
 
+// reach is the roster for commands that work without a database: where that is
+// not there, or cannot be read, it is the configuration's.
+func (c *cli) reach(ctx context.Context, cfg *config.Config) *roster {
+	alone := newRoster(cfg, nil, nil, slog.New(slog.DiscardHandler), c.now)
+	if path, ok := cfg.Database.SQLite(); ok {
+		if _, err := os.Stat(path); err != nil {
+			return alone
+		}
+	}
+	db, err := openStore(ctx, cfg)
+	if err != nil {
+		return alone
+	}
+	defer db.Close()
+	r := newRoster(cfg, db, nil, slog.New(slog.DiscardHandler), c.now)
+	if err := r.Refresh(ctx); err != nil {
+		return alone
+	}
+	return r
+}
+
 // connections gives the directory's view of the configured connections.
 func connections(cfg *config.Config) []directory.Connection {
 	out := make([]directory.Connection, len(cfg.Connections))

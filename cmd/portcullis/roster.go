@@ -155,7 +155,15 @@ func (r *roster) refresh(ctx context.Context) error {
 	if err := r.apply(ctx, next.cfg); err != nil {
 		return err
 	}
-	r.state.Store(next)
+	before := r.state.Swap(next)
+	for id, m := range next.made {
+		// Whoever came in here by the old provider until this moment goes, too.
+		if old, ok := before.made[id]; ok && r.ring != nil && anotherProvider(old.draft, m.draft) {
+			if err := r.made.SignOut(ctx, id, r.now()); err != nil {
+				return err
+			}
+		}
+	}
 	for _, m := range made {
 		if m.Removed.IsZero() || slices.Contains(r.gone, m.ID) || r.inFile(m.ID) {
 			continue

@@ -12,6 +12,7 @@ import (
 	"portcullis/config"
 	"portcullis/directory"
 	"portcullis/fault"
+	"portcullis/saml"
 )
 
 // What secrets are called in the documents of connections.
@@ -154,9 +155,9 @@ func (r *roster) Draft(id string) (admin.Draft, error) {
 }
 
 // Save implements [admin.Ways].
-func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) error {
+func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) (ended int, err error) {
 	if err := r.Refresh(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	state, now := r.state.Load(), r.now()
 	next := madeConnection{draft: d, secrets: map[string]string{}}
@@ -164,7 +165,7 @@ func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) error 
 	action := audit.ConnectionCreated
 	if old, ok := state.made[d.ID]; ok {
 		if d.Version == 0 {
-			return fault.New(fault.Conflict, "there is a connection %q already", d.ID)
+			return 0, fault.New(fault.Conflict, "there is a connection %q already", d.ID)
 		}
 		action, m.Created = audit.ConnectionUpdated, old.Created
 		if d.Issuer == old.draft.Issuer { // whose secret it is: nobody else is ever sent it
@@ -184,26 +185,50 @@ func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) error 
 		next.secrets[nextName] = d.NextSecret
 	}
 	if err := r.fits(next, state); err != nil {
-		return err
+		return 0, err
 	}
-	var err error
 	if m.Document, err = json.Marshal(draftWire(next.draft)); err != nil {
-		return err
+		return 0, err
 	}
 	if len(next.secrets) > 0 {
 		plain, err := json.Marshal(next.secrets)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if m.Sealed, err = r.ring.Seal(admin.SecretsPurpose+d.ID, plain); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	event := audit.Event{At: now, Action: action, Actor: by, Connection: d.ID, Subject: d.ID, Detail: changesOf(state.made[d.ID], next)}
-	if err := r.made.Put(ctx, m, event); err != nil {
-		return err
+	detail := changesOf(state.made[d.ID], next)
+	ended, err = r.made.Put(ctx, m, anotherProvider(state.made[d.ID].draft, next.draft), func(sessions int) audit.Event {
+		maps.Copy(detail, directory.EndedDetail(sessions))
+		return audit.Event{At: now, Action: action, Actor: by, Connection: d.ID, Subject: d.ID, Detail: detail}
+	})
+	if err != nil {
+		return 0, err
 	}
-	return r.Refresh(ctx)
+	return ended, r.Refresh(ctx)
+}
+
+// anotherProvider reports whether other people may come in by a connection than
+// before: those of another identity provider.
+func anotherProvider(old, next admin.Draft) bool {
+	if !filledIn(old) {
+		return false // nobody came in
+	}
+	if old.Protocol != next.Protocol || old.Issuer != next.Issuer || old.MetadataURL != next.MetadataURL {
+		return true
+	}
+	return old.Metadata != next.Metadata && entityOf(old.Metadata) != entityOf(next.Metadata)
+}
+
+// entityOf is whose metadata that is; empty for none that can be read.
+func entityOf(metadata string) string {
+	m, err := saml.ReadMetadata([]byte(metadata), saml.MetadataOptions{})
+	if err != nil {
+		return ""
+	}
+	return m.IDP.EntityID
 }
 
 // fits says what is wrong with a connection that somebody wants. One whose

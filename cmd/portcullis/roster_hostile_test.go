@@ -41,9 +41,10 @@ func TestTheSecretOfOneIssuerIsNotSentToAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&next)
-		return r.Save(t.Context(), audit.Gate(), next)
+		_, err = r.Save(t.Context(), audit.Gate(), next)
+		return err
 	}
-	if err := r.Save(t.Context(), audit.Gate(), d); err != nil {
+	if _, err := r.Save(t.Context(), audit.Gate(), d); err != nil {
 		t.Fatal(err)
 	}
 	if err := save(func(d *admin.Draft) { d.ClientID = "other" }); err != nil {
@@ -65,7 +66,7 @@ func TestTheSecretOfOneIssuerIsNotSentToAnother(t *testing.T) {
 func TestARemovedConnectionEmptiesNoneOfTheConfiguration(t *testing.T) {
 	db, keyFile := storetest.SQLite(t), filepath.Join(t.TempDir(), "gate.key")
 	r := rosterOver(t, db, keyFile)
-	if err := r.Save(t.Context(), audit.Gate(), admin.Draft{ID: "omega", Organization: "Omega", SCIM: true}); err != nil {
+	if _, err := r.Save(t.Context(), audit.Gate(), admin.Draft{ID: "omega", Organization: "Omega", SCIM: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Remove(t.Context(), audit.Gate(), "omega", "gone"); err != nil {
@@ -97,7 +98,7 @@ func TestWhoArrivesAfterTheRemovalGoesToo(t *testing.T) {
 	r := rosterOver(t, db, filepath.Join(t.TempDir(), "gate.key"))
 	now := time.Now()
 	r.now = func() time.Time { return now }
-	if err := r.Save(t.Context(), audit.Gate(), admin.Draft{ID: "omega", Organization: "Omega", SCIM: true}); err != nil {
+	if _, err := r.Save(t.Context(), audit.Gate(), admin.Draft{ID: "omega", Organization: "Omega", SCIM: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Remove(t.Context(), audit.Gate(), "omega", "gone"); err != nil {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +109,10 @@ func TestAConnectionIsMadeInTheConsole(t *testing.T) {
 			w.write(t, "mapping.yaml", omegaMapping)
 			eventually(t, "the mapping names it", patience, func() bool { return strings.Count(w.log.String(), "mapping in force") == 2 })
 
+			if out := w.cli(t, exitFine, "check"); strings.Contains(out, "omega") {
+				t.Errorf("check says %s", out)
+			}
+
 			// Not filled in: nobody signs in, and SCIM works.
 			if s := w.browser(t).open(t, "/.portcullis/sign-in/omega"); s.status != http.StatusNotFound {
 				t.Errorf("before the provider is known: %d, want 404", s.status)
@@ -115,6 +121,10 @@ func TestAConnectionIsMadeInTheConsole(t *testing.T) {
 			ada.call(t, http.MethodPost, "/connections/omega/tokens", `{"note":"first","days":30}`, 200, &made)
 			p := &pusher{made.URL, made.Secret, quick}
 			p.must(t, http.StatusCreated, http.MethodPost, "/Users", userJSONOf("x", "x@omega.example"))
+
+			if _, metrics := fetch(w.ops + "/metrics"); !strings.Contains(metrics, `portcullis_scim_requests_total{code="201",connection="omega"} 1`) {
+				t.Error("the push is not counted for the connection")
+			}
 
 			// Mistakes are refused, in the words of the configuration.
 			for body, want := range map[string]string{
@@ -170,6 +180,21 @@ func TestAConnectionIsMadeInTheConsole(t *testing.T) {
 				t.Errorf("connections = %+v", settings)
 			}
 
+			// Another provider is other people: those of the old one are out.
+			var changed struct{ SessionsEnded int }
+			ada.call(t, http.MethodPut, "/connections/omega/provider", provider("right-secret"), 200, &changed)
+			if status, _ := ben.whoami(t); status != http.StatusOK || changed.SessionsEnded != 0 {
+				t.Errorf("after the same issuer once more: %d, %d sessions ended", status, changed.SessionsEnded)
+			}
+			issuer = w.another(t, "omega")
+			ada.call(t, http.MethodPut, "/connections/omega/provider", provider("right-secret"), 200, &changed)
+			if status, _ := ben.whoami(t); status != http.StatusUnauthorized || changed.SessionsEnded != 1 {
+				t.Errorf("after another issuer: %d, want 401; %d sessions ended, want 1", status, changed.SessionsEnded)
+			}
+			if s := ben.press(t, ben.open(t, "/.portcullis/sign-in/omega"), url.Values{"person": {"ben"}}); s.status != http.StatusOK {
+				t.Fatalf("signing in at another issuer: %d at %s\n%s", s.status, s.url, s.body)
+			}
+
 			stream := ben.events(t)
 			began := time.Now()
 			ada.call(t, http.MethodDelete, "/connections/omega", `{"reason":"moved away"}`, 200, nil)
@@ -220,5 +245,31 @@ func TestEveryGateHasWhatTheConsoleMade(t *testing.T) {
 	ada.call(t, http.MethodDelete, "/connections/omega", `{"reason":"x"}`, 200, nil)
 	if took := knows(http.StatusNotFound); took > time.Second {
 		t.Errorf("the other gate forgot after %s, want a second", took)
+	}
+}
+
+// Whoever tries links out is kept waiting.
+func TestLinksAreNotTriedOut(t *testing.T) {
+	for _, path := range []string{"/.portcullis/admin/setup", "/.portcullis/admin/break-glass"} {
+		t.Run(path, func(t *testing.T) {
+			w := newWorld(t, terrain{database: "sqlite", mapping: rosterMapping})
+			text, err := os.ReadFile(filepath.Join(w.dir, "portcullis.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.write(t, "portcullis.yaml", strings.Replace(string(text), "sign_in: 100000/s", "sign_in: 10/s", 1))
+			w.start(t)
+			w.administrator(t)
+			for status, tries := 0, 0; status != http.StatusTooManyRequests; tries++ {
+				res, err := quick.PostForm(w.public+path, url.Values{"link": {"nonsense"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				if status = res.StatusCode; status != http.StatusForbidden && status != http.StatusTooManyRequests || tries > 200 {
+					t.Fatalf("after %d links that are none: %d", tries, status)
+				}
+			}
+		})
 	}
 }

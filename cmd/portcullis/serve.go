@@ -133,7 +133,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Store: g.db.Admin(), Sessions: g.sessions, Directory: g.dir, Keeper: g.keeper,
 		Ledger: ledger(cfg, g.db, g.dir, g.roster.mappingOptions(), time.Now), //nolint:forbidigo // the clock of the process
 
-		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Ways: g.roster, Tokens: newTokens(g.db),
+		Journal: g.db.Journal(), Traces: g.db.Traces(), Trail: g.db.Audit(), Ways: g.roster, Tokens: newTokens(g.db), Throttle: g.login,
 		Facts: configurationFacts(g.cfg), Environment: cfg.Environment, Log: log,
 	})
 	front := proxy.Config{

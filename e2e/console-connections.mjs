@@ -1,0 +1,146 @@
+// A connection, from nothing to nobody: made in the console, set up by the
+// client's IT by a link, tried, pushed to, kept by its own people, removed.
+import { readFileSync, writeFileSync } from "node:fs";
+import { barriers, check, equal, poll, shot, tell } from "./browser.mjs";
+import { gate, interact, issuer, whoami } from "./independent.mjs";
+
+const { E2E_CONSOLE: link, E2E_MAPPING: mapping, E2E_SECRET: secret } = process.env;
+const base = `${gate}/.portcullis/admin`;
+
+const look = async (page, name) => {
+  await shot(page, name, { fullPage: true });
+  equal(await barriers(page), [], `barriers of ${name}`);
+};
+
+await tell(async ({ open, step }) => {
+  step("somebody makes a connection");
+  const admin = await (await open()).newPage();
+  await admin.goto(link);
+  await admin.click('button:text-is("Open the console")');
+  await admin.waitForURL(`${base}/`);
+  await admin.goto(`${base}/connections`);
+  await look(admin, "connections");
+  await admin.click('a:text-is("New connection …")');
+  await admin.fill("#id", "omega");
+  await admin.fill("#organization", "Omega");
+  await admin.fill("#domains", "alpha.example");
+  await admin.click('button:text-is("Make it")');
+  await admin.waitForSelector("text=Not saved.");
+  check(/alpha\.example/.test(await admin.textContent('[role="alert"]')), "the domain of somebody else is named");
+  await look(admin, "connection-refused");
+  await admin.fill("#domains", "omega.example");
+  await admin.click('button:text-is("Make it")');
+  await admin.waitForURL(`${base}/connections/omega/setup?*`);
+  await look(admin, "setup");
+
+  step("the mapping says what its people may do");
+  const text = readFileSync(mapping, "utf8");
+  writeFileSync(mapping, text
+    .replace("connections:\n", "connections:\n  omega: {ceiling: {roles: [viewer, keeper]}}\n")
+    .replace("roles:\n", "roles:\n  keeper:  {scope: organization, tasks: [gate.connections.own]}\n")
+    .replace("rules:\n", "rules:\n  - {id: omega, match: {connection: omega, groups: [{name: Portfolio-Managers}]}, grant: {roles: [viewer, keeper]}}\n"));
+
+  step("the client's IT opens a link, once");
+  await admin.click('.tabs a:text-is("Overview")');
+  await admin.click('button:text-is("Make a setup link for the client …")');
+  await admin.waitForSelector("text=It is shown this once.");
+  await shot(admin, "setup-link", { fullPage: true });
+  const opened = (await admin.textContent("code[data-copy]")).trim();
+  const it = await (await open()).newPage();
+  await it.goto(opened);
+  await look(it, "it-begin");
+  await it.click('button:text-is("Begin")');
+  await it.waitForURL(`${base}/own-connections/omega/setup`);
+  await look(it, "it-setup");
+  check((await it.textContent("main")).includes(`${gate}/.portcullis/oidc/omega/callback`), "the redirect URI among the steps");
+  equal((await it.goto(`${base}/people`)).status(), 404, "the people's page for the link's visitor");
+  equal((await it.goto(`${base}/own-connections/independent`)).status(), 404, "another connection for the link's visitor");
+
+  step("a wrong secret shows in the test sign-in");
+  const provide = async (page, value) => {
+    await page.goto(`${base}/own-connections/omega/setup`);
+    await page.fill("#issuer", issuer);
+    await page.fill("#clientId", "portcullis");
+    await page.fill("#clientSecret", value);
+    await page.click('button:text-is("Save")');
+    await page.waitForURL(/own-connections\/omega\?/);
+  };
+  const attempt = async (page) => {
+    await page.click('button:text-is("Test sign-in …")');
+    await page.waitForSelector('a:text-is("Open the test sign-in")');
+    const beside = page.context().waitForEvent("page");
+    await page.click('a:text-is("Open the test sign-in")');
+    const popup = await beside;
+    await interact(popup, "olga");
+    await page.waitForSelector("text=This sign-in would", { timeout: 20_000 });
+    await popup.close();
+  };
+  await provide(it, "not-the-secret");
+  await attempt(it);
+  check(/would be refused/.test(await it.textContent("main")), "a refusal");
+  await look(it, "test-refused");
+
+  step("the right one would let Olga in");
+  await provide(it, secret);
+  await it.context().clearCookies({ name: /^_(session|interaction|grant)/ }); // the provider's: it asks again for everything
+  await attempt(it);
+  check(/would succeed/.test(await it.textContent("main")), "a success");
+  check(/viewer/.test(await it.textContent("main")), "what the mapping grants");
+  await look(it, "test-good");
+  equal((await whoami(it)).status, 401, "nobody is signed in by a test");
+
+  step("what is pushed appears by itself");
+  await it.goto(`${base}/own-connections/omega/scim`);
+  await look(it, "scim-empty");
+  await it.fill("#note", "their directory");
+  await it.click('button:text-is("Make a token")');
+  await it.waitForSelector("text=It is shown this once.");
+  const [token, url] = await it.$$eval("code[data-copy]", (all) => all.map((code) => code.textContent));
+  await it.click('a:text-is("I have entered it: see what comes")');
+  await it.waitForSelector("#live");
+  const push = (bearer) => fetch(`${url}/Users`, {
+    method: "POST", headers: { Authorization: `Bearer ${bearer}`, "Content-Type": "application/scim+json" },
+    body: JSON.stringify({ schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"], userName: "carl@omega.example", externalId: "carl", active: true }),
+  });
+  equal((await push(token)).status, 201, "a push");
+  equal((await push(token)).status, 409, "the same push again");
+  await poll("both requests", async () => {
+    const live = await it.textContent("#live");
+    return live.includes("201") && live.includes("409");
+  });
+  await look(it, "scim-live");
+
+  step("their own people keep it from now on");
+  const olga = await (await open()).newPage();
+  await olga.goto(`${gate}/.portcullis/sign-in/omega`);
+  await interact(olga, "olga");
+  await poll("Olga is in", async () => (await whoami(olga)).connection === "omega");
+  equal((await whoami(olga)).roles, ["keeper", "viewer"], "her roles");
+  await olga.goto(`${base}/own-connections`);
+  await look(olga, "own-connections");
+  equal((await olga.goto(`${base}/connections`)).status(), 403, "everybody's connections for Olga");
+  await provide(olga, secret);
+  check((await whoami(olga)).status === 200, "a new secret ends nobody's session");
+  await olga.click('.tabs a:text-is("Sign-ins")');
+  await olga.waitForSelector("tbody tr");
+  await look(olga, "own-sign-ins");
+
+  step("the link's visit is over when another is made");
+  await admin.goto(`${base}/connections/omega`);
+  await look(admin, "overview");
+  await admin.click('button:text-is("Make a setup link for the client …")');
+  await admin.waitForSelector("text=It is shown this once.");
+  await it.goto(`${base}/own-connections/omega`);
+  check(!it.url().startsWith(`${base}/own-connections`), `the sign-in page, got ${it.url()}`);
+
+  step("removed, with all that was of it");
+  await admin.goto(`${base}/connections`);
+  await look(admin, "fleet");
+  await admin.goto(`${base}/connections/omega/remove`);
+  await look(admin, "remove");
+  await admin.fill("#reason", "moved away");
+  await admin.click('button:text-is("Remove")');
+  await admin.waitForSelector("text=The connection is removed. 1 session ended.");
+  equal((await whoami(olga)).status, 401, "Olga, afterwards");
+  equal((await push(token)).status, 401, "a push, afterwards");
+});
