@@ -38,7 +38,7 @@ func (s *somebody) sheetAt(path string) [][]string {
 func TestTheHistoryGoesBackToTheBeginning(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
 		w := newManagedWorld(t, open(), withData, revision.Approval{})
-		s, l := w.signIn("staff", "ada"), revision.NewLedger(w.ledger)
+		l := revision.NewLedger(w.ledger)
 		root := revision.Signer{Actor: audit.Actor{Kind: "operator", ID: "1", Name: "=root"}}
 		const more = 119
 		for i := range more {
@@ -48,7 +48,7 @@ func TestTheHistoryGoesBackToTheBeginning(t *testing.T) {
 			}
 		}
 		w.follow()
-		s = w.signIn("staff", "ada")
+		s := w.signIn("staff", "ada")
 		type page struct {
 			History []struct {
 				Reason  string
@@ -93,7 +93,6 @@ func TestTheHistoryGoesBackToTheBeginning(t *testing.T) {
 func TestTablesAreExported(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
 		w, ada, ben := desk(t, open())
-		auditor := w.signIn("staff", "eve", mapping.GateAuditView)
 		res := ada.form("/mapping/edit", "file", "mapping.yaml", "text", ada.inForce()+"# x\n", "do", "propose", "reason", "=x")
 		to, _, _ := strings.Cut(strings.TrimPrefix(res.Header.Get("Location"), web.ConsolePrefix), "?")
 		if rows := ben.sheetAt("/approvals.csv"); len(rows) != 2 || rows[0][1] != "waiting" || rows[0][6] != "'=x" {
@@ -125,7 +124,7 @@ func TestTablesAreExported(t *testing.T) {
 		if err := w.db.Journal().AppendJournal(t.Context(), entries); err != nil {
 			t.Fatal(err)
 		}
-		auditor = w.signIn("staff", "eve", mapping.GateAuditView)
+		auditor := w.signIn("staff", "eve", mapping.GateAuditView)
 		for path, want := range map[string]int{
 			"/sign-ins.csv": 1050, "/sign-ins.csv?connection=acme": 525, "/provisioning.csv": 1050, "/provisioning.csv?connection=beta": 525,
 			"/provisioning.csv?failed=yes": 350,
