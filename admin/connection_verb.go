@@ -73,24 +73,28 @@ func (c *Console) newConnection(r *request) (any, error) {
 	return &draftView{Makers: makers(), Draft: Draft{Protocol: OverOIDC, Provisioning: "jit", SCIM: true}, spot: spot{Base: base(r)}}, nil
 }
 
-// refused gives a form back with what is wrong, where somebody looks at it.
-func (r *request) refused(err error, form func(problem string) any) (any, error) {
-	if r.inAPI || !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Conflict) {
+// save puts a draft in force. What is wrong with it stands in the form that is
+// given back, where somebody looks at one.
+func (c *Console) save(r *request, d Draft, saved done, form func(problem string) (any, error)) (any, error) {
+	ended, err := c.ways.Save(r.ctx, r.actor(), d)
+	switch {
+	case err == nil:
+		saved.Count, saved.Ended = 1, ended
+		return saved, nil
+	case r.inAPI || !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Conflict):
 		return nil, err
+	default:
+		return form(fault.Message(err))
 	}
-	return form(fault.Message(err)), nil
 }
 
 func (c *Console) createConnection(r *request) (any, error) {
 	d := Draft{ID: strings.TrimSpace(r.form.Get("id"))}
 	r.settings(&d)
 	r.provider(&d)
-	if _, err := c.ways.Save(r.ctx, r.actor(), d); err != nil {
-		return r.refused(err, func(problem string) any {
-			return &draftView{Makers: makers(), Draft: d, Problem: problem, spot: spot{Base: base(r)}}
-		})
-	}
-	return done{to: everyones.path + "/" + d.ID + "/setup", Done: "connection-made", Count: 1}, nil
+	return c.save(r, d, done{to: everyones.path + "/" + d.ID + "/setup", Done: "connection-made"}, func(problem string) (any, error) {
+		return &draftView{Makers: makers(), Draft: d, Problem: problem, spot: spot{Base: base(r)}}, nil
+	})
 }
 
 // made finds a connection that can be changed, and what it is.
@@ -134,16 +138,9 @@ func (c *Console) changeConnection(r *request) (any, error) {
 	if id := r.form.Get("id"); id != "" && id != conn.ID {
 		return nil, fault.New(fault.Invalid, "the id of a connection stays: people are known by it")
 	}
-	ended, err := c.ways.Save(r.ctx, r.actor(), d)
-	if err != nil {
-		out, err := r.refused(err, func(problem string) any { return problem })
-		if err != nil {
-			return nil, err
-		}
-		text, _ := out.(string)
-		return c.settingsForm(r, d, text)
-	}
-	return done{to: everyones.path + "/" + conn.ID, Done: "connection-changed", Count: 1, Ended: ended}, nil
+	return c.save(r, d, done{to: everyones.path + "/" + conn.ID, Done: "connection-changed"}, func(problem string) (any, error) {
+		return c.settingsForm(r, d, problem)
+	})
 }
 
 // setupView is what to do at the provider, and what of it the gate has to know.
@@ -215,16 +212,9 @@ func (c *Console) changeProvider(r *request) (any, error) {
 	if err := r.version(d); err != nil {
 		return nil, err
 	}
-	ended, err := c.ways.Save(r.ctx, r.actor(), d)
-	if err != nil {
-		out, err := r.refused(err, func(problem string) any { return problem })
-		if err != nil {
-			return nil, err
-		}
-		text, _ := out.(string)
-		return c.setupForm(r, &d, text)
-	}
-	return done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed", Count: 1, Ended: ended}, nil
+	return c.save(r, d, done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed"}, func(problem string) (any, error) {
+		return c.setupForm(r, &d, problem)
+	})
 }
 
 // removeView asks before a connection is removed.

@@ -38,13 +38,42 @@ func TestConsole(t *testing.T) { console(t, "console.mjs") }
 // own IT sets up and keeps.
 func TestConsoleConnections(t *testing.T) {
 	d := deploy(t, "no")
+	story(t, "console-connections.mjs", append(d.env, "E2E_REFUSED=yes", "E2E_CONSOLE="+d.link(t), "E2E_MAPPING="+filepath.Join(d.dir, "mapping.yaml"))...)
+}
+
+const jobsMapping = `version: 1
+connections:
+  independent: {ceiling: {roles: [viewer, manager]}}
+roles:
+  viewer:  {tasks: [account.view]}
+  manager: {scope: organization, tasks: [gate.users.view, gate.users.lock]}
+rules:
+  - {id: everybody, match: {connection: independent}, grant: {roles: [viewer]}}
+  - {id: managers, match: {connection: independent, groups: [{name: Accounts-*}]}, grant: {roles: [manager]}}
+`
+
+// TestConsoleJobs does the everyday work on people.
+func TestConsoleJobs(t *testing.T) {
+	idp := free(t)
+	d := prepare(t, idp, overOpenID("http://"+idp)+"\n    scim: {enabled: true}")
+	d.env = append(d.env, "E2E_CONFORM=no")
+	d.write(t, "mapping.yaml", jobsMapping)
+	d.serve(t)
+	start(t, ".", d.env, "node", "provider.mjs")
+	await(t, d.idp+"/.well-known/openid-configuration")
+	story(t, "console-jobs.mjs", append(d.env, "E2E_REFUSED=yes", "E2E_CONSOLE="+d.link(t))...)
+}
+
+// link makes one that opens the console once.
+func (d *deployment) link(t *testing.T) string {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), gate, "admin", "bootstrap")
 	cmd.Dir = d.dir
 	link, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	story(t, "console-connections.mjs", append(d.env, "E2E_REFUSED=yes", "E2E_CONSOLE="+strings.TrimSpace(string(link)), "E2E_MAPPING="+filepath.Join(d.dir, "mapping.yaml"))...)
+	return strings.TrimSpace(string(link))
 }
 
 func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs") }
