@@ -34,9 +34,6 @@ const ownSignIns = 20
 
 func (c *Console) account(r *request) (any, error) {
 	person := r.who.PersonID
-	if person == "" {
-		return nil, fault.New(fault.NotFound, "a program has no account of its own")
-	}
 	v := &accountView{
 		Name: r.who.Name, Email: r.who.Email, Organization: r.who.Organization, Connection: r.who.Connection, Sessions: []sessionJSON{},
 		SignIns: []signInJSON{}, Dates: dateForms(), Numbers: numberForms(), Zones: zones(),
@@ -47,7 +44,7 @@ func (c *Console) account(r *request) (any, error) {
 	}
 	for _, row := range rows {
 		own := row.ID == r.who.SessionID
-		v.Sessions = append(v.Sessions, sessionJSON{row.ID, row.Created, row.LastSeen, row.Expires, row.Client.Address, row.Client.UserAgent, own})
+		v.Sessions = append(v.Sessions, sessionWire(row, own))
 		if !own {
 			v.Others++
 		}
@@ -85,9 +82,6 @@ func (c *Console) savePreferences(r *request) (any, error) {
 	}
 	if p.Numbers != "" && !slices.ContainsFunc(numberForms(), func(f numberForm) bool { return f.Name == p.Numbers }) {
 		return nil, fault.New(fault.Invalid, "numbers: want one of those that are offered")
-	}
-	if r.who.PersonID == "" {
-		return nil, fault.New(fault.NotFound, "a program has no account of its own")
 	}
 	return done{to: "/account", Done: "preferences", Count: 1}, c.store.SavePreferences(r.ctx, r.who.PersonID, p)
 }

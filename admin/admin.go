@@ -11,6 +11,9 @@
 // sign in, a one-time link from the command line opens the console instead
 // ([Links]); that stands in the audit trail.
 //
+// A program comes to the API, and to nothing else, with an API token: it has
+// those of its owner's rights that the token's scopes name.
+//
 // Invariants:
 //   - What somebody has no right to is not there on the server either, for
 //     pages and the API alike.
@@ -40,6 +43,7 @@ import (
 // Sessions says who is there, and ends what they have. [session.Manager] is one.
 type Sessions interface {
 	Verify(ctx context.Context, token string) (*session.Principal, error)
+	VerifyToken(ctx context.Context, secret string) (*session.Principal, error)
 	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)
 	Of(ctx context.Context, person string) ([]session.Row, error)
 	EndOf(ctx context.Context, person, id string, by audit.Actor, reason string) error
@@ -49,6 +53,7 @@ type Sessions interface {
 // Directory knows people. [directory.Directory] is one.
 type Directory interface {
 	Look(ctx context.Context, id string) (directory.Standing, error)
+	Find(ctx context.Context, connection, word string) ([]directory.Person, error)
 	StandingsAfter(ctx context.Context, after int64, limit int) ([]directory.Standing, int64, error)
 	LookAt(ctx context.Context, id string, at time.Time) (directory.Standing, error)
 	Standings(ctx context.Context, at time.Time, f func(directory.Standing) error) error

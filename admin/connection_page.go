@@ -164,13 +164,15 @@ type tokenJSON struct {
 	Expires    *time.Time `json:"expires"`
 	Days       int        `json:"daysLeft,omitempty"`
 	LastUsed   *time.Time `json:"lastUsed"`
+	Revoked    *time.Time `json:"revoked"`
+	Key        bool       `json:"key"` // a client that signs, and has no secret
 	Frozen     bool       `json:"frozen"`
 }
 
 func tokenWire(t scim.Token, now time.Time) tokenJSON {
 	w := tokenJSON{
 		ID: t.ID, Connection: t.Connection, Kind: "token", Note: t.Note, State: "live", Created: t.Created, Expires: optional(t.Expires),
-		LastUsed: optional(t.LastUsed), Frozen: t.Frozen,
+		LastUsed: optional(t.LastUsed), Revoked: optional(t.Revoked), Key: t.PublicKey != "", Frozen: t.Frozen,
 	}
 	if t.Client {
 		w.Kind = "client"

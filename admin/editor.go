@@ -169,7 +169,7 @@ func (c *Console) proposeDraft(r *request, d *draft) (done, error) {
 	if err != nil {
 		return done{}, err
 	}
-	p, err := c.ledger.Propose(r.ctx, revision.Signer{Actor: r.actor()}, d.texts(), why)
+	p, err := c.ledger.Propose(r.ctx, r.signer(), d.texts(), why)
 	if err != nil {
 		return done{}, said(err)
 	}

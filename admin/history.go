@@ -24,10 +24,7 @@ func (c *Console) past(ctx context.Context, before int64, limit int) (out []chan
 	}
 	out = make([]changeJSON, len(list))
 	for i, a := range list {
-		out[i] = changeJSON{
-			At: a.At, What: string(a.Way), Revision: a.Revision, Hash: a.Hash, Fragment: a.Fragment, By: a.By.Name, Reason: a.Reason,
-			Effect: effect(a.Counts), InForce: a.Seq == head.Seq, ByLink: a.By.Anonymous(),
-		}
+		out[i] = applicationWire(a, 0, a.Seq == head.Seq)
 	}
 	return out, next, nil
 }

@@ -125,8 +125,9 @@ func (c *Console) homeOpenings(r *request, v *homeView) (err error) {
 
 // meView is who asks, and what they may do.
 type meView struct {
-	Kind         string     `json:"kind"` // "person" or "break-glass"
+	Kind         string     `json:"kind"` // "person", "service", "break-glass" or "setup"
 	ID           string     `json:"id"`
+	Token        string     `json:"token,omitempty"` // id of the API token that asks
 	Name         string     `json:"name"`
 	Organization string     `json:"organization,omitempty"`
 	Rights       []rightRef `json:"rights"`
@@ -142,6 +143,9 @@ func (c *Console) me(r *request) (any, error) {
 	by := r.actor()
 	v := &meView{Kind: by.Kind, ID: by.ID, Name: by.Name}
 	if r.who != nil {
+		if r.who.Token {
+			v.Token = r.who.SessionID
+		}
 		v.Organization = r.who.Organization
 	}
 	for _, t := range mapping.GateTasks() {

@@ -51,7 +51,7 @@ func TestHostileWordsAboutOneselfAreText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		one := &somebody{w, in.Person.ID, []*http.Cookie{{Name: "__Host-portcullis", Value: token}}}
+		one := &somebody{w: w, id: in.Person.ID, cookies: []*http.Cookie{{Name: "__Host-portcullis", Value: token}}}
 		w.leaveTraces(one.id, "HOSTILE", text)
 		for _, path := range []string{
 			"/account", "/own-connections", "/own-connections/acme", "/own-connections/acme/setup", "/own-connections/acme/scim",

@@ -49,6 +49,22 @@ func (r *request) before() (int64, error) {
 	return n, nil
 }
 
+// maxPage is how many rows a script gets at most.
+const maxPage = 1000
+
+// size reads how many rows a script wants; a page has as many as it has.
+func (r *request) size() (int, error) {
+	text := r.query("limit")
+	if text == "" || !r.inAPI {
+		return pageSize, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, fault.New(fault.Invalid, "limit: want 1 to %d", maxPage)
+	}
+	return n, nil
+}
+
 // logFilter is what a log is asked, as it stands in its URL.
 type logFilter struct {
 	Action, Connection, Person, From, To string

@@ -35,7 +35,34 @@ type changeJSON struct {
 	InForce    bool      `json:"inForce"`
 	ByLink     bool      `json:"byLink,omitempty"` // nobody knows by whom: somebody known has to propose it first
 
-	Counts *revision.Counts `json:"-"` // of a proposal, as it was made; nil where they were not taken
+	Approved *time.Time  `json:"approvedAt,omitempty"`
+	Tests    int         `json:"tests,omitempty"` // that ran; of the history alone
+	Counts   *countsJSON `json:"counts"`          // as it was made; null where they were not taken
+}
+
+// countsJSON is how many people a change touched when it was made.
+type countsJSON struct {
+	People  int `json:"people"`
+	Changed int `json:"changed"`
+	Gained  int `json:"gained"`
+	Lost    int `json:"lost"`
+	LetIn   int `json:"letIn"`
+	ShutOut int `json:"shutOut"`
+}
+
+func countsWire(n *revision.Counts) *countsJSON {
+	if n == nil {
+		return nil
+	}
+	w := countsJSON(*n)
+	return &w
+}
+
+func applicationWire(a revision.Application, tests int, inForce bool) changeJSON {
+	return changeJSON{
+		At: a.At, What: string(a.Way), Revision: a.Revision, Hash: a.Hash, Fragment: a.Fragment, By: a.By.Name, Reason: a.Reason,
+		Effect: effect(a.Counts), InForce: inForce, Tests: tests, Counts: countsWire(a.Counts), ByLink: a.By.Anonymous(),
+	}
 }
 
 type mappingView struct {
@@ -103,22 +130,34 @@ func (c *Console) mapping(r *request) (any, error) {
 			v.Untested = p.Coverage(c.now(), nil).Untested
 		}
 	}
-	h, err := c.ledger.History(r.ctx, pageSize)
+	size, err := r.size()
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range h.Proposals {
-		v.Proposals = append(v.Proposals, proposalWire(p, h.Overtaken[p.Seq]))
+	h, err := c.ledger.History(r.ctx, size)
+	if err != nil {
+		return nil, err
 	}
-	v.History, v.Next, err = c.past(r.ctx, 0, pageSize)
-	return v, err
+	for _, a := range h.Applications {
+		v.History = append(v.History, applicationWire(a, h.Revisions[a.Revision].Tests.Ran, a.Seq == h.Head.Seq))
+	}
+	for _, p := range h.Proposals {
+		w := proposalWire(p, h.Overtaken[p.Seq])
+		w.Tests = h.Revisions[p.Revision].Tests.Ran
+		v.Proposals = append(v.Proposals, w)
+	}
+	if n := len(h.Applications); n > 0 && h.Applications[n-1].Seq > 1 {
+		v.Next = h.Applications[n-1].Seq
+	}
+	return v, nil
 }
 
 func proposalWire(p revision.Proposal, overtaken bool) changeJSON {
 	return changeJSON{
 		At: p.At, What: "proposal", Revision: p.Revision, Hash: p.Hash, Fragment: p.Fragment, By: p.Author.Name, Reason: p.Reason,
 		Effect: effect(p.Counts), Needs: p.Needs, ApprovedBy: p.Approver.Name, Overtaken: overtaken,
-		ByLink: p.Author.Anonymous(),
+		ByLink:   p.Author.Anonymous(),
+		Approved: optional(p.Approved), Counts: countsWire(p.Counts),
 	}
 }
 

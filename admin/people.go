@@ -26,6 +26,7 @@ type filter struct {
 	Organization string `json:"organization,omitempty"`
 	Connection   string `json:"connection,omitempty"`
 	Source       string `json:"source,omitempty"` // scim, sso
+	Is           string `json:"is,omitempty"`     // id, userName, e-mail address, externalId or subject; beside it the connection alone counts
 	Sort         string `json:"sort,omitempty"`
 	Descending   bool   `json:"descending,omitempty"`
 	after        *Place
@@ -34,10 +35,13 @@ type filter struct {
 // maxText bounds what is searched for.
 const maxText = 200
 
+// maxName bounds what somebody is called, in bytes.
+const maxName = 1000
+
 func readFilter(q url.Values) (f filter, err error) {
 	f = filter{
 		Text: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Role: q.Get("role"), Group: q.Get("group"),
-		Organization: q.Get("organization"), Connection: q.Get("connection"), Source: q.Get("source"), Sort: q.Get("sort"),
+		Organization: q.Get("organization"), Connection: q.Get("connection"), Source: q.Get("source"), Is: q.Get("is"), Sort: q.Get("sort"),
 		Descending: q.Get("order") == "desc",
 	}
 	for name, c := range map[string]struct {
@@ -55,6 +59,9 @@ func readFilter(q url.Values) (f filter, err error) {
 	if len(f.Text) > maxText {
 		return f, fault.New(fault.Invalid, "q: want at most %d bytes", maxText)
 	}
+	if len(f.Is) > maxName {
+		return f, fault.New(fault.Invalid, "is: want at most %d bytes", maxName)
+	}
 	if after := q.Get("after"); after != "" {
 		if f.after, err = readPlace(after); err != nil {
 			return f, err
@@ -71,7 +78,7 @@ func (f *filter) query(more ...string) string {
 	v := url.Values{}
 	for name, value := range map[string]string{
 		"q": f.Text, "state": f.State, "role": f.Role, "group": f.Group, "organization": f.Organization, "connection": f.Connection,
-		"source": f.Source, "sort": f.Sort,
+		"source": f.Source, "is": f.Is, "sort": f.Sort,
 	} {
 		if value != "" {
 			v.Set(name, value)
@@ -120,6 +127,9 @@ type personJSON struct {
 	Connection   string     `json:"connection"`
 	State        string     `json:"state"`
 	Source       string     `json:"source"`
+	ExternalID   string     `json:"externalId,omitempty"`
+	Deactivated  *barJSON   `json:"deactivated,omitempty"`
+	Locked       *barJSON   `json:"locked,omitempty"`
 	Created      time.Time  `json:"created"`
 	LastActive   *time.Time `json:"lastActive"`
 	Roles        []string   `json:"roles,omitempty"`
@@ -129,6 +139,7 @@ func personWire(p *directory.Person) personJSON {
 	w := personJSON{
 		ID: p.ID, Name: p.Name, UserName: p.UserName, Email: p.Email, Organization: p.Organization, Connection: p.Connection,
 		State: string(p.State()), Source: "sso", Created: p.Created, LastActive: optional(p.LastActive),
+		ExternalID: p.ExternalID, Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked),
 	}
 	if p.Provisioned {
 		w.Source = "scim"
@@ -161,7 +172,7 @@ type peopleView struct {
 	Filter   *filter      `json:"-"`
 
 	Organizations []string   `json:"-"`
-	Connections   []string   `json:"-"`
+	Connections   []string   `json:"connections"` // whose people the visitor may see
 	Roles         []string   `json:"-"`
 	Groups        []string   `json:"-"`
 	Verbs         []verbLink `json:"-"`
@@ -198,8 +209,12 @@ func (c *Console) people(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &peopleView{Filter: &f, Verbs: r.many(), Whole: r.organization == ""}
-	if v.People, v.Next, v.Examined, err = c.list(r, f, pageSize); err != nil {
+	size, err := r.size()
+	if err != nil {
+		return nil, err
+	}
+	v := &peopleView{Filter: &f, Verbs: r.many(), Whole: r.organization == "", Connections: []string{}}
+	if v.People, v.Next, v.Examined, err = c.list(r, f, size); err != nil {
 		return nil, err
 	}
 	for _, conn := range c.connections() {
@@ -221,6 +236,10 @@ func (c *Console) people(r *request) (any, error) {
 
 // list gives one page of people.
 func (c *Console) list(r *request, f filter, limit int) (people []personJSON, next string, examined int, err error) {
+	if f.Is != "" {
+		people, err = c.called(r, f)
+		return people, "", 0, err
+	}
 	if f.Computed() {
 		return c.search(r, f, limit)
 	}
@@ -246,6 +265,18 @@ func (c *Console) list(r *request, f filter, limit int) (people []personJSON, ne
 		next = place.String()
 	}
 	return people, next, 0, err
+}
+
+// called gives those whom a name means, as the command line understands one.
+func (c *Console) called(r *request, f filter) ([]personJSON, error) {
+	found, err := c.directory.Find(r.ctx, f.Connection, f.Is)
+	people := []personJSON{}
+	for i := range found {
+		if r.organization == "" || found[i].Organization == r.organization {
+			people = append(people, personWire(&found[i]))
+		}
+	}
+	return people, err
 }
 
 // How many people are looked at for one page where the mapping has to be

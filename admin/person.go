@@ -9,6 +9,7 @@ import (
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/mapping"
+	"portcullis/session"
 )
 
 // find gives somebody whom this visitor may see. Anybody else is not there.
@@ -127,7 +128,8 @@ type groupJSON struct {
 type whyView struct {
 	head
 
-	Explanation *mapping.Explanation `json:"explanation"` // null while no mapping is in force
+	Explanation *mapping.Explanation `json:"explanation"`    // null while no mapping is in force
+	Text        string               `json:"text,omitempty"` // the same in words
 	Groups      []groupJSON          `json:"groups"`
 	Bar         string               `json:"bar,omitempty"` // what keeps them out whatever the mapping grants
 	At          time.Time            `json:"at,omitzero"`   // of the facts and the mapping; zero for now
@@ -246,6 +248,9 @@ func (c *Console) why(r *request) (any, error) {
 		e.NearMisses[i].File = filepath.Base(e.NearMisses[i].File)
 	}
 	v.Explanation = &e
+	if r.inAPI {
+		v.Text = e.String()
+	}
 	return v, nil
 }
 
@@ -258,6 +263,18 @@ type sessionJSON struct {
 	Address  string    `json:"address"`
 	Browser  string    `json:"userAgent"`
 	Own      bool      `json:"own"` // the one in which this is asked
+
+	Connection string     `json:"connection"`
+	Provider   string     `json:"provider,omitempty"` // what the identity provider is called
+	ACR        string     `json:"acr,omitempty"`      // how they proved who they are, as it says
+	AuthTime   *time.Time `json:"authTime,omitempty"` // when, likewise
+}
+
+func sessionWire(r session.Row, own bool) sessionJSON {
+	return sessionJSON{
+		ID: r.ID, Created: r.Created, LastSeen: r.LastSeen, Expires: r.Expires, Address: r.Client.Address, Browser: r.Client.UserAgent, Own: own,
+		Connection: r.Connection, Provider: r.Issuer, ACR: r.ACR, AuthTime: optional(r.AuthTime),
+	}
 }
 
 type sessionsView struct {
@@ -283,9 +300,7 @@ func (c *Console) sessionsOf(r *request) (any, error) {
 		MayEnd: r.may(mapping.GateUsersLock) && (everybody || organization == s.Person.Organization),
 	}
 	for i, row := range rows {
-		v.Sessions[i] = sessionJSON{
-			row.ID, row.Created, row.LastSeen, row.Expires, row.Client.Address, row.Client.UserAgent, r.who != nil && r.who.SessionID == row.ID,
-		}
+		v.Sessions[i] = sessionWire(row, r.who != nil && r.who.SessionID == row.ID)
 	}
 	return v, nil
 }

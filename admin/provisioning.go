@@ -17,6 +17,7 @@ type requestJSON struct {
 	Number     int64     `json:"number"`
 	At         time.Time `json:"at"`
 	Connection string    `json:"connection"`
+	Token      string    `json:"token,omitempty"` // id of the SCIM token
 	Address    string    `json:"address,omitempty"`
 	Method     string    `json:"method"`
 	Path       string    `json:"path"`
@@ -29,7 +30,7 @@ type requestJSON struct {
 func requestsWire(entries []scim.Entry) []requestJSON {
 	out := make([]requestJSON, len(entries))
 	for i, e := range entries {
-		out[i] = requestJSON{e.Seq, e.At, e.Connection, e.Address, e.Method, e.Path, e.Status, e.Cause, e.Body, e.Took.Microseconds()}
+		out[i] = requestJSON{e.Seq, e.At, e.Connection, e.Token, e.Address, e.Method, e.Path, e.Status, e.Cause, e.Body, e.Took.Microseconds()}
 	}
 	return out
 }
@@ -54,6 +55,7 @@ type massLossJSON struct {
 	Number      int64      `json:"number"`
 	Connection  string     `json:"connection"`
 	Group       string     `json:"group,omitempty"` // its name; empty: people of the connection
+	GroupID     string     `json:"groupId,omitempty"`
 	Began       time.Time  `json:"began"`
 	Last        time.Time  `json:"last"`
 	Population  int        `json:"population"`
@@ -61,6 +63,8 @@ type massLossJSON struct {
 	Deleted     int        `json:"deleted"`
 	Removed     int        `json:"removed"`
 	Undoable    bool       `json:"undoable"`
+	Until       time.Time  `json:"undoableUntil"`
+	Interrupted bool       `json:"interrupted"` // an undo was begun and is not done
 	Undone      *time.Time `json:"undone"`
 	UndoneBy    string     `json:"undoneBy,omitempty"`
 	Restored    int        `json:"restored"`
@@ -74,7 +78,8 @@ func (c *Console) massLossWire(m *directory.MassLoss) massLossJSON {
 	w := massLossJSON{
 		Number: m.ID, Connection: m.Connection, Group: m.GroupName, Began: m.Began, Last: m.Last, Population: m.Population,
 		Deactivated: m.Deactivated, Deleted: m.Deleted, Removed: m.Removed, Undoable: m.Undoable(c.now()), Undone: optional(m.Undone),
-		UndoneBy: m.UndoneBy, Restored: m.Restored, Skipped: m.Skipped,
+		UndoneBy: m.UndoneBy, Restored: m.Restored, Skipped: m.Skipped, GroupID: m.Group, Until: m.Last.Add(directory.UndoLife),
+		Interrupted: !m.UndoBegan.IsZero() && m.Undone.IsZero(),
 	}
 	if m.Group != "" && w.Group == "" {
 		w.Group = m.Group
@@ -82,11 +87,16 @@ func (c *Console) massLossWire(m *directory.MassLoss) massLossJSON {
 	return w
 }
 
+// lossesShown is how many mass losses of a connection stand on a page.
+const lossesShown = 20
+
 type provisioningView struct {
 	Requests []requestJSON  `json:"requests"`
 	Losses   []massLossJSON `json:"massLosses"`
 	Next     int64          `json:"next,omitempty"`
 	Filter   logFilter      `json:"-"`
+
+	Connections []string `json:"connections"` // of which the visitor may see what they asked
 }
 
 func (c *Console) provisioning(r *request) (any, error) {
@@ -95,16 +105,25 @@ func (c *Console) provisioning(r *request) (any, error) {
 		return nil, err
 	}
 	v := &provisioningView{Filter: c.logFilter(r), Losses: []massLossJSON{}}
+	v.Connections = append([]string{}, v.Filter.Choices...)
+	size, err := r.size()
+	if err != nil {
+		return nil, err
+	}
+	losses := lossesShown
+	if r.inAPI && r.query("limit") != "" {
+		losses = size
+	}
 	for _, conn := range c.pushing(r) {
-		losses, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Limit: 20})
+		lost, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Undoable: r.query("undoable") == "yes", Limit: losses})
 		if err != nil {
 			return nil, err
 		}
-		for i := range losses.Items {
-			v.Losses = append(v.Losses, c.massLossWire(&losses.Items[i]))
+		for i := range lost.Items {
+			v.Losses = append(v.Losses, c.massLossWire(&lost.Items[i]))
 		}
 	}
-	v.Requests, v.Next, err = c.requestsBefore(r, before, pageSize)
+	v.Requests, v.Next, err = c.requestsBefore(r, before, size)
 	return v, err
 }
 
@@ -140,13 +159,15 @@ func (c *Console) requestsBefore(r *request, before int64, limit int) (out []req
 type lossJSON struct {
 	At      time.Time `json:"at"`
 	Kind    string    `json:"kind"`
+	Member  string    `json:"member"` // its id, or that of its record
 	Subject string    `json:"subject"`
 	Outcome string    `json:"outcome,omitempty"`
 }
 
 type massLossView struct {
 	Loss    massLossJSON `json:"massLoss"`
-	Losses  []lossJSON   `json:"losses"` // the first ones
+	Losses  []lossJSON   `json:"losses"`         // the first ones
+	Next    int64        `json:"next,omitempty"` // what "after" is to be for those that follow
 	MayUndo bool         `json:"-"`
 }
 
@@ -162,18 +183,29 @@ func (c *Console) massLoss(r *request) (any, error) {
 	if all := c.connectionsOf(r); all != nil && !slices.Contains(all, m.Connection) {
 		return nil, fault.New(fault.NotFound, "no such mass loss")
 	}
-	page, err := c.directory.Losses(r.ctx, n, nil, 200)
+	var after *directory.Cursor
+	if text := r.query("after"); text != "" {
+		seq, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, errPlace
+		}
+		after = &directory.Cursor{Seq: seq}
+	}
+	page, err := c.directory.Losses(r.ctx, n, after, 200)
 	if err != nil {
 		return nil, err
 	}
 	_, everybody := r.reach(mapping.GateConnectionsEdit)
 	v := &massLossView{Loss: c.massLossWire(&m), Losses: []lossJSON{}, MayUndo: everybody && r.may(mapping.GateConnectionsEdit)}
+	if page.Next != nil {
+		v.Next = page.Next.Seq
+	}
 	for _, l := range page.Items {
 		subject := l.Subject
 		if strings.TrimSpace(subject) == "" {
 			subject = l.Member
 		}
-		v.Losses = append(v.Losses, lossJSON{l.At, string(l.Kind), subject, l.Outcome})
+		v.Losses = append(v.Losses, lossJSON{l.At, string(l.Kind), l.Member, subject, l.Outcome})
 	}
 	return v, nil
 }

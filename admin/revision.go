@@ -25,7 +25,9 @@ type revisionView struct {
 	Texts    []textJSON  `json:"texts"`
 	Applied  []time.Time `json:"applied"` // when it came into force, the newest first
 	Proposal *changeJSON `json:"proposal"`
-	Effect   *effectJSON `json:"effect,omitempty"` // where it is asked for, against what is in force
+
+	Applications []changeJSON `json:"applications"`     // the same with who did it, and why
+	Effect       *effectJSON  `json:"effect,omitempty"` // where it is asked for, against what is in force
 
 	InForce    bool        `json:"-"`
 	Managed    bool        `json:"-"`
@@ -71,19 +73,20 @@ func (c *Console) revisionOf(r *request, rev revision.Revision) (*revisionView, 
 	}
 	v := &revisionView{
 		Number: rev.Number, Hash: rev.Hash, Created: rev.Created, Author: rev.Author.Name, Reason: rev.Reason, Fragment: rev.Fragment,
-		Tests: rev.Tests.Ran, Texts: []textJSON{}, Applied: []time.Time{}, Managed: c.keeper.Status().Managed, Names: r.query("names") == "yes",
+		Tests: rev.Tests.Ran, Texts: []textJSON{}, Applied: []time.Time{}, Applications: []changeJSON{}, Managed: c.keeper.Status().Managed, Names: r.query("names") == "yes",
 		MayApprove: r.may(mapping.GateMappingApprove), MayPropose: r.may(mapping.GateMappingPropose),
 		ByLink: rev.Author.Anonymous(), Known: r.who != nil,
 	}
 	for _, t := range rev.Texts {
 		v.Texts = append(v.Texts, textJSON{filepath.Base(t.Name), t.Connection, string(t.Body)})
 	}
-	for _, a := range applied {
-		v.Applied = append(v.Applied, a.At)
-	}
 	h, err := c.ledger.History(r.ctx, pageSize)
 	if err != nil {
 		return nil, err
+	}
+	for _, a := range applied {
+		v.Applied = append(v.Applied, a.At)
+		v.Applications = append(v.Applications, applicationWire(a, rev.Tests.Ran, a.Seq == h.Head.Seq))
 	}
 	v.Now = h.Head.Revision
 	for _, p := range h.Proposals {
@@ -154,13 +157,18 @@ func (c *Console) hold(r *request, v *revisionView, rev, base revision.Revision)
 
 // known refuses to be anybody for somebody whom nobody knows.
 func (r *request) known() error {
-	if r.who == nil {
+	switch {
+	case r.who == nil:
 		return fault.New(fault.Forbidden, "whoever opened the console by a link is nobody in particular, and cannot approve")
+	case r.who.Service():
+		return fault.New(fault.Forbidden, "a service is nobody in particular, and cannot approve")
 	}
 	return nil
 }
 
-func (r *request) signer() revision.Signer { return revision.Signer{Actor: r.actor()} }
+// signer is the visitor for what needs two people. Behind an API token there
+// are two who may be one: its owner, and whoever made it and saw its secret.
+func (r *request) signer() revision.Signer { return revision.Signer{Actor: r.actor(), Login: r.maker} }
 
 // approve is the second person's word, for the hash that they looked at; with
 // "apply" it comes into force at once.
@@ -279,9 +287,7 @@ func (c *Console) approvals(r *request) (any, error) {
 	}
 	v := &approvalsView{Waiting: []changeJSON{}, Decided: []eventJSON{}, Managed: c.keeper.Status().Managed, MayApprove: r.may(mapping.GateMappingApprove)}
 	for _, p := range h.Proposals {
-		w := proposalWire(p, h.Overtaken[p.Seq])
-		w.Counts = p.Counts
-		v.Waiting = append(v.Waiting, w)
+		v.Waiting = append(v.Waiting, proposalWire(p, h.Overtaken[p.Seq]))
 	}
 	for _, action := range []audit.Action{audit.MappingApproved, audit.MappingDeclined} {
 		events, _, err := c.events(r, EventQuery{Action: string(action), From: c.now().AddDate(0, -1, 0), Limit: pageSize})

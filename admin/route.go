@@ -153,13 +153,24 @@ var errNowhere = fault.New(fault.NotFound, "there is no such page")
 
 // admit finds out who asks, and whether they may. Whoever has no right at all
 // finds no console.
-func (c *Console) admit(g *gin.Context, route Route) (*request, error) {
+func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, error) {
 	right := route.Right
 	v, err := c.visitor(g.Request)
+	if inAPI {
+		v, err = c.caller(g.Request)
+	}
 	if err != nil {
 		return nil, err
 	}
-	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, form: url.Values{}}
+	if v.who != nil && v.who.Token {
+		switch {
+		case right == Self:
+			return nil, fault.New(fault.NotFound, "a program has no account of its own")
+		case len(v.tasks) == 0:
+			return nil, fault.New(fault.NotFound, "there is nothing here for this token: none of its scopes is a task of the gate that its owner has")
+		}
+	}
+	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, inAPI: inAPI, form: url.Values{}}
 	if right == Self && v.who != nil {
 		return r, nil
 	}
@@ -181,6 +192,11 @@ func (c *Console) admit(g *gin.Context, route Route) (*request, error) {
 			return nil, fault.New(fault.Forbidden, "you may not do this: your task %q is for your own organization", right)
 		}
 		r.organization = organization
+	}
+	if right == mapping.GateMappingPropose || right == mapping.GateMappingApprove {
+		if v.maker, err = c.makerOf(r.ctx, v.who); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -211,7 +227,7 @@ type file func(io.Writer) error
 
 func (c *Console) page(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route)
+		r, err := c.admit(g, route, false)
 		if fault.Is(err, fault.Unauthenticated) && g.Request.Method == http.MethodGet && web.WantsPage(g.Request) {
 			web.SetHeaders(g.Writer.Header())
 			g.Redirect(http.StatusFound, web.Prefix+"/sign-in?return_to="+url.QueryEscape(g.Request.URL.RequestURI()))
@@ -249,11 +265,10 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 
 func (c *Console) api(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route)
+		r, err := c.admit(g, route, true)
 		if err != nil {
 			return err
 		}
-		r.inAPI = true
 		if route.Verb != http.MethodGet {
 			if err = r.readBody(&route); err != nil {
 				return err

@@ -33,7 +33,7 @@ func (c *Console) tokensCSV(r *request) (any, error) {
 // tokensView is every token of every connection.
 type tokensView struct {
 	Tokens []tokenJSON `json:"tokens"` // those that end soonest first
-	Places []string    `json:"-"`      // connections for which one can be made
+	Places []string    `json:"places"` // connections for which one can be made
 }
 
 // MaxDays is how long a token may live at most.
@@ -47,7 +47,7 @@ func (c *Console) allTokens(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &tokensView{Tokens: []tokenJSON{}}
+	v := &tokensView{Tokens: []tokenJSON{}, Places: []string{}}
 	for _, t := range sortTokens(list, c.now()) {
 		v.Tokens = append(v.Tokens, tokenWire(t, c.now()))
 	}

@@ -55,7 +55,10 @@ type auditView struct {
 }
 
 func (c *Console) eventQuery(r *request) (q EventQuery, err error) {
-	q = EventQuery{Action: r.query("action"), Person: r.query("person"), Connections: c.chosen(r), Limit: pageSize}
+	q = EventQuery{Action: r.query("action"), Person: r.query("person"), Connections: c.chosen(r)}
+	if q.Limit, err = r.size(); err != nil {
+		return q, err
+	}
 	for name, into := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
 		if text := r.query(name); text != "" {
 			if *into, err = time.Parse(time.DateOnly, text); err != nil {

@@ -22,6 +22,7 @@ type visitor struct {
 	address string
 
 	organization string // of a visit that is for one connection
+	maker        string // operator who made the API token, where that matters: their id in the operating system
 }
 
 // visitor finds out who asks. It fails with fault.Unauthenticated. A visit by
@@ -62,7 +63,11 @@ func (c *Console) signedIn(who *session.Principal, address string) *visitor {
 		}
 	}
 	if p := c.keeper.Policy(); p != nil && len(v.tasks) > 0 {
-		v.wide = p.Wide(who.Connection, who.Access.Roles)
+		roles := who.Access.Roles
+		if who.Token {
+			roles = who.Held // a scope takes tasks away, and not how far the others reach
+		}
+		v.wide = slices.DeleteFunc(p.Wide(who.Connection, roles), func(task string) bool { return !v.may(task) })
 	}
 	return v
 }
@@ -109,6 +114,12 @@ func (v *visitor) actor() audit.Actor {
 	}
 	if name == "" {
 		name = v.who.Subject
+	}
+	switch {
+	case v.who.Service():
+		return audit.Actor{Kind: "service", ID: v.who.SessionID, Name: "service " + name + " by API token " + v.who.SessionID, Address: v.address}
+	case v.who.Token:
+		name += " by API token " + v.who.SessionID
 	}
 	return audit.Actor{Kind: "person", ID: v.who.PersonID, Name: name, Address: v.address}
 }

@@ -176,6 +176,7 @@ type somebody struct {
 	w       *world
 	id      string
 	cookies []*http.Cookie
+	bearer  []string // the Authorization headers of a program
 }
 
 // signIn lets somebody in who is in groups.
@@ -197,7 +198,7 @@ func (w *world) enter(a directory.Assertion) *somebody {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &somebody{w, in.Person.ID, []*http.Cookie{{Name: "__Host-portcullis", Value: token}}}
+	return &somebody{w: w, id: in.Person.ID, cookies: []*http.Cookie{{Name: "__Host-portcullis", Value: token}}}
 }
 
 // nobody has no session.
@@ -234,6 +235,9 @@ func (s *somebody) send(method, target string, header http.Header, body io.Reade
 	maps.Copy(r.Header, header)
 	for _, c := range s.cookies {
 		r.AddCookie(c)
+	}
+	for _, text := range s.bearer {
+		r.Header.Add("Authorization", text)
 	}
 	rec := httptest.NewRecorder()
 	s.w.handler.ServeHTTP(rec, r)

@@ -82,8 +82,8 @@ func Actions() []Action {
 
 // Actor is who did it.
 type Actor struct {
-	Kind    string // "person", "scim", "idp" (by a sign-out request), "operator" (the command line), "break-glass" (a link to the console), "setup" (a link to one connection) or "gate"
-	ID      string // person id, SCIM token id, or operating system user
+	Kind    string // "person", "service" (by an API token of its own), "scim", "idp" (by a sign-out request), "operator" (the command line), "break-glass" (a link to the console), "setup" (a link to one connection) or "gate"
+	ID      string // person id, token id, or operating system user
 	Name    string // for people to read
 	Address string // network address, if there is one
 }

@@ -1,6 +1,9 @@
 package mapping
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // GateTask is a task that is a right in the gate's own console.
 type GateTask struct {
@@ -45,6 +48,10 @@ func GateTasks() []GateTask {
 		{GateAuditView, "read and export the audit trail, the login activity and the provisioning log"},
 	}
 }
+
+// IsGateTask reports whether a task is a right in the gate itself, known or
+// not, and none in the portal.
+func IsGateTask(task string) bool { return strings.HasPrefix(task, gateTask) }
 
 // gateTaskNames lists the names of [GateTasks] in order, with those that
 // belong to accounts of the gate's own: a file may hold them already.

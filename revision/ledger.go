@@ -101,7 +101,7 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 			switch {
 			case err != nil:
 				return err
-			case ok && open.Author == by:
+			case ok && open.Author.Kind == by.Kind && open.Author.ID == by.ID: // from wherever they ask
 				p = open
 				return nil
 			case ok && open.Author.Anonymous() && !by.Anonymous(): // somebody stands up for it

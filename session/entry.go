@@ -35,7 +35,11 @@ type entry struct {
 }
 
 // place is what many sessions have in common.
-type place struct{ connection, organization, issuer, acr string }
+type place struct{ connection, organization, issuer, acr, held string }
+
+// held is the roles of whom an API token stands for as one word; no name holds
+// what is between them.
+const heldBetween = "\x00"
 
 // maxWords bounds what is remembered of one session, in bytes; who needs more
 // is read from the store each time.
@@ -44,7 +48,7 @@ const maxWords = math.MaxUint16
 // newEntry remembers a principal, whose access may be in memory already.
 func newEntry(p *Principal, access *mapping.Access, policy *mapping.Policy) *entry {
 	e := &entry{
-		hash: p.hash, token: p.Token, place: unique.Make(place{p.Connection, p.Organization, p.Issuer, p.ACR}), access: access, policy: policy,
+		hash: p.hash, token: p.Token, place: unique.Make(place{p.Connection, p.Organization, p.Issuer, p.ACR, strings.Join(p.Held, heldBetween)}), access: access, policy: policy,
 		created: p.Created.UnixMicro(), expires: p.Expires.UnixMicro(), proved: p.AuthTime.UnixMicro(), checked: p.checked,
 	}
 	e.words = strings.Join([]string{p.SessionID, p.PersonID, p.Subject, p.Email, p.Name}, "")
@@ -78,6 +82,9 @@ func (e *entry) principal(s *shelf) *Principal {
 		Connection: at.connection, Organization: at.organization, Issuer: at.issuer, ACR: at.acr, Access: *e.access,
 		Created: time.UnixMicro(e.created).UTC(), Expires: time.UnixMicro(e.expires).UTC(), AuthTime: time.UnixMicro(e.proved).UTC(), Token: e.token,
 		hash: e.hash, checked: e.checked, shelf: s, of: e,
+	}
+	if at.held != "" {
+		p.Held = strings.Split(at.held, heldBetween)
 	}
 	if !e.hot.CompareAndSwap(nil, p) {
 		if other := e.hot.Load(); other != nil {

@@ -34,6 +34,7 @@ type Principal struct {
 	Created      time.Time
 	Expires      time.Time // absolute
 	Token        bool      // it is a program with an API token, whose id SessionID is; nobody can be sent to sign in
+	Held         []string  // of an API token: every role of whom it stands for, before its scopes narrowed them
 
 	hash      [32]byte      // of the token
 	checked   time.Duration // when the store was asked, since the manager began

@@ -22,7 +22,8 @@ const (
 	TokenIDPrefix = "t-"
 )
 
-// AllScopes is the scope that leaves a token everything.
+// AllScopes is the scope that leaves a token everything but the gate's own
+// tasks ([mapping.GateTasks]), of which each is a scope by its name.
 const AllScopes = "*"
 
 // The lives of an API token: it always ends.
@@ -55,6 +56,9 @@ type APIToken struct {
 // Live reports whether the token is good at that time, if whom it stands for
 // is.
 func (t *APIToken) Live(now time.Time) bool { return t.Revoked.IsZero() && now.Before(t.Expires) }
+
+// Service reports whether it is a service with an API token, and nobody.
+func (p *Principal) Service() bool { return p.Token && p.Issuer == serviceIssuer }
 
 // serviceIssuer is who vouches for services: the gate itself. No identity
 // provider is called so, for those are URLs or entity ids.
@@ -170,10 +174,11 @@ func (m *Manager) loadToken(ctx context.Context, hash [32]byte, used bool) (*ent
 	if err != nil {
 		return nil, err
 	}
+	held := access.Roles
 	narrow(&access, t.Scopes, policy)
 	r := Row{ID: t.ID, Person: s.Person.ID, Connection: s.Person.Connection, Created: t.Created, Expires: t.Expires}
 	p := principal(r, s, access, hash)
-	p.Token, p.checked, p.shelf = true, began.Sub(m.started), m.shelf
+	p.Token, p.Held, p.checked, p.shelf = true, held, began.Sub(m.started), m.shelf
 	p.ACR, p.AuthTime = "", time.Time{} // nobody proved anything just now
 	e := newEntry(p, m.shared.of(&p.Access), policy)
 	e.written.Store(t.LastUsed.UnixNano())
@@ -194,8 +199,11 @@ func (m *Manager) reload(ctx context.Context, p *Principal, used bool) (*entry, 
 }
 
 // narrow leaves of an access what scopes name: roles with their tasks, and
-// tasks. Which data may be seen stays as it is.
+// tasks. Which data may be seen stays as it is. The gate's own tasks stay where
+// they are named themselves: a token for the portal administers nothing, also
+// when a role of it is given such a task later.
 func narrow(a *mapping.Access, scopes []string, policy *mapping.Policy) {
+	a.Tasks = slices.DeleteFunc(slices.Clone(a.Tasks), func(task string) bool { return mapping.IsGateTask(task) && !slices.Contains(scopes, task) })
 	if slices.Contains(scopes, AllScopes) {
 		return
 	}
@@ -226,5 +234,5 @@ func narrow(a *mapping.Access, scopes []string, policy *mapping.Policy) {
 	}
 	// Copies: what a policy gives may be shared.
 	a.Roles = slices.DeleteFunc(slices.Clone(a.Roles), func(r string) bool { return !slices.Contains(scopes, r) })
-	a.Tasks = slices.DeleteFunc(slices.Clone(a.Tasks), func(t string) bool { return !may[t] })
+	a.Tasks = slices.DeleteFunc(a.Tasks, func(t string) bool { return !may[t] })
 }

@@ -61,7 +61,10 @@ A token of a person may do what the mapping makes of that person's last sign-in
 and of what is pushed of them. A token of a service may do what the mapping
 makes of a subject "service:NAME" of user type "service" in the connection,
 with the groups that --group names. Either is narrowed to its scopes: names of
-roles and tasks, or '*' for everything.`,
+roles and tasks, or '*' for everything in the portal. The gate's own tasks
+(gate.users.view and so on), with which a program calls the API of the console
+and commands work through a gate (--gate), count where they are named: neither
+a role nor '*' brings one along.`,
 		Example: "  portcullis api-token create --user ada@acme.com --scope report.view\n" +
 			"  portcullis api-token create --service nightly --connection acme-entra --group Exports --scope exporter --expires 720h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -74,7 +77,7 @@ roles and tasks, or '*' for everything.`,
 	cmd.Flags().StringVar(&n.service, "service", "", "the service that it stands for")
 	cmd.Flags().StringVar(&n.connection, "connection", "", "connection of the service, or of the person")
 	cmd.Flags().StringArrayVar(&n.groups, "group", nil, "group of the service; may be repeated")
-	cmd.Flags().StringArrayVar(&n.scopes, "scope", nil, "role or task that it keeps, '*' for all; may be repeated")
+	cmd.Flags().StringArrayVar(&n.scopes, "scope", nil, "role or task that it keeps, '*' for all of the portal's; may be repeated")
 	cmd.Flags().StringVar(&n.note, "note", "", "what it is for")
 	cmd.Flags().DurationVar(&n.life, "expires", session.DefaultTokenLife, "how long it is good, at most 8784h")
 	return cmd

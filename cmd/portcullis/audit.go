@@ -80,15 +80,26 @@ func (c *cli) auditVerify() *cobra.Command {
 }
 
 func (c *cli) auditExport() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "export", Short: "Print every event as a line of JSON, in the order of the chain", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			enc := json.NewEncoder(c.out)
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				events, err := g.events(cmd.Context())
+				for i := 0; err == nil && i < len(events); i++ {
+					err = enc.Encode(events[i])
+				}
+				return err
+			}
 			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
-				enc := json.NewEncoder(c.out)
 				return db.Audit().Walk(cmd.Context(), func(e audit.Event, s audit.Seal) error {
 					return enc.Encode(eventWire(e, s))
 				})
 			})
 		},
-	}
+	})
 }

@@ -20,8 +20,8 @@ import (
 )
 
 func (c *cli) connectionCommand() *cobra.Command {
-	return group("connection", "What SAML identity providers publish, our keys there, and people after a restore",
-		c.connectionMetadata(), c.connectionRollover(), c.connectionConfirm())
+	return group("connection", "The ways in, what SAML identity providers publish, our keys there, and people after a restore",
+		c.connectionList(), c.connectionMetadata(), c.connectionRollover(), c.connectionConfirm())
 }
 
 type metadataJSON struct {

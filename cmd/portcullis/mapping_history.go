@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -31,7 +32,8 @@ func countsWire(c *revision.Counts) *countsJSON {
 	return &w
 }
 
-func countsInWords(c *revision.Counts) string {
+// String is for people.
+func (c *countsJSON) String() string {
 	return fmt.Sprintf("of %d people %d change: %d gain, %d lose, %d may come in now, %d no more",
 		c.People, c.Changed, c.Gained, c.Lost, c.LetIn, c.ShutOut)
 }
@@ -89,6 +91,20 @@ func (c *cli) mappingHistory() *cobra.Command {
 			if limit < 1 {
 				return usagef("--limit: want a number above 0")
 			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				if fragment != "" || replicas || limit > maxFar {
+					return usagef("a gate elsewhere shows the history of the whole mapping, and at most %d of it: for more, where the gate runs", maxFar)
+				}
+				list, err := g.history(cmd.Context(), limit)
+				if err != nil {
+					return err
+				}
+				return c.sayHistory(list)
+			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
 				h, err := history(cmd.Context(), l, fragment, limit)
 				if err != nil {
@@ -104,21 +120,7 @@ func (c *cli) mappingHistory() *cobra.Command {
 				for _, a := range h.Applications {
 					list = append(list, applicationWire(a, h.Revisions[a.Revision], h.Head.Seq))
 				}
-				if c.json {
-					return c.printJSON(list)
-				}
-				rows := make([][]string, len(list))
-				for i, w := range list {
-					people := "-"
-					if w.Counts != nil {
-						people = fmt.Sprintf("%d/%d", w.Counts.Changed, w.Counts.People)
-					}
-					rows[i] = []string{
-						stamp(w.At), w.What, w.State, strconv.FormatInt(w.Revision, 10), fmt.Sprintf("%.12s", w.Hash), w.Fragment, w.By,
-						strconv.Itoa(w.TestsRan), people, w.Reason,
-					}
-				}
-				return c.printTable("AT WHAT STATE REVISION HASH FRAGMENT BY TESTS PEOPLE REASON", rows)
+				return c.sayHistory(list)
 			})
 		},
 	}
@@ -126,7 +128,25 @@ func (c *cli) mappingHistory() *cobra.Command {
 	cmd.Flags().BoolVar(&replicas, "replicas", false, "list the gates and the revision that each runs")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	cmd.MarkFlagsMutuallyExclusive("fragment", "replicas")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) sayHistory(list []historyJSON) error {
+	if c.json {
+		return c.printJSON(list)
+	}
+	rows := make([][]string, len(list))
+	for i, w := range list {
+		people := "-"
+		if w.Counts != nil {
+			people = fmt.Sprintf("%d/%d", w.Counts.Changed, w.Counts.People)
+		}
+		rows[i] = []string{
+			stamp(w.At), w.What, w.State, strconv.FormatInt(w.Revision, 10), fmt.Sprintf("%.12s", w.Hash), w.Fragment, w.By,
+			strconv.Itoa(w.TestsRan), people, w.Reason,
+		}
+	}
+	return c.printTable("AT WHAT STATE REVISION HASH FRAGMENT BY TESTS PEOPLE REASON", rows)
 }
 
 func history(ctx context.Context, l *revision.Ledger, fragment string, limit int) (revision.History, error) {
@@ -183,46 +203,74 @@ type textJSON struct {
 	Text string `json:"text"`
 }
 
+// revisionLook is a revision as it is shown.
+type revisionLook struct {
+	number         int64
+	hash, fragment string
+	by, reason     string
+	created        time.Time
+	tests          int
+	texts          []textJSON
+	applications   []historyJSON
+}
+
 func (c *cli) mappingShow() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "show HASH|NUMBER", Short: "Print the text of a revision", Args: cobra.ExactArgs(1),
 		Long: "Print the text of a revision, as it was applied, on standard output; who brought\nit and when it was in force, beside it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				r, err := g.revision(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return c.sayRevision(r.show())
+			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
 				r, applied, err := l.Show(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				if c.json {
-					texts := make([]textJSON, len(r.Texts))
-					for i, t := range r.Texts {
-						texts[i] = textJSON{t.Name, string(t.Body)}
-					}
-					wire := make([]historyJSON, len(applied))
-					for i, a := range applied {
-						wire[i] = applicationWire(a, r, 0)
-					}
-					return c.printJSON(map[string]any{
-						"revision": r.Number, "hash": r.Hash, "fragment": r.Fragment, "by": r.Author.Name, "reason": r.Reason, "created": r.Created,
-						"testsRan": r.Tests.Ran, "texts": texts, "applications": wire,
-					})
+				look := &revisionLook{
+					number: r.Number, hash: r.Hash, fragment: r.Fragment, by: r.Author.Name, reason: r.Reason, created: r.Created, tests: r.Tests.Ran,
+					texts: make([]textJSON, len(r.Texts)), applications: make([]historyJSON, len(applied)),
 				}
-				fmt.Fprintf(c.err, "revision %d, %s%s\nby %s, %s: %s\n", r.Number, r.Hash, ofFragment(r.Fragment), printable(r.Author.Name), stamp(r.Created), printable(r.Reason))
-				for _, a := range applied {
-					fmt.Fprintf(c.err, "%s by %s, %s: %s\n", a.Way, printable(a.By.Name), stamp(a.At), printable(a.Reason))
+				for i, t := range r.Texts {
+					look.texts[i] = textJSON{t.Name, string(t.Body)}
 				}
-				for _, t := range r.Texts {
-					if len(r.Texts) > 1 {
-						fmt.Fprintf(c.out, "-- %s --\n", printable(t.Name))
-					}
-					if _, err := c.out.Write(t.Body); err != nil {
-						return err
-					}
+				for i, a := range applied {
+					look.applications[i] = applicationWire(a, r, 0)
 				}
-				return nil
+				return c.sayRevision(look)
 			})
 		},
+	})
+}
+
+func (c *cli) sayRevision(r *revisionLook) error {
+	if c.json {
+		return c.printJSON(map[string]any{
+			"revision": r.number, "hash": r.hash, "fragment": r.fragment, "by": r.by, "reason": r.reason, "created": r.created,
+			"testsRan": r.tests, "texts": r.texts, "applications": r.applications,
+		})
 	}
+	fmt.Fprintf(c.err, "revision %d, %s%s\nby %s, %s: %s\n", r.number, r.hash, ofFragment(r.fragment), printable(r.by), stamp(r.created), printable(r.reason))
+	for _, a := range r.applications {
+		fmt.Fprintf(c.err, "%s by %s, %s: %s\n", a.What, printable(a.By), stamp(a.At), printable(a.Reason))
+	}
+	for _, t := range r.texts {
+		if len(r.texts) > 1 {
+			fmt.Fprintf(c.out, "-- %s --\n", printable(t.Name))
+		}
+		if _, err := io.WriteString(c.out, t.Text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // examineRevisions looks at the mapping in the database and at the gates that

@@ -60,9 +60,13 @@ func named(ctx context.Context, l *revision.Ledger, ref, fragment string) error 
 	}
 	r, _, err := l.Show(ctx, ref)
 	if err == nil && r.Fragment != fragment {
-		return usagef("revision %d (%.12s) is no fragment of connection %s", r.Number, r.Hash, fragment)
+		return noFragment(r.Number, r.Hash, fragment)
 	}
 	return err
+}
+
+func noFragment(number int64, hash, fragment string) error {
+	return usagef("revision %d (%.12s) is no fragment of connection %s", number, hash, fragment)
 }
 
 type proposalJSON struct {
@@ -86,12 +90,12 @@ func proposalWire(p revision.Proposal) proposalJSON {
 }
 
 // sayNeeds tells people why somebody else is asked.
-func (c *cli) sayNeeds(p revision.Proposal) {
+func (c *cli) sayNeeds(p proposalJSON) {
 	for _, why := range p.Needs {
 		fmt.Fprintln(c.err, "needs an approval:", printable(why))
 	}
 	if p.Counts != nil {
-		fmt.Fprintln(c.err, countsInWords(p.Counts))
+		fmt.Fprintln(c.err, p.Counts)
 	}
 }
 
@@ -114,28 +118,43 @@ that is called like a hash is named with ./ before it.`,
 			if reason == "" {
 				return usagef("want --reason TEXT: whoever approves it reads it")
 			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				p, err := g.propose(cmd.Context(), args[0], fragment, reason)
+				if err != nil {
+					return err
+				}
+				return c.sayProposed(p)
+			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
 				p, err := c.propose(cmd.Context(), l, args[0], fragment, reason)
 				if err != nil {
 					return err
 				}
-				if c.json {
-					return c.printJSON(proposalWire(p))
-				}
-				c.sayNeeds(p)
-				next := "apply"
-				if len(p.Needs) > 0 {
-					next = "approve"
-				}
-				fmt.Fprintf(c.err, "next: portcullis mapping %s %.12s\n", next, p.Hash)
-				_, err = fmt.Fprintf(c.out, "proposed revision %d, %s%s\n", p.Revision, p.Hash, ofFragment(p.Fragment))
-				return err
+				return c.sayProposed(proposalWire(p))
 			})
 		},
 	}
 	fragmentFlag(cmd, &fragment)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever approves it and for the audit trail")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) sayProposed(p proposalJSON) error {
+	if c.json {
+		return c.printJSON(p)
+	}
+	c.sayNeeds(p)
+	next := "apply"
+	if len(p.Needs) > 0 {
+		next = "approve"
+	}
+	fmt.Fprintf(c.err, "next: portcullis mapping %s %.12s\n", next, p.Hash)
+	_, err := fmt.Fprintf(c.out, "proposed revision %d, %s%s\n", p.Revision, p.Hash, ofFragment(p.Fragment))
+	return err
 }
 
 // ofFragment says in an answer that it is about a fragment.
@@ -161,7 +180,7 @@ func (c *cli) propose(ctx context.Context, l *revision.Ledger, what, fragment, r
 }
 
 func (c *cli) mappingApprove() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "approve HASH", Short: "Give the second person's word for a proposal", Args: cobra.ExactArgs(1),
 		Long: `Give the second person's word for a proposal. It is for that hash, over the
 revision in force; when another one comes into force first, it is worth nothing.
@@ -169,21 +188,35 @@ revision in force; when another one comes into force first, it is worth nothing.
 Author and approver are users of the operating system and must differ, also in
 the account that they logged in with before sudo or su.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			say := func(p proposalJSON) error {
+				if c.json {
+					return c.printJSON(p)
+				}
+				c.sayNeeds(p)
+				fmt.Fprintf(c.err, "next: portcullis mapping apply %.12s\n", p.Hash)
+				_, err := fmt.Fprintf(c.out, "approved revision %d, %s%s, proposed by %s: %s\n", p.Revision, p.Hash, ofFragment(p.Fragment), printable(p.ProposedBy), printable(p.Reason))
+				return err
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				p, err := g.approve(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return say(p)
+			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
 				p, err := l.Approve(cmd.Context(), c.signer(), args[0])
 				if err != nil {
 					return err
 				}
-				if c.json {
-					return c.printJSON(proposalWire(p))
-				}
-				c.sayNeeds(p)
-				fmt.Fprintf(c.err, "next: portcullis mapping apply %.12s\n", p.Hash)
-				_, err = fmt.Fprintf(c.out, "approved revision %d, %s%s, proposed by %s: %s\n", p.Revision, p.Hash, ofFragment(p.Fragment), printable(p.Author.Name), printable(p.Reason))
-				return err
+				return say(proposalWire(p))
 			})
 		},
-	}
+	})
 }
 
 func (c *cli) mappingApply() *cobra.Command {
@@ -195,21 +228,39 @@ or a file. Exit code 1 when it is broken, needs an approval that it does not
 have, or when another one came into force meanwhile. --fragment takes the file
 of one connection, and touches no other.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			say := func(w historyJSON, fresh bool) error {
+				if !fresh {
+					fmt.Fprintln(c.err, "it is in force already; nothing was done")
+				}
+				return c.sayInForce(w)
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				w, fresh, err := g.apply(cmd.Context(), args[0], fragment, reason)
+				if err != nil {
+					return err
+				}
+				return say(w, fresh)
+			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
 				a, fresh, err := c.apply(cmd.Context(), l, args[0], fragment, reason)
 				if err != nil {
 					return err
 				}
-				if !fresh {
-					fmt.Fprintln(c.err, "it is in force already; nothing was done")
+				w, err := inForce(cmd.Context(), l, a)
+				if err != nil {
+					return err
 				}
-				return c.sayInForce(cmd.Context(), l, a)
+				return say(w, fresh)
 			})
 		},
 	}
 	fragmentFlag(cmd, &fragment)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail; a proposal has its own")
-	return cmd
+	return throughGate(cmd)
 }
 
 func (c *cli) apply(ctx context.Context, l *revision.Ledger, what, fragment, reason string) (revision.Application, bool, error) {
@@ -238,6 +289,17 @@ it approved, and roll back or apply.
 else as it is.`,
 		Example: `  portcullis mapping rollback --fragment acme --reason "wrong list"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				w, err := g.rollback(cmd.Context(), args, fragment, reason)
+				if err != nil {
+					return err
+				}
+				return c.sayInForce(w)
+			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
 				ref, err := backTo(cmd.Context(), l, args, fragment)
 				if err != nil {
@@ -250,13 +312,17 @@ else as it is.`,
 				if err != nil {
 					return err
 				}
-				return c.sayInForce(cmd.Context(), l, a)
+				w, err := inForce(cmd.Context(), l, a)
+				if err != nil {
+					return err
+				}
+				return c.sayInForce(w)
 			})
 		},
 	}
 	fragmentFlag(cmd, &fragment)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
-	return cmd
+	return throughGate(cmd)
 }
 
 // backTo names the revision to go back to.
@@ -267,17 +333,19 @@ func backTo(ctx context.Context, l *revision.Ledger, args []string, fragment str
 	return l.Previous(ctx, fragment)
 }
 
-func (c *cli) sayInForce(ctx context.Context, l *revision.Ledger, a revision.Application) error {
+// inForce is an application that was made just now.
+func inForce(ctx context.Context, l *revision.Ledger, a revision.Application) (historyJSON, error) {
+	r, _, err := l.Show(ctx, a.Hash)
+	return applicationWire(a, r, a.Seq), err
+}
+
+func (c *cli) sayInForce(w historyJSON) error {
 	if c.json {
-		r, _, err := l.Show(ctx, a.Hash)
-		if err != nil {
-			return err
-		}
-		return c.printJSON(applicationWire(a, r, a.Seq))
+		return c.printJSON(w)
 	}
-	if a.Counts != nil {
-		fmt.Fprintln(c.err, countsInWords(a.Counts))
+	if w.Counts != nil {
+		fmt.Fprintln(c.err, w.Counts)
 	}
-	_, err := fmt.Fprintf(c.out, "in force: revision %d, %s%s\n", a.Revision, a.Hash, ofFragment(a.Fragment))
+	_, err := fmt.Fprintf(c.out, "in force: revision %d, %s%s\n", w.Revision, w.Hash, ofFragment(w.Fragment))
 	return err
 }

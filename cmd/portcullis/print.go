@@ -48,6 +48,14 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+// stampOf is stamp for a time that may be missing.
+func stampOf(t *time.Time) string {
+	if t == nil {
+		return stamp(time.Time{})
+	}
+	return stamp(*t)
+}
+
 // optional gives a time for JSON, nil for none.
 func optional(t time.Time) *time.Time {
 	if t.IsZero() {

@@ -47,6 +47,7 @@ type cli struct {
 	in         io.Reader
 	out, err   io.Writer
 	configFile string
+	gate       farGate
 	json       bool
 	now        func() time.Time
 	signer     func() revision.Signer // whoever runs it, for what needs two people
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		in: in, out: out, err: errs, signer: systemSigner, terminal: isTerminal,
 		now: time.Now,
 	}
+	c.gate.lookup = os.LookupEnv //nolint:forbidigo // where a gate is elsewhere there is no configuration
 	return c.execute(ctx, args)
 }
 
@@ -116,13 +118,22 @@ func (c *cli) root() *cobra.Command {
 		Long: `Portcullis signs people in through their company's identity provider, takes
 SCIM 2.0 pushes from it, maps its groups to roles and permission groups, and
 hands the portal behind it a signed statement of who is there, what they may
-do and which data they may see.`,
+do and which data they may see.
+
+Commands work on the database that the configuration names. With --gate, or
+PORTCULLIS_GATE, those that administer work through the API of a gate that runs
+elsewhere instead, as the owner of an API token, which is read from
+PORTCULLIS_TOKEN or from --token-file.`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:              cobra.NoArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.gate.fits(cmd) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVarP(&c.configFile, "config", "c", "portcullis.yaml", "configuration file")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON instead of a table")
+	root.PersistentFlags().StringVar(&c.gate.address, "gate", "", "work through the API of the gate at this address, as in https://portal.example.com")
+	root.PersistentFlags().StringVar(&c.gate.tokenFile, "token-file", "", "file that holds the API token for --gate; the default is PORTCULLIS_TOKEN")
+	root.PersistentFlags().StringVar(&c.gate.caFile, "ca-file", "", "PEM file of the authorities to trust for --gate instead of the system's")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(c.serveCommand(), c.demoCommand(), c.checkCommand(), c.mappingCommand(), c.tokenCommand(), c.scimCommand(),
@@ -190,8 +201,17 @@ func openStore(ctx context.Context, cfg *config.Config) (*store.DB, error) {
 	return store.Open(ctx, store.Config{URL: cfg.Database.URL.Reveal(), AsIs: true})
 }
 
-// withStore runs f on the configuration and its database.
-func (c *cli) withStore(ctx context.Context, f func(*config.Config, *store.DB) error) (err error) {
+// withStore runs f on the configuration, with the connections that were made
+// in the console, and its database.
+func (c *cli) withStore(ctx context.Context, f func(*config.Config, *store.DB) error) error {
+	return c.withRoster(ctx, func(r *roster, db *store.DB) error { return f(r.cfg(), db) })
+}
+
+// withRoster is withStore for what needs to know which connections were made.
+func (c *cli) withRoster(ctx context.Context, f func(*roster, *store.DB) error) (err error) {
+	if c.gate.named() != "" {
+		return errHere
+	}
 	cfg, err := c.loadConfig()
 	if err != nil {
 		return err
@@ -201,20 +221,11 @@ func (c *cli) withStore(ctx context.Context, f func(*config.Config, *store.DB) e
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if cfg, err = c.withMade(ctx, cfg, db); err != nil {
-		return err
-	}
-	return f(cfg, db)
-}
-
-// withMade gives the configuration with the connections that were made in the
-// console. Their secrets stay closed: no command signs anybody in.
-func (c *cli) withMade(ctx context.Context, cfg *config.Config, db *store.DB) (*config.Config, error) {
 	r := newRoster(cfg, db, nil, slog.New(slog.DiscardHandler), c.now)
 	if err := r.Refresh(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return r.cfg(), nil
+	return f(r, db)
 }
 
 // reach is the roster for commands that work without a database: where that is

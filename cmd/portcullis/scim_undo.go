@@ -80,15 +80,22 @@ connection's guard allows of its people, or of a group's members, within an
 hour. With the number of a CHANGE, show each loss of it, and what became of it.`,
 		Example: "  portcullis scim changes --connection acme-entra",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && q.Limit < 1 {
+				return usagef("--limit: want 1 or more, got %d", q.Limit)
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				return c.changesThere(cmd.Context(), g, q, args)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, _ *store.DB, d *directory.Directory) error {
 				if len(args) == 1 {
 					return c.showChange(cmd.Context(), d, args[0])
 				}
 				if err := known(cfg, q.Connection); err != nil {
 					return err
-				}
-				if q.Limit < 1 {
-					return usagef("--limit: want 1 or more, got %d", q.Limit)
 				}
 				if _, err := d.ExamineLosses(cmd.Context()); err != nil { // also where no gate runs
 					return err
@@ -97,24 +104,50 @@ hour. With the number of a CHANGE, show each loss of it, and what became of it.`
 				if err != nil {
 					return err
 				}
-				wire, rows := make([]massLossJSON, len(page.Items)), make([][]string, len(page.Items))
+				wire := make([]massLossJSON, len(page.Items))
 				for i, m := range page.Items {
-					w := massLossWire(m, c.now())
-					what, of := w.lost()
-					wire[i] = w
-					rows[i] = []string{strconv.FormatInt(w.Change, 10), stamp(w.Began), w.Connection, what, of, w.State}
+					wire[i] = massLossWire(m, c.now())
 				}
-				if c.json {
-					return c.printJSON(wire)
-				}
-				return c.printTable("CHANGE BEGAN CONNECTION LOST OF STATE", rows)
+				return c.sayChanges(wire)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&q.Connection, "connection", "", "only this connection's changes")
 	cmd.Flags().BoolVar(&q.Undoable, "open", false, "only those that can still be undone")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many")
-	return cmd
+	return throughGate(cmd)
+}
+
+// changesThere is scim changes through a gate.
+func (c *cli) changesThere(ctx context.Context, g *remote, q directory.MassLossQuery, args []string) error {
+	if len(args) == 0 {
+		wire, err := g.massLosses(ctx, q)
+		if err != nil {
+			return err
+		}
+		return c.sayChanges(wire)
+	}
+	id, err := changeNumber(args[0])
+	if err != nil {
+		return err
+	}
+	m, losses, err := g.massLoss(ctx, id)
+	if err != nil {
+		return err
+	}
+	return c.sayChange(m, losses)
+}
+
+func (c *cli) sayChanges(wire []massLossJSON) error {
+	if c.json {
+		return c.printJSON(wire)
+	}
+	rows := make([][]string, len(wire))
+	for i, w := range wire {
+		what, of := w.lost()
+		rows[i] = []string{strconv.FormatInt(w.Change, 10), stamp(w.Began), w.Connection, what, of, w.State}
+	}
+	return c.printTable("CHANGE BEGAN CONNECTION LOST OF STATE", rows)
 }
 
 func changeNumber(word string) (int64, error) {
@@ -147,8 +180,12 @@ func (c *cli) showChange(ctx context.Context, d *directory.Directory, word strin
 			break
 		}
 	}
+	return c.sayChange(massLossWire(m, c.now()), losses)
+}
+
+func (c *cli) sayChange(m massLossJSON, losses []lossJSON) error {
 	if c.json {
-		return c.printJSON(map[string]any{"change": massLossWire(m, c.now()), "losses": losses})
+		return c.printJSON(map[string]any{"change": m, "losses": losses})
 	}
 	rows := make([][]string, len(losses))
 	for i, l := range losses {
@@ -158,7 +195,7 @@ func (c *cli) showChange(ctx context.Context, d *directory.Directory, word strin
 }
 
 func (c *cli) scimUndo() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "undo CHANGE", Short: "Give back what was lost at once over SCIM", Args: cobra.ExactArgs(1),
 		Long: `Give back what one change took: active, memberships, deleted people and groups.
 Sessions do not come back. What was locked or deactivated here stays so, and so
@@ -172,6 +209,17 @@ Mend the identity provider first: what it pushes next is in force at once.`,
 			if err != nil {
 				return err
 			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				m, err := g.undo(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				return c.sayUndone(m)
+			}
 			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
 				m, err := d.UndoMassLoss(cmd.Context(), operator(), id, func(done, total int) {
 					fmt.Fprintf(c.err, "%d of %d\n", done, total)
@@ -179,19 +227,23 @@ Mend the identity provider first: what it pushes next is in force at once.`,
 				if err != nil {
 					return err
 				}
-				if c.json {
-					return c.printJSON(massLossWire(m, c.now()))
-				}
-				if _, err := fmt.Fprintf(c.out, "undone: %d restored, %d left alone\n", m.Restored, m.Skipped); err != nil {
-					return err
-				}
-				if m.Skipped > 0 {
-					fmt.Fprintf(c.err, "why some were left alone: portcullis scim changes %d\n", id)
-				}
-				return nil
+				return c.sayUndone(massLossWire(m, c.now()))
 			})
 		},
+	})
+}
+
+func (c *cli) sayUndone(m massLossJSON) error {
+	if c.json {
+		return c.printJSON(m)
 	}
+	if _, err := fmt.Fprintf(c.out, "undone: %d restored, %d left alone\n", m.Restored, m.Skipped); err != nil {
+		return err
+	}
+	if m.Skipped > 0 {
+		fmt.Fprintf(c.err, "why some were left alone: portcullis scim changes %d\n", m.Change)
+	}
+	return nil
 }
 
 // examineMassLosses reports what can still be undone.

@@ -105,6 +105,20 @@ func (c *cli) tokenCreate() *cobra.Command {
 			"  portcullis token create --connection acme-entra --oauth\n" +
 			"  portcullis token create --connection acme-entra --public-key client.jwk",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				token, base, err := g.createToken(cmd.Context(), n)
+				if err != nil {
+					return err
+				}
+				if c.json {
+					return c.printJSON(token)
+				}
+				return c.sayToken(token, base)
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				return c.createToken(cmd.Context(), cfg, db, n)
 			})
@@ -115,7 +129,7 @@ func (c *cli) tokenCreate() *cobra.Command {
 	cmd.Flags().DurationVar(&n.life, "expires", 0, "how long it is good, as in 8760h; 0 means until it is revoked")
 	cmd.Flags().BoolVar(&n.client, "oauth", false, "make an OAuth client, which gets its tokens for client credentials")
 	cmd.Flags().StringVar(&n.keyFile, "public-key", "", "make an OAuth client that signs with the private key of this one (a JWK or PEM file)")
-	return cmd
+	return throughGate(cmd)
 }
 
 func (c *cli) createToken(ctx context.Context, cfg *config.Config, db *store.DB, n newToken) error {
@@ -141,12 +155,12 @@ func (c *cli) createToken(ctx context.Context, cfg *config.Config, db *store.DB,
 	if err != nil {
 		return err
 	}
+	wire := tokenWire(token, token.Created)
+	wire.Secret = secret
+	if token.Client {
+		wire.Endpoint = base + scim.TokenPath
+	}
 	if c.json {
-		wire := tokenWire(token, token.Created)
-		wire.Secret = secret
-		if token.Client {
-			wire.Endpoint = base + scim.TokenPath
-		}
 		return c.printJSON(wire)
 	}
 	switch {
@@ -157,9 +171,16 @@ func (c *cli) createToken(ctx context.Context, cfg *config.Config, db *store.DB,
 	case token.Client:
 		fmt.Fprintf(c.err, "client_id %s for %s; token URL %s (the secret is shown this once)\n", token.ID, base, base+scim.TokenPath)
 	default:
-		fmt.Fprintf(c.err, "token %s for %s (the secret is shown this once)\n", token.ID, base)
+		return c.sayToken(wire, base)
 	}
 	_, err = fmt.Fprintln(c.out, secret)
+	return err
+}
+
+// sayToken gives the secret of a bearer token.
+func (c *cli) sayToken(t tokenJSON, base string) error {
+	fmt.Fprintf(c.err, "token %s for %s (the secret is shown this once)\n", t.ID, base)
+	_, err := fmt.Fprintln(c.out, t.Secret)
 	return err
 }
 
@@ -168,6 +189,17 @@ func (c *cli) tokenList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List tokens and OAuth clients", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				wire, err := g.tokens(cmd.Context(), connection)
+				if err != nil {
+					return err
+				}
+				return c.sayTokens(wire)
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				list, err := newTokens(db).List(cmd.Context(), connection)
 				if err == nil && len(list) == 0 {
@@ -178,21 +210,26 @@ func (c *cli) tokenList() *cobra.Command {
 				}
 				now := c.now()
 				wire := make([]tokenJSON, len(list))
-				rows := make([][]string, len(list))
 				for i, t := range list {
-					w := tokenWire(t, now)
-					wire[i] = w
-					rows[i] = []string{w.ID, w.Connection, w.State, stamp(t.Created), stamp(t.Expires), stamp(t.LastUsed), w.Kind, w.Note}
+					wire[i] = tokenWire(t, now)
 				}
-				if c.json {
-					return c.printJSON(wire)
-				}
-				return c.printTable("ID CONNECTION STATE CREATED EXPIRES LAST-USED KIND NOTE", rows)
+				return c.sayTokens(wire)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "only this connection's")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) sayTokens(wire []tokenJSON) error {
+	if c.json {
+		return c.printJSON(wire)
+	}
+	rows := make([][]string, len(wire))
+	for i, w := range wire {
+		rows[i] = []string{w.ID, w.Connection, w.State, stamp(w.Created), stampOf(w.Expires), stampOf(w.LastUsed), w.Kind, w.Note}
+	}
+	return c.printTable("ID CONNECTION STATE CREATED EXPIRES LAST-USED KIND NOTE", rows)
 }
 
 func (c *cli) tokenRevoke() *cobra.Command {
@@ -200,6 +237,17 @@ func (c *cli) tokenRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke ID", Short: "Make a token, or a client with all its access tokens, worthless at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				if err := g.revokeToken(cmd.Context(), connection, args[0]); err != nil {
+					return err
+				}
+				fmt.Fprintln(c.err, "revoked", args[0])
+				return nil
+			}
 			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
 				tokens := newTokens(db)
 				list, err := tokens.List(cmd.Context(), connection)
@@ -218,5 +266,5 @@ func (c *cli) tokenRevoke() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "connection that the token belongs to; checked if given")
-	return cmd
+	return throughGate(cmd)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -97,17 +96,22 @@ func find(ctx context.Context, d *directory.Directory, connection, word string) 
 	if err != nil {
 		return directory.Person{}, err
 	}
+	return onlyOne(people, word, func(p directory.Person) string { return p.Connection + ":" + p.ID })
+}
+
+// onlyOne gives the one of people whom a word means.
+func onlyOne[P any](people []P, word string, name func(P) string) (none P, err error) {
 	switch len(people) {
 	case 0:
-		return directory.Person{}, fault.New(fault.NotFound, "no user %q", word)
+		return none, fault.New(fault.NotFound, "no user %q", word)
 	case 1:
 		return people[0], nil
 	default:
 		ids := make([]string, len(people))
 		for i, p := range people {
-			ids[i] = p.Connection + ":" + p.ID
+			ids[i] = name(p)
 		}
-		return directory.Person{}, usagef("%d people match %q: %v; name one by id, or with --connection", len(people), word, ids)
+		return none, usagef("%d people match %q: %v; name one by id, or with --connection", len(people), word, ids)
 	}
 }
 
@@ -127,6 +131,32 @@ func (c *cli) userTurn(use, short string, ends bool,
 	cmd := &cobra.Command{
 		Use: use + " USER", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			say := func(id, userName string, ended int) error {
+				if c.json {
+					return c.printJSON(map[string]any{"id": id, "done": use, "sessionsEnded": ended})
+				}
+				text := fmt.Sprintf("%s: %s (%s)", use, printable(userName), id)
+				if ends {
+					text += fmt.Sprintf(", %d sessions ended", ended)
+				}
+				_, err := fmt.Fprintln(c.out, text)
+				return err
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				one := ""
+				if f := cmd.Flags().Lookup("session"); f != nil {
+					one = f.Value.String()
+				}
+				p, ended, err := g.turn(cmd.Context(), use, connection, args[0], one, reason)
+				if err != nil {
+					return err
+				}
+				return say(p.ID, p.UserName, ended)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
 				p, err := find(cmd.Context(), d, connection, args[0])
 				if err != nil {
@@ -136,21 +166,13 @@ func (c *cli) userTurn(use, short string, ends bool,
 				if err != nil {
 					return err
 				}
-				if c.json {
-					return c.printJSON(map[string]any{"id": p.ID, "done": use, "sessionsEnded": ended})
-				}
-				text := fmt.Sprintf("%s: %s (%s)", use, printable(p.UserName), p.ID)
-				if ends {
-					text += fmt.Sprintf(", %d sessions ended", ended)
-				}
-				_, err = fmt.Fprintln(c.out, text)
-				return err
+				return say(p.ID, p.UserName, ended)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "connection that the person belongs to")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
-	return cmd
+	return throughGate(cmd)
 }
 
 func (c *cli) userList() *cobra.Command {
@@ -158,6 +180,17 @@ func (c *cli) userList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List people", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				people, err := g.people(cmd.Context(), connection)
+				if err != nil {
+					return err
+				}
+				return c.sayUsers(people)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, _ *store.DB, d *directory.Directory) error {
 				var people []directory.Person
 				for {
@@ -175,24 +208,27 @@ func (c *cli) userList() *cobra.Command {
 						return err
 					}
 				}
-				if c.json {
-					wire := make([]userJSON, len(people))
-					for i, p := range people {
-						wire[i] = userWire(p)
-					}
-					return c.printJSON(wire)
-				}
-				rows := make([][]string, len(people))
+				wire := make([]userJSON, len(people))
 				for i, p := range people {
-					w := userWire(p)
-					rows[i] = []string{p.ID, p.Connection, p.UserName, p.Name, w.State, w.Source, stamp(p.LastActive)}
+					wire[i] = userWire(p)
 				}
-				return c.printTable("ID CONNECTION USERNAME NAME STATE SOURCE LAST-ACTIVE", rows)
+				return c.sayUsers(wire)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "only this connection's people")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) sayUsers(people []userJSON) error {
+	if c.json {
+		return c.printJSON(people)
+	}
+	rows := make([][]string, len(people))
+	for i, w := range people {
+		rows[i] = []string{w.ID, w.Connection, w.UserName, w.Name, w.State, w.Source, stampOf(w.LastActive)}
+	}
+	return c.printTable("ID CONNECTION USERNAME NAME STATE SOURCE LAST-ACTIVE", rows)
 }
 
 func (c *cli) userShow() *cobra.Command {
@@ -200,6 +236,17 @@ func (c *cli) userShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show USER", Short: "Show a person, what they may do, and why", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				look, err := g.look(cmd.Context(), connection, args[0])
+				if err != nil {
+					return err
+				}
+				return c.sayUser(look)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
 				p, err := find(cmd.Context(), d, connection, args[0])
 				if err != nil {
@@ -210,7 +257,17 @@ func (c *cli) userShow() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "connection that the person belongs to")
-	return cmd
+	return throughGate(cmd)
+}
+
+// userLook is a person with all that is shown of them.
+type userLook struct {
+	user             userJSON
+	asserted, pushed []string // groups
+	sessions         []sessionJSON
+	access           json.RawMessage // empty while no mapping is known
+	why              string          // the same in words
+	mapping          error           // what is wrong with it
 }
 
 func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *directory.Directory, id string) error {
@@ -223,23 +280,29 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 		return err
 	}
 	policy, mappingErr := revision.Peek(ctx, revision.Config{Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg)})
-	groups := make([]string, len(s.Pushed))
-	for i, g := range s.Pushed {
-		groups[i] = g.Name
+	look := &userLook{
+		user: userWire(s.Person), asserted: s.Assertion.Groups, pushed: make([]string, len(s.Pushed)), sessions: sessionsWire(sessions), mapping: mappingErr,
 	}
-	wire := userWire(s.Person)
-	wire.Subject = s.Assertion.Subject
-	facts := s.Facts()
-	if c.json {
-		out := map[string]any{
-			"user": wire, "asserted": slices.Concat([]string{}, s.Assertion.Groups), "pushed": groups, "sessions": sessionsWire(sessions),
+	for i, g := range s.Pushed {
+		look.pushed[i] = g.Name
+	}
+	look.user.Subject = s.Assertion.Subject
+	if policy != nil {
+		facts, now := s.Facts(), c.now()
+		if look.access, err = json.Marshal(policy.Explain(&facts, now)); err != nil {
+			return err
 		}
-		if policy != nil {
-			explanation, err := json.Marshal(policy.Explain(&facts, c.now()))
-			if err != nil {
-				return err
-			}
-			out["access"] = json.RawMessage(explanation)
+		look.why = explainStanding(&s, policy, now)
+	}
+	return c.sayUser(look)
+}
+
+func (c *cli) sayUser(look *userLook) error {
+	wire := &look.user
+	if c.json {
+		out := map[string]any{"user": wire, "asserted": list(look.asserted), "pushed": list(look.pushed), "sessions": look.sessions}
+		if len(look.access) > 0 {
+			out["access"] = look.access
 		}
 		return c.printJSON(out)
 	}
@@ -250,27 +313,27 @@ func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *dir
 		{"e-mail", wire.Email},
 		{"organization", wire.Organization},
 		{"connection", wire.Connection},
-		{"subject", s.Assertion.Subject},
+		{"subject", wire.Subject},
 		{"externalId", wire.ExternalID},
 		{"state", wire.State},
 		{"source", wire.Source},
-		{"created", stamp(s.Person.Created)},
-		{"last active", stamp(s.Person.LastActive)},
-		{"groups asserted", fmt.Sprint(s.Assertion.Groups)},
-		{"groups pushed", fmt.Sprint(groups)},
-		{"sessions", strconv.Itoa(len(sessions))},
+		{"created", stamp(wire.Created)},
+		{"last active", stampOf(wire.LastActive)},
+		{"groups asserted", fmt.Sprint(look.asserted)},
+		{"groups pushed", fmt.Sprint(look.pushed)},
+		{"sessions", strconv.Itoa(len(look.sessions))},
 	}
 	if err := c.printTable("WHAT IS", rows); err != nil {
 		return err
 	}
 	switch {
-	case policy == nil:
+	case look.why == "":
 		fmt.Fprintln(c.err, "the mapping is broken, so access cannot be shown:")
-		return mappingErr
-	case mappingErr != nil:
-		fmt.Fprintf(c.err, "warning: the mapping is broken; this is by the revision that was in force last:\n%v\n", mappingErr)
+		return look.mapping
+	case look.mapping != nil:
+		fmt.Fprintf(c.err, "warning: the mapping is broken; this is by the revision that was in force last:\n%v\n", look.mapping)
 	}
-	_, err = fmt.Fprintf(c.out, "\n%s", explainStanding(&s, policy, c.now()))
+	_, err := fmt.Fprintf(c.out, "\n%s", look.why)
 	return err
 }
 
@@ -280,11 +343,15 @@ func explainStanding(s *directory.Standing, policy *mapping.Policy, now time.Tim
 	facts := s.Facts()
 	text := policy.Explain(&facts, now).String()
 	if s.Bar() != nil {
-		why := string(s.Person.State())
-		if s.Organization.Disabled {
-			why = "of a suspended organization"
-		}
-		text = fmt.Sprintf("%s is %s and may not come in. Without that:\n\n%s", s.Person.UserName, why, text)
+		text = explainBarred(s.Person.UserName, string(s.Person.State()), s.Organization.Disabled, text)
 	}
 	return text
+}
+
+// explainBarred says of somebody what bars them, before what they may do.
+func explainBarred(userName, state string, suspended bool, text string) string {
+	if suspended {
+		state = "of a suspended organization"
+	}
+	return fmt.Sprintf("%s is %s and may not come in. Without that:\n\n%s", userName, state, text)
 }

@@ -51,6 +51,21 @@ func (c *cli) userSessions() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sessions USER", Short: "List the sessions of a person", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				p, err := g.find(cmd.Context(), connection, args[0])
+				if err != nil {
+					return err
+				}
+				sessions, err := g.sessions(cmd.Context(), p.ID)
+				if err != nil {
+					return err
+				}
+				return c.saySessions(sessions)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
 				p, err := find(cmd.Context(), d, connection, args[0])
 				if err != nil {
@@ -60,20 +75,23 @@ func (c *cli) userSessions() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				wire := sessionsWire(rows)
-				if c.json {
-					return c.printJSON(wire)
-				}
-				table := make([][]string, len(wire))
-				for i, w := range wire {
-					table[i] = []string{w.ID, w.Device, w.Address, stamp(w.Created), stamp(w.LastSeen), w.Connection, w.ACR}
-				}
-				return c.printTable("ID DEVICE ADDRESS CREATED LAST-SEEN CONNECTION ACR", table)
+				return c.saySessions(sessionsWire(rows))
 			})
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "connection that the person belongs to")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) saySessions(wire []sessionJSON) error {
+	if c.json {
+		return c.printJSON(wire)
+	}
+	table := make([][]string, len(wire))
+	for i, w := range wire {
+		table[i] = []string{w.ID, w.Device, w.Address, stamp(w.Created), stamp(w.LastSeen), w.Connection, w.ACR}
+	}
+	return c.printTable("ID DEVICE ADDRESS CREATED LAST-SEEN CONNECTION ACR", table)
 }
 
 func (c *cli) userSignOut() *cobra.Command {
