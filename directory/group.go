@@ -252,9 +252,11 @@ func (m *moves) join(tx Tx, g Group, ids []string) error {
 		return err
 	}
 	if unknown = without(unknown, groups); len(unknown) > 0 {
-		if err := tx.Park(g.ID, unknown); err != nil {
+		arrived, err := tx.Park(g.ID, unknown)
+		if err != nil {
 			return err
 		}
+		known = append(known, arrived...)
 	}
 	if known, err = tx.AddMembers(g.ID, known, m.at); err != nil {
 		return err

@@ -3,14 +3,18 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,19 +26,23 @@ func TestProxiesInFront(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for language, run := range map[string]func(t *testing.T, dir, snippet string){"nginx": runNginx, "caddyfile": runCaddy} {
-		t.Run(language, func(t *testing.T) {
-			m := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindSubmatch(guide)
-			if m == nil {
-				t.Fatalf("the guide has no snippet in %s", language)
-			}
+	for name, run := range map[string]func(t *testing.T, dir string, snippets []string){
+		"nginx": runNginx, "Caddy": runCaddy, "Traefik": runTraefik, "Envoy": runEnvoy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			snippets := snippetsOf(t, string(guide), name)
 			dir := t.TempDir()
 			front, listen, ops, idp := free(t), free(t), free(t), free(t)
 			portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Upgrade") != "" {
+					switchProtocols(t, w)
+					return
+				}
 				_ = json.NewEncoder(w).Encode(map[string]string{
 					"user": r.Header.Get("X-Portcullis-User"), "roles": r.Header.Get("X-Portcullis-Roles"),
 					"assertion": r.Header.Get("X-Portcullis-Assertion"), "cookie": r.Header.Get("Cookie"),
-					"credentials": r.Header.Get("Authorization"),
+					"credentials": r.Header.Get("Authorization"), "forged": forged(r.Header),
+					"asked": r.Method + " " + r.RequestURI,
 				})
 			}))
 			t.Cleanup(portal.Close)
@@ -47,7 +55,7 @@ upstream: {url: %[3]q}
 database: {url: "sqlite:portcullis.db"}
 mapping: {file: mapping.yaml}
 trusted_proxies: [127.0.0.1]
-routes: [{path: /public/, public: true}, {path: /admin/, require: {roles: [manager]}}]
+routes: [{path: /public/, public: true}, {path: /admin/, require: {roles: [manager]}}, {path: /methods/, methods: [GET], public: true}, {path: /near/, require: {addresses: [127.0.0.9/32]}}]
 connections:
   - id: independent
     organization: Independent
@@ -56,9 +64,7 @@ connections:
 `, listen, ops, portal.URL, idp, front),
 			}
 			for name, text := range files {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				write(t, dir, name, text)
 			}
 			env := []string{
 				"E2E_GATE=http://" + front, "E2E_ISSUER=http://" + idp,
@@ -68,8 +74,14 @@ connections:
 			start(t, ".", env, "node", "provider.mjs")
 			await(t, "http://"+ops+"/readyz")
 			await(t, "http://"+idp+"/.well-known/openid-configuration")
-			run(t, dir, strings.NewReplacer("127.0.0.1:8000", front, "127.0.0.1:8080", listen,
-				"127.0.0.1:3000", strings.TrimPrefix(portal.URL, "http://")).Replace(string(m[1])))
+			for port, addr := range map[string]string{"8000": front, "8080": listen, "3000": strings.TrimPrefix(portal.URL, "http://")} {
+				_, actual, _ := strings.Cut(addr, ":")
+				here := strings.NewReplacer("127.0.0.1:"+port, addr, "port_value: "+port, "port_value: "+actual)
+				for i := range snippets {
+					snippets[i] = here.Replace(snippets[i])
+				}
+			}
+			run(t, dir, snippets)
 			await(t, "http://"+front+"/public/x")
 
 			strangers(t, "http://"+front)
@@ -79,55 +91,131 @@ connections:
 	}
 }
 
+// switchProtocols opens a WebSocket for the key of RFC 6455, section 1.3, and
+// closes it.
+func switchProtocols(t *testing.T, w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+}
+
+// snippetsOf gives the configurations in the section of a guide.
+func snippetsOf(t *testing.T, guide, section string) []string {
+	t.Helper()
+	_, text, _ := strings.Cut(guide, "\n## "+section+"\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	var out []string
+	for _, m := range regexp.MustCompile("(?s)```[a-z]+\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		out = append(out, m[1])
+	}
+	if out == nil {
+		t.Fatalf("the guide has no snippet for %s", section)
+	}
+	return out
+}
+
+// forged is what of the headers a portal could take for identity besides the
+// one value of each that the gate sets: second values, and names with other
+// signs, which many servers read as "-".
+func forged(h http.Header) string {
+	var out []string
+	for name, lines := range h {
+		dashed := regexp.MustCompile(`[^a-z0-9]`).ReplaceAllString(strings.ToLower(name), "-")
+		what, ok := strings.CutPrefix(dashed, "x-portcullis-")
+		if ok && slices.Contains([]string{"user", "email", "name", "roles", "assertion"}, what) &&
+			(len(lines) > 1 || http.CanonicalHeaderKey(dashed) != name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
 // strangers asks without a session, and with headers that only the gate may
 // set.
 func strangers(t *testing.T, front string) {
 	t.Helper()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	const near, far = "127.0.0.9", "127.0.0.8" // the route /near/ is for the first alone
 	for _, tc := range []struct {
-		path   string
-		header map[string]string
-		code   int
+		method, path string
+		from         string
+		header       map[string]string
+		code         int
 	}{
-		{"/public/x", map[string]string{"Authorization": "Basic b2xnYTpvbGdh"}, http.StatusOK}, // between the client and the portal
-		{"/public/x", map[string]string{"Authorization": "Bearer pct_of-a-program"}, http.StatusOK},
-		{"/deep?a=b", map[string]string{"Accept": "text/html"}, http.StatusFound},
-		{"/deep?a=b", map[string]string{"Accept": "application/json"}, http.StatusUnauthorized},
-		{"/admin/", map[string]string{"X-Original-URI": "/public/", "X-Forwarded-Uri": "/public/", "X-Original-URL": "http://x/public/"}, http.StatusUnauthorized},
-		{"/public/..;/admin/", nil, http.StatusForbidden},
-		{"/.portcullis/auth", nil, http.StatusNotFound},
-		{"/public/x", map[string]string{"X-Portcullis-User": "boss", "X-Portcullis-Assertion": "e30.e30.", "X-Portcullis-Roles": "manager"}, http.StatusOK},
+		{path: "/public/x", header: map[string]string{"Authorization": "Basic b2xnYTpvbGdh"}, code: http.StatusOK}, // between the client and the portal
+		{path: "/public/x", header: map[string]string{"Authorization": "Bearer pct_of-a-program"}, code: http.StatusOK},
+		{path: "/public/a%20b?q=%2F&q=a+b", code: http.StatusOK},
+		{path: "/deep?a=b", header: map[string]string{"Accept": "text/html"}, code: http.StatusFound},
+		{path: "/deep?a=b", header: map[string]string{"Accept": "application/json"}, code: http.StatusUnauthorized},
+		{method: http.MethodPost, path: "/deep?a=b", header: map[string]string{"Accept": "text/html"}, code: http.StatusUnauthorized},
+		{path: "/admin/", header: map[string]string{"X-Original-URI": "/public/", "X-Forwarded-Uri": "/public/", "X-Original-URL": "http://x/public/"}, code: http.StatusUnauthorized},
+		{path: "/public/..;/admin/", code: http.StatusForbidden},
+		{path: "/.portcullis/auth", code: http.StatusNotFound},
+		{path: "/.portcullis/auth/public/x", code: http.StatusNotFound},
+		{path: "/methods/x", code: http.StatusOK},
+		{method: http.MethodPost, path: "/methods/x", code: http.StatusUnauthorized},
+		{method: http.MethodPost, path: "/methods/x", header: map[string]string{"X-Original-Method": "GET", "X-Forwarded-Method": "GET"}, code: http.StatusUnauthorized},
+		{path: "/methods/x", header: map[string]string{"X-HTTP-Method-Override": "DELETE"}, code: http.StatusUnauthorized},
+		{path: "/near/", from: near, code: http.StatusUnauthorized},
+		{path: "/near/", from: far, code: http.StatusForbidden},
+		{path: "/near/", from: far, header: map[string]string{"X-Forwarded-For": near, "X-Real-IP": near, "Forwarded": "for=" + near}, code: http.StatusForbidden},
+		{path: "/public/x", header: map[string]string{
+			"X-Portcullis-User": "boss", "X-Portcullis-Assertion": "e30.e30.", "x-portcullis-roles": "manager",
+			"X_Portcullis_User": "boss", "X-Portcullis_Assertion": "e30.e30.", "x_portcullis-roles": "manager", "X.Portcullis.User": "boss", "X-Portcullis!Name": "boss",
+		}, code: http.StatusOK},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, front+tc.path, nil)
-		if err != nil {
-			t.Fatal(err)
+		told, code, location := asStranger(t, front, tc.method, tc.path, tc.from, tc.header)
+		// Envoy hands on the gate's own word; Traefik refuses as the portal would.
+		refused := tc.code >= http.StatusForbidden && (code == http.StatusBadRequest || code == http.StatusForbidden)
+		if code != tc.code && !refused {
+			t.Errorf("%s %s %v from %q = %d, want %d", tc.method, tc.path, tc.header, tc.from, code, tc.code)
+			continue
 		}
-		for k, v := range tc.header {
-			req.Header.Set(k, v)
-		}
-		res, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var told map[string]string
-		_ = json.NewDecoder(res.Body).Decode(&told)
-		res.Body.Close()
-		if res.StatusCode != tc.code {
-			t.Errorf("%s %v = %d, want %d", tc.path, tc.header, res.StatusCode, tc.code)
-		}
-		if want := "/.portcullis/sign-in?return_to=%2Fdeep%3Fa%3Db"; tc.code == http.StatusFound && !strings.HasSuffix(res.Header.Get("Location"), want) {
-			t.Errorf("%s leads to %s", tc.path, res.Header.Get("Location"))
+		if want := "/.portcullis/sign-in?return_to=%2Fdeep%3Fa%3Db"; tc.code == http.StatusFound && strings.TrimPrefix(location, front) != want {
+			t.Errorf("%s leads to %s", tc.path, location)
 		}
 		if want := tc.header["Authorization"]; told["credentials"] != want && !strings.Contains(want, "pct_") || strings.Contains(told["credentials"], "pct_") {
 			t.Errorf("with %q the portal is told %q", want, told["credentials"])
 		}
-		if told["user"]+told["assertion"]+told["roles"] != "" {
+		if told["user"]+told["assertion"]+told["roles"]+told["forged"] != "" {
 			t.Errorf("the portal is told that a stranger is %v", told)
+		}
+		if want := "GET " + tc.path; tc.code == http.StatusOK && told["asked"] != want {
+			t.Errorf("%s arrives as %s", want, told["asked"])
 		}
 	}
 }
 
-func runNginx(t *testing.T, dir, snippet string) {
+// asStranger asks from an address on loopback, and gives what the portal was
+// told, the status and where a redirect leads. It follows no redirect and sends header names in the letters given.
+func asStranger(t *testing.T, front, method, path, from string, header map[string]string) (told map[string]string, code int, location string) {
+	t.Helper()
+	dialer := net.Dialer{}
+	if from != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	transport := &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}
+	req, err := http.NewRequestWithContext(t.Context(), cmp.Or(method, http.MethodGet), front+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range header {
+		req.Header[k] = []string{v}
+	}
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	_ = json.NewDecoder(res.Body).Decode(&told)
+	return told, res.StatusCode, res.Header.Get("Location")
+}
+
+func runNginx(t *testing.T, dir string, snippets []string) {
 	t.Helper()
 	path, err := exec.LookPath("nginx")
 	if err != nil {
@@ -140,18 +228,52 @@ http {
 access_log off;
 client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
 %[2]s}
-`, dir, snippet)
+`, dir, snippets[0])
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, dir, nil, path, "-p", dir, "-c", conf, "-e", "stderr")
 }
 
-func runCaddy(t *testing.T, dir, snippet string) {
+func runCaddy(t *testing.T, dir string, snippets []string) {
 	t.Helper()
 	conf := filepath.Join(dir, "Caddyfile")
-	if err := os.WriteFile(conf, []byte("{\n\tadmin off\n\tauto_https off\n}\n"+snippet), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte("{\n\tadmin off\n\tauto_https off\n}\n"+snippets[0]), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, dir, []string{"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}, "caddy", "run", "--config", conf, "--adapter", "caddyfile")
+}
+
+func runTraefik(t *testing.T, dir string, snippets []string) {
+	t.Helper()
+	write(t, dir, "traefik.yaml", "global: {checkNewVersion: false, sendAnonymousUsage: false}\n"+snippets[0])
+	write(t, dir, "routes.yaml", snippets[1])
+	start(t, dir, nil, packaged(t, "bin/traefik"), "--configFile=traefik.yaml")
+}
+
+func runEnvoy(t *testing.T, dir string, snippets []string) {
+	t.Helper()
+	write(t, dir, "envoy.yaml", snippets[0])
+	start(t, dir, nil, packaged(t, "envoy/_bin/envoy"), "-c", "envoy.yaml", "--concurrency", "1", "--use-dynamic-base-id", "-l", "warn")
+}
+
+// packaged is the path of a program of the Python packages that "make e2e"
+// installs.
+func packaged(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../build/fronts", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v: make build/fronts", err)
+	}
+	return path
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

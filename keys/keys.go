@@ -72,10 +72,12 @@ type Store interface {
 	// purpose is the one called after (empty: none), and does nothing otherwise.
 	InsertNextKey(ctx context.Context, k Stored, after string, e audit.Event) error
 
-	// WithdrawKey forgets a key, with the event, and gives its purpose. Where
-	// no other of that purpose may sign at now, the one that waits begins to, or
-	// next is stored, and replacement is its id. It fails with fault.NotFound.
-	WithdrawKey(ctx context.Context, id string, next func(purpose string) (Stored, error), now time.Time, e func(purpose, replacement string) audit.Event) (purpose, replacement string, err error)
+	// WithdrawKey forgets a key, with the event, and gives its purpose.
+	// succeed is given all keys of that, the newest first, and the one that is
+	// gone; what it says is put in its place in the same transaction, and
+	// replacement is its id. It may be asked several times. It fails with
+	// fault.NotFound.
+	WithdrawKey(ctx context.Context, id string, succeed func(all []Stored, gone Stored) (Succession, error), now time.Time, e func(purpose, replacement string) audit.Event) (purpose, replacement string, err error)
 }
 
 // Config is what a Ring needs.
@@ -102,8 +104,11 @@ type Ring struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	mu      sync.Mutex
-	clients map[string]*Signer // by purpose
+	latest atomic.Pointer[map[string][]Stored] // by purpose, as they were read last; nil before
+
+	mu        sync.Mutex
+	clients   map[string]*Signer   // by purpose
+	unwrapped map[string]unwrapped // by purpose
 }
 
 const signing = "assertion"
@@ -133,7 +138,7 @@ func Open(ctx context.Context, c Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{file: c.File, store: c.Store, withdrawn: c.Withdrawn, now: c.Now, log: c.Log, clients: make(map[string]*Signer)}
+	r := &Ring{file: c.File, store: c.Store, withdrawn: c.Withdrawn, now: c.Now, log: c.Log, clients: make(map[string]*Signer), unwrapped: make(map[string]unwrapped)}
 	r.masters.Store(&[][]byte{master})
 	if len(stored) > 0 && !r.opens(stored) {
 		r.adopt(ctx, stored)

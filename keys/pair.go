@@ -29,6 +29,9 @@ type Pair struct {
 	Private     *rsa.PrivateKey
 	Certificate *x509.Certificate
 	Created     time.Time
+
+	id       string
+	promoted bool // it signs without notice, since the one before was withdrawn
 }
 
 // MakePair makes a key and a certificate that is good from a time on.
@@ -50,7 +53,11 @@ func (r *Ring) Pairs(ctx context.Context, connection string, make MakePair) ([]P
 	if err := r.createPair(ctx, connection, newest, audit.Gate(), make); err != nil {
 		return nil, err
 	}
-	pairs, _, err = r.pairs(ctx, connection)
+	stored, err := r.store.Keys(ctx, pairPurpose(connection))
+	if err != nil {
+		return nil, err
+	}
+	pairs, err = r.unwrapPairs(pairPurpose(connection), stored)
 	return current(pairs, now), err
 }
 
@@ -76,7 +83,7 @@ func current(pairs []Pair, now time.Time) []Pair {
 	for i, p := range pairs {
 		older := pairs[i+1:]
 		alive := slices.ContainsFunc(older, func(o Pair) bool { return now.Before(o.Certificate.NotAfter) })
-		if alive && now.Sub(p.Created) < PairNotice {
+		if alive && !p.promoted && now.Sub(p.Created) < PairNotice {
 			continue
 		}
 		return slices.Concat([]Pair{p}, pairs[:i], older)
@@ -86,26 +93,50 @@ func current(pairs []Pair, now time.Time) []Pair {
 
 func pairPurpose(connection string) string { return "saml " + connection }
 
-// pairs unwraps the newest pairs, the newest first, and gives its id.
+func isPair(purpose string) bool { return strings.HasPrefix(purpose, pairPurpose("")) }
+
+// pairs gives the newest pairs, the newest first, and the id of that.
 func (r *Ring) pairs(ctx context.Context, connection string) (pairs []Pair, newest string, err error) {
 	purpose := pairPurpose(connection)
-	stored, err := r.store.Keys(ctx, purpose)
+	stored, err := r.stored(ctx, purpose)
 	if err != nil || len(stored) == 0 {
 		return nil, "", err
 	}
-	for _, k := range stored[:min(len(stored), maxPairs)] {
+	pairs, err = r.unwrapPairs(purpose, stored)
+	return pairs, stored[0].ID, err
+}
+
+// unwrapPairs opens stored pairs, or gives what it made of the same ones before.
+func (r *Ring) unwrapPairs(purpose string, stored []Stored) (pairs []Pair, err error) {
+	stored = stored[:min(len(stored), maxPairs)]
+	r.mu.Lock()
+	known := r.unwrapped[purpose]
+	r.mu.Unlock()
+	if slices.EqualFunc(known.stored, stored, sameKey) {
+		return known.pairs, nil
+	}
+	for _, k := range stored {
 		plain, err := r.Open("key "+purpose, k.Sealed)
 		if err != nil {
-			return nil, "", fault.Wrap(fault.Invalid, err, "%s is not the key file that wrapped the keys in this database", r.file)
+			return nil, fault.Wrap(fault.Invalid, err, "%s is not the key file that wrapped the keys in this database", r.file)
 		}
 		p, err := parsePair(plain)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		p.Created = k.Created
+		p.Created, p.id, p.promoted = k.Created, k.ID, !k.Activates.IsZero()
 		pairs = append(pairs, p)
 	}
-	return pairs, stored[0].ID, nil
+	r.mu.Lock()
+	r.unwrapped[purpose] = unwrapped{stored, pairs}
+	r.mu.Unlock()
+	return pairs, nil
+}
+
+// unwrapped is pairs and what they were made of.
+type unwrapped struct {
+	stored []Stored
+	pairs  []Pair
 }
 
 func parsePair(plain []byte) (p Pair, err error) {
@@ -129,25 +160,30 @@ func parsePair(plain []byte) (p Pair, err error) {
 
 func (r *Ring) createPair(ctx context.Context, connection, after string, by audit.Actor, make MakePair) error {
 	now, purpose := r.now().UTC(), pairPurpose(connection)
-	private, certificate, err := make(now)
+	k, err := r.sealPair(purpose, now, make)
 	if err != nil {
 		return err
 	}
+	return r.store.InsertNextKey(ctx, k, after,
+		audit.Event{At: now, Action: audit.KeyCreated, Actor: by, Subject: k.ID, Connection: connection, Detail: map[string]string{"purpose": purpose}})
+}
+
+// sealPair makes a pair and wraps it.
+func (r *Ring) sealPair(purpose string, now time.Time, make MakePair) (Stored, error) {
+	private, certificate, err := make(now)
+	if err != nil {
+		return Stored{}, err
+	}
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return err
+		return Stored{}, err
 	}
 	var plain bytes.Buffer
 	for _, b := range []pem.Block{{Type: "PRIVATE KEY", Bytes: der}, {Type: "CERTIFICATE", Bytes: certificate.Raw}} {
 		if err := pem.Encode(&plain, &b); err != nil {
-			return err
+			return Stored{}, err
 		}
 	}
 	sealed, err := r.Seal("key "+purpose, plain.Bytes())
-	if err != nil {
-		return err
-	}
-	id := strings.ToLower(rand.Text()[:16])
-	return r.store.InsertNextKey(ctx, Stored{ID: id, Purpose: purpose, Created: now, Sealed: sealed}, after,
-		audit.Event{At: now, Action: audit.KeyCreated, Actor: by, Subject: id, Connection: connection, Detail: map[string]string{"purpose": purpose}})
+	return Stored{ID: strings.ToLower(rand.Text()[:16]), Purpose: purpose, Created: now, Sealed: sealed}, err
 }

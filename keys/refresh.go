@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"portcullis/audit"
 	"portcullis/fault"
 )
 
@@ -66,6 +65,15 @@ func (r *Ring) JWKS() []byte {
 	return r.Signer.JWKS()
 }
 
+// stored gives the keys of a purpose, the newest first: as a running gate read
+// them less than a second ago, or from the store.
+func (r *Ring) stored(ctx context.Context, purpose string) ([]Stored, error) {
+	if at, of := r.confirmed.Load(), r.latest.Load(); at != nil && of != nil && r.now().Sub(*at) <= trusted {
+		return (*of)[purpose], nil
+	}
+	return r.store.Keys(ctx, purpose)
+}
+
 // Refresh reads the signing keys again, and the key file if what is stored was
 // wrapped by another one meanwhile. On an error everything stays as it was.
 func (r *Ring) Refresh(ctx context.Context) error {
@@ -84,6 +92,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if !r.opens(stored) {
 		r.adopt(ctx, stored)
 	}
+	r.latest.Store(&of)
 	before := r.held.Load()
 	if err := r.follow(r.Signer, signing, stored); err != nil {
 		return err
@@ -107,10 +116,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 
 // follow lets a signer use what is stored now.
 func (r *Ring) follow(s *Signer, purpose string, stored []Stored) error {
-	same := func(a, b Stored) bool {
-		return a.ID == b.ID && a.Activates.Equal(b.Activates) && bytes.Equal(a.Sealed, b.Sealed)
-	}
-	if slices.EqualFunc(unretired(stored, r.now()), s.held.Load().stored, same) {
+	if slices.EqualFunc(unretired(stored, r.now()), s.held.Load().stored, sameKey) {
 		return nil
 	}
 	held, err := r.unwrap(purpose, stored)
@@ -121,26 +127,6 @@ func (r *Ring) follow(s *Signer, purpose string, stored []Stored) error {
 	return nil
 }
 
-// Withdraw takes a key out of use for good: running gates publish it no more
-// and sign nothing with it within a second. Where it was the one that signs,
-// the one that waits takes its place at once, or a new one; replacement is its
-// id. Nobody is signed out. It fails with fault.NotFound, and with
-// fault.Invalid for the key of a SAML pair, which is replaced otherwise.
-func (r *Ring) Withdraw(ctx context.Context, by audit.Actor, id, reason string) (replacement string, err error) {
-	now := r.now().UTC()
-	next := func(purpose string) (Stored, error) {
-		if purpose != signing && !isClient(purpose) {
-			return Stored{}, fault.New(fault.Invalid, "%s is not a key that is withdrawn like this: replace that of SAML with connection rollover", id)
-		}
-		k, err := r.generate(purpose, now)
-		k.Activates = now
-		return k, err
-	}
-	_, replacement, err = r.store.WithdrawKey(ctx, id, next, now, func(purpose, replacement string) audit.Event {
-		return audit.Event{
-			At: now, Action: audit.KeyWithdrawn, Actor: by, Subject: id, Reason: reason,
-			Detail: map[string]string{"purpose": purpose, "replaced_by": replacement},
-		}
-	})
-	return replacement, err
+func sameKey(a, b Stored) bool {
+	return a.ID == b.ID && a.Activates.Equal(b.Activates) && bytes.Equal(a.Sealed, b.Sealed)
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"portcullis/audit"
@@ -57,7 +56,7 @@ func List(ctx context.Context, s Store, now time.Time) ([]Listed, error) {
 		for i, k := range sorted(of[p]) {
 			l := Listed{ID: k.ID, Purpose: p, Created: k.Created, Activates: k.Activates, State: "published"}
 			switch {
-			case strings.HasPrefix(p, pairPurpose("")):
+			case isPair(p):
 				l.State = "in use" // which pair signs stands in its certificates
 			case i >= len(good):
 				l.State = "retired"
@@ -71,8 +70,6 @@ func List(ctx context.Context, s Store, now time.Time) ([]Listed, error) {
 	}
 	return out, nil
 }
-
-func isClient(purpose string) bool { return strings.HasPrefix(purpose, ClientPurpose("")) }
 
 // sorted puts the keys of one purpose in the order in which they sign, the
 // last one first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -50,7 +49,7 @@ func TestAWithdrawnKeyIsOutOfUseOnEveryReplica(t *testing.T) {
 		by := audit.Actor{Kind: "operator", Name: "olga"}
 		withdraw := func(kid string) string {
 			t.Helper()
-			replacement, err := here.Withdraw(t.Context(), by, kid, "it leaked")
+			_, replacement, err := here.Withdraw(t.Context(), by, kid, "it leaked", nil)
 			must(t, err)
 			must(t, there.Refresh(t.Context()))
 			if publishes(t, there.JWKS(), kid) || signedBy(t, there) == kid {
@@ -78,7 +77,7 @@ func TestAWithdrawnKeyIsOutOfUseOnEveryReplica(t *testing.T) {
 		if none := withdraw(waiting.ID); none != "" || signedBy(t, there) != next.ID {
 			t.Errorf("%q replaces one that only waited", none)
 		}
-		if _, err := here.Withdraw(t.Context(), by, first, "again"); !fault.Is(err, fault.NotFound) {
+		if _, _, err := here.Withdraw(t.Context(), by, first, "again", nil); !fault.Is(err, fault.NotFound) {
 			t.Errorf("Withdraw again = %v, want not found", err)
 		}
 	})
@@ -111,7 +110,7 @@ func TestAClientKeyRotatesAndIsWithdrawn(t *testing.T) {
 		if signedBy(t, client) != k.ID {
 			t.Error("the next key does not sign in its time")
 		}
-		replacement, err := operators.Withdraw(t.Context(), audit.Gate(), k.ID, "it leaked")
+		_, replacement, err := operators.Withdraw(t.Context(), audit.Gate(), k.ID, "it leaked", nil)
 		must(t, err)
 		must(t, ring.Refresh(t.Context()))
 		if publishes(t, client.JWKS(), k.ID) || signedBy(t, client) != replacement || replacement == first {
@@ -123,32 +122,135 @@ func TestAClientKeyRotatesAndIsWithdrawn(t *testing.T) {
 	})
 }
 
-func TestThePairOfASAMLConnectionIsNotWithdrawn(t *testing.T) {
+// The pair of a SAML connection that leaked is out of use on a running gate, and
+// what takes its place signs without notice.
+func TestAPairThatLeakedIsOutOfUse(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, openDB func() *store.DB) {
+		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+		clock := func() time.Time { return now }
+		file, pair := filepath.Join(t.TempDir(), "gate.key"), maker(t)
+		here, err := keys.Open(t.Context(), keys.Config{Store: openDB().Keys(), File: file, Create: true, Now: clock})
+		must(t, err)
+		there, err := keys.Open(t.Context(), keys.Config{Store: openDB().Keys(), File: file, Now: clock})
+		must(t, err)
+		shown := func() []keys.Pair {
+			t.Helper()
+			pairs, err := there.Pairs(t.Context(), "acme", pair)
+			must(t, err)
+			return pairs
+		}
+		id := func(created time.Time) string {
+			t.Helper()
+			list, err := keys.List(t.Context(), openDB().Keys(), now)
+			must(t, err)
+			for _, k := range list {
+				if k.Purpose == "saml acme" && k.Created.Equal(created) {
+					return k.ID
+				}
+			}
+			t.Fatalf("no pair of %v", created)
+			return ""
+		}
+		withdraw := func(leaked keys.Pair) string {
+			t.Helper()
+			purpose, replacement, err := here.Withdraw(t.Context(), audit.Gate(), id(leaked.Created), "it leaked", pair)
+			must(t, err)
+			if purpose != "saml acme" {
+				t.Errorf("the purpose is %q", purpose)
+			}
+			for _, p := range shown() {
+				if p.Certificate.Equal(leaked.Certificate) {
+					t.Error("a pair that leaked is in use")
+				}
+			}
+			return replacement
+		}
+
+		first := shown()[0]
+		now = now.Add(time.Hour)
+		if replacement := withdraw(first); len(shown()) != 1 || replacement != id(now) {
+			t.Errorf("%q replaces the only pair, %d are shown", replacement, len(shown()))
+		}
+		second := shown()[0]
+		now = now.Add(time.Hour)
+		must(t, here.NextPair(t.Context(), "acme", audit.Gate(), pair))
+		third := now
+		if p := shown(); len(p) != 2 || !p[0].Created.Equal(second.Created) {
+			t.Fatalf("the next pair signs at once: %v", p)
+		}
+		now = now.Add(time.Hour)
+		if replacement := withdraw(second); replacement != id(third) || len(shown()) != 1 || !shown()[0].Created.Equal(third) {
+			t.Errorf("%q replaces it, want the pair that waited", replacement)
+		}
+		must(t, here.NextPair(t.Context(), "acme", audit.Gate(), pair))
+		if p := shown(); len(p) != 2 || !p[0].Created.Equal(third) {
+			t.Fatalf("one that was made after a withdrawal signs at once: %v", p)
+		}
+		if none := withdraw(shown()[1]); none != "" || !shown()[0].Created.Equal(third) {
+			t.Errorf("%q replaces one that only waited", none)
+		}
+		if _, _, err := here.Withdraw(t.Context(), audit.Gate(), "nothing", "it leaked", pair); !fault.Is(err, fault.NotFound) {
+			t.Errorf("Withdraw of nothing = %v", err)
+		}
+	})
+}
+
+// A running gate does not ask the database for its pairs each time, and one
+// that is cut off gives none that nobody can vouch for.
+func TestARunningGateKnowsItsPairs(t *testing.T) {
 	db := storetest.SQLite(t)
-	r := open(t, db, filepath.Join(t.TempDir(), "gate.key"))
-	_, err := r.Pairs(t.Context(), "acme", maker(t))
+	file := filepath.Join(t.TempDir(), "gate.key")
+	pair := maker(t)
+	_, err := open(t, db, file).Pairs(t.Context(), "acme", pair)
 	must(t, err)
-	stored, err := db.Keys().Keys(t.Context(), "saml acme")
+	stored, err := db.Keys().Keys(t.Context(), "")
 	must(t, err)
-	_, err = r.Withdraw(t.Context(), audit.Gate(), stored[0].ID, "it leaked")
-	if !fault.Is(err, fault.Invalid) || !strings.Contains(fault.Message(err), "connection rollover") {
-		t.Errorf("Withdraw = %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &away{kept: stored}
+		r, err := keys.Open(t.Context(), keys.Config{Store: s, File: file})
+		must(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		<-time.After(time.Minute)
+		asked := s.asked.Load()
+		if pairs, err := r.Pairs(ctx, "acme", pair); err != nil || len(pairs) != 1 || s.asked.Load() != asked {
+			t.Errorf("%d pairs, %v, after %d questions", len(pairs), err, s.asked.Load()-asked)
+		}
+		s.gone.Store(true)
+		<-time.After(time.Second)
+		if pairs, err := r.Pairs(ctx, "acme", pair); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("cut off there are %d pairs, %v", len(pairs), err)
+		}
+		cancel()
+		must(t, <-done)
+	})
 }
 
 // away is a store whose database can go away.
 type away struct {
 	keys.Store
 
-	kept []keys.Stored
-	gone atomic.Bool
+	kept  []keys.Stored
+	gone  atomic.Bool
+	asked atomic.Int32 // how often for one purpose
 }
 
-func (a *away) Keys(ctx, string) ([]keys.Stored, error) {
+func (a *away) Keys(_ context.Context, purpose string) ([]keys.Stored, error) {
 	if a.gone.Load() {
 		return nil, fault.New(fault.Unavailable, "the database is away")
 	}
-	return a.kept, nil
+	if purpose == "" {
+		return a.kept, nil
+	}
+	a.asked.Add(1)
+	var out []keys.Stored
+	for _, k := range a.kept {
+		if k.Purpose == purpose {
+			out = append(out, k)
+		}
+	}
+	return out, nil
 }
 
 func TestAGateThatIsCutOffPublishesNoKeys(t *testing.T) {

@@ -174,6 +174,7 @@ func (l *Login) consume(r *http.Request, p *provider, state string) (Attempt, er
 			ours = true
 		}
 	}
+	l.follow(r.Context(), state)
 	b.Check("state", true, "of a sign-in that is under way", "as wanted")
 	b.Secret("browser", ours)
 	b.Check("connection", a.Connection == p.conn.ID, a.Connection, p.conn.ID)

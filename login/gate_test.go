@@ -317,6 +317,10 @@ func (s *sessions) EndHashed(ctx context.Context, hash []byte, by audit.Actor) (
 	return session.Ticket{}, "", nil
 }
 
+func (s *sessions) EndOthers(context.Context, *session.Principal, audit.Actor) (int, error) {
+	return 0, nil
+}
+
 func (s *sessions) EndNamed(context.Context, session.Named, *session.Once, audit.Actor, string) (int, error) {
 	return 0, nil
 }

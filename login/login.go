@@ -109,6 +109,8 @@ type Sessions interface {
 	// End ends one session and gives its ticket and connection. A token that
 	// is not known is no error.
 	End(ctx context.Context, token string, by audit.Actor) (ticket session.Ticket, connection string, err error)
+	// EndOthers ends every session of a person but the one they ask with.
+	EndOthers(ctx context.Context, who *session.Principal, by audit.Actor) (ended int, err error)
 	// EndHashed is End by the SHA-256 of a token.
 	EndHashed(ctx context.Context, hash []byte, by audit.Actor) (ticket session.Ticket, connection string, err error)
 	// EndNamed ends what an identity provider names, and fails with
@@ -131,6 +133,7 @@ type Config struct {
 	HTTP        *http.Client                       // transport and timeout towards identity providers; defaults to a guarded one of 5 s
 	Traces      Traces                             // takes what happened at each attempt; none does by default
 	Demand      func(target string) session.Demand // what a local path and query asks of a sign-in; nothing by default
+	Thread      Thread                             // ties the way back to the way there; nothing does by default
 	Limit       Limit
 	Now         func() time.Time // defaults to time.Now
 	Log         *slog.Logger     // defaults to discarding
@@ -152,6 +155,7 @@ type Login struct {
 	store     Store
 	traces    Traces                      // may be nil
 	demand    func(string) session.Demand // may be nil
+	thread    Thread                      // may be nil
 	limit     *limiter
 	forgery   *http.CrossOriginProtection
 	now       func() time.Time
@@ -176,7 +180,7 @@ func New(c Config) *Login {
 	l := &Login{
 		public: c.PublicURL, changed: make(chan struct{}, 1), config: c, directory: c.Directory, sessions: c.Sessions,
 		store: c.Store, limit: newLimiter(c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
-		traces: c.Traces, demand: c.Demand, now: c.Now, log: c.Log,
+		traces: c.Traces, demand: c.Demand, thread: c.Thread, now: c.Now, log: c.Log,
 	}
 	// Behind a proxy the Host header may not be ours; the public URL is. An
 	// origin that cannot be trusted this way leaves the check stricter.

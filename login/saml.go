@@ -47,7 +47,7 @@ type SAML struct {
 	Graph *Graph
 
 	// Keys gives our pairs: the one that signs first, then those that are only
-	// shown and decrypt. It is asked again every hour. Nil is a gate without.
+	// shown and decrypt. It is asked each time. Nil is a gate without.
 	Keys func(ctx context.Context) ([]saml.KeyPair, error)
 	// Poll is how often the store is asked whether another replica, or an
 	// administrator, has put other metadata in force; defaults to 20 seconds.
@@ -65,10 +65,7 @@ type Graph struct {
 // provider has the browser post.
 const SAMLCookie = "portcullis-signin-saml"
 
-const (
-	defaultPoll = 20 * time.Second
-	keysEvery   = time.Hour
-)
+const defaultPoll = 20 * time.Second
 
 // federated is the protocol of a connection over SAML.
 type federated struct {
@@ -80,9 +77,7 @@ type federated struct {
 	graph              *graph.Client
 	now                func() time.Time
 	log                *slog.Logger
-	mu                 sync.Mutex // guards what follows
-	keys               []saml.KeyPair
-	keysAt             time.Time
+	mu                 sync.Mutex            // guards what follows
 	party              *saml.ServiceProvider // made of the two below
 	partyKeys          []saml.KeyPair
 	partyIDP           *saml.Metadata
@@ -113,21 +108,12 @@ func newFederated(conn Connection, c *Config) *federated {
 
 func (f *federated) cookie() string { return SAMLCookie }
 
-// ours gives our pairs, as of the last hour.
+// ours gives our pairs, as they are now: one that was withdrawn is used no more.
 func (f *federated) ours(ctx context.Context) ([]saml.KeyPair, error) {
-	if f.c.Keys == nil || !f.keysAt.IsZero() && f.now().Sub(f.keysAt) < keysEvery {
-		return f.keys, nil
+	if f.c.Keys == nil {
+		return nil, nil
 	}
-	keys, err := f.c.Keys(ctx)
-	switch {
-	case err == nil:
-		f.keys, f.keysAt = keys, f.now()
-	case f.keys != nil: // these are still good
-		f.log.WarnContext(ctx, "keys of a connection not read", "error", err.Error())
-	default:
-		return nil, err
-	}
-	return f.keys, nil
+	return f.c.Keys(ctx)
 }
 
 // settings is who we are at the provider.
@@ -150,12 +136,12 @@ func (f *federated) provider(ctx context.Context) (*saml.ServiceProvider, *saml.
 			return nil, nil, expired.Err
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	keys, err := f.ours(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	same := func(a, b saml.KeyPair) bool { return a.Private == b.Private }
 	if f.party == nil || f.partyIDP != md || !slices.EqualFunc(f.partyKeys, keys, same) {
 		c := f.settings(keys)
@@ -255,8 +241,6 @@ func (f *federated) run(ctx context.Context) {
 
 // metadata is what the provider's administrator is given.
 func (f *federated) metadata(ctx context.Context) ([]byte, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	keys, err := f.ours(ctx)
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -108,13 +107,6 @@ func (l *Login) expected(r *http.Request, p *provider, f *federated, relayState 
 		RequestID: attempt.Nonce, RequestedAt: attempt.Created, ForceAuthn: f.c.ForceAuthn, AuthnContexts: f.c.AuthnContexts,
 	}, nil
 }
-
-// isState tells the states that we make from what others write.
-func isState(s string) bool {
-	return len(s) == stateLength && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') })
-}
-
-const stateLength = 26 // of rand.Text
 
 // believe makes an assertion out of an answer, once.
 func (l *Login) believe(ctx context.Context, f *federated, response string, expect saml.Expect) (arrival, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"portcullis/audit"
 	"portcullis/fault"
 	"portcullis/session"
 	"portcullis/web"
@@ -56,7 +57,8 @@ func (l *Login) afterSignOut(query url.Values) string {
 	return web.SafeReturn(l.public, target)
 }
 
-// signOut ends the session here and then at the identity provider.
+// signOut ends the session here and then at the identity provider; on every
+// device, if the form says everywhere.
 func (l *Login) signOut(c *gin.Context) error {
 	if err := l.forgery.Check(c.Request); err != nil {
 		return fault.Wrap(fault.Forbidden, err, "this sign-out came from another site")
@@ -67,6 +69,11 @@ func (l *Login) signOut(c *gin.Context) error {
 		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
 	}
 	returnTo := web.SafeReturn(l.public, c.Request.Form.Get("return_to"))
+	if c.Request.PostForm.Get("everywhere") != "" {
+		if err := l.signOutElsewhere(c); err != nil {
+			return err
+		}
+	}
 	var ticket session.Ticket
 	var connection string
 	for _, token := range web.Cookies(c.Request, l.public, web.SessionCookie) {
@@ -88,6 +95,27 @@ func (l *Login) signOut(c *gin.Context) error {
 		web.SetForeignCookie(c.Writer, l.public, signOutCookie, to.ID+"."+encodeReturn(returnTo), signOutLife)
 	}
 	return to.send(c, "Signing out at your identity provider")
+}
+
+// signOutElsewhere ends every other session of whoever asks.
+func (l *Login) signOutElsewhere(c *gin.Context) error {
+	ctx := c.Request.Context()
+	for _, token := range web.Cookies(c.Request, l.public, web.SessionCookie) {
+		who, err := l.sessions.Verify(ctx, token)
+		switch {
+		case fault.Is(err, fault.Unauthenticated):
+			continue // over already
+		case err != nil:
+			return fmt.Errorf("session: %w", err)
+		}
+		by := audit.Actor{Kind: "person", ID: who.PersonID, Name: who.Name, Address: web.ClientAddress(c.Request)}
+		ended, err := l.sessions.EndOthers(ctx, who, by)
+		if err != nil {
+			return fmt.Errorf("other sessions: %w", err)
+		}
+		l.log.InfoContext(ctx, "signed out everywhere", "reference", web.Reference(ctx), "connection", who.Connection, "others", ended)
+	}
+	return nil
 }
 
 // signOutTarget is where the identity provider ends its own session, or our

@@ -165,7 +165,7 @@ func (l *Login) depart(c *gin.Context, p *provider, w wish) error {
 	if browser == "" {
 		browser = rand.Text()
 	}
-	state, now := rand.Text(), l.now().UTC()
+	state, now := l.marked(ctx, rand.Text()), l.now().UTC()
 	a := Attempt{
 		StateHash: digest(state), BrowserHash: digest(browser), Connection: p.conn.ID, ReturnTo: w.returnTo,
 		Reference: web.Reference(ctx), Created: now, Expires: now.Add(attemptLife),

@@ -60,6 +60,7 @@ func (p *Proxy) decide(j *journey, t *target) verdict {
 		return verdict{err: errNoPage()}
 	}
 	r, client, now := j.in, j.Client(), p.now()
+	j.now = now
 	if err := p.limits.ofAddress(client, now); err != nil {
 		return verdict{err: err}
 	}

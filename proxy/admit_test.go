@@ -39,6 +39,9 @@ func TestWhoeverIsNotSignedIn(t *testing.T) {
 		{"debug", "GET", "/debug/pprof/", nil, 401, ""},
 		{"WebSocket", "GET", "/ws", []string{"page", "Connection: Upgrade", "Upgrade: websocket", "Origin: " + g.url}, 401, ""},
 		{"a crawler", "GET", "/", []string{"User-Agent: Googlebot"}, 401, ""},
+		{"a balancer that looks", "GET", "/", []string{"User-Agent: GoogleHC/1.0"}, 401, ""},
+		{"a probe", "GET", "/healthz", []string{"User-Agent: kube-probe/1.31"}, 401, ""},
+		{"a checker", "HEAD", "/", []string{"User-Agent: ELB-HealthChecker/2.0"}, 401, ""},
 		{"a query that looks public", "GET", "/admin?x=/.portcullis/", nil, 401, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -170,10 +170,11 @@ func (j *journey) trail(trailer http.Header, announced int) {
 }
 
 // Sizes of the buffers that bodies are copied through. A body that does not
-// fit into the small one is worth fewer calls of the system.
+// fit into the small one is worth fewer calls of the system; events are small, and
+// there may be many streams of them.
 const (
 	small = 16 << 10
-	large = 64 << 10
+	large = 128 << 10
 )
 
 // buffers keeps the buffers that bodies are copied through. The zero value is
@@ -183,40 +184,52 @@ type buffers struct{ small, large sync.Pool }
 // copy passes a body on. What has no length may be a stream: each piece of it
 // goes at once, and the head before the first.
 func (b *buffers) copy(w *writer, res *http.Response) error {
-	stream := res.ContentLength < 0 || isEvents(res.Header)
-	switch {
-	case res.Body == http.NoBody:
+	if res.Body == http.NoBody {
 		return nil
-	case !stream && res.ContentLength <= small:
-		buf, ok := b.small.Get().(*[small]byte)
-		if !ok {
-			buf = new([small]byte)
-		}
-		defer b.small.Put(buf)
-		return pump(w.ResponseWriter, res.Body, buf[:])
-	default:
-		buf, ok := b.large.Get().(*[large]byte)
-		if !ok {
-			buf = new([large]byte)
-		}
-		defer b.large.Put(buf)
-		if !stream {
-			return pump(w.ResponseWriter, res.Body, buf[:])
-		}
-		f := flusher{w: w}
-		defer f.stop(time.AfterFunc(0, f.now))
-		return pump(&f, res.Body, buf[:])
 	}
+	events := isEvents(res.Header)
+	buf, done := b.take(events || res.ContentLength >= 0 && res.ContentLength <= small)
+	defer done()
+	if res.ContentLength >= 0 && !events {
+		return pump(w.ResponseWriter, res.Body, buf, held)
+	}
+	f := flusher{w: w}
+	defer f.stop(time.AfterFunc(0, f.now))
+	return pump(&f, res.Body, buf, 0)
 }
 
-// pump copies until the end of src.
-func pump(dst io.Writer, src io.Reader, buf []byte) error {
+// take gives a buffer until done is called.
+func (b *buffers) take(isSmall bool) (buf []byte, done func()) {
+	if isSmall {
+		little, ok := b.small.Get().(*[small]byte)
+		if !ok {
+			little = new([small]byte)
+		}
+		return little[:], func() { b.small.Put(little) }
+	}
+	big, ok := b.large.Get().(*[large]byte)
+	if !ok {
+		big = new([large]byte)
+	}
+	return big[:], func() { b.large.Put(big) }
+}
+
+// held is how much of the beginning of a body waits for more: what the transport
+// has read along with the head, and less than net/http gathers anyway. Sent by
+// itself it would be one more call of the system.
+const held = 4 << 10
+
+// pump copies until the end of src. The first piece is of so many bytes at least,
+// unless there are no more.
+func pump(dst io.Writer, src io.Reader, buf []byte, first int) error {
+	have := 0
 	for {
-		n, err := src.Read(buf)
-		if n > 0 {
-			if _, err := dst.Write(buf[:n]); err != nil {
+		n, err := src.Read(buf[have:])
+		if have += n; have > 0 && (have >= first || err != nil) {
+			if _, err := dst.Write(buf[:have]); err != nil {
 				return err
 			}
+			have, first = 0, 0
 		}
 		if err == io.EOF {
 			return nil

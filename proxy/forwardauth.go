@@ -49,7 +49,7 @@ func (p *Proxy) forwardAuth(j *journey) error {
 		return refusal(v.err)
 	}
 	if j.who = v.who; v.who != nil && !t.unknown {
-		if j.assertion, err = p.statement(v.who, t.place.backend.audience); err != nil {
+		if j.assertion, err = p.statement(v.who, t.place.backend.audience, j.now); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"sync"
+	"time"
 
 	"portcullis/session"
 	"portcullis/web"
@@ -21,6 +22,7 @@ type journey struct {
 
 	in  *http.Request   // as it came, less what only the gate may say
 	ctx context.Context // of in, in which the journey is found
+	now time.Time       // when it was judged
 
 	who       *session.Principal // nil for nobody
 	assertion string             // of who

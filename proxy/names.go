@@ -57,9 +57,9 @@ func (n *names) list() []string { return []string{n.Assertion, n.User, n.Email, 
 func (n *names) identify(h http.Header, j *journey) {
 	for _, v := range [...]struct{ name, value string }{
 		{n.Assertion, j.assertion},
-		{n.User, plain(j.who.Subject, "")},
-		{n.Email, plain(j.who.Email, "")},
-		{n.Name, plain(j.who.Name, "")},
+		{n.User, plain(j.who.Subject, '%')},
+		{n.Email, plain(j.who.Email, '%')},
+		{n.Name, plain(j.who.Name, '%')},
 		{n.Roles, roles(j.who.Access.Roles)},
 	} {
 		if v.value != "" {

@@ -82,8 +82,7 @@ func list(s []string) []string {
 
 // statement gives the signed assertion of a session for an audience: one a
 // minute, however many requests there are.
-func (p *Proxy) statement(who *session.Principal, audience string) (string, error) {
-	now := p.now()
+func (p *Proxy) statement(who *session.Principal, audience string, now time.Time) (string, error) {
 	return who.Statement(now, audience, func() (string, time.Time, error) {
 		text, err := p.keys.Sign(claims{
 			Issuer: p.issuer, Audience: audience, Subject: who.Subject, Session: who.SessionID, ID: rand.Text(),
@@ -104,20 +103,23 @@ func earlier(a, b time.Time) time.Time {
 
 // roles joins role names with commas; a comma in a name is encoded.
 func roles(names []string) string {
+	if len(names) == 1 {
+		return plain(names[0], ',')
+	}
 	out := make([]string, len(names))
 	for i, n := range names {
-		out[i] = plain(n, ",")
+		out[i] = plain(n, ',')
 	}
 	return strings.Join(out, ",")
 }
 
 // plain percent-encodes what must not stand in a header, spaces at the ends
-// (which readers strip) and the bytes of also.
-func plain(s, also string) string {
+// (which readers strip) and the byte also; "%" is one that must not.
+func plain(s string, also byte) string {
 	const hex = "0123456789ABCDEF"
 	odd := func(i int) bool {
 		c := s[i]
-		return c < ' ' || c > '~' || c == '%' || c == ' ' && (i == 0 || i == len(s)-1) || strings.IndexByte(also, c) >= 0
+		return c < ' ' || c > '~' || c == '%' || c == also || c == ' ' && (i == 0 || i == len(s)-1)
 	}
 	i := 0
 	for i < len(s) && !odd(i) {

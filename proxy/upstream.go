@@ -109,7 +109,7 @@ func (p *Proxy) forward(j *journey) error {
 	ctx := j.ctx
 	if j.who != nil {
 		var err error
-		if j.assertion, err = p.statement(j.who, to.audience); err != nil {
+		if j.assertion, err = p.statement(j.who, to.audience, j.now); err != nil {
 			return err
 		}
 		var cancel context.CancelFunc

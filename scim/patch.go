@@ -69,6 +69,13 @@ func (p patch) onlyActive() bool {
 	})
 }
 
+// dismisses reports whether a PATCH makes whoever it is about inactive, and
+// does nothing else.
+func (p patch) dismisses() bool {
+	doc := map[string]any{"active": true}
+	return p.onlyActive() && p.apply(doc) == nil && doc["active"] == false
+}
+
 // parsePatch reads the body of RFC 7644, section 3.5.2 in every client's
 // dialect: names in any case, operations in any case, paths as keys.
 func (t *resourceType) parsePatch(body map[string]any) (patch, error) {

@@ -51,6 +51,8 @@ type Directory interface {
 	Provision(ctx context.Context, by audit.Actor, connection string, r directory.Record) (directory.Person, error)
 	Revise(ctx context.Context, by audit.Actor, connection, id string,
 		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Shown, error)
+	Dismiss(ctx context.Context, by audit.Actor, connection, id string,
+		edit func(directory.Person, directory.Record) (directory.Record, error)) (directory.Shown, error)
 	DeleteIf(ctx context.Context, by audit.Actor, connection, id string, check func(directory.Person) error) error
 	Person(ctx context.Context, connection, id string) (directory.Shown, error)
 	Confirm(ctx context.Context, id string) error

@@ -97,7 +97,11 @@ func (c *call) patchUser(id string) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.directory.Revise(c.ctx(), c.by, c.site.connection, id,
+	verb := c.directory.Revise
+	if change.dismisses() && len(c.r.Header.Values("If-Match")) == 0 {
+		verb = c.directory.Dismiss
+	}
+	p, err := verb(c.ctx(), c.by, c.site.connection, id,
 		func(p directory.Person, old directory.Record) (directory.Record, error) {
 			if !p.Provisioned {
 				return old, errUser(id)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"math"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"sync"
@@ -16,8 +18,13 @@ import (
 // ErrEnded is the cause of a context that [Manager.Watch] ended.
 var ErrEnded = errors.New("the right to be inside has ended")
 
-// maxEntries bounds the cache. What falls out is read again from the store.
-const maxEntries = 100_000
+// maxEntries bounds the cache, unless [Config.Remember] does. What falls out is
+// read again from the store.
+const maxEntries = 1_000_000
+
+// stride is how many entries are looked at while the cache is locked for what
+// can wait; every request needs the lock.
+const stride = 8192
 
 // stream is the living side of a session: what to cut when a right ends. It
 // is there while requests run, whatever becomes of the cache entry.
@@ -44,6 +51,7 @@ type cache struct {
 	mu      sync.RWMutex
 	seed    maphash.Seed
 	entries map[uint64]*entry    // by key
+	all     []*entry             // the same, in no order
 	byID    map[uint64]*entry    // by text
 	people  map[uint64]*entry    // person → one of their entries, from which the others hang; by text
 	streams map[string]*stream   // session id →
@@ -53,11 +61,11 @@ type cache struct {
 	cuts    uint64               // streams that were cut
 }
 
-func newCache() *cache {
+func newCache(limit int) *cache {
 	return &cache{
 		seed: maphash.MakeSeed(), entries: make(map[uint64]*entry), byID: make(map[uint64]*entry),
 		people: make(map[uint64]*entry), streams: make(map[string]*stream),
-		unsaved: make(map[string]time.Time), limit: maxEntries,
+		unsaved: make(map[string]time.Time), limit: min(limit, math.MaxInt32),
 	}
 }
 
@@ -106,13 +114,11 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 	for old := c.people[person]; old != nil && old.personID() != e.personID(); old = c.people[person] {
 		c.remove(old)
 	}
-	for _, some := range c.entries {
-		if len(c.entries) < c.limit {
-			break
-		}
-		c.remove(some)
+	for len(c.all) >= c.limit {
+		c.remove(c.stale())
 	}
-	c.entries[hash], c.byID[id] = e, e
+	c.entries[hash], c.byID[id], e.at = e, e, int32(len(c.all)) //nolint:gosec // limit is below
+	c.all = append(c.all, e)
 	if e.next = c.people[person]; e.next != nil {
 		e.next.before = e
 	}
@@ -120,12 +126,26 @@ func (c *cache) put(e *entry, generation uint64) *entry {
 	return e
 }
 
+// stale gives the entry of a few that was used longest ago. The caller holds
+// mu.
+func (c *cache) stale() *entry {
+	const few = 8
+	var oldest *entry
+	for range few {
+		e := c.all[rand.IntN(len(c.all))] //nolint:gosec // whoever falls out is read again, and loses nothing
+		if oldest == nil || e.seen.Load() < oldest.seen.Load() {
+			oldest = e
+		}
+	}
+	return oldest
+}
+
 // principals gives everybody who was here lately: only they have statements.
 func (c *cache) principals() []*Principal {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var out []*Principal
-	for _, e := range c.entries {
+	for _, e := range c.all {
 		if p := e.hot.Load(); p != nil {
 			out = append(out, p)
 		}
@@ -141,6 +161,10 @@ func (c *cache) remove(e *entry) {
 	if seen := e.seen.Load(); seen > e.written.Load() {
 		c.unsave(e.sessionID(), time.Unix(0, seen))
 	}
+	last := c.all[len(c.all)-1]
+	c.all[e.at], last.at = last, e.at
+	c.all[len(c.all)-1] = nil
+	c.all = c.all[:len(c.all)-1]
 	delete(c.entries, key(e.hash))
 	delete(c.byID, c.text(e.sessionID()))
 	if e.next != nil {
@@ -200,9 +224,7 @@ func (c *cache) forget(person string) {
 	defer c.mu.Unlock()
 	c.gen.Add(1)
 	if person == "" {
-		for _, e := range c.entries {
-			c.remove(e)
-		}
+		c.clear()
 		return
 	}
 	at := c.text(person)
@@ -211,13 +233,41 @@ func (c *cache) forget(person string) {
 	}
 }
 
+// clear takes every entry out. The caller holds mu.
+func (c *cache) clear() {
+	for _, e := range c.all {
+		if seen := e.seen.Load(); seen > e.written.Load() {
+			c.unsave(e.sessionID(), time.Unix(0, seen))
+		}
+	}
+	c.all, c.entries, c.byID, c.people = nil, make(map[uint64]*entry), make(map[uint64]*entry), make(map[uint64]*entry)
+}
+
+// sweep takes out entries that are over, beginning at a place in all, and gives
+// where to go on: below zero once all were looked at.
+func (c *cache) sweep(from int, over func(*entry) bool) (next int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for looked := 0; from < len(c.all); looked++ {
+		if looked == stride {
+			return from
+		}
+		if e := c.all[from]; over(e) {
+			c.remove(e) // another takes its place
+		} else {
+			from++
+		}
+	}
+	return -1
+}
+
 // forgetOrganization drops what is known of the people of an organization. It
 // cuts their streams, or gives those whose streams are to be checked.
 func (c *cache) forgetOrganization(name string, cut bool) (check []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gen.Add(1)
-	for _, e := range c.entries {
+	for _, e := range slices.Backward(c.all) { // what takes the place of one that goes was looked at
 		if e.place.Value().organization == name {
 			c.remove(e)
 		}
@@ -289,26 +339,29 @@ func (c *cache) unsave(sessionID string, at time.Time) {
 	}
 }
 
-// pending gives last uses that were not written down yet, at most so many.
-func (c *cache) pending(most int) map[string]time.Time {
+// pending gives last uses that were not written down yet, at most so many, and
+// those of entries from a place in all on. next is where to go on; below zero
+// once all were looked at.
+func (c *cache) pending(most, from int) (out map[string]time.Time, next int) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	out := make(map[string]time.Time)
+	out = make(map[string]time.Time)
 	for id, at := range c.unsaved {
 		if len(out) == most {
-			return out
+			return out, from
 		}
 		out[id] = at
 	}
-	for _, e := range c.entries {
-		if len(out) >= most {
-			return out
+	for looked := 0; from < len(c.all); looked++ {
+		if looked == stride || len(out) >= most {
+			return out, from
 		}
-		if seen := e.seen.Load(); seen > e.written.Load() {
-			out[e.sessionID()] = time.Unix(0, seen)
+		if e := c.all[from]; e.seen.Load() > e.written.Load() {
+			out[e.sessionID()] = time.Unix(0, e.seen.Load())
 		}
+		from++
 	}
-	return out
+	return out, -1
 }
 
 // saved forgets last uses that are written down now; until then

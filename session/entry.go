@@ -17,7 +17,8 @@ type entry struct {
 	hash    [32]byte // of the token
 	words   string   // what is said of this one alone: session and person id, subject, e-mail and name, one behind the other
 	ends    [4]uint16
-	token   bool // it is an API token
+	token   bool  // it is an API token
+	at      int32 // in all of the cache, whose lock holds for it
 	place   unique.Handle[place]
 	access  *mapping.Access // perhaps shared with others
 	policy  *mapping.Policy // that access was computed from

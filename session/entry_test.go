@@ -66,7 +66,7 @@ func TestOnlySomePrincipalsAreKept(t *testing.T) {
 
 // Two ids with one place in the tables never stand for each other.
 func TestWhatCollidesIsForgotten(t *testing.T) {
-	c := newCache()
+	c := newCache(maxEntries)
 	a := newEntry(&Principal{SessionID: "a", PersonID: "p", hash: [32]byte{1, 31: 1}}, &mapping.Access{}, nil)
 	b := newEntry(&Principal{SessionID: "b", PersonID: "q", hash: [32]byte{1, 31: 2}}, &mapping.Access{}, nil)
 	c.put(a, 0)

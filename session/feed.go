@@ -219,6 +219,7 @@ func (m *Manager) keep(ctx context.Context) {
 			m.expire(ctx)
 		case <-save.C:
 			m.save(ctx)
+			m.sweep()
 		case <-tidy.C:
 			m.tidy(ctx)
 		}
@@ -257,16 +258,25 @@ func (m *Manager) expireIdle(ctx context.Context, s *stream, now time.Time) {
 
 // save writes down when sessions were last used, a part at a time.
 func (m *Manager) save(ctx context.Context) {
-	for range maxEntries/saveBatch + 1 {
-		seen := m.cache.pending(saveBatch)
-		if len(seen) == 0 {
-			return
+	for at := 0; at >= 0; {
+		var seen map[string]time.Time
+		if seen, at = m.cache.pending(saveBatch, at); len(seen) == 0 {
+			continue
 		}
 		if err := m.store.Touch(ctx, seen); err != nil {
 			m.log.WarnContext(ctx, "last use of sessions not written; it will be tried again", "sessions", len(seen), "error", err)
 			return
 		}
 		m.cache.saved(seen)
+	}
+}
+
+// sweep forgets sessions that are over, and those that nobody uses any more.
+func (m *Manager) sweep() {
+	now := m.now()
+	unused := now.Add(-m.idle).UnixNano()
+	for at := 0; at >= 0; {
+		at = m.cache.sweep(at, func(e *entry) bool { return now.UnixMicro() >= e.expires || e.seen.Load() <= unused })
 	}
 }
 

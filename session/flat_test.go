@@ -99,8 +99,7 @@ func TestAKnownSessionAsksNothing(t *testing.T) {
 }
 
 // BenchmarkWarm is what a request costs whose session is known, by how many
-// sessions the gate has seen (it remembers a hundred thousand of them) and in
-// how many groups each of them is: processor time, the median of many batches.
+// sessions the gate remembers and in how many groups each of them is: processor time, the median of many batches.
 // flat is that as a multiple of one session and no group in the same run.
 func BenchmarkWarm(b *testing.B) {
 	const batch = 1000

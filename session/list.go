@@ -56,7 +56,7 @@ func (m *Manager) EndOf(ctx context.Context, person, id string, by audit.Actor, 
 		}
 		err := m.store.EndSession(ctx, id, told, now, audit.Event{
 			At: now, Action: audit.SessionEnded, Actor: by, Person: person, Connection: r.Connection, Reason: reason,
-			Detail: map[string]string{"session": id, "sessions_ended": "1"},
+			Detail: map[string]string{"session": id},
 		})
 		if err == nil {
 			m.cache.end(id)
@@ -64,6 +64,30 @@ func (m *Manager) EndOf(ctx context.Context, person, id string, by audit.Actor, 
 		return err
 	}
 	return fault.New(fault.NotFound, "they have no session %q", id)
+}
+
+// EndOthers ends every session of a person but the one that they ask with, and
+// gives how many there were. A program has none.
+func (m *Manager) EndOthers(ctx context.Context, who *Principal, by audit.Actor) (ended int, err error) {
+	if who.Token {
+		return 0, nil
+	}
+	rows, err := m.Of(ctx, who.PersonID)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range rows {
+		if r.ID == who.SessionID {
+			continue
+		}
+		switch err := m.EndOf(ctx, who.PersonID, r.ID, by, "signed out everywhere"); {
+		case err == nil:
+			ended++
+		case !fault.Is(err, fault.NotFound): // it ended meanwhile
+			return ended, err
+		}
+	}
+	return ended, nil
 }
 
 // Streams counts the sessions of a person that have requests under way on

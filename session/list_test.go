@@ -2,10 +2,13 @@ package session_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"portcullis/audit"
+	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/mapping"
 	"portcullis/session"
@@ -98,5 +101,73 @@ func TestTheOldestSessionEndsAtOneTooMany(t *testing.T) {
 		c.forward(16 * time.Minute) // two and three are idle
 		four, five := enter("ada"), enter("ada")
 		alive(true, four, five)
+	})
+}
+
+// govern puts another mapping in force.
+func (r *replica) govern(t *testing.T, text string) {
+	t.Helper()
+	p := policyOf(t, text)
+	r.mu.Lock()
+	r.policy = p
+	r.mu.Unlock()
+	r.PolicyChanged(t.Context())
+}
+
+// Whatever ends a session, the trail says how many it ended.
+func TestEveryEndSaysHowManySessions(t *testing.T) {
+	both(t, func(t *testing.T, a, _ *replica) {
+		idp := audit.Actor{Kind: "idp", Name: "alpha"}
+		for _, tc := range []struct {
+			what string
+			end  func(token string, p *session.Principal) error
+		}{
+			{"sign-out", func(token string, _ *session.Principal) error {
+				_, _, err := a.End(t.Context(), token, operator)
+				return err
+			}},
+			{"one of the list", func(_ string, p *session.Principal) error {
+				return a.EndOf(t.Context(), p.PersonID, p.SessionID, operator, "")
+			}},
+			{"back-channel logout", func(string, *session.Principal) error {
+				_, err := a.EndNamed(t.Context(), session.Named{Connection: "alpha", Issuer: "https://idp.example", Session: "sid"}, nil, idp, "ref")
+				return err
+			}},
+			{"failed refresh", func(string, *session.Principal) error {
+				due, err := a.TakeDue(t.Context())
+				must(t, err)
+				return a.Expel(t.Context(), due[0], "it is over there")
+			}},
+			{"another mapping", func(token string, _ *session.Principal) error {
+				a.govern(t, strings.Replace(rules, "[{id: staff}]", "[{id: nobody}]", 1))
+				defer a.govern(t, rules)
+				if _, err := a.Verify(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
+					return fmt.Errorf("verified without a role: %w", err)
+				}
+				return nil
+			}},
+			{"an administrator", func(_ string, p *session.Principal) error {
+				_, err := a.dir.SignOut(t.Context(), operator, p.PersonID, "")
+				return err
+			}},
+			{"a lock", func(_ string, p *session.Principal) error {
+				_, err := a.dir.Lock(t.Context(), operator, p.PersonID, "")
+				return err
+			}},
+			{"a freeze", func(string, *session.Principal) error {
+				_, err := a.dir.Freeze(t.Context(), operator, "Alpha", "")
+				return err
+			}},
+		} {
+			token := a.ticketed("of "+tc.what, session.Ticket{Subject: "s", Session: "sid", Refresh: "r", RefreshEvery: time.Nanosecond})
+			who, err := a.Verify(t.Context(), token)
+			must(t, err)
+			must(t, tc.end(token, who))
+			var last audit.Event
+			must(t, a.db.Audit().Walk(t.Context(), func(e audit.Event, _ audit.Seal) error { last = e; return nil }))
+			if last.Detail[directory.EndedKey] != "1" {
+				t.Errorf("%s: %s says %v, want one session ended", tc.what, last.Action, last.Detail)
+			}
+		}
 	})
 }

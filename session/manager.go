@@ -23,6 +23,7 @@ type Config struct {
 	Idle     time.Duration          // defaults to 15 minutes, at least 1 minute
 	Absolute time.Duration          // defaults to 12 hours
 	Max      int                    // sessions of one person at a time: at a new one the oldest ends; 0: any number
+	Remember int                    // sessions at most that are known without asking the Store, half a kilobyte each; defaults to 1,000,000
 	Now      func() time.Time       // defaults to time.Now
 	Log      *slog.Logger           // defaults to discarding
 }
@@ -56,6 +57,9 @@ func New(c Config) *Manager {
 	if c.Absolute == 0 {
 		c.Absolute = 12 * time.Hour
 	}
+	if c.Remember == 0 {
+		c.Remember = maxEntries
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -64,7 +68,7 @@ func New(c Config) *Manager {
 	}
 	return &Manager{
 		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
-		now: c.Now, log: c.Log, cache: newCache(), rechecks: newRechecks(), shelf: newShelf(), shared: newShared(), started: c.Now(),
+		now: c.Now, log: c.Log, cache: newCache(c.Remember), rechecks: newRechecks(), shelf: newShelf(), shared: newShared(), started: c.Now(),
 	}
 }
 

@@ -58,7 +58,8 @@ type Store interface {
 	// change record, and gives their ids.
 	EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, reason string, at time.Time) (ids []string, err error)
 
-	// EndSession ends one session, with its audit event and change record. A
+	// EndSession ends one session, with its audit event, which says that it was
+	// one ([directory.EndedKey]), and its change record. A
 	// session that has ended already stays as it is.
 	EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error
 

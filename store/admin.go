@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"portcullis/admin"
@@ -63,8 +64,12 @@ func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Eve
 	if q.Before > 0 {
 		add("seq < ?", q.Before)
 	}
+	newest := sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit)
+	part := func(of string) fragment { // only what is sealed has more indexes than its own
+		return join("SELECT * FROM (SELECT * FROM audit_events WHERE "+of+" AND ", where, newest, ") "+strings.ReplaceAll(of, " ", "_"))
+	}
 	query := join(`SELECT e.*, coalesce(s.position, 0) AS position, s.event AS seal_event, s.hash FROM
-		(SELECT * FROM audit_events WHERE `, where, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit), `) e
+		(`, part("sealed"), " UNION ALL ", part("NOT sealed"), newest, `) e
 		LEFT JOIN audit_seals s ON s.event = e.seq ORDER BY e.seq DESC`)
 	var rows []event
 	if err := s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) }); err != nil {

@@ -23,10 +23,8 @@ func awaited(a directory.Arrival) fragment {
 }
 
 func (t tx) Welcome(a directory.Arrival) (bool, error) {
-	if a.Link != "" {
-		if err := t.lockLink(a.Connection, a.Link); err != nil {
-			return false, err
-		}
+	if err := t.lockArrival(a.Connection, a.Link); err != nil {
+		return false, err
 	}
 	if l, ok := t.lane.(*postgresLane); ok {
 		return t.welcomeAtOnce(l, a)
@@ -73,7 +71,7 @@ func (t tx) welcomeAtOnce(l *postgresLane, a directory.Arrival) (welcome bool, e
 	if err := storable(query.args...); err != nil {
 		return false, err
 	}
-	err = l.finish(query.text, query.args, func(rows gorm.Rows) error {
+	err = l.finish(query, func(rows gorm.Rows) error {
 		_, err := t.read(rows, &welcome)
 		return err
 	})

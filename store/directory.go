@@ -71,6 +71,9 @@ func (t tx) Audit(e audit.Event) error {
 	return t.later(auditInto+"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(auditColumns(e), string(detail))...)
 }
 
+// endedDetail is directory.EndedDetail of n in PostgreSQL.
+const endedDetail = `CASE WHEN n = 0 THEN 'null' ELSE json_build_object('` + directory.EndedKey + `', n::text)::text END`
+
 func (t tx) AuditEnding(e audit.Event, reason string) error {
 	if t.dialect != "postgres" {
 		ended, err := t.EndSessions(e.Person, reason, e.At)
@@ -85,5 +88,5 @@ func (t tx) AuditEnding(e audit.Event, reason string) error {
 	return t.later(`WITH ended AS (UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0 RETURNING 1), `+
 		`number (n) AS (SELECT count(*) FROM ended) `+auditInto+
 		`SELECT CAST(? AS bigint), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+
-		`CASE WHEN n = 0 THEN 'null' ELSE json_build_object('`+directory.EndedKey+`', n::text)::text END FROM number`, args...)
+		endedDetail+` FROM number`, args...)
 }

@@ -201,7 +201,7 @@ func TestTextsThatCannotBeStoredAreInvalidOnBoth(t *testing.T) {
 				},
 				"Group":       func(tx directory.Tx) error { _, err := tx.Group("alpha", bad); return err },
 				"KnownPeople": func(tx directory.Tx) error { _, err := tx.KnownPeople("alpha", []string{"p", bad}); return err },
-				"Park":        func(tx directory.Tx) error { return tx.Park("g", []string{bad}) },
+				"Park":        func(tx directory.Tx) error { _, err := tx.Park("g", []string{bad}); return err },
 				"People": func(tx directory.Tx) error {
 					_, err := tx.People(directory.Query{Connection: "alpha", Filter: &directory.Filter{Op: directory.Eq, Attr: directory.Attr{Name: "userName"}, Value: bad}})
 					return err

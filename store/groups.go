@@ -1,7 +1,6 @@
 package store
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -195,42 +194,6 @@ func (t tx) KnownPeople(connection string, ids []string) (known []string, err er
 	}
 	err = t.rows(&known, query, connection, wanted)
 	return known, err
-}
-
-func (t tx) Park(groupID string, values []string) error {
-	if len(values) == 0 {
-		return nil
-	}
-	parked, err := list(values)
-	if err != nil {
-		return err
-	}
-	_, err = t.exec("INSERT INTO parked_members (group_id, connection, value) SELECT g.id, g.connection, v.value FROM pushed_groups g, "+
-		t.elements()+" WHERE g.id = ? ON CONFLICT DO NOTHING", parked, groupID)
-	return err
-}
-
-func (t tx) Unpark(groupID string, values []string) error {
-	if values == nil {
-		_, err := t.exec("DELETE FROM parked_members WHERE group_id = ?", groupID)
-		return err
-	}
-	gone, err := list(values)
-	if err != nil {
-		return err
-	}
-	_, err = t.exec("DELETE FROM parked_members WHERE group_id = ? AND "+t.inList("value"), groupID, gone)
-	return err
-}
-
-func (t tx) ClaimParked(connection string, values []string) (groups []string, err error) {
-	arrived, err := list(values)
-	if err != nil {
-		return nil, err
-	}
-	err = t.rows(&groups, "DELETE FROM parked_members WHERE connection = ? AND "+t.inList("value")+" RETURNING group_id", connection, arrived)
-	slices.Sort(groups)
-	return slices.Compact(groups), err
 }
 
 func (t tx) KnownGroups(connection string, ids []string) (known []string, err error) {

@@ -38,8 +38,10 @@ func (t tx) lockLink(connection, link string) error {
 	if !t.write || t.dialect != "postgres" {
 		return nil
 	}
-	return t.later("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", connection+"/"+link)
+	return t.later("SELECT "+linkLock, connection+"/"+link)
 }
+
+const linkLock = "pg_advisory_xact_lock(hashtextextended(?, 0))"
 
 func (t tx) Identities(personID string) ([]directory.Identity, error) {
 	return t.identities("SELECT * FROM identities WHERE person_id = ? ORDER BY created, subject", personID)

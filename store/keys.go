@@ -32,11 +32,19 @@ func (s keyStore) Keys(ctx context.Context, purpose string) ([]keys.Stored, erro
 	err := s.db.view(ctx, func(t tx) error {
 		return t.rows(&rows, "SELECT * FROM keys WHERE purpose = ? OR ? = '' ORDER BY created DESC, id", purpose, purpose)
 	})
+	return storedKeys(rows), err
+}
+
+func storedKeys(rows []key) []keys.Stored {
 	out := make([]keys.Stored, len(rows))
-	for i, r := range rows {
-		out[i] = keys.Stored{ID: r.ID, Purpose: r.Purpose, Created: moment(r.Created), Sealed: r.Sealed, Activates: moment(r.Activates)}
+	for i, k := range rows {
+		out[i] = k.stored()
 	}
-	return out, err
+	return out
+}
+
+func (k key) stored() keys.Stored {
+	return keys.Stored{ID: k.ID, Purpose: k.Purpose, Created: moment(k.Created), Sealed: k.Sealed, Activates: moment(k.Activates)}
 }
 
 func (s keyStore) InsertFirstKey(ctx context.Context, k keys.Stored, e audit.Event) error {
@@ -171,7 +179,7 @@ func (s keyStore) InsertNextKey(ctx context.Context, k keys.Stored, after string
 }
 
 func (s keyStore) WithdrawKey(
-	ctx context.Context, id string, next func(string) (keys.Stored, error), now time.Time, e func(purpose, replacement string) audit.Event,
+	ctx context.Context, id string, succeed func([]keys.Stored, keys.Stored) (keys.Succession, error), now time.Time, e func(purpose, replacement string) audit.Event,
 ) (purpose, replacement string, err error) {
 	err = s.db.update(ctx, func(t tx) error {
 		if t.dialect == "postgres" {
@@ -183,46 +191,31 @@ func (s keyStore) WithdrawKey(
 		if err := t.row(&gone, "key", "SELECT * FROM keys WHERE id = ?", id); err != nil {
 			return err
 		}
-		k, err := next(gone.Purpose)
-		if err != nil {
+		var rows []key
+		if err := t.rows(&rows, "SELECT * FROM keys WHERE purpose = ? ORDER BY created DESC, id", gone.Purpose); err != nil {
 			return err
 		}
-		purpose, replacement = gone.Purpose, ""
-		var order []key
-		err = t.rows(&order, "SELECT * FROM keys WHERE purpose = ? ORDER BY activates DESC, created DESC, id", purpose)
+		heir, err := succeed(storedKeys(rows), gone.stored())
 		if err != nil {
 			return err
 		}
 		if _, err := t.exec("DELETE FROM keys WHERE id = ?", id); err != nil {
 			return err
 		}
-		if replacement, err = t.replaceKey(order, gone, k, now); err != nil {
+		purpose, replacement = gone.Purpose, ""
+		switch next := heir.Next; {
+		case heir.Promote != "":
+			replacement = heir.Promote
+			err = t.one("key", "UPDATE keys SET activates = ? WHERE id = ?", micros(now), heir.Promote)
+		case next.ID != "":
+			replacement = next.ID
+			_, err = t.exec("INSERT INTO keys (id, purpose, created, sealed, activates) VALUES (?, ?, ?, ?, ?)",
+				next.ID, next.Purpose, micros(next.Created), next.Sealed, micros(next.Activates))
+		}
+		if err != nil {
 			return err
 		}
 		return t.Audit(e(purpose, replacement))
 	})
 	return purpose, replacement, err
-}
-
-// replaceKey lets another key sign in the place of the one that is gone, if
-// that was the one that signs; order is all of the purpose, the newest first.
-func (t tx) replaceKey(order []key, gone key, next keys.Stored, now time.Time) (id string, err error) {
-	signs, waiting := "", ""
-	for _, k := range order {
-		switch {
-		case k.Activates > micros(now):
-			waiting = k.ID
-		case signs == "":
-			signs = k.ID
-		}
-	}
-	switch {
-	case signs != gone.ID:
-		return "", nil
-	case waiting != "":
-		return waiting, t.one("key", "UPDATE keys SET activates = ? WHERE id = ?", micros(now), waiting)
-	}
-	_, err = t.exec("INSERT INTO keys (id, purpose, created, sealed, activates) VALUES (?, ?, ?, ?, ?)",
-		next.ID, next.Purpose, micros(next.Created), next.Sealed, micros(next.Activates))
-	return next.ID, err
 }

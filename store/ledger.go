@@ -65,17 +65,17 @@ func (t tx) InsertRemovals(g directory.Group, people []string, at time.Time) err
 func (t tx) InsertRestatement(r directory.Loss, members []string) error {
 	const insert = "INSERT INTO losses (at, connection, group_id, kind, member) SELECT CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), "
 	if members == nil { // about all of the group: to be known are its losses, or those of people who may have been in it
-		err := t.later(insert+"'' WHERE EXISTS (SELECT 1 FROM losses WHERE connection = ? AND (group_id = ? OR group_id = ''))",
-			micros(r.At), r.Connection, r.Group, string(r.Kind), r.Connection, r.Group)
-		return err
+		const known = "EXISTS (SELECT 1 FROM losses WHERE connection = ? AND (group_id = ? OR group_id = '') AND "
+		return t.later(insert+"'' WHERE "+known+"NOT pending) OR "+known+"pending)",
+			micros(r.At), r.Connection, r.Group, string(r.Kind), r.Connection, r.Group, r.Connection, r.Group)
 	}
 	ids, err := list(members)
 	if err != nil {
 		return err
 	}
-	err = t.later(insert+"v.value FROM "+t.elements()+" WHERE EXISTS (SELECT 1 FROM losses l WHERE l.member = v.value AND l.connection = ?)",
-		micros(r.At), r.Connection, r.Group, string(r.Kind), ids, r.Connection)
-	return err
+	return t.later(insert+"v.value FROM "+t.elements()+` WHERE EXISTS (SELECT 1 FROM losses l WHERE l.member = v.value AND l.connection = ? AND NOT l.pending)
+		OR v.value IN (SELECT member FROM losses WHERE connection = ? AND pending)`,
+		micros(r.At), r.Connection, r.Group, string(r.Kind), ids, r.Connection, r.Connection)
 }
 
 func (t tx) LossesPending() (pending bool, err error) {
@@ -129,8 +129,8 @@ func (t tx) TakePending() ([]directory.LossSlice, error) {
 }
 
 // counted is the condition on losses that the guard counts, between two
-// times: real ones, and none that somebody has begun to undo.
-const counted = `connection = ? AND group_id = ? AND at > ? AND at <= ? AND kind NOT IN ('restated', 'replaced')
+// times: real ones that were taken, and none that somebody has begun to undo.
+const counted = `connection = ? AND group_id = ? AND at > ? AND at <= ? AND NOT pending AND kind NOT IN ('restated', 'replaced')
 	AND mass NOT IN (SELECT id FROM mass_losses WHERE connection = ? AND group_id = ? AND undo_began <> 0)`
 
 func (t tx) CountLosses(connection, group string, after, to time.Time) (int, error) {
@@ -157,7 +157,7 @@ func (t tx) Remaining(connection, group string, limit int) (n int, err error) {
 
 func (t tx) AttachLosses(mass int64, s directory.LossSlice) ([]directory.Loss, error) {
 	var rows []loss
-	return losses(rows, t.rows(&rows, `UPDATE losses SET mass = ? WHERE connection = ? AND group_id = ? AND at > ? AND at <= ? AND mass = 0
+	return losses(rows, t.rows(&rows, `UPDATE losses SET mass = ? WHERE connection = ? AND group_id = ? AND at > ? AND at <= ? AND mass = 0 AND NOT pending
 		RETURNING `+lossColumns, mass, s.Connection, s.Group, micros(s.From), micros(s.To)))
 }
 
@@ -214,10 +214,15 @@ func (t tx) SettleRestatements(mass int64) error {
 }
 
 func (t tx) Overruled(l directory.Loss, group, member string) (is bool, err error) {
-	err = t.rows(&is, `SELECT EXISTS (SELECT 1 FROM losses WHERE member = ? AND group_id = ? AND seq > ? AND mass <> ? AND outcome <> ?)
-		OR (? <> '' AND EXISTS (SELECT 1 FROM losses WHERE connection = ? AND group_id = ? AND kind = 'replaced' AND seq > ? AND mass <> ? AND outcome <> ?))`,
-		member, group, l.Seq, l.Mass, directory.Restored,
-		group, l.Connection, group, l.Seq, l.Mass, directory.Restored)
+	about := sqlf("EXISTS (SELECT 1 FROM losses WHERE member = ? AND group_id = ? AND seq > ? AND mass <> ? AND outcome <> ? AND ",
+		member, group, l.Seq, l.Mass, directory.Restored)
+	either := join("SELECT ", about, "NOT pending) OR ", about, "pending)")
+	if group != "" {
+		all := sqlf("EXISTS (SELECT 1 FROM losses WHERE connection = ? AND group_id = ? AND kind = 'replaced' AND seq > ? AND mass <> ? AND outcome <> ? AND ",
+			l.Connection, group, l.Seq, l.Mass, directory.Restored)
+		either = join(either, " OR ", all, "NOT pending) OR ", all, "pending)")
+	}
+	err = t.rows(&is, either.text, either.args...)
 	return is, err
 }
 

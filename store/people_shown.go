@@ -66,35 +66,48 @@ func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 	if err := storable(id); err != nil {
 		return directory.Shown{}, err
 	}
-	var r person
-	var text *string
-	var deeper, there bool
-	direct, rest := directGroupsSQLite, []any{&text}
+	direct := directGroupsSQLite
 	if t.dialect == "postgres" {
-		direct, rest = directGroupsPostgres, []any{&text, &deeper}
+		direct = directGroupsPostgres
 	}
 	query := t.forUpdate("SELECT "+t.packed(personColumns)+", "+direct+" FROM people WHERE id = ?", "people")
-	err := t.briefly().lane.query(query, []any{id}, func(rows gorm.Rows) error {
+	p, deeper, err := t.shown(func(read func(gorm.Rows) error) error { return t.briefly().lane.query(query, []any{id}, read) })
+	switch {
+	case err != nil:
+		return directory.Shown{}, err
+	case p == nil:
+		return directory.Shown{}, fault.New(fault.NotFound, "no such user")
+	case deeper:
+		p.Groups, err = t.GroupsOf(id)
+	}
+	return *p, err
+}
+
+// shown reads one row of personColumns, packed, and directGroups; nil if there
+// is none. deeper says that their groups are in others, which are to be read.
+func (t tx) shown(query func(read func(gorm.Rows) error) error) (p *directory.Shown, deeper bool, err error) {
+	var r person
+	var text *string
+	var there bool
+	rest := []any{&text}
+	if t.dialect == "postgres" {
+		rest = append(rest, &deeper)
+	}
+	err = query(func(rows gorm.Rows) error {
 		if there = rows.Next(); !there {
 			return rows.Err()
 		}
 		return t.unpack(rows, r.places(), rest...)
 	})
-	if err != nil {
-		return directory.Shown{}, classify(err)
-	}
-	if !there {
-		return directory.Shown{}, fault.New(fault.NotFound, "no such user")
+	if err != nil || !there {
+		return nil, false, classify(err)
 	}
 	if t.write {
 		t.memo.held = r
 	}
-	shown := directory.Shown{Person: r.domain()}
+	p = &directory.Shown{Person: r.domain()}
 	if text != nil {
-		shown.Groups, err = t.unpackGroups(*text, &deeper)
+		p.Groups, err = t.unpackGroups(*text, &deeper)
 	}
-	if err == nil && deeper {
-		shown.Groups, err = t.GroupsOf(id)
-	}
-	return shown, err
+	return p, deeper, err
 }

@@ -134,22 +134,26 @@ func (t tx) insertEmails(row *person, more []string) error {
 	return nil
 }
 
+// emailsKey begins the addresses of a resource. A quote within a text is
+// escaped there, so that what looks like a member is one; and of extensions
+// none has a list.
+const emailsKey = `"emails":[`
+
 // otherEmails are the addresses of a resource beside the main one, in lower
-// case.
+// case. Only the addresses are read, for a resource is long.
 func (r *person) otherEmails() []string {
-	if r.Attributes == "" {
+	_, list, ok := strings.Cut(r.Attributes, emailsKey)
+	if !ok {
 		return nil
 	}
-	var doc struct {
-		Emails []struct {
-			Value string `json:"value"`
-		} `json:"emails"`
+	var emails []struct {
+		Value string `json:"value"`
 	}
-	if json.Unmarshal([]byte(r.Attributes), &doc) != nil {
+	if json.NewDecoder(strings.NewReader("["+list)).Decode(&emails) != nil {
 		return nil // not a resource of ours; it is found by its columns
 	}
 	var more []string
-	for _, e := range doc.Emails {
+	for _, e := range emails {
 		if key := strings.ToLower(e.Value); key != "" && key != r.EmailKey && len(key) <= maxIndexed {
 			more = append(more, key)
 		}

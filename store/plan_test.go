@@ -56,6 +56,11 @@ var hot = map[string]string{
 	"old changes":          "DELETE FROM changes WHERE at < 1 AND seq < coalesce((SELECT seq FROM changes WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
 	"old log entries":      "DELETE FROM scim_log WHERE at < 1 AND seq < coalesce((SELECT seq FROM scim_log WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
 	"rare events":          "SELECT seq FROM audit_events WHERE action = 'person.locked' AND " + store.RareActions + " AND seq < 5000 ORDER BY seq DESC LIMIT 50",
+	"events of a person":   "SELECT seq FROM audit_events WHERE sealed AND person = 'p1' ORDER BY seq DESC LIMIT 50",
+	"their latest events":  "SELECT seq FROM audit_events WHERE NOT sealed AND person = 'p1' ORDER BY seq DESC LIMIT 50",
+	"losses of an hour":    "SELECT seq FROM losses WHERE connection = 'c' AND group_id = '' AND at > 1 AND at <= 5 AND NOT pending",
+	"losses of a member":   "SELECT 1 FROM losses WHERE member = 'p1' AND seq > 5 AND NOT pending",
+	"their latest losses":  "SELECT 1 FROM losses WHERE member = 'p1' AND seq > 5 AND pending",
 	"losses of a mass":     "SELECT seq FROM losses WHERE mass = 7 AND mass <> 0 AND seq > 5 ORDER BY seq LIMIT 50",
 }
 
@@ -191,7 +196,7 @@ func fill(t *testing.T, db *store.DB) {
 					return tx.InsertGroup(directory.Group{ID: g, Connection: "alpha", Name: g, ExternalID: g, Version: 1, Created: start, Modified: start})
 				},
 				func() error { _, err := tx.AddMembers(g, []string{p.ID}, start); return err },
-				func() error { return tx.Park(g, []string{p.ID}) },
+				func() error { _, err := tx.Park(g, []string{p.ID}); return err },
 				func() error { _, err := tx.Bury("alpha", []string{p.ID, g}, start); return err },
 				func() error { return tx.Change(directory.Change{At: start, Person: p.ID}) },
 				func() error { return tx.Audit(happened) },

@@ -120,13 +120,21 @@ func readRows(results pgx.BatchResults, read func(gorm.Rows) error) error {
 	return err
 }
 
-// finish runs the last statement of a transaction and commits it, in one way.
-func (l *postgresLane) finish(query string, args []any, read func(gorm.Rows) error) error {
-	l.queued.Queue(numbered(query), args...)
+// finish runs the last statements of a transaction, of which the first is read,
+// and commits it, in one way.
+func (l *postgresLane) finish(query fragment, read func(gorm.Rows) error, then ...fragment) error {
+	for _, q := range append([]fragment{query}, then...) {
+		l.queued.Queue(numbered(q.text), q.args...)
+	}
 	l.queued.Queue("COMMIT")
-	err := l.send(2, func(results pgx.BatchResults) error {
+	err := l.send(2+len(then), func(results pgx.BatchResults) error {
 		if err := readRows(results, read); err != nil {
 			return err
+		}
+		for range then {
+			if _, err := results.Exec(); err != nil {
+				return err
+			}
 		}
 		return committed(results)
 	})

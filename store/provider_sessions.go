@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"portcullis/audit"
-	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/session"
 )
@@ -38,14 +37,11 @@ func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *sessi
 			if err != nil {
 				return err
 			}
-			err = t.Audit(audit.Event{
+			err = t.recordEnd(r.ID, at, audit.Event{
 				At: at, Action: audit.SessionEnded, Actor: by, Person: r.PersonID, Subject: p.UserName,
 				Connection: n.Connection, Reason: reason, Reference: reference,
 			})
 			if err != nil {
-				return err
-			}
-			if err := t.Change(directory.Change{At: at, Session: r.ID, Loss: true}); err != nil {
 				return err
 			}
 		}

@@ -176,6 +176,14 @@ func (t tx) endOne(id, reason string, at time.Time, e audit.Event) error {
 	if err != nil || n == 0 {
 		return err
 	}
+	return t.recordEnd(id, at, e)
+}
+
+// recordEnd says that a session came to an end, and that it was one.
+func (t tx) recordEnd(id string, at time.Time, e audit.Event) error {
+	detail := map[string]string{directory.EndedKey: "1"}
+	maps.Copy(detail, e.Detail)
+	e.Detail = detail
 	if err := t.Audit(e); err != nil {
 		return err
 	}

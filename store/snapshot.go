@@ -189,7 +189,7 @@ func (t tx) ReviveHistory(seq int64, at time.Time) error {
 
 func (t tx) KeepMembership(member, group string) (bool, error) {
 	var rows []loss
-	err := t.rows(&rows, "SELECT "+lossColumns+" FROM losses WHERE member = ? AND kind IN ('deleted', 'group deleted') AND mass <> 0 AND snapshot <> ''", member)
+	err := t.rows(&rows, "SELECT "+lossColumns+" FROM losses WHERE member = ? AND NOT pending AND kind IN ('deleted', 'group deleted') AND mass <> 0 AND snapshot <> ''", member)
 	if err != nil || len(rows) == 0 {
 		return false, err
 	}
@@ -273,6 +273,6 @@ func (t tx) KeptGroup(seq int64) (directory.KeptGroup, error) {
 func (t tx) KeepRemoval(groupID, member string) (bool, error) {
 	n, err := t.exec(`INSERT INTO losses (at, connection, group_id, kind, member, pending, mass)
 		SELECT at, connection, group_id, 'removed', CAST(? AS TEXT), FALSE, mass FROM losses
-		WHERE member = ? AND kind = 'group deleted' AND mass <> 0 AND snapshot <> ''`, member, groupID)
+		WHERE member = ? AND NOT pending AND kind = 'group deleted' AND mass <> 0 AND snapshot <> ''`, member, groupID)
 	return n > 0, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 	"sync"
 
 	"gorm.io/gorm"
@@ -101,6 +102,26 @@ func (s *sqliteLanes) opened(ctx context.Context, c *sqliteConn) (*sqliteConn, e
 		return nil, err
 	}
 	return &sqliteConn{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
+}
+
+// writerCache is how much the connection that writes keeps of the file, in KiB:
+// nobody else changes it, so that what it keeps stays right.
+const writerCache = 4096
+
+// forWriting gives the connection that writes, and opens it where there is
+// none.
+func (s *sqliteLanes) forWriting(ctx context.Context, c *sqliteConn) (*sqliteConn, error) {
+	if c != nil {
+		return c, nil
+	}
+	c, err := s.opened(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.conn.ExecContext(ctx, "PRAGMA cache_size = -"+strconv.Itoa(writerCache)); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
 }
 
 // close waits for whoever is at work and closes every connection.

@@ -12,7 +12,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
@@ -20,7 +19,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -124,10 +122,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 
 // sqliteDSN names the file and the settings that were measured: a writer
 // takes its lock when the transaction begins, readers never wait, and what is
-// committed survives a loss of power.
+// committed survives a loss of power. The log goes over into the file when it
+// has 16 MiB, for the pages that each push writes go over once then.
 func sqliteDSN(path string) string {
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-256)",
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-256)", "wal_autocheckpoint(4096)",
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
@@ -192,221 +191,4 @@ func (db *DB) migrate(ctx context.Context) error {
 		db.log.InfoContext(ctx, "migration applied", "file", m.Source.Path)
 	}
 	return nil
-}
-
-// tx is one transaction; it implements the Tx interface of every package.
-type tx struct {
-	g       *gorm.DB // maps rows to structs
-	lane    lane
-	dialect string
-	write   bool
-	memo    *memo
-}
-
-// memo is what a transaction remembers from one statement to the next.
-type memo struct {
-	changed bool   // a change record was written
-	clients bool   // an organization was: what tokens may do has changed
-	held    person // the row that was read or written last, locked
-}
-
-// forUpdate makes a read that a write will follow wait for other writers of
-// the same row. SQLite has one writer at a time anyway.
-func (t tx) forUpdate(query, table string) string {
-	if t.write && t.dialect == "postgres" {
-		return query + " FOR UPDATE OF " + table
-	}
-	return query
-}
-
-// forShare makes a read wait for writers of the same row, and them for it.
-func (t tx) forShare(query string) string {
-	if t.write && t.dialect == "postgres" {
-		return query + " FOR SHARE"
-	}
-	return query
-}
-
-// maxConns is how many connections to the database there are beside those that
-// the lanes of SQLite keep.
-const maxConns = 16
-
-// patience bounds a transaction on a database that has fallen silent, so that
-// nobody waits for ever. The largest push takes a fraction of it.
-const patience = time.Minute
-
-// update runs f in one read-write transaction. PostgreSQL may ask to try
-// again (serialization failure, deadlock); f is then called again.
-func (db *DB) update(ctx context.Context, f func(tx) error) error {
-	return db.write(ctx, readWrite, f)
-}
-
-func (db *DB) write(ctx context.Context, kind txKind, f func(tx) error) (err error) {
-	const tries = 12
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	told := db.observe(ctx, "write")
-	defer func() { told(err) }()
-	for try := 1; ; try++ {
-		memory := memo{}
-		err = db.transaction(ctx, kind, func(l lane) error {
-			return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, write: true, memo: &memory})
-		})
-		if memory.clients {
-			db.tokens.Add(1) // whatever comes of it, see updateTokens
-		}
-		if err == nil && memory.changed {
-			db.wake()
-			db.spread()
-		}
-		if try == tries || !retryable(err) || !pause(ctx, try) {
-			return err
-		}
-	}
-}
-
-// pause waits a little, at random, so that those who clashed do not clash
-// again; false if ctx ended meanwhile.
-func pause(ctx context.Context, try int) bool {
-	var random [1]byte
-	_, _ = rand.Read(random[:]) // never fails
-	timer := time.NewTimer(time.Duration(try) * time.Duration(random[0]) * 100 * time.Microsecond)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// view runs f in one read-only transaction, which sees one state throughout.
-func (db *DB) view(ctx context.Context, f func(tx) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	told := db.observe(ctx, "read")
-	defer func() { told(err) }()
-	return db.transaction(ctx, readOnly, func(l lane) error {
-		return f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
-	})
-}
-
-// glance runs reads without a transaction: on PostgreSQL its begin and end cost
-// as much as a look-up each.
-func (db *DB) glance(ctx context.Context, f func(tx) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	told := db.observe(ctx, "read")
-	defer func() { told(err) }()
-	var own error
-	err = db.onLane(ctx, false, func(l lane) error {
-		own = f(tx{g: db.g.WithContext(ctx), lane: l, dialect: db.dialect, memo: &memo{}})
-		return nil
-	})
-	if own != nil {
-		return own
-	}
-	return classify(err)
-}
-
-// rows reads into out, a pointer to a list.
-func (t tx) rows(out any, query string, args ...any) error {
-	_, err := t.scan(out, query, args)
-	return err
-}
-
-// scan reads into out and counts the rows.
-func (t tx) scan(out any, query string, args []any) (n int64, err error) {
-	if err := storable(args...); err != nil {
-		return 0, err
-	}
-	err = t.lane.query(query, args, func(rows gorm.Rows) error {
-		n, err = t.read(rows, out)
-		return err
-	})
-	return n, classify(err)
-}
-
-// readStructs lets gorm fill a struct or a list of structs.
-func (t tx) readStructs(rows gorm.Rows, out any) (int64, error) {
-	g := t.g.Session(&gorm.Session{})
-	g.Statement.Dest, g.Statement.ReflectValue = out, reflect.ValueOf(out).Elem()
-	if err := g.Statement.Parse(out); err != nil {
-		return 0, err
-	}
-	gorm.Scan(rows, g, 0)
-	return g.RowsAffected, g.Error
-}
-
-// once gives the transaction for statements that come in any number of shapes:
-// they are not kept prepared. (pgx bounds what it keeps by itself.)
-func (t tx) once() tx {
-	if l, ok := t.lane.(*sqliteLane); ok {
-		other := *l
-		other.once = true
-		t.lane = &other
-	}
-	return t
-}
-
-// briefly gives the transaction for statements that read a few rows by an
-// index: they are not cancelled half-way.
-func (t tx) briefly() tx {
-	if l, ok := t.lane.(*sqliteLane); ok {
-		other := *l
-		other.brief = true
-		t.lane = &other
-	}
-	return t
-}
-
-// row reads one row into out; a missing one is fault.NotFound.
-func (t tx) row(out any, what, query string, args ...any) error {
-	n, err := t.scan(out, query, args)
-	if err == nil && n == 0 {
-		return fault.New(fault.NotFound, "no such %s", what)
-	}
-	return err
-}
-
-// exec runs a statement and gives the number of rows that it touched.
-func (t tx) exec(query string, args ...any) (int64, error) {
-	if err := storable(args...); err != nil {
-		return 0, err
-	}
-	n, err := t.lane.exec(query, args)
-	return n, classify(err)
-}
-
-// later runs a statement whose outcome nobody looks at. That it went wrong may
-// come to light with the next one, or when the transaction ends.
-func (t tx) later(query string, args ...any) error {
-	if err := storable(args...); err != nil {
-		return err
-	}
-	return classify(t.lane.later(query, args))
-}
-
-// one runs a statement that must touch a row; otherwise fault.NotFound.
-func (t tx) one(what, query string, args ...any) error {
-	n, err := t.exec(query, args...)
-	if err == nil && n == 0 {
-		return fault.New(fault.NotFound, "no such %s", what)
-	}
-	return err
-}
-
-// micros and moment convert times; 0 is the zero time.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func moment(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
 }

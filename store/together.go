@@ -142,7 +142,7 @@ func (s *sqliteLanes) together(ctx context.Context, f func(lane) error) (own, er
 		return nil, err
 	}
 	if t.bundle == nil {
-		if t.c, err = s.opened(ctx, t.c); err != nil {
+		if t.c, err = s.forWriting(ctx, t.c); err != nil {
 			s.writers.give(t)
 			return nil, err
 		}
@@ -251,7 +251,7 @@ func (s *sqliteLanes) alone(ctx context.Context, f func(lane) error) error {
 		}
 		s.giveBack(t)
 	}()
-	if t.c, err = s.opened(ctx, t.c); err == nil {
+	if t.c, err = s.forWriting(ctx, t.c); err == nil {
 		err = f(&sqliteLane{ctx: ctx, c: t.c, write: true})
 	}
 	sound = true

@@ -83,7 +83,7 @@ func New(ctx context.Context, c Config) (*Tracer, error) {
 		sdk.WithResource(described),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(c.Sample))),
 		sdk.WithRawSpanLimits(sdk.SpanLimits{
-			AttributeValueLengthLimit: 256, AttributeCountLimit: 16, EventCountLimit: 1, LinkCountLimit: 1,
+			AttributeValueLengthLimit: 256, AttributeCountLimit: 16, EventCountLimit: 1, LinkCountLimit: 2, // a stranger's trace, and the way to the identity provider
 			AttributePerEventCountLimit: 1, AttributePerLinkCountLimit: 1,
 		}),
 		sdk.WithBatcher(&told{SpanExporter: exporter, log: c.Log},
@@ -141,6 +141,32 @@ func (t *Tracer) Query(ctx context.Context, kind string) func(error) {
 		ended(span, err)
 		span.End()
 	}
+}
+
+// markSize is a trace's id and a span's.
+const markSize = 16 + 8
+
+// Mark names the span of ctx for [Tracer.Follow] of another request, in 24
+// bytes; nil where nothing is recorded.
+func (t *Tracer) Mark(ctx context.Context) []byte {
+	s := trace.SpanContextFromContext(ctx)
+	if !s.IsSampled() {
+		return nil
+	}
+	of, span := s.TraceID(), s.SpanID()
+	return append(of[:], span[:]...)
+}
+
+// Follow links the span of ctx to the one that a mark names. A mark of another
+// shape is none.
+func (t *Tracer) Follow(ctx context.Context, mark []byte) {
+	if len(mark) != markSize {
+		return
+	}
+	before := trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID(mark[:16]), SpanID: trace.SpanID(mark[16:]), TraceFlags: trace.FlagsSampled, Remote: true,
+	})
+	trace.SpanFromContext(ctx).AddLink(trace.Link{SpanContext: before})
 }
 
 // ended notes how something ended: by the kind of its fault, never by its

@@ -195,7 +195,7 @@ func (c *cli) connectionRollover() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rollover --connection ID", Short: "Make the next key and certificate of ours at a SAML identity provider", Args: cobra.NoArgs,
 		Long: fmt.Sprintf(`Make the next key and certificate of ours at a SAML identity provider, before
-their time. Both certificates stand in our metadata within an hour; the new one signs
+their time. Both certificates stand in our metadata at once; the new one signs
 after %d days, and what is encrypted for either is read. Without this command
 the next pair is made %d days before the end of the one in use.`, int(keys.PairNotice/day), int(keys.PairAhead/day)),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -120,6 +120,36 @@ func TestSignOutEndsHereAndAtTheProvider(t *testing.T) {
 	}
 }
 
+func TestSignOutEverywhereEndsEverySessionOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{})
+	w.start(t)
+	b, phone, other := w.browser(t), w.browser(t), w.browser(t)
+	b.mustSignIn(t, "ada")
+	phone.mustSignIn(t, "ada")
+	other.mustSignIn(t, "ben")
+	events, socket := phone.stream(t)
+	others, _ := other.stream(t)
+	began := time.Now()
+	done := b.press(t, b.open(t, "/.portcullis/sign-out"), url.Values{"everywhere": {"yes"}})
+	if !strings.Contains(done.body, "You are signed out") {
+		t.Errorf("sign-out everywhere ended at %s:\n%s", done.url, done.body)
+	}
+	t.Logf("streams elsewhere ended after %s", endWithin(t, began, patience, events, socket))
+	for name, gone := range map[string]*browser{"here": b, "elsewhere": phone} {
+		if status, _ := gone.whoami(t); status != http.StatusUnauthorized {
+			t.Errorf("whoami %s = %d, want 401", name, status)
+		}
+	}
+	w.open(t, "of somebody else", others)
+	if status, _ := other.whoami(t); status != http.StatusOK {
+		t.Errorf("whoami of somebody else = %d, want 200", status)
+	}
+	if trail := w.cli(t, exitFine, "audit", "export"); strings.Count(trail, `"signed out everywhere"`) != 1 {
+		t.Error("the trail does not tell of the other session")
+	}
+}
+
 func TestRefusalIsAPageWithAReference(t *testing.T) {
 	t.Parallel()
 	for _, database := range databases() {
@@ -218,6 +248,11 @@ func TestStrangersAreNotLetThrough(t *testing.T) {
 		req.Header.Set("X-Portcullis-User", "alpha-ada")
 		if s := b.do(t, req); s.status != http.StatusUnauthorized {
 			t.Errorf("whoami with a malformed cookie (%.20q) = %d, want 401", cookie, s.status)
+		}
+	}
+	for _, target := range []string{"/healthz", "/readyz", "/metrics", "/debug/pprof/", "/.portcullis/healthz", "/.portcullis/metrics", "/.portcullis/debug/pprof/"} {
+		if s := b.script(t, target); s.status != http.StatusUnauthorized && s.status != http.StatusNotFound {
+			t.Errorf("%s on the public listener = %d %.60s", target, s.status, s.body)
 		}
 	}
 	for _, target := range []string{

@@ -16,11 +16,23 @@ func settle() {
 	debug.FreeOSMemory()
 	for _, at := range clean() {
 		// Nothing is lost if these fail, and nothing if they do not: the pages are as
-		// they are in the file. Of data two megabytes would come back at a touch.
+		// they are in the file.
 		if !at.code {
-			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, at.start, at.end-at.start, syscall.MADV_NOHUGEPAGE)
+			at.part()
 		}
 		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, at.start, at.end-at.start, syscall.MADV_DONTNEED)
+	}
+}
+
+// window is how much of data comes back at a touch.
+const window = 16 << 10
+
+// part has the system map data in windows, and not the two megabytes of them
+// that it keeps together: it maps as much as has the same advice.
+func (e extent) part() {
+	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, e.start, e.end-e.start, syscall.MADV_NOHUGEPAGE)
+	for at := e.start&^(window-1) + window; at < e.end; at += 2 * window {
+		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, at, min(window, e.end-at), syscall.MADV_RANDOM)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -142,7 +143,12 @@ func (c *cli) keysWithdraw() *cobra.Command {
 nothing with it within a second, and what it signed is not handed out any more.
 Where it was the key that signs, the one that waits takes its place, or a new
 one. Nobody is signed out. Portals refuse what it signed as soon as they read
-the key set again.`,
+the key set again.
+
+The key of a SAML connection goes with its certificate, and is used to decrypt no
+more. Unless it only waited, nobody signs in there until the identity provider has
+our new metadata. Strike the former certificate out there, too: what the thief
+signs is believed until then.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if reason == "" {
 				return usagef("want --reason TEXT: it stands in the audit trail")
@@ -152,9 +158,12 @@ the key set again.`,
 				if err != nil {
 					return err
 				}
-				replacement, err := ring.Withdraw(cmd.Context(), operator(), args[0], reason)
+				purpose, replacement, err := ring.Withdraw(cmd.Context(), operator(), args[0], reason, makePair(cfg.PublicURL))
 				if err != nil {
 					return err
+				}
+				if connection, of := strings.CutPrefix(purpose, "saml "); of {
+					fmt.Fprintf(c.err, "give the provider our metadata anew, and strike the former certificate out there: %s/.portcullis/saml/%s/metadata\n", cfg.PublicURL, connection)
 				}
 				if c.json {
 					return c.printJSON(map[string]string{"withdrawn": args[0], "signs": replacement})

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +63,39 @@ func TestAKeyThatLeakedIsOutOfUseWithinASecond(t *testing.T) {
 	w.cli(t, exitFound, "keys", "withdraw", leaked, "--reason", "again")
 	if trail := w.cli(t, exitFine, "audit", "export"); !strings.Contains(trail, `"key.withdrawn"`) || !strings.Contains(trail, "it leaked") {
 		t.Error("the audit trail does not tell of it")
+	}
+}
+
+// The key of a SAML connection goes with its certificate, on every gate.
+func TestASAMLKeyThatLeakedIsShownNoMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{database: "postgres"})
+	w.configure(t, "connections:\n", "connections:\n  - {id: partner, saml: {metadata_file: partner.xml}}\n")
+	w.start(t)
+	second := w.replicate(t)
+	second.start(t)
+	certificate := func(gate *world) string {
+		t.Helper()
+		status, body := fetch(gate.public + "/.portcullis/saml/partner/metadata")
+		m := regexp.MustCompile(`<ds:X509Certificate>([^<]*)<`).FindAllStringSubmatch(body, -1)
+		if status != http.StatusOK || len(m) != 2 || m[0][1] != m[1][1] {
+			t.Fatalf("metadata = %d, %s", status, body)
+		}
+		return m[0][1]
+	}
+	leaked := certificate(w)
+	if certificate(second) != leaked {
+		t.Fatal("two gates show two certificates")
+	}
+	var list []struct{ ID, Purpose string }
+	if err := json.Unmarshal([]byte(w.cli(t, exitFine, "keys", "list", "--json")), &list); err != nil || len(list) != 2 || list[1].Purpose != "saml partner" {
+		t.Fatalf("keys list = %+v, %v", list, err)
+	}
+	w.cli(t, exitFine, "keys", "withdraw", list[1].ID, "--reason", "it leaked")
+	for _, gate := range []*world{w, second} {
+		eventually(t, "the certificate is shown no more", patience, func() bool { return certificate(gate) != leaked })
+	}
+	if certificate(w) != certificate(second) {
+		t.Error("two gates made two new pairs")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"portcullis/proxy"
 )
 
 // leave takes the gate out of service, so that none of its requests is lost:
@@ -17,7 +19,7 @@ import (
 //  3. Requests under way get until shutdown.drain; then cut ends them.
 //
 // The operations listener answers until all that is over.
-func (g *gate) leave(running context.Context, cut context.CancelFunc, servers []*http.Server, willing bool) error {
+func (g *gate) leave(running context.Context, cut context.CancelFunc, servers []*http.Server, questions *proxy.Questions, willing bool) error {
 	g.ops.draining.Store(true)
 	g.log.InfoContext(running, "stopping", "delay", g.cfg.Shutdown.Delay.String(), "streams", g.proxy.Streams())
 	if willing {
@@ -35,7 +37,7 @@ func (g *gate) leave(running context.Context, cut context.CancelFunc, servers []
 			errs = append(errs, s.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, questions.Wait(ctx))...)
 }
 
 // farewell asks clients to come back on another connection once the gate is

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"portcullis/audit"
+	"portcullis/directory"
 	"portcullis/login"
 	"portcullis/proxy"
 	"portcullis/trace"
@@ -183,12 +184,8 @@ func (t *trail) AppendSeals(ctx context.Context, seals []audit.Seal) error {
 
 func (m *metrics) happened(e audit.Event) {
 	m.events.WithLabelValues(string(e.Action)).Inc()
-	n, err := strconv.Atoi(e.Detail["sessions_ended"])
-	switch {
-	case err == nil:
-	case e.Action == audit.SignOut, e.Action == audit.SessionEnded && e.Actor.Kind != "operator":
-		n = 1 // one session and its event; the command line ends all of a person, and says how many
-	default:
+	n, err := strconv.Atoi(e.Detail[directory.EndedKey])
+	if err != nil {
 		return
 	}
 	m.ended.WithLabelValues(string(e.Action)).Add(float64(n))

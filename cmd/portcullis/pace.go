@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	reading "runtime/metrics"
@@ -40,4 +41,14 @@ func pace() {
 func growth(live uint64) (percent int) {
 	const step, quarter, most = 10, 25, 400
 	return max(quarter, int(min(growthLeast*100/max(live, 1), most))/step*step)
+}
+
+// remember is how many sessions the gate keeps in memory: half of what GOMEMLIMIT
+// lets it have; 0, for as many as there may be, without one.
+func remember(limit int64) int {
+	const each, least = 512, 10_000
+	if limit == math.MaxInt64 {
+		return 0
+	}
+	return int(min(max(limit/2/each, least), 1_000_000))
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -98,7 +99,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.keys = ring
 	policy := func() *mapping.Policy { return g.keeper.Policy() }
 	g.sessions = session.New(session.Config{
-		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Log: log,
+		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Remember: remember(debug.SetMemoryLimit(-1)), Log: log,
 	})
 	g.roster = newRoster(cfg, db, ring, log, time.Now) //nolint:forbidigo // the clock of the process
 	if err := g.roster.Refresh(ctx); err != nil {
@@ -121,7 +122,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	}
 	g.traces = trace.New(trace.Config{Store: g.db.Traces(), Log: log})
 	g.login = login.New(login.Config{
-		Traces: attempts{g.traces, counts}, Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
+		Traces: attempts{g.traces, counts}, Thread: thread(tracer), Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: providers, Directory: entrance(g.dir, tracer), Sessions: g.sessions,
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
@@ -203,6 +204,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	defer cut()
 	servers := []*http.Server{proxy.Server(g.cfg.Listen, g.ops.farewell(around(g.ops.count(g.proxy), g.tracer)), g.log)}
 	servers[0].MaxHeaderBytes = int(g.cfg.Limits.Headers)
+	questions := g.proxy.Questions(servers[0])
 	if g.certificate != nil {
 		servers[0].TLSConfig = g.certificate.Server()
 	}
@@ -238,7 +240,7 @@ func (g *gate) serve(ctx context.Context, ready func(net.Addr)) (err error) {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	err = errors.Join(err, g.leave(running, cut, servers, err == nil))
+	err = errors.Join(err, g.leave(running, cut, servers, questions, err == nil))
 	stopRooms()
 	return err
 }

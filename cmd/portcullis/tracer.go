@@ -61,6 +61,14 @@ func via(t *telemetry.Tracer) func(http.RoundTripper) http.RoundTripper {
 	return t.Upstream
 }
 
+// thread ties the two requests of a sign-in together in traces.
+func thread(t *telemetry.Tracer) login.Thread {
+	if t == nil {
+		return nil
+	}
+	return t
+}
+
 // entrance is the decision about who may enter, with a span of its own.
 func entrance(d login.Directory, t *telemetry.Tracer) login.Directory {
 	if t == nil {

@@ -174,13 +174,22 @@ func TestTracesOfEachHopArriveAtACollector(t *testing.T) {
 	if attribute(root, "http.response.status_code") != "OK" || attribute(root, "portcullis.room") != "portal" {
 		t.Errorf("the span of the request says %v", root.Attributes)
 	}
-	var callback string
+	var back *tracepb.Span
 	for _, s := range collector.spans {
 		if s.Name == "GET /.portcullis/oidc/{connection}/callback" && attribute(s, "portcullis.connection") == "alpha" {
-			callback = attribute(s, "portcullis.reference")
+			back = s
 		}
 	}
-	if tree := collector.tree(callback); !contains(tree, "  identity provider", "  database write", "  sign-in decision", "    database write") {
+	linked := ""
+	for _, s := range collector.spans {
+		if len(back.GetLinks()) == 1 && string(back.Links[0].TraceId) == string(s.TraceId) && string(back.Links[0].SpanId) == string(s.SpanId) {
+			linked = s.Name
+		}
+	}
+	if linked != "GET /.portcullis/sign-in" {
+		t.Errorf("the way back, %v, links to %q, want the way to the provider", back, linked)
+	}
+	if tree := collector.tree(attribute(back, "portcullis.reference")); !contains(tree, "  identity provider", "  database write", "  sign-in decision", "    database write") {
 		t.Errorf("the sign-in was %q", tree)
 	}
 	if collector.process["service.name"] != "portcullis" || collector.process["service.instance.id"] == "" || collector.problem != "" {
