@@ -101,6 +101,7 @@ type Keeper interface {
 // Ledger knows the revisions of the mapping. [revision.Ledger] is one.
 type Ledger interface {
 	History(ctx context.Context, n int) (revision.History, error)
+	Past(ctx context.Context, seq int64, n int) ([]revision.Application, error)
 	Show(ctx context.Context, ref string) (revision.Revision, []revision.Application, error)
 	InForce(ctx context.Context) (revision.Revision, revision.Application, error)
 	At(ctx context.Context, at time.Time) (revision.Revision, revision.Application, error)

@@ -48,3 +48,11 @@ func defuse(cell string) string {
 	}
 	return cell
 }
+
+// yes is a cell for something that is so or not.
+func yes(so bool) string {
+	if so {
+		return "yes"
+	}
+	return ""
+}

@@ -19,7 +19,7 @@ type fileRef struct {
 	Here       bool
 }
 
-// entryRef is a rule, a role or a permission group, to open in a form.
+// entryRef is an entry of a file, to open in a form.
 type entryRef struct {
 	Name string
 	Open string // what the form is called
@@ -29,6 +29,7 @@ type entryRef struct {
 type editorView struct {
 	Files   []fileRef
 	File    string
+	First   string // the connection whose first file it is; empty for a file that is there
 	Base    string // hash of what is in force, over which it is written
 	Text    string
 	Managed bool
@@ -41,20 +42,19 @@ type editorView struct {
 	Moved   bool   // something else came into force meanwhile
 	Note    string
 	Form    *formView
-	Rules   []entryRef
-	Roles   []entryRef
-	Groups  []entryRef
+	Entries []entryList
+	Open    bool // the file may have defaults
 	New     bool // nothing is in force yet
 }
 
 // editor opens a file of the mapping, as it is in force.
 func (c *Console) editor(r *request) (any, error) {
 	c.crowds.soon()
-	d, err := c.draft(r.ctx, r.query("file"))
+	d, note, err := c.opened(r.ctx, r.query("file"), r.query("connection"))
 	if err != nil {
 		return nil, err
 	}
-	v := &editorView{Base: d.base.Hash}
+	v := &editorView{Base: d.base.Hash, Note: note}
 	if id := r.query("person"); id != "" {
 		if v.Note, err = c.record(r, d, id); err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func (c *Console) editor(r *request) (any, error) {
 
 // fill puts a draft with its check on the page.
 func (c *Console) fill(r *request, d *draft, v *editorView) (err error) {
-	v.File, v.Text, v.New, v.Managed = filepath.ToSlash(d.file.Name), d.text, d.fresh, c.keeper.Status().Managed
+	v.File, v.Text, v.New, v.Managed, v.First = filepath.ToSlash(d.file.Name), d.text, d.fresh, c.keeper.Status().Managed, d.first()
 	for _, t := range d.base.Texts {
 		v.Files = append(v.Files, fileRef{filepath.ToSlash(t.Name), t.Connection, t.Name == d.file.Name})
 	}
@@ -88,14 +88,14 @@ func (c *Console) fill(r *request, d *draft, v *editorView) (err error) {
 	if err != nil {
 		return nil //nolint:nilerr // the check says what is wrong; there is nothing to open in a form
 	}
-	v.Rules, v.Roles, v.Groups = entries(m)
+	v.Entries, v.Open = entries(m, d.file.Connection != ""), d.file.Connection == ""
 	return nil
 }
 
 // edit is what the page's buttons do: check, open a form and take it over,
 // and propose.
 func (c *Console) edit(r *request) (any, error) {
-	d, err := c.draft(r.ctx, r.form.Get("file"))
+	d, err := c.sentDraft(r)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (c *Console) proposeText(r *request) (any, error) {
 
 // sent is the draft that a script sent.
 func (c *Console) sent(r *request) (*draft, error) {
-	d, err := c.draft(r.ctx, r.form.Get("file"))
+	d, err := c.sentDraft(r)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func (c *Console) sent(r *request) (*draft, error) {
 
 // amend edits a text for scripts, as the forms do.
 func (c *Console) amend(r *request) (any, error) {
-	d, err := c.draft(r.ctx, r.form.Get("file"))
+	d, err := c.sentDraft(r)
 	if err != nil {
 		return nil, err
 	}
@@ -266,6 +266,7 @@ type editJSON struct {
 // draftJSON is a text that a script sends.
 type draftJSON struct {
 	File  string     `json:"file"`
+	Of    string     `json:"connection"` // whose first file it is
 	Text  *string    `json:"text"`
 	Base  string     `json:"base"`
 	Names bool       `json:"names"`
@@ -275,6 +276,7 @@ type draftJSON struct {
 
 func (o *draftJSON) values(v url.Values) {
 	v.Set("file", o.File)
+	v.Set("firstOf", o.Of)
 	v.Set("base", o.Base)
 	if o.Text != nil {
 		v.Set("text", *o.Text)

@@ -1,9 +1,9 @@
 package admin
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"portcullis/fault"
@@ -12,14 +12,52 @@ import (
 
 // The kinds of entries that have a form.
 const (
-	formRule  = "rule"
-	formRole  = "role"
-	formGroup = "group"
+	formRule       = "rule"
+	formRole       = "role"
+	formGroup      = "group"
+	formAttribute  = "attribute"
+	formConnection = "connection"
+	formConstraint = "constraint"
+	formVariable   = "variable"
+	formTest       = "test"
+	formDefaults   = "defaults"
 )
 
-// section is the key of a mapping file below which a kind of entry stands.
-func section(kind string) string {
-	return map[string]string{formRule: "rules", formRole: "roles", formGroup: "permissionGroups"}[kind]
+// shape says where in a mapping file a kind of entry stands.
+type shape struct {
+	kind    string
+	one     string       // what one is called
+	many    string       // what they are called, as a heading
+	section string       // key of the file below which they stand
+	key     string       // of an entry that holds its name, where they are a list
+	named   mapping.Kind // for new names; empty where nothing refers to them
+	local   bool         // a fragment may have it
+}
+
+// shapes are the kinds in the order in which they are offered.
+func shapes() []shape {
+	return []shape{
+		{formRule, "rule", "Rules", "rules", "id", mapping.KindRule, true},
+		{formRole, "role", "Roles", "roles", "", mapping.KindRole, false},
+		{formGroup, "permission group", "Permission groups", "permissionGroups", "", mapping.KindPermissionGroup, true},
+		{formAttribute, "attribute", "Attributes", "attributes", "", mapping.KindAttribute, false},
+		{formConnection, "connection", "Connections and their ceilings", "connections", "", mapping.KindConnection, false},
+		{formConstraint, "constraint", "Constraints", "constraints", "id", mapping.KindConstraint, false},
+		{formVariable, "variable", "Variables", "vars", "", "", false},
+		{formTest, "test", "Tests", "tests", "name", "", true},
+	}
+}
+
+// shapeOf finds a kind; ok is false for what has no form.
+func shapeOf(kind string) (s shape, ok bool) {
+	if kind == formDefaults {
+		return shape{kind: formDefaults, one: "defaults", section: "defaults"}, true
+	}
+	i := slices.IndexFunc(shapes(), func(s shape) bool { return s.kind == kind })
+	if i < 0 {
+		return s, false
+	}
+	return shapes()[i], true
 }
 
 // choice is a name that can be ticked.
@@ -38,13 +76,14 @@ type limit struct {
 	Values    string // one on each line
 }
 
-// formView is a rule, a role or a permission group as fields. What has no
-// field stays in the text as it is.
+// formView is an entry as fields. What has no field stays in the text as it is.
 type formView struct {
-	Kind string
-	Old  string // what it is called in the text; empty for a new one
-	ID   string
-	Kept []string // keys that the form does not show
+	Kind     string
+	Title    string // what its kind is called
+	Old      string // what it is called in the text; empty for a new one
+	ID       string
+	Fragment bool     // it stands in the file of one connection
+	Kept     []string // keys that the form does not show
 
 	// Of a rule.
 	Note        string
@@ -54,6 +93,7 @@ type formView struct {
 	AppRoles    string
 	Domains     string
 	UserType    string
+	Claims      string
 	When        string
 	From, Until string
 	Effect      string // grant, restrict or deny
@@ -74,6 +114,13 @@ type formView struct {
 	Params       string
 	Unrestricted bool
 	Limits       []limit
+
+	Ceiling    *ceilingForm
+	Constraint *constraintForm
+	Attribute  *attributeForm
+	Variable   []spread
+	Test       *testForm
+	Defaults   []chosen
 }
 
 // names are what entries can refer to.
@@ -133,182 +180,112 @@ func child(m map[string]any, key string) map[string]any {
 	return c
 }
 
-// entries lists what of a text can be opened in a form.
-func entries(m map[string]any) (rules, roles, groups []entryRef) {
-	items, _ := m["rules"].([]any)
-	for _, item := range items {
-		if rule, ok := item.(map[string]any); ok && text(rule, "id") != "" {
-			rules = append(rules, entryRef{text(rule, "id"), formRule + ":" + text(rule, "id")})
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(child(m, "roles"))) {
-		roles = append(roles, entryRef{name, formRole + ":" + name})
-	}
-	for _, name := range slices.Sorted(maps.Keys(child(m, "permissionGroups"))) {
-		groups = append(groups, entryRef{name, formGroup + ":" + name})
-	}
-	return rules, roles, groups
+// entryList is what of a text can be opened in a form, of one kind.
+type entryList struct {
+	Title string
+	One   string
+	Kind  string
+	All   []entryRef
 }
 
-// entry finds an entry of a text; nil if it is not there.
-func entry(m map[string]any, kind, name string) map[string]any {
-	if kind != formRule {
-		e, ok := child(m, section(kind))[name]
-		if !ok {
-			return nil
+// entries lists what of a text can be opened in a form.
+func entries(m map[string]any, fragment bool) (out []entryList) {
+	for _, s := range shapes() {
+		if fragment && !s.local {
+			continue
 		}
-		if e, ok := e.(map[string]any); ok {
-			return e
+		list := entryList{Title: s.many, One: s.one, Kind: s.kind}
+		for _, name := range s.names(m) {
+			list.All = append(list.All, entryRef{name, s.kind + ":" + name})
 		}
-		return map[string]any{}
+		out = append(out, list)
 	}
-	items, _ := m["rules"].([]any)
+	return out
+}
+
+// names lists the entries of a text, each name once.
+func (s shape) names(m map[string]any) (out []string) {
+	if s.key == "" {
+		if list, ok := m[s.section].([]any); ok {
+			return words(list) // connections in the short form
+		}
+		return slices.Sorted(maps.Keys(child(m, s.section)))
+	}
+	items, _ := m[s.section].([]any)
 	for _, item := range items {
-		if rule, ok := item.(map[string]any); ok && text(rule, "id") == name {
-			return rule
+		if e, ok := item.(map[string]any); ok && text(e, s.key) != "" && !slices.Contains(out, text(e, s.key)) {
+			out = append(out, text(e, s.key))
 		}
 	}
-	return nil
+	return out
+}
+
+// find gives an entry of a text and its path; nil if it is not there.
+func (s shape) find(m map[string]any, name string) (e map[string]any, path string) {
+	if s.kind == formDefaults {
+		return child(m, s.section), mapping.Path(s.section)
+	}
+	items, listed := m[s.section].([]any)
+	switch {
+	case s.key != "":
+		for i, item := range items {
+			if e, ok := item.(map[string]any); ok && text(e, s.key) == name {
+				return e, mapping.Path(s.section) + "[" + strconv.Itoa(i) + "]"
+			}
+		}
+		return nil, ""
+	case listed && slices.Contains(items, any(name)):
+		return map[string]any{"ceiling": unrestricted}, mapping.Path(s.section) + mapping.Entry("", name)
+	}
+	v, ok := child(m, s.section)[name]
+	if !ok {
+		return nil, ""
+	}
+	path = mapping.Path(s.section, name)
+	if e, ok := v.(map[string]any); ok {
+		return e, path
+	}
+	return map[string]any{}, path
 }
 
 // openForm shows an entry of a draft, "rule:id", or an empty form, "rule:".
 func openForm(d *draft, n names, what string) (*formView, error) {
 	kind, name, _ := strings.Cut(what, ":")
-	if section(kind) == "" {
-		return nil, fault.New(fault.Invalid, "open: want rule, role or group, and a name")
+	s, ok := shapeOf(kind)
+	if !ok {
+		return nil, fault.New(fault.Invalid, "open: want the kind of an entry, such as rule, and its name")
 	}
 	m, err := mapping.Read(d.file.Name, []byte(d.text))
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // the check says what is wrong with the text: it has to be mended there first
 	}
 	n = n.with(m)
-	e := entry(m, kind, name)
+	e, _ := s.find(m, name)
 	if e == nil && name != "" {
-		return nil, fault.New(fault.NotFound, "the file has no %s %s", kind, clip(name))
+		return nil, fault.New(fault.NotFound, "the file has no %s %s", s.one, clip(name))
 	}
-	f := &formView{Kind: kind, Old: name, ID: name}
+	f := &formView{Kind: kind, Title: s.one, Old: name, ID: name, Fragment: d.file.Connection != ""}
 	switch kind {
 	case formRule:
 		f.readRule(e, n)
 	case formRole:
 		f.readRole(e, n)
-	default:
+	case formGroup:
 		f.readGroup(e, n)
+	case formAttribute:
+		f.readAttribute(e)
+	case formConnection:
+		f.readCeiling(e, n)
+	case formConstraint:
+		f.readConstraint(e, n)
+	case formVariable:
+		f.readVariable(e, child(m, "vars"))
+	case formTest:
+		f.readTest(e, n)
+	default:
+		f.readDefaults(e)
 	}
 	return f, nil
-}
-
-func lines(list []string) string { return strings.Join(list, "\n") }
-
-func choose(all, on []string) []choice {
-	out := make([]choice, 0, len(all))
-	for _, name := range all {
-		out = append(out, choice{name, slices.Contains(on, name)})
-	}
-	for _, name := range on {
-		if !slices.Contains(all, name) {
-			out = append(out, choice{name, true})
-		}
-	}
-	return out
-}
-
-// kept lists the keys that have no field.
-func (f *formView) kept(m map[string]any, shown ...string) {
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		if !slices.Contains(shown, key) {
-			f.Kept = append(f.Kept, key)
-		}
-	}
-}
-
-// emptyRows is how many groups can be added at once.
-const emptyRows = 2
-
-func selectorKinds() []string { return []string{"name", "id", "scim", "regex"} }
-
-func (f *formView) readRule(e map[string]any, n names) {
-	match, valid := child(e, "match"), child(e, "valid")
-	f.Note, f.Connection, f.Connections = text(e, "note"), text(match, "connection"), append(n.connections, "*")
-	items, _ := match["groups"].([]any)
-	for _, item := range items {
-		g, _ := item.(map[string]any)
-		for _, kind := range selectorKinds() {
-			if v := text(g, kind); v != "" {
-				f.Selectors = append(f.Selectors, selector{kind, v, text(g, "label")})
-			}
-		}
-	}
-	for range emptyRows {
-		f.Selectors = append(f.Selectors, selector{Kind: "name"})
-	}
-	f.AppRoles, f.Domains, f.UserType = lines(words(match["appRoles"])), lines(words(match["emailDomain"])), lines(words(match["userType"]))
-	f.When, f.From, f.Until = text(match, "when"), text(valid, "from"), text(valid, "until")
-	f.Effect = "grant"
-	for _, effect := range []string{"restrict", "deny"} {
-		if _, ok := e[effect]; ok {
-			f.Effect = effect
-		}
-	}
-	effect := child(e, f.Effect)
-	f.DenyLogin, _ = effect["login"].(bool)
-	f.DenyReason = text(effect, "reason")
-	f.Roles = choose(n.roles, words(effect["roles"]))
-	f.Groups = choose(n.groups, words(effect["permissionGroups"]))
-	var calls []string
-	given, _ := effect["permissionGroups"].([]any)
-	for _, item := range given {
-		if call, ok := item.(map[string]any); ok {
-			calls = append(calls, callInWords(call))
-		}
-	}
-	f.Calls = lines(calls)
-	f.kept(e, "id", "note", "match", "valid", "grant", "restrict", "deny")
-	f.kept(match, "connection", "groups", "appRoles", "emailDomain", "userType", "when")
-}
-
-// callInWords writes a permission group with its parameters on one line.
-func callInWords(call map[string]any) string {
-	var out strings.Builder
-	for name, args := range call {
-		out.WriteString(name)
-		m, _ := args.(map[string]any)
-		for _, param := range slices.Sorted(maps.Keys(m)) {
-			fmt.Fprintf(&out, " %s=%v", param, m[param])
-		}
-	}
-	return out.String()
-}
-
-func (f *formView) readRole(e map[string]any, n names) {
-	others := slices.DeleteFunc(slices.Clone(n.roles), func(name string) bool { return name == f.Old })
-	f.Tasks, f.Inherits, f.Assignable = lines(words(e["tasks"])), choose(others, words(e["inherits"])), choose(n.roles, words(e["assignableBy"]))
-	f.Privileged, _ = e["privileged"].(bool)
-	f.Organization = text(e, "scope") == "organization"
-	f.kept(e, "tasks", "inherits", "assignableBy", "privileged", "scope")
-}
-
-func (f *formView) readGroup(e map[string]any, n names) {
-	f.Params = lines(words(e["params"]))
-	f.Unrestricted, _ = e["unrestricted"].(bool)
-	where := child(e, "where")
-	for _, a := range n.attributes {
-		l := limit{Attribute: a}
-		switch v := where[a].(type) {
-		case string:
-			l.Form = "any"
-		case []any:
-			l.Form, l.Values = "in", lines(words(v))
-		case map[string]any:
-			if prefix := text(v, "prefix"); prefix != "" {
-				l.Form, l.Values = "prefix", prefix
-			} else {
-				l.Form, l.Values = "not", lines(words(v["not"]))
-			}
-		}
-		f.Limits = append(f.Limits, l)
-	}
-	f.kept(e, "params", "unrestricted", "where")
 }
 
 // ticked are names to tick, for a page.
@@ -341,4 +318,12 @@ func flagInWords(flag string) string {
 	default:
 		return flag
 	}
+}
+
+// oneOf puts the article before what something is called.
+func oneOf(what string) string {
+	if what != "" && strings.ContainsRune("aeio", rune(what[0])) {
+		return "an " + what
+	}
+	return "a " + what
 }

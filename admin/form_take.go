@@ -3,6 +3,7 @@ package admin
 import (
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,55 +26,155 @@ func takeForm(d *draft, n names, form url.Values, remove bool) (*formView, error
 	if err != nil {
 		return nil, said(err)
 	}
-	e := entry(m, kind, old)
+	s, ok := shapeOf(kind)
+	e, path := s.find(m, old)
+	if kind == formDefaults {
+		id = s.section
+	}
+	taken, _ := s.find(m, id)
 	switch {
-	case section(kind) == "" || old != "" && e == nil:
+	case !ok || old != "" && e == nil:
 		return nil, fault.New(fault.Invalid, "the file has no %s %s", clip(kind), clip(old))
+	case d.file.Connection != "" && !s.local:
+		return nil, fault.New(fault.Invalid, "the file of one connection can have no %s", s.one)
 	case id == "" && !remove:
 		return again(fault.New(fault.Invalid, "it has no name"))
-	case !remove && id != old && entry(m, kind, id) != nil:
-		return again(fault.New(fault.Conflict, "there is a %s %s already", kind, clip(id)))
+	case !remove && kind != formDefaults && id != old && taken != nil:
+		return again(fault.New(fault.Conflict, "there is a %s %s already", s.one, clip(id)))
+	case !remove && kind == formVariable && old != "" && id != old:
+		return again(fault.New(fault.Invalid, "a variable keeps its name here: change it in the text, with everything that says ${%s}", clip(old)))
 	}
 	var steps []mapping.Amendment
-	switch {
-	case remove:
-		steps = append(steps, mapping.Remove(pathOf(kind, old)))
-	case kind == formRule:
-		steps = putEntry(kind, old, id, ruleOf(e, form))
-	case kind == formRole:
-		steps = putEntry(kind, old, id, roleOf(e, form))
-	default:
-		steps = putEntry(kind, old, id, groupOf(e, form))
+	if remove {
+		steps = append(steps, mapping.Remove(path))
+	} else {
+		steps = s.put(m, entryAt{old, id, path, e}, entryOf(kind, e, form))
 	}
 	changed, err := mapping.Edit(d.file.Name, []byte(d.text), steps...)
 	if err != nil {
 		return again(err)
 	}
+	if _, listed := m["connections"].([]any); listed && kind == formConnection && !remove && !keepsComments(d.text, string(changed)) {
+		return again(fault.New(fault.Invalid, "the connections are a list with comments: write them as {%s: {ceiling: unrestricted}} in the text first", clip(old)))
+	}
 	d.text = string(changed)
 	return nil, nil //nolint:nilnil // there is nothing more to fill in
 }
 
-func pathOf(kind, name string) string {
-	if kind == formRule {
-		return mapping.Path("rules") + mapping.Entry("id", name)
+// keepsComments reports whether every comment of a text is in another.
+func keepsComments(before, after string) bool {
+	for row := range strings.Lines(before) {
+		if i := strings.Index(row, "#"); i >= 0 && !strings.Contains(after, strings.TrimSpace(row[i:])) {
+			return false
+		}
 	}
-	return mapping.Path(section(kind), name)
+	return true
 }
 
-func putEntry(kind, old, id string, value map[string]any) (steps []mapping.Amendment) {
-	if kind == formRule {
-		value["id"] = id
+// entryAt is an entry of a text that a form is about.
+type entryAt struct {
+	old, id string // old is empty for a new one
+	path    string
+	entry   map[string]any
+}
+
+// put gives the steps that make an entry what a form says.
+func (s shape) put(m map[string]any, at entryAt, value map[string]any) (steps []mapping.Amendment) {
+	if s.key != "" {
+		value[s.key] = at.id
 	}
+	_, listed := m[s.section].([]any)
 	switch {
-	case old == "" && kind == formRule:
-		return append(steps, mapping.Add(section(kind), value))
-	case old == "":
-		return append(steps, mapping.Set(pathOf(kind, id), value))
-	case old != id:
-		named := map[string]mapping.Kind{formRule: mapping.KindRule, formRole: mapping.KindRole, formGroup: mapping.KindPermissionGroup}[kind]
-		steps = append(steps, mapping.Rename(named, old, id))
+	case s.kind == formDefaults && at.entry == nil:
+		return append(steps, mapping.Set(mapping.Path(s.section), value))
+	case s.kind == formConnection && listed: // the short form has no place for a ceiling
+		all := make(map[string]any)
+		for _, name := range words(m[s.section]) {
+			all[name] = map[string]any{"ceiling": unrestricted}
+		}
+		if at.old != "" && at.id == at.old && reflect.DeepEqual(at.entry, value) {
+			return nil
+		}
+		delete(all, at.old)
+		all[at.id] = value
+		return append(steps, mapping.Set(mapping.Path(s.section), all))
+	case at.old == "" && s.key != "":
+		return append(steps, mapping.Add(mapping.Path(s.section), value))
+	case at.old == "" && s.kind != formDefaults && child(m, s.section) == nil:
+		return append(steps, mapping.Set(mapping.Path(s.section), map[string]any{at.id: value}))
+	case at.old == "" && s.kind != formDefaults:
+		return append(steps, mapping.Set(mapping.Path(s.section, at.id), value))
 	}
-	return append(steps, mapping.Set(pathOf(kind, id), value))
+	if at.old != at.id && s.named != "" {
+		steps = append(steps, mapping.Rename(s.named, at.old, at.id))
+		if s.key == "" {
+			at.path = mapping.Path(s.section, at.id)
+		}
+	}
+	if len(at.entry) == 0 && len(value) > 0 {
+		return append(steps, mapping.Set(at.path, value))
+	}
+	return append(steps, differ(at.path, at.entry, value)...)
+}
+
+// differ gives the steps that make one mapping another, key by key: what a
+// form does not touch is not written again.
+func differ(path string, old, now map[string]any) (steps []mapping.Amendment) {
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		at := path + "." + mapping.Path(key)
+		was, _ := old[key].(map[string]any)
+		is, _ := now[key].(map[string]any)
+		_, there := old[key]
+		switch {
+		case there && reflect.DeepEqual(old[key], now[key]):
+		case len(was) > 0 && len(is) > 0:
+			steps = append(steps, differ(at, was, is)...)
+		default:
+			steps = append(steps, mapping.Set(at, now[key]))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		if _, stays := now[key]; !stays {
+			steps = append(steps, mapping.Remove(path+"."+mapping.Path(key)))
+		}
+	}
+	return steps
+}
+
+// entryOf is what a form says of an entry, over the entry as it is; nil for a
+// new one.
+func entryOf(kind string, e map[string]any, form url.Values) map[string]any {
+	switch kind {
+	case formRule:
+		return ruleOf(e, form)
+	case formRole:
+		return roleOf(e, form)
+	case formGroup:
+		return groupOf(e, form)
+	case formAttribute:
+		return attributeOf(e, form)
+	case formConnection:
+		return connectionOf(e, form)
+	case formConstraint:
+		return constraintOf(e, form)
+	case formVariable:
+		return variableOf(e, form)
+	case formTest:
+		return testFrom(e, form)
+	default:
+		out := cloned(e)
+		for _, key := range []string{"noMatch", "noPermissionGroup", "incompleteGroups"} {
+			putText(out, key, form.Get(key))
+		}
+		return out
+	}
+}
+
+func cloned(m map[string]any) map[string]any {
+	if m == nil {
+		return make(map[string]any)
+	}
+	return maps.Clone(m)
 }
 
 // put sets a key, or takes it away where there is nothing to say.
@@ -96,15 +197,65 @@ func put(m map[string]any, key string, value any) {
 	}
 }
 
-// rows reads a field with one value on each line.
-func rows(text string) []any {
-	out := []any{}
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
+// putText sets a key from a field of one line. Like its neighbours it leaves
+// alone what the field says as it was shown.
+func putText(m map[string]any, key, sent string) {
+	if !alikeFields(text(m, key), sent, true) {
+		put(m, key, written(sent))
+	}
+}
+
+// putLongText is putText for a field of several lines.
+func putLongText(m map[string]any, key, sent string) {
+	if !alikeFields(text(m, key), sent, false) {
+		put(m, key, written(sent))
+	}
+}
+
+// putRows sets a list from a field with one value on each line.
+func putRows(m map[string]any, key, sent string) {
+	if !alikeFields(lines(words(m[key])), sent, false) {
+		put(m, key, rows(sent))
+	}
+}
+
+// putTicked sets a list from the names that are ticked.
+func putTicked(m map[string]any, key string, names []string) {
+	old, _ := m[key].([]any)
+	if now := ordered(old, anys(names)); len(now) > 0 || len(old) > 0 {
+		put(m, key, now)
+	}
+}
+
+// putBool sets a key from a box to tick.
+func putBool(m map[string]any, key string, on bool) {
+	if old, _ := m[key].(bool); old != on {
+		put(m, key, on)
+	}
+}
+
+// putPairs sets a mapping from a field with one name on each line.
+func putPairs(m map[string]any, key, sent string, apart bool) {
+	old := child(m, key)
+	if alikeFields(pairs(old, apart), sent, false) {
+		return
+	}
+	out := make(map[string]any)
+	for _, p := range unpairs(sent) {
+		had, again := out[p.name]
+		list, _ := had.([]any)
+		switch _, listed := old[p.name].([]any); {
+		case apart && again && list == nil:
+			out[p.name] = []any{had, p.value}
+		case apart && again:
+			out[p.name] = append(list, p.value)
+		case apart && listed:
+			out[p.name] = []any{p.value}
+		default:
+			out[p.name] = p.value
 		}
 	}
-	return out
+	put(m, key, out)
 }
 
 func anys(list []string) []any {
@@ -119,138 +270,18 @@ func anys(list []string) []any {
 // a form lists names by the alphabet, and the file need not.
 func ordered(old, now []any) []any {
 	out := []any{}
-	for _, v := range old {
-		if s, ok := v.(string); ok && slices.Contains(now, any(s)) {
-			out = append(out, s)
-		}
+	has := func(list []any, v any) bool {
+		return slices.ContainsFunc(list, func(o any) bool { return reflect.DeepEqual(o, v) })
 	}
-	for _, v := range now {
-		if !slices.Contains(out, v) {
+	for _, v := range old {
+		if has(now, v) {
 			out = append(out, v)
 		}
 	}
-	return out
-}
-
-func ruleOf(e map[string]any, form url.Values) map[string]any {
-	out, match := cloned(e), cloned(child(e, "match"))
-	put(out, "note", strings.TrimSpace(form.Get("note")))
-	put(match, "connection", form.Get("connection"))
-	groups, old := []any{}, map[string]map[string]any{}
-	items, _ := match["groups"].([]any)
-	for _, item := range items {
-		if g, ok := item.(map[string]any); ok {
-			for _, kind := range selectorKinds() {
-				old[kind+" "+text(g, kind)] = g
-			}
+	for _, v := range now {
+		if !has(out, v) {
+			out = append(out, v)
 		}
-	}
-	kinds, values, labels := form["selector"], form["value"], form["label"]
-	for i, v := range values {
-		if v = strings.TrimSpace(v); v == "" || i >= len(kinds) || !slices.Contains(selectorKinds(), kinds[i]) {
-			continue
-		}
-		g := cloned(old[kinds[i]+" "+v])
-		g[kinds[i]] = v
-		if i < len(labels) {
-			put(g, "label", strings.TrimSpace(labels[i]))
-		}
-		groups = append(groups, g)
-	}
-	put(match, "groups", groups)
-	put(match, "appRoles", rows(form.Get("appRoles")))
-	put(match, "emailDomain", rows(form.Get("domains")))
-	put(match, "userType", rows(form.Get("userType")))
-	put(match, "when", strings.TrimSpace(form.Get("when")))
-	out["match"] = match
-	valid := cloned(child(e, "valid"))
-	put(valid, "from", strings.TrimSpace(form.Get("from")))
-	put(valid, "until", strings.TrimSpace(form.Get("until")))
-	put(out, "valid", valid)
-	effect := form.Get("effect")
-	if !slices.Contains([]string{"grant", "restrict", "deny"}, effect) {
-		effect = "grant"
-	}
-	was := child(e, effect)
-	for _, key := range []string{"grant", "restrict", "deny"} {
-		delete(out, key)
-	}
-	does := cloned(was)
-	if effect != "restrict" {
-		before, _ := was["roles"].([]any)
-		put(does, "roles", ordered(before, anys(form["roles"])))
-	}
-	if effect != "deny" {
-		before, _ := was["permissionGroups"].([]any)
-		put(does, "permissionGroups", append(ordered(before, anys(form["groups"])), callsOf(form.Get("calls"))...))
-	} else {
-		put(does, "login", form.Get("denyLogin") == "yes")
-		put(does, "reason", strings.TrimSpace(form.Get("denyReason")))
-	}
-	out[effect] = does
-	return out
-}
-
-// callsOf reads what callInWords writes.
-func callsOf(text string) []any {
-	out := []any{}
-	for _, line := range words(rows(text)) {
-		fields := strings.Fields(line)
-		args := make(map[string]any)
-		for _, f := range fields[1:] {
-			name, value, _ := strings.Cut(f, "=")
-			args[name] = value
-		}
-		out = append(out, map[string]any{fields[0]: args})
-	}
-	return out
-}
-
-func cloned(m map[string]any) map[string]any {
-	if m == nil {
-		return make(map[string]any)
-	}
-	return maps.Clone(m)
-}
-
-func roleOf(e map[string]any, form url.Values) map[string]any {
-	out := cloned(e)
-	for key, field := range map[string]string{"inherits": "inherits", "assignableBy": "assignable"} {
-		before, _ := e[key].([]any)
-		put(out, key, ordered(before, anys(form[field])))
-	}
-	put(out, "tasks", rows(form.Get("tasks")))
-	put(out, "privileged", form.Get("privileged") == "yes")
-	put(out, "scope", map[bool]string{true: "organization"}[form.Get("organization") == "yes"])
-	return out
-}
-
-func groupOf(e map[string]any, form url.Values) map[string]any {
-	out, where := cloned(e), cloned(child(e, "where"))
-	put(out, "params", rows(form.Get("params")))
-	attributes, forms, values := form["attribute"], form["form"], form["values"]
-	for i, a := range attributes {
-		if i >= len(forms) || i >= len(values) {
-			break
-		}
-		list := rows(values[i])
-		switch forms[i] {
-		case "any":
-			where[a] = "*"
-		case "in":
-			where[a] = list
-		case "not":
-			where[a] = map[string]any{"not": list}
-		case "prefix":
-			where[a] = map[string]any{"prefix": strings.TrimSpace(values[i])}
-		default:
-			delete(where, a)
-		}
-	}
-	put(out, "unrestricted", form.Get("unrestricted") == "yes")
-	put(out, "where", where)
-	if form.Get("unrestricted") == "yes" {
-		delete(out, "where")
 	}
 	return out
 }

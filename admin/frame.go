@@ -32,7 +32,7 @@ var files = sync.OnceValue(func() []*web.File {
 
 // frame is what the layout sees.
 type frame struct {
-	Nav    []navLink
+	Nav    []navGroup
 	Name   string // of the visitor; empty where nobody is known yet
 	Glass  bool   // by a one-time link
 	Setup  bool   // by a setup link
@@ -40,6 +40,12 @@ type frame struct {
 	Until  time.Time
 	Notice string // what was done
 	View   any
+}
+
+// navGroup is what of the navigation belongs together.
+type navGroup struct {
+	Title string // empty for the first page
+	Links []navLink
 }
 
 type navLink struct {
@@ -58,22 +64,22 @@ func (c *Console) frame(r *request, view any) frame {
 	}
 	_, f.People = r.within(mapping.GateUsersView)
 	at := strings.TrimPrefix(r.gin.Request.URL.Path, web.ConsolePrefix)
-	for _, l := range []struct{ title, path, right string }{
-		{"Home", "/", Any},
-		{"People", "/people", mapping.GateUsersView},
-		{c.word(r.ctx, "organizations"), "/organizations", mapping.GateUsersView},
-		{"Sign-ins", "/sign-ins", mapping.GateAuditView},
-		{"Provisioning", "/provisioning", mapping.GateAuditView},
-		{"Roles", "/roles", mapping.GateMappingView},
-		{"Data", "/permission-groups", mapping.GateMappingView},
-		{"Mapping", "/mapping", mapping.GateMappingView},
-		{"Approvals", "/approvals", mapping.GateMappingView},
-		{"Access", "/access", mapping.GateAuditView},
-		{"Connections", everyones.path, mapping.GateConnectionsEdit},
-		{"My connections", ones.path, mapping.GateConnectionsOwn},
-		{"Tokens", "/tokens", mapping.GateTokensEdit},
-		{"Audit", "/audit", mapping.GateAuditView},
-		{"Settings", "/settings", mapping.GateConnectionsEdit},
+	for _, l := range []struct{ group, title, path, right string }{
+		{"", "Home", "/", Any},
+		{"People", "People", "/people", mapping.GateUsersView},
+		{"People", c.word(r.ctx, "organizations"), "/organizations", mapping.GateUsersView},
+		{"People", "Sign-ins", "/sign-ins", mapping.GateAuditView},
+		{"People", "Provisioning", "/provisioning", mapping.GateAuditView},
+		{"Rights", "Roles", "/roles", mapping.GateMappingView},
+		{"Rights", "Data", "/permission-groups", mapping.GateMappingView},
+		{"Rights", "Mapping", "/mapping", mapping.GateMappingView},
+		{"Rights", "Approvals", "/approvals", mapping.GateMappingView},
+		{"Rights", "Access", "/access", mapping.GateAuditView},
+		{"Connections", "Connections", everyones.path, mapping.GateConnectionsEdit},
+		{"Connections", "My connections", ones.path, mapping.GateConnectionsOwn},
+		{"Connections", "Tokens", "/tokens", mapping.GateTokensEdit},
+		{"Gate", "Audit", "/audit", mapping.GateAuditView},
+		{"Gate", "Settings", "/settings", mapping.GateConnectionsEdit},
 	} {
 		if l.right != Any {
 			if _, ok := r.within(l.right); !ok || l.path == ones.path && !r.belongs() {
@@ -82,10 +88,14 @@ func (c *Console) frame(r *request, view any) frame {
 		} else if len(r.tasks) == 0 {
 			continue
 		}
-		f.Nav = append(f.Nav, navLink{l.title, web.ConsolePrefix + l.path, at == l.path || l.path != "/" && strings.HasPrefix(at, l.path+"/")})
+		if n := len(f.Nav); n == 0 || f.Nav[n-1].Title != l.group {
+			f.Nav = append(f.Nav, navGroup{Title: l.group})
+		}
+		in := &f.Nav[len(f.Nav)-1]
+		in.Links = append(in.Links, navLink{l.title, web.ConsolePrefix + l.path, at == l.path || l.path != "/" && strings.HasPrefix(at, l.path+"/")})
 	}
 	if len(r.tasks) == 0 {
-		f.Nav = []navLink{{"My account", web.ConsolePrefix + "/account", at == "/account"}}
+		f.Nav = []navGroup{{"", []navLink{{"My account", web.ConsolePrefix + "/account", at == "/account"}}}}
 	}
 	return f
 }

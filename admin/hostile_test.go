@@ -78,6 +78,25 @@ func foreign(page string) (found []string) {
 	}
 }
 
+// leaveTraces is an attempt to sign in and a request over SCIM that a foreign
+// hand wrote.
+func (w *world) leaveTraces(person, reference, text string) {
+	w.t.Helper()
+	b := trace.Begin(trace.Record{Reference: reference, Connection: "acme", Address: text, Person: person})
+	b.Check(text, false, text, text)
+	b.Claims(map[string]any{text: text})
+	r := b.End(w.now, trace.Refused, text, text)
+	if err := w.db.Traces().InsertTraces(w.t.Context(), []trace.Record{r}, nil, trace.Caps{r.Class(): 100}); err != nil {
+		w.t.Fatal(err)
+	}
+	err := w.db.Journal().AppendJournal(w.t.Context(), []scim.Entry{{
+		At: w.now, Connection: "acme", Address: text, Method: "PUT", Path: "/Users/" + person + "?x=" + text, Status: 400, Cause: text, Body: text,
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // Whatever a foreign hand wrote is text on every screen.
 func TestHostileNamesAreText(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
@@ -96,19 +115,7 @@ func TestHostileNamesAreText(t *testing.T) {
 			} else if !fault.Is(err, fault.Invalid) {
 				t.Fatal(err)
 			}
-			b := trace.Begin(trace.Record{Reference: "HOSTILE", Connection: "acme", Address: text, Person: victim.id})
-			b.Check(text, false, text, text)
-			b.Claims(map[string]any{text: text})
-			r := b.End(w.now, trace.Refused, text, text)
-			if err := w.db.Traces().InsertTraces(t.Context(), []trace.Record{r}, nil, trace.Caps{r.Class(): 100}); err != nil {
-				t.Fatal(err)
-			}
-			err := w.db.Journal().AppendJournal(t.Context(), []scim.Entry{{
-				At: w.now, Connection: "acme", Address: text, Method: "PUT", Path: "/Users/" + victim.id + "?x=" + text, Status: 400, Cause: text, Body: text,
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			w.leaveTraces(victim.id, "HOSTILE", text)
 			for _, path := range pagesOf(victim.id) {
 				res := s.page(path)
 				if res.StatusCode != http.StatusOK {
@@ -142,8 +149,9 @@ func TestExportsHoldNoFormula(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.enter(directory.Assertion{Connection: "acme", Issuer: "i", Subject: name + " too", UserName: "2" + text, Name: text, Email: text})
+			w.leaveTraces(victim.id, name, text)
 		}
-		for _, path := range []string{"/people.csv", "/people.csv?role=viewer", "/people.csv?state=locked", "/audit.csv", "/access.csv?role=viewer"} {
+		for _, path := range []string{"/people.csv", "/people.csv?role=viewer", "/people.csv?state=locked", "/audit.csv", "/access.csv?role=viewer", "/sign-ins.csv", "/provisioning.csv"} {
 			res := s.page(path)
 			if got := res.Header.Get("Content-Disposition"); res.StatusCode != http.StatusOK || !strings.HasPrefix(got, "attachment") {
 				t.Errorf("%s: status = %d, disposition = %q", path, res.StatusCode, got)

@@ -15,7 +15,7 @@ import (
 	"portcullis/web"
 )
 
-//go:embed pages/*.html layout.html parts.html
+//go:embed pages/*.html layout.html parts.html forms.html
 var pageFiles embed.FS
 
 // look is what the pages of somebody are written with: what things are called
@@ -92,18 +92,22 @@ func (l look) parse() (*web.Pages, error) {
 	if err != nil {
 		return nil, err
 	}
+	forms, err := pageFiles.ReadFile("forms.html")
+	if err != nil {
+		return nil, err
+	}
 	pages, err := fs.Sub(pageFiles, "pages")
 	if err != nil {
 		return nil, err
 	}
-	return web.Look{Layout: string(layout) + string(parts), Script: true, Funcs: template.FuncMap{
+	return web.Look{Layout: string(layout) + string(parts) + string(forms), Script: true, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": l.when, "day": l.day, "number": l.number, "short": short, "clip": clip, "path": url.PathEscape,
 		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "pick": picked,
 		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
 		"organization": func() string { return l.organization }, "organizations": func() string { return l.organizations },
 		"suborganization": func() string { return l.suborganization }, "suborganizations": func() string { return l.suborganizations },
-		"lower": strings.ToLower,
+		"lower": strings.ToLower, "a": oneOf, "selectors": selectorKinds,
 	}}.Pages(pages)
 }
 

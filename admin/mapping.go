@@ -33,6 +33,7 @@ type changeJSON struct {
 	ApprovedBy string    `json:"approvedBy,omitempty"`
 	Overtaken  bool      `json:"overtaken,omitempty"`
 	InForce    bool      `json:"inForce"`
+	ByLink     bool      `json:"byLink,omitempty"` // nobody knows by whom: somebody known has to propose it first
 
 	Approved *time.Time  `json:"approvedAt,omitempty"`
 	Tests    int         `json:"tests,omitempty"` // that ran; of the history alone
@@ -60,7 +61,7 @@ func countsWire(n *revision.Counts) *countsJSON {
 func applicationWire(a revision.Application, tests int, inForce bool) changeJSON {
 	return changeJSON{
 		At: a.At, What: string(a.Way), Revision: a.Revision, Hash: a.Hash, Fragment: a.Fragment, By: a.By.Name, Reason: a.Reason,
-		Effect: effect(a.Counts), InForce: inForce, Tests: tests, Counts: countsWire(a.Counts),
+		Effect: effect(a.Counts), InForce: inForce, Tests: tests, Counts: countsWire(a.Counts), ByLink: a.By.Anonymous(),
 	}
 }
 
@@ -73,9 +74,11 @@ type mappingView struct {
 	Tests     int          `json:"tests"` // that stand in it, and pass
 	Files     []textJSON   `json:"files"`
 	History   []changeJSON `json:"history"`
+	Next      int64        `json:"next,omitempty"` // what "before" of the history is to be for older ones
 	Proposals []changeJSON `json:"proposals"`
 
 	MayPropose bool            `json:"-"`
+	Homeless   []string        `json:"-"` // connections without a file of their own
 	Untested   []mapping.Place `json:"-"`
 }
 
@@ -124,6 +127,7 @@ func (c *Console) mapping(r *request) (any, error) {
 		}
 		v.Tests = p.Test().Ran
 		if !r.inAPI {
+			v.Homeless = c.homeless()
 			v.Untested = p.Coverage(c.now(), nil).Untested
 		}
 	}
@@ -143,6 +147,9 @@ func (c *Console) mapping(r *request) (any, error) {
 		w.Tests = h.Revisions[p.Revision].Tests.Ran
 		v.Proposals = append(v.Proposals, w)
 	}
+	if n := len(h.Applications); n > 0 && h.Applications[n-1].Seq > 1 {
+		v.Next = h.Applications[n-1].Seq
+	}
 	return v, nil
 }
 
@@ -150,6 +157,7 @@ func proposalWire(p revision.Proposal, overtaken bool) changeJSON {
 	return changeJSON{
 		At: p.At, What: "proposal", Revision: p.Revision, Hash: p.Hash, Fragment: p.Fragment, By: p.Author.Name, Reason: p.Reason,
 		Effect: effect(p.Counts), Needs: p.Needs, ApprovedBy: p.Approver.Name, Overtaken: overtaken,
+		ByLink:   p.Author.Anonymous(),
 		Approved: optional(p.Approved), Counts: countsWire(p.Counts),
 	}
 }

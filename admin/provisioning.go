@@ -114,10 +114,6 @@ func (c *Console) provisioning(r *request) (any, error) {
 		return nil, err
 	}
 	v := &provisioningView{Filter: c.logFilter(r), Losses: []massLossJSON{}}
-	of := c.chosen(r)
-	if of == nil {
-		of = []string{""} // all of them
-	}
 	v.Connections = append([]string{}, v.Filter.Choices...)
 	size, err := r.size()
 	if err != nil {
@@ -127,14 +123,9 @@ func (c *Console) provisioning(r *request) (any, error) {
 	if r.inAPI && r.query("limit") != "" {
 		losses = size
 	}
-	var entries []scim.Entry
-	for _, conn := range of {
-		some, err := c.entries(r, scim.JournalQuery{Connection: conn, Refused: v.Filter.Failed, Before: before, Limit: size + 1})
-		if err != nil {
-			return nil, err
-		}
-		if entries = append(entries, some...); r.units != nil {
-			continue // mass losses are of whole connections
+	for _, conn := range c.pushing(r) {
+		if r.units != nil {
+			break // mass losses are of whole connections
 		}
 		lost, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Undoable: r.query("undoable") == "yes", Limit: losses})
 		if err != nil {
@@ -144,13 +135,36 @@ func (c *Console) provisioning(r *request) (any, error) {
 			v.Losses = append(v.Losses, c.massLossWire(&lost.Items[i]))
 		}
 	}
-	slices.SortFunc(entries, func(a, b scim.Entry) int { return int(b.Seq - a.Seq) })
-	if len(entries) > size {
-		entries = entries[:size]
-		v.Next = entries[size-1].Seq
+	v.Requests, v.Next, err = c.requestsBefore(r, before, size)
+	return v, err
+}
+
+// pushing are the connections whose requests are asked for; an empty one is
+// all of them.
+func (c *Console) pushing(r *request) []string {
+	if of := c.chosen(r); of != nil {
+		return of
 	}
-	v.Requests = requestsWire(entries)
-	return v, nil
+	return []string{""}
+}
+
+// requestsBefore gives requests behind the one with a number, the newest
+// first, and what to go on behind; 0 at the end.
+func (c *Console) requestsBefore(r *request, before int64, limit int) (out []requestJSON, next int64, err error) {
+	var entries []scim.Entry
+	for _, conn := range c.pushing(r) {
+		some, err := c.entries(r, scim.JournalQuery{Connection: conn, Refused: r.query("failed") == "yes", Before: before, Limit: limit + 1})
+		if err != nil {
+			return nil, 0, err
+		}
+		entries = append(entries, some...)
+	}
+	slices.SortFunc(entries, func(a, b scim.Entry) int { return int(b.Seq - a.Seq) })
+	if len(entries) > limit {
+		entries = entries[:limit]
+		next = entries[limit-1].Seq
+	}
+	return requestsWire(entries), next, nil
 }
 
 // lossJSON is one of what a mass loss took.

@@ -39,6 +39,8 @@ type revisionView struct {
 	Decided    []eventJSON `json:"-"` // that it was declined
 	Names      bool        `json:"-"`
 	Own        bool        `json:"-"` // the visitor proposed it
+	ByLink     bool        `json:"-"` // it was first brought in a visit by a one-time link
+	Known      bool        `json:"-"` // the visitor is somebody in particular
 	MayApprove bool        `json:"-"`
 	MayPropose bool        `json:"-"`
 }
@@ -73,6 +75,7 @@ func (c *Console) revisionOf(r *request, rev revision.Revision) (*revisionView, 
 		Number: rev.Number, Hash: rev.Hash, Created: rev.Created, Author: rev.Author.Name, Reason: rev.Reason, Fragment: rev.Fragment,
 		Tests: rev.Tests.Ran, Texts: []textJSON{}, Applied: []time.Time{}, Applications: []changeJSON{}, Managed: c.keeper.Status().Managed, Names: r.query("names") == "yes",
 		MayApprove: r.may(mapping.GateMappingApprove), MayPropose: r.may(mapping.GateMappingPropose),
+		ByLink: rev.Author.Anonymous(), Known: r.who != nil,
 	}
 	for _, t := range rev.Texts {
 		v.Texts = append(v.Texts, textJSON{filepath.Base(t.Name), t.Connection, string(t.Body)})

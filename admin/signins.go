@@ -41,14 +41,20 @@ func signInWire(s SignIn) signInJSON {
 }
 
 func (c *Console) attempts(r *request, q SignInQuery) (out []signInJSON, next int64, err error) {
-	q.Limit = pageSize + 1
 	if q.Before, err = r.before(); err != nil {
 		return nil, 0, err
 	}
+	return c.attemptsBefore(r, q, pageSize)
+}
+
+// attemptsBefore gives attempts behind the one that q names, and what to go on
+// behind; 0 at the end.
+func (c *Console) attemptsBefore(r *request, q SignInQuery, limit int) (out []signInJSON, next int64, err error) {
+	q.Limit = limit + 1
 	found, err := c.store.SignIns(r.ctx, q)
-	if len(found) > pageSize {
-		found = found[:pageSize]
-		next = found[pageSize-1].Number
+	if len(found) > limit {
+		found = found[:limit]
+		next = found[limit-1].Number
 	}
 	out = make([]signInJSON, len(found))
 	for i, s := range found {

@@ -93,6 +93,10 @@ type Actor struct {
 	Address string // network address, if there is one
 }
 
+// Anonymous reports whether nobody knows which human the actor is: whoever
+// holds what a one-time link opened.
+func (a Actor) Anonymous() bool { return a.Kind == "break-glass" || a.Kind == "setup" }
+
 // Gate is the actor of what the gate does by itself.
 func Gate() Actor { return Actor{Kind: "gate", Name: "portcullis"} }
 

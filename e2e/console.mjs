@@ -22,7 +22,7 @@ await tell(async ({ open, step }) => {
   await shot(admin, "home", { fullPage: true });
 
   step("find Ben while typing");
-  await admin.click('nav a:text-is("People")');
+  await admin.click('.side a:text-is("People")');
   await admin.waitForURL(`${base}/people`);
   await shot(admin, "people", { fullPage: true });
   await admin.keyboard.press("/");

@@ -70,36 +70,78 @@ await tell(async ({ open, step }) => {
   await shot(admin, "why", { fullPage: true });
 
   step("every screen, in both themes, small, and large");
-  const paths = await admin.evaluate(() => [...document.querySelectorAll("header nav a")].map((a) => new URL(a.href).pathname.replace("/.portcullis/admin", "")));
-  const screens = [...new Set([...paths, "/people?q=nobody-at-all", "/people?role=viewer", person, ...["why", "exceptions", "sessions", "sign-ins", "scim", "audit", "lock", "deactivate", "sign-out"].map((t) => `${person}/${t}`), "/audit/1"])];
+  const paths = await admin.evaluate(() => [...document.querySelectorAll(".side a")].map((a) => new URL(a.href).pathname.replace("/.portcullis/admin", "")));
+  const connection = await admin.evaluate(async () => (await (await fetch("/.portcullis/api/v1/connections")).json()).connections[0].id);
+  const api = (path, method) => admin.evaluate(async ([path, method]) => (await fetch(`/.portcullis/api/v1${path}`, { method })).json(), [path, method]);
+  const test = await api(`/connections/${connection}/tests`, "POST");
+  const { signIns } = await api(`/sign-ins?connection=${connection}`, "GET");
+  const fleet = ["", "/setup", "/scim", "/settings", "/remove", "/sign-ins", `/tests/${test.test}`].map((t) => `/connections/${connection}${t}`);
+  const forms = ["rule:", "connection:", "constraint:", "test:"].map((kind) => `/mapping/edit?open=${kind}`);
+  const more = [
+    "/people?q=nobody-at-all", "/people?role=viewer", person, ...["why", "exceptions", "sessions", "sign-ins", "scim", "audit", "lock", "deactivate", "sign-out"].map((t) => `${person}/${t}`),
+    "/audit/1", ...fleet, ...signIns.slice(0, 1).flatMap((s) => [`/sign-ins/${s.reference}`, `/connections/${connection}/sign-ins/${s.reference}`]),
+    "/new-connection", "/mapping/edit", ...forms, "/mapping/history", "/mapping/1", "/mapping/coverage", "/roles/compare?a=viewer&b=approver", "/access?role=viewer",
+  ];
+  const screens = [...new Set([...paths, ...more])];
   const state = await context.storageState();
   const found = [];
-  for (const [name, options] of [
-    ["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }],
-    ["small", { viewport: { width: 320, height: 640 } }], ["large", { viewport: { width: 600, height: 400 }, deviceScaleFactor: 2 }],
-  ]) {
-    const other = await (await open({ ...options, storageState: state })).newPage();
-    for (const path of screens) {
-      await other.goto(base + path);
-      if (options.colorScheme) found.push(...(await barriers(other)).map((barrier) => `${name} ${path}: ${barrier}`));
-      const wide = await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      if (wide > 0) found.push(`${name} ${path}: ${wide} px wider than the window`);
+  const other = await (await open({ storageState: state })).newPage();
+  for (const path of screens) {
+    await other.setViewportSize({ width: 1200, height: 800 });
+    await other.goto(base + path);
+    for (const colorScheme of ["light", "dark"]) {
+      await other.emulateMedia({ colorScheme });
+      found.push(...(await barriers(other)).map((barrier) => `${colorScheme} ${path}: ${barrier}`));
     }
-    await other.context().close();
+    for (const width of [320, 600]) { // 600: what is left of 1200 at twice the size
+      await other.setViewportSize({ width, height: 640 });
+      const wide = await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (wide > 0) found.push(`${path}: ${wide} px wider than a window of ${width}`);
+    }
   }
   equal(found, [], "barriers");
 
   step("every screen is small, and strict about what runs");
+  const files = new Map();
   for (const path of screens) {
-    const sizes = await admin.evaluate(async (address) => {
+    const page = await admin.evaluate(async (address) => {
       const answer = await fetch(address);
-      const files = [...new DOMParser().parseFromString(await answer.clone().text(), "text/html").querySelectorAll("link[rel=stylesheet], script[src]")];
-      const texts = await Promise.all(files.map((f) => fetch(f.href || f.src).then((r) => r.text())));
-      return { policy: answer.headers.get("Content-Security-Policy"), texts: [await answer.text(), ...texts] };
+      const text = await answer.text();
+      const loads = [...new DOMParser().parseFromString(text, "text/html").querySelectorAll("link[rel=stylesheet], script[src]")].map((f) => f.href || f.src);
+      return { policy: answer.headers.get("Content-Security-Policy"), text, loads };
     }, base + path);
-    const bytes = sizes.texts.reduce((sum, text) => sum + gzipSync(text).length, 0);
+    for (const file of page.loads) {
+      if (!files.has(file)) files.set(file, gzipSync(await admin.evaluate((address) => fetch(address).then((r) => r.text()), file)).length);
+    }
+    const bytes = gzipSync(page.text).length + page.loads.reduce((sum, file) => sum + files.get(file), 0);
     check(bytes <= 50 * 1024, `${path} in 50 KB, got ${bytes}`);
-    check(sizes.policy.includes("default-src 'none'") && !sizes.policy.includes("unsafe"), `a strict policy for ${path}, got ${sizes.policy}`);
+    check(page.policy.includes("default-src 'none'") && !page.policy.includes("unsafe"), `a strict policy for ${path}, got ${page.policy}`);
+  }
+
+  step("what somebody has of their own");
+  const bens = await page.context().storageState();
+  for (const [name, options] of [["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }], ["small", { viewport: { width: 320, height: 640 } }]]) {
+    const other = await (await open({ ...options, storageState: bens })).newPage();
+    await other.goto(`${base}/account`);
+    await shot(other, `account-${name}`, { fullPage: true });
+    equal(await barriers(other), [], `barriers of the account, ${name}`);
+    check(await other.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), `the account in the window, ${name}`);
+    await other.context().close();
+  }
+
+  step("the navigation, from 320 to 1600 px");
+  const bar = await (await open({ javaScriptEnabled: false, storageState: state })).newPage();
+  for (const [width, colorScheme] of [[320, "light"], [640, "dark"], [1000, "light"], [1200, "dark"], [1600, "light"]]) {
+    await bar.setViewportSize({ width, height: 760 });
+    await bar.emulateMedia({ colorScheme });
+    await bar.goto(`${base}/`);
+    const wide = width >= 1024;
+    check(await bar.isVisible(".side") === wide && await bar.isVisible(".menu") !== wide, `a side bar or a menu at ${width} px`);
+    if (!wide) await bar.click(".menu > summary");
+    await shot(bar, `navigation-${width}-${colorScheme}`);
+    await bar.click(`${wide ? ".side" : ".menu"} a:text-is("Approvals")`);
+    await bar.waitForURL(`${base}/approvals`);
+    equal(await bar.$$eval('nav [aria-current="page"]', (all) => all.map((a) => a.textContent)), ["Approvals", "Approvals"], "where one is");
   }
 
   step("without a script");

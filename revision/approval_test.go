@@ -2,12 +2,14 @@ package revision_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"portcullis/admin"
 	"portcullis/audit"
 	"portcullis/fault"
 	"portcullis/mapping"
@@ -260,6 +262,64 @@ func TestNobodyIsTwoPeople(t *testing.T) {
 	// Somebody who proposed as root, after sudo, does not approve as themselves.
 	if !signer("0", "root", "1001").Same(signer("1001", "ada", "")) || !signer("1001", "ada", "").Same(signer("0", "root", "1001")) {
 		t.Error("Same = false for root after sudo and who they are")
+	}
+}
+
+// What was proposed through a one-time link needs two people who are known:
+// whoever opened the link may be one of them.
+func TestALinkIsNobody(t *testing.T) {
+	db := storetest.SQLite(t)
+	l := four(db)
+	link := revision.Signer{Actor: audit.Actor{Kind: "break-glass", ID: "visit", Name: "one-time link of root"}}
+	person := func(id string) revision.Signer {
+		return revision.Signer{Actor: audit.Actor{Kind: "person", ID: id, Name: id}}
+	}
+	p, err := l.Propose(t.Context(), link, texts(good), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Approve(t.Context(), person("ada"), p.Hash); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("approving what a link proposed = %v, want forbidden", err)
+	}
+	if again, err := l.Propose(t.Context(), link, texts(good), "r"); err != nil || again.Seq != p.Seq {
+		t.Errorf("the link again = %+v, %v", again, err)
+	}
+	mine, err := l.ProposeAgain(t.Context(), person("ada"), p.Hash, "I looked at it")
+	if err != nil || mine.Author.ID != "ada" {
+		t.Fatalf("in one's own name = %+v, %v", mine, err)
+	}
+	if _, err := l.Propose(t.Context(), link, texts(good), "r"); !fault.Is(err, fault.Conflict) {
+		t.Errorf("the link, then = %v, want a conflict", err)
+	}
+	for _, by := range []revision.Signer{person("ada"), link} {
+		if _, err := l.Approve(t.Context(), by, p.Hash); !fault.Is(err, fault.Forbidden) {
+			t.Errorf("approving by %s = %v, want forbidden", by.Name, err)
+		}
+	}
+	if _, err := l.Approve(t.Context(), person("ben"), p.Hash); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.ApplyKnown(t.Context(), person("ada"), p.Hash, ""); err != nil {
+		t.Fatal(err)
+	}
+	h, err := l.History(t.Context(), 9)
+	if err != nil || len(h.Proposals) != 0 || len(h.Applications) != 1 {
+		t.Errorf("History = %+v, %v", h, err)
+	}
+	details := make(map[audit.Action][]string)
+	events, err := db.Admin().Events(t.Context(), admin.EventQuery{Limit: 99})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range slices.Backward(events) {
+		details[e.Action] = append(details[e.Action], e.Detail["adopted_from"]+"|"+e.Detail["brought_by"])
+	}
+	const visit = "one-time link of root (visit)"
+	want := map[audit.Action][]string{
+		audit.MappingProposed: {"|", visit + "|" + visit}, audit.MappingApproved: {"|" + visit}, audit.MappingApplied: {"|" + visit},
+	}
+	if diff := cmp.Diff(want, details); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
 	}
 }
 

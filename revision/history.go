@@ -2,6 +2,7 @@ package revision
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,19 @@ func (l *Ledger) History(ctx context.Context, n int) (h History, err error) {
 		return h.fill(tx)
 	})
 	return h, err
+}
+
+// Past goes on where a history ended: it gives the newest n applications below
+// seq, newest first; for 0, of all.
+func (l *Ledger) Past(ctx context.Context, seq int64, n int) (list []Application, err error) {
+	if seq == 0 {
+		seq = math.MaxInt64
+	}
+	err = l.store.View(ctx, func(tx Tx) error {
+		list, err = tx.ApplicationsBefore(seq, n)
+		return err
+	})
+	return list, err
 }
 
 // begin is a history of which nothing is known but what is in force.

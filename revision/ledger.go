@@ -59,6 +59,8 @@ func NewLedger(c LedgerConfig) *Ledger {
 // nothing for other connections and is not overtaken by what they do. It fails with
 // [mapping.Problems] when they are broken and with fault.Conflict when they
 // are in force, or proposed over the same revision by somebody else, already.
+// What was proposed in a visit by a one-time link can be proposed again by
+// somebody who is known: then it is theirs, and needs yet another to approve.
 func (l *Ledger) Propose(ctx context.Context, by Signer, texts []Text, reason string) (Proposal, error) {
 	c, err := l.candidate(ctx, by, texts, reason)
 	if err != nil {
@@ -89,6 +91,7 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 		if err != nil {
 			return err
 		}
+		var from Signer
 		open, err := tx.OpenProposal(r.Number)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
@@ -101,6 +104,8 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 			case ok && open.Author.Kind == by.Kind && open.Author.ID == by.ID: // from wherever they ask
 				p = open
 				return nil
+			case ok && open.Author.Anonymous() && !by.Anonymous(): // somebody stands up for it
+				from = open.Author
 			case ok:
 				return fault.New(fault.Conflict, "revision %d (%.12s) was proposed by %s already", r.Number, r.Hash, open.Author.Name)
 			}
@@ -112,16 +117,20 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 		if err != nil {
 			return err
 		}
-		return tx.Audit(l.event(audit.MappingProposed, by.Actor, r, reason, c.needs))
+		e := l.event(audit.MappingProposed, by.Actor, r, reason, c.needs)
+		if from.ID != "" {
+			e.Detail["adopted_from"] = from.Name + " (" + from.ID + ")"
+		}
+		return tx.Audit(e)
 	})
 	return p, err
 }
 
 // Approve is the second person's word for a proposal: for its hash, over the
 // revision that was in force when it was proposed. It fails with
-// fault.Forbidden for the author and for somebody of whom the operating system
-// knows no id, and with fault.Conflict when another revision came into force
-// since.
+// fault.Forbidden for the author, for somebody of whom the operating system
+// knows no id, and for what was proposed through a one-time link; and with
+// fault.Conflict when another revision came into force since.
 func (l *Ledger) Approve(ctx context.Context, by Signer, ref string) (p Proposal, err error) {
 	if err := l.owned(); err != nil {
 		return Proposal{}, err
@@ -147,7 +156,9 @@ func (l *Ledger) Approve(ctx context.Context, by Signer, ref string) (p Proposal
 			return err
 		case !ok:
 			return overtaken(head, r)
-		case by.ID == "":
+		case p.Author.Anonymous():
+			return byNobody(r, p)
+		case by.ID == "" || by.Anonymous():
 			return fault.New(fault.Forbidden, "who you are is not known, so you cannot approve")
 		case by.Same(p.Author):
 			return fault.New(fault.Forbidden, "revision %d (%.12s) was proposed by %s: somebody else must approve it", r.Number, r.Hash, p.Author.Name)
@@ -310,11 +321,20 @@ func (l *Ledger) approved(tx Tx, c candidate) (Proposal, error) {
 		return p, overtaken(c.base, c.revision)
 	case p.Approved.IsZero():
 		return p, fault.New(fault.Forbidden, "it needs the approval of a second person (%s): it is proposed by %s and not approved", why, p.Author.Name)
-	case p.Approver.Same(p.Author): // nobody should have been able to
+	case p.Author.Anonymous(): // likewise from here: nobody should have been able to
+		return p, byNobody(c.revision, p)
+	case p.Approver.Same(p.Author):
 		return p, fault.New(fault.Forbidden, "author and approver are the same person")
 	default:
 		return p, nil
 	}
+}
+
+// byNobody refuses an approval of what nobody in particular proposed: whoever
+// opened the link may be the one who approves.
+func byNobody(r Revision, p Proposal) error {
+	return fault.New(fault.Forbidden, "revision %d (%.12s) was proposed through a %s, and nobody knows by whom: "+
+		"somebody known must propose it in their own name, and somebody else approve it", r.Number, r.Hash, p.Author.Name)
 }
 
 func overtaken(head Application, r Revision) error {
@@ -346,6 +366,9 @@ func (l *Ledger) event(action audit.Action, by audit.Actor, r Revision, reason s
 	e := audit.Event{At: l.now(), Action: action, Actor: by, Subject: "mapping", Reason: reason, Detail: map[string]string{"revision": r.Hash}}
 	if r.Number > 0 {
 		e.Subject = fmt.Sprintf("mapping revision %d", r.Number)
+	}
+	if r.Author.Anonymous() && r.Author.ID != by.ID {
+		e.Detail["brought_by"] = r.Author.Name + " (" + r.Author.ID + ")"
 	}
 	e.Connection = r.Fragment
 	if len(needs) > 0 {

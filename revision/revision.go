@@ -158,14 +158,15 @@ type Store interface {
 type Tx interface {
 	Head() (Application, error)
 
-	Revision(number int64) (Revision, error)                   // with its texts
-	RevisionsByHash(prefix string) ([]Revision, error)         // at most two, without texts
-	InsertRevision(Revision) (Revision, error)                 // with its Number; one that has the hash already is given instead
-	InsertApplication(Application) (Application, error)        // with its Seq; it is the head then
-	Applications(revision int64, n int) ([]Application, error) // the newest n, newest first; of all revisions for 0
-	ApplicationAt(time.Time) (Application, error)              // what was in force then; zero for nothing
-	Contents(application int64) ([]Content, error)             // of the whole mapping that it put in force, the base first; none for 0
-	FillCounts(application int64, c Counts) error              // where they were not taken; otherwise nothing
+	Revision(number int64) (Revision, error)                    // with its texts
+	RevisionsByHash(prefix string) ([]Revision, error)          // at most two, without texts
+	InsertRevision(Revision) (Revision, error)                  // with its Number; one that has the hash already is given instead
+	InsertApplication(Application) (Application, error)         // with its Seq; it is the head then
+	Applications(revision int64, n int) ([]Application, error)  // the newest n, newest first; of all revisions for 0
+	ApplicationsBefore(seq int64, n int) ([]Application, error) // the newest n below seq, newest first
+	ApplicationAt(time.Time) (Application, error)               // what was in force then; zero for nothing
+	Contents(application int64) ([]Content, error)              // of the whole mapping that it put in force, the base first; none for 0
+	FillCounts(application int64, c Counts) error               // where they were not taken; otherwise nothing
 
 	// FragmentApplications gives the newest n that changed the fragment of a
 	// connection, in whatever way, newest first. Their Revision and Hash are

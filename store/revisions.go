@@ -251,6 +251,10 @@ func (t revisionTx) Applications(number int64, n int) ([]revision.Application, e
 	return t.applications(selectApplications+"WHERE a.revision = ? ORDER BY a.seq DESC LIMIT ?", number, n)
 }
 
+func (t revisionTx) ApplicationsBefore(seq int64, n int) ([]revision.Application, error) {
+	return t.applications(selectApplications+"WHERE a.seq < ? ORDER BY a.seq DESC LIMIT ?", seq, n)
+}
+
 func (t revisionTx) FragmentApplications(connection string, n int) ([]revision.Application, error) {
 	return t.applications(`SELECT a.seq, a.at, a.way, a.base, a.actor_kind, a.actor_id, a.actor_name, a.reason, a.counts, a.proposal, a.part,
 		coalesce(r.number, 0) AS revision, coalesce(c.text, '') AS hash, CAST(? AS TEXT) AS fragment

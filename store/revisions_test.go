@@ -122,6 +122,10 @@ func TestHeadIsTheNewestApplicationAndHistoryKnowsThem(t *testing.T) {
 			}
 			got, err := tx.Applications(0, 2)
 			check("newest two", got, []revision.Application{want[2], want[1]}, err)
+			got, err = tx.ApplicationsBefore(want[2].Seq, 1)
+			check("before the newest", got, []revision.Application{want[1]}, err)
+			got, err = tx.ApplicationsBefore(want[0].Seq, 9)
+			check("before the first", got, []revision.Application{}, err)
 			got, err = tx.Applications(1, 9)
 			check("of revision 1", got, []revision.Application{want[2], want[0]}, err)
 			for at, n := range map[time.Duration]int64{-time.Second: 0, 0: 1, time.Minute: 1, time.Hour: 2, 3 * time.Hour: 3} {

@@ -130,7 +130,7 @@ const element = (name, text, attributes = {}) => {
 
 // palette leads to every page of the navigation, and searches people.
 const palette = () => {
-  const links = [...document.querySelectorAll("header nav a, .tabs a")].map((a) => [a.textContent.trim(), a.href]);
+  const links = [...document.querySelectorAll(".side a, .tabs a")].map((a) => [a.textContent.trim(), a.href]);
   const people = links.find(([, href]) => href.endsWith("/people"));
   const input = element("input", "", { type: "search", "aria-label": "Go to a page, or find a person", placeholder: "Go to a page, or find a person" });
   const list = element("ul", "", { class: "plain" });

@@ -1,0 +1,93 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"portcullis/store/storetest"
+)
+
+// What is done about the mapping is answered as it is described.
+func TestAnswersAboutTheMappingAreAsDescribed(t *testing.T) {
+	w, ada, ben := desk(t, storetest.SQLite(t))
+	d := openAPI(t)
+	text := ada.inForce()
+	called := make(map[string]bool)
+	say := func(s *somebody, method, path, address string, body map[string]any, status int) (hash string) {
+		t.Helper()
+		sent, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		op := d.Paths[path][method]
+		for _, wrong := range d.against(op.Request.Content["application/json"].Schema, anyOf(t, sent), "request") {
+			if body != nil {
+				t.Errorf("%s %s: %s", method, path, wrong)
+			}
+		}
+		var got any
+		if n := s.call(strings.ToUpper(method), address, string(sent), &got); n != status {
+			t.Fatalf("%s %s: status = %d, want %d: %v", method, address, n, status, got)
+		}
+		if status != http.StatusOK {
+			return ""
+		}
+		called[method+" "+path] = true
+		for _, wrong := range d.against(op.Responses["200"].Content["application/json"].Schema, got, "answer") {
+			t.Errorf("%s %s: %s", method, path, wrong)
+		}
+		if m, ok := got.(map[string]any); ok {
+			hash, _ = m["hash"].(string)
+		}
+		return hash
+	}
+	carol := w.signIn("acme", "carol", "Admins")
+	say(ada, "post", "/mapping/check", "/mapping/check", map[string]any{"text": text + author, "names": true}, 200)
+	say(ada, "post", "/mapping/check", "/mapping/check", map[string]any{"text": text + "tests: [{name: x, given: {connection: acme}, expect: {roles: []}}]\n", "file": "mapping.yaml"}, 200)
+	say(ada, "post", "/mapping/check", "/mapping/check", map[string]any{"text": "rules: {"}, 200)
+	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"edits": []any{map[string]any{"set": "rules[id=everybody].note", "value": "x"}}}, 200)
+	propose := func(more string) string {
+		t.Helper()
+		return say(ada, "post", "/mapping/propose", "/mapping/propose", map[string]any{"text": text + more, "reason": "x"}, 200)
+	}
+	reason := map[string]any{"reason": "x"}
+	one := "/mapping/{revision}/"
+	first := propose("# withdrawn\n")
+	say(ada, "post", one+"withdraw", "/mapping/"+first+"/withdraw", reason, 200)
+	say(ben, "post", one+"decline", "/mapping/"+propose("# declined\n")+"/decline", reason, 200)
+	good := propose(author)
+	say(ada, "get", "/mapping/{revision}", "/mapping/"+good+"?names=yes", nil, 200)
+	say(ada, "get", "/approvals", "/approvals", nil, 200)
+	say(ben, "post", one+"approve", "/mapping/"+good+"/approve", map[string]any{"apply": false}, 200)
+	say(ada, "post", one+"apply", "/mapping/"+good+"/apply", reason, 200)
+	w.follow()
+	ada, ben = w.signIn("staff", "ada", tasks()...), w.signIn("staff", "ben", tasks()...)
+	say(ada, "post", one+"propose", "/mapping/1/propose", reason, 200)
+	say(ada, "get", "/mapping", "/mapping", nil, 200)
+	var old struct{ Hash string }
+	ada.call(http.MethodGet, "/mapping/1", "", &old)
+	say(ben, "post", one+"approve", "/mapping/"+old.Hash+"/approve", map[string]any{}, 200)
+	say(ada, "post", one+"rollback", "/mapping/1/rollback", reason, 200)
+	w.follow()
+	say(ada, "get", "/mapping/history", "/mapping/history", nil, 200)
+	say(ada, "get", "/mapping/{revision}", "/mapping/"+good+"?effect=yes", nil, 200)
+	say(w.signIn("staff", "ada", tasks()...), "get", "/people/{id}/why", "/people/"+carol.id+"/why", nil, 200)
+	for path, methods := range d.Paths {
+		for method := range methods {
+			if strings.HasPrefix(path, "/mapping") && path != "/mapping/coverage" && !called[method+" "+path] {
+				t.Errorf("%s %s is not held against the document", method, path)
+			}
+		}
+	}
+}
+
+// anyOf reads JSON as whatever it is.
+func anyOf(t *testing.T, text []byte) (v any) {
+	t.Helper()
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
