@@ -87,7 +87,7 @@ func (c *Console) signedIn(ctx context.Context, who *session.Principal, address 
 		}
 		v.wide = slices.DeleteFunc(p.Wide(who.Connection, roles), func(task string) bool { return !v.may(task) })
 	}
-	if who.PersonID == "" { // a service stands nowhere within its organization
+	if who.Service() { // it stands nowhere within its organization
 		return v, nil
 	}
 	// Read for each call: whoever is moved sees no more of where they were.
