@@ -194,6 +194,11 @@ type peopleView struct {
 	Whole         bool         `json:"-"` // everybody's people, not one organization's
 }
 
+// Parted reports whether anybody of the list may be in a sub-organization.
+func (v *peopleView) Parted() bool {
+	return len(v.Units) > 0 || slices.ContainsFunc(v.People, func(p personJSON) bool { return p.Placed() != "" })
+}
+
 // Link is the address of the same list with something else asked.
 func (v *peopleView) Link(more ...string) string { return v.Filter.query(more...) }
 

@@ -66,7 +66,7 @@ await tell(async ({ open, step }) => {
     for (const path of ["/", "/people", new URL(admin.url()).pathname.replace("/.portcullis/admin", ""), "/sign-ins", "/provisioning", "/roles", "/mapping", "/audit",
       "/connections", "/connections/alpha", "/connections/alpha/setup", "/connections/alpha/scim", "/new-connection", "/tokens", "/settings"]) {
       await other.goto(base + path);
-      const name2 = path.replace(/^\/people\/.+/, "/person").slice(1) || "home";
+      const name2 = path.replace(/^\/people\/.+/, "/person").slice(1).replaceAll("/", "-") || "home";
       await shot(other, `${name}-${name2}`, { fullPage: name !== "small" });
       const wide = options.javaScriptEnabled === false ? 0 : await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       check(wide <= 0, `${name} ${path} no wider than the window, got ${wide} px more`);
