@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type Connection struct {
 	Provisioning string // "jit" or "scim"
 	Link         string // attribute on which a pushed record and a sign-in meet
 	SCIM         bool
+	Addresses    []netip.Prefix // where its people may come from; anywhere if empty
 
 	Issuer         string    // of OpenID Connect
 	ClientID       string    // likewise, and what follows

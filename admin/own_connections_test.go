@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -310,4 +311,21 @@ func TestASetupLinkEndsThoseBefore(t *testing.T) {
 			t.Errorf("at another connection: %d, want 200", got)
 		}
 	})
+}
+
+// Where people of a connection may come from holds for the console, too, by a
+// cookie and by a token.
+func TestTheConsoleIsForWhereAConnectionLetsPeopleInFrom(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	s := w.signIn("acme", "manager", "Admins")
+	i := slices.IndexFunc(w.ways.list, func(c admin.Connection) bool { return c.ID == "acme" })
+	for network, want := range map[string]int{"192.0.2.0/24": http.StatusOK, "198.51.100.0/24": http.StatusForbidden} { // a request comes from 192.0.2.1
+		w.ways.list[i].Addresses = []netip.Prefix{netip.MustParsePrefix(network)}
+		if got := s.call(http.MethodGet, "/people", "", nil); got != want {
+			t.Errorf("from outside of %s: %d, want %d", network, got, want)
+		}
+		if got := s.page("/people").StatusCode; got != want {
+			t.Errorf("the page, from outside of %s: %d, want %d", network, got, want)
+		}
+	}
 }

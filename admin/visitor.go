@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"portcullis/audit"
@@ -69,8 +70,13 @@ func (c *Console) visitor(r *http.Request) (*visitor, error) {
 	return nil, err
 }
 
-// signedIn reads the rights of somebody out of what the mapping gives them.
+// signedIn reads the rights of somebody out of what the mapping gives them. It
+// fails with fault.Forbidden where their connection does not let them in from
+// where they are, as the portal's pages do.
 func (c *Console) signedIn(ctx context.Context, who *session.Principal, address string) (*visitor, error) {
+	if !c.letsIn(who.Connection, address) {
+		return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
+	}
 	v := &visitor{who: who, address: address, home: scope{organization: who.Organization}}
 	for _, t := range mapping.GateTasks() {
 		if slices.Contains(who.Access.Tasks, t.Name) {
@@ -101,6 +107,17 @@ func (c *Console) signedIn(ctx context.Context, who *session.Principal, address 
 		v.tasks = slices.DeleteFunc(v.tasks, func(t string) bool { return t == mapping.GateConnectionsOwn })
 	}
 	return v, err
+}
+
+// letsIn reports whether people of a connection may come from an address.
+func (c *Console) letsIn(connection, address string) bool {
+	all := c.connections()
+	i := slices.IndexFunc(all, func(conn Connection) bool { return conn.ID == connection && !conn.Shadowed })
+	if i < 0 || len(all[i].Addresses) == 0 {
+		return true
+	}
+	at, err := netip.ParseAddr(address)
+	return err == nil && slices.ContainsFunc(all[i].Addresses, func(n netip.Prefix) bool { return n.Contains(at.Unmap()) })
 }
 
 // linkTasks is what a visit by link may do: everything but to be the second

@@ -116,6 +116,7 @@ func document(d admin.Draft, secrets map[string]string) ([]byte, error) {
 func viewOf(c config.Connection) admin.Connection {
 	v := admin.Connection{
 		ID: c.ID, Organization: c.Organization, Domains: c.Domains, Preset: c.Preset, Provisioning: c.Provisioning, Link: c.Link, SCIM: c.SCIM.Enabled,
+		Addresses: c.Addresses,
 	}
 	switch {
 	case c.OIDC != nil:
