@@ -210,7 +210,7 @@ func (l *linter) connections() {
 		}
 	}
 	if len(missing) > 0 {
-		l.warn(first, "nobody can sign in through %s: the configuration has it and this file does not", strings.Join(missing, ", "))
+		l.warn(first, "nobody can sign in through %s: the gate has it and this file does not", strings.Join(missing, ", "))
 	}
 	for _, c := range p.homes {
 		for _, n := range p.ceilings[c.id] {

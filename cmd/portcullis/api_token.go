@@ -65,7 +65,7 @@ roles and tasks, or '*' for everything in the portal. The gate's own tasks
 (gate.users.view and so on), with which a program calls the API of the console
 and commands work through a gate (--gate), count where they are named: neither
 a role nor '*' brings one along.`,
-		Example: "  portcullis api-token create --user ada@acme.com --scope report.view\n" +
+		Example: "  portcullis api-token create --user ada@acme.example --scope report.view\n" +
 			"  portcullis api-token create --service nightly --connection acme-entra --group Exports --scope exporter --expires 720h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
