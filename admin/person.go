@@ -252,6 +252,9 @@ func (c *Console) why(r *request) (any, error) {
 		}
 	}
 	e := policy.Explain(&facts, at)
+	if r.organization != "" {
+		e.Narrow()
+	}
 	e.File = filepath.Base(e.File)
 	for i := range e.Rules {
 		e.Rules[i].File = filepath.Base(e.Rules[i].File)
