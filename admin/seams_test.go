@@ -70,6 +70,27 @@ func TestAPartTakesNoNameThatAnIdentityProviderGives(t *testing.T) {
 	}
 }
 
+// Who is deleted and signs in again is of the organization itself, and sees all
+// of it: two managers of a part do not get each other there.
+func TestAManagerOfAPartDeletesNobodyOutOfIt(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	europe := w.unit("", "Europe")
+	one, two := w.place(w.signIn("acme", "one", "Admins"), europe), w.place(w.signIn("acme", "two", "Admins"), europe)
+	outside := w.signIn("acme", "outside")
+	if got := one.call(http.MethodPost, "/people/"+two.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusForbidden {
+		t.Errorf("deleting somebody of the same part: %d, want 403", got)
+	}
+	if page := one.page("/people/" + two.id).text; strings.Contains(page, "/delete\"") {
+		t.Error("the page offers it")
+	}
+	if got := w.signIn("acme", "two", "Admins").call(http.MethodGet, "/people/"+outside.id, "", nil); got != http.StatusNotFound {
+		t.Errorf("whoever was deleted and came back sees the whole organization: %d, want 404", got)
+	}
+	if got := w.signIn("acme", "whole", "Admins").call(http.MethodPost, "/people/"+two.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusOK {
+		t.Errorf("by whoever manages the whole: %d, want 200", got)
+	}
+}
+
 // Who comes into an organization has their rights around its people: a client
 // is put among the gate's own administrators by nobody who could not say who
 // those are.
@@ -107,4 +128,3 @@ func TestAClientIsNotPutAmongTheGatesAdministrators(t *testing.T) {
 		})
 	}
 }
-
