@@ -170,14 +170,19 @@ func TestWhoWaitsForEverybody(t *testing.T) {
 		if err := <-done; err != nil || d.whole != 1 || d.parts != 1 {
 			t.Errorf("who waited: %v, read %d times and %d in part", err, d.whole, d.parts)
 		}
+		kept := func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.last != nil
+		}
 		time.Sleep(crowdKept - time.Second) // of the bubble: no time passes
 		synctest.Wait()
-		if c.last == nil {
+		if !kept() {
 			t.Error("it is dropped too soon")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if c.last != nil {
+		if kept() {
 			t.Error("it is kept for ever")
 		}
 	})
