@@ -78,6 +78,7 @@ type Directory interface {
 	RenameUnit(ctx context.Context, by audit.Actor, organization, id, name string) error
 	MoveUnit(ctx context.Context, by audit.Actor, organization, id, parent string) error
 	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
+	NamesUnits(organization string) string
 	Organizations(ctx context.Context) ([]directory.Client, error)
 	Place(ctx context.Context, by audit.Actor, id, unit, reason string) error
 	Placeable(p directory.Person) error

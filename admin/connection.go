@@ -234,20 +234,48 @@ func (c *Console) closed(r *request) string {
 // makes, and everybody sees in the trail.
 func (c *Console) trusted(r *request) (Connection, error) {
 	conn, err := c.connection(r)
+	if err == nil {
+		err = c.entrusted(r, conn)
+	}
+	return conn, err
+}
+
+// entrusted says why who the people of a connection are is not the visitor's to
+// decide, or nil.
+func (c *Console) entrusted(r *request, conn Connection) error {
 	switch {
-	case err != nil || !c.reachesTheGate(conn):
-		return conn, err
+	case !c.reachesTheGate(conn), r.link != nil && !r.own:
+		return nil
 	case r.own:
-		return conn, fault.New(fault.Forbidden, "people of this connection can have rights over the gate itself: its administrators alone change it")
-	case r.link != nil:
-		return conn, nil
+		return fault.New(fault.Forbidden, "people of this connection can have rights over the gate itself: its administrators alone change it")
 	case !c.hasAllOf(r, conn):
-		return conn, fault.New(fault.Forbidden, "people of this connection can have rights over the gate itself: whoever says who they are needs every one of those")
+		return fault.New(fault.Forbidden, "people of this connection can have rights over the gate itself: whoever says who they are needs every one of those")
 	case c.ledger.NeedsTwo():
-		return conn, fault.New(fault.Forbidden,
+		return fault.New(fault.Forbidden,
 			"people of this connection can have rights over the gate itself, which nobody changes alone here: open the console by a one-time link of “portcullis admin bootstrap” for it")
 	}
-	return conn, nil
+	return nil
+}
+
+// joins says why a connection is not the visitor's to put into an organization,
+// or nil: its people come to those around whom they may have rights, and where
+// those have rights over the gate, that is as much as to say who they are.
+func (c *Console) joins(r *request, conn Connection, organization string) error {
+	if organization == "" {
+		organization = conn.ID // as in the configuration
+	}
+	if organization == conn.Organization {
+		return nil
+	}
+	for _, other := range c.connections() {
+		if other.Organization != organization || other.ID == conn.ID {
+			continue
+		}
+		if err := c.entrusted(r, other); err != nil {
+			return fault.Wrap(fault.Forbidden, err, "%q is in this organization: %s", other.ID, fault.Message(err))
+		}
+	}
+	return nil
 }
 
 // hasAllOf reports whether a visitor has every right over the gate that people

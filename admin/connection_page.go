@@ -325,7 +325,7 @@ func (c *Console) testResult(r *request) (any, error) {
 // narrow takes out of a trace what is not for a client's own: rules that almost
 // matched may be about another client, whose connection they name.
 func (r *request) narrow(record *trace.Record) {
-	if r.own && record != nil && record.Decision != nil {
+	if (r.own || r.organization != "") && record != nil && record.Decision != nil {
 		record.Decision.NearMisses = nil
 	}
 }

@@ -153,7 +153,7 @@ func TestWhoSaysWhoTheStaffAreHasEveryRightOfTheirs(t *testing.T) {
 						t.Errorf("%s %s = %d, want %d (is ada: %t, is root: %t)", call[0], call[1], got, c, who == ada, who == root)
 					}
 				}
-				if got := ada.call(call[0], strings.Replace(call[1], "staff", "acme", 1), call[2], nil); got != http.StatusOK {
+				if got := ada.call(call[0], strings.Replace(call[1], "staff", "acme", 1), strings.Replace(call[2], "Staff", "Acme", 1), nil); got != http.StatusOK {
 					t.Errorf("%s of a client: %d, want 200", call[1], got)
 				}
 			}

@@ -106,7 +106,7 @@ func (c *Console) person(r *request) (any, error) {
 		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
 	}
 	v.Person = named[0]
-	if err := c.directory.Removable(*p); err != nil && r.may(mapping.GateUsersDelete) {
+	if err := c.removable(r.visitor, p); err != nil && r.may(mapping.GateUsersDelete) {
 		v.Kept = fault.Message(err)
 	}
 	if r.reaches(mapping.GateUsersEdit, p) {
@@ -252,6 +252,9 @@ func (c *Console) why(r *request) (any, error) {
 		}
 	}
 	e := policy.Explain(&facts, at)
+	if r.organization != "" {
+		e.Narrow()
+	}
 	e.File = filepath.Base(e.File)
 	for i := range e.Rules {
 		e.Rules[i].File = filepath.Base(e.Rules[i].File)

@@ -126,5 +126,6 @@ func (c *Console) signIn(r *request) (any, error) {
 			return nil, err
 		}
 	}
+	r.narrow(&record)
 	return &signInView{record, web.ConsolePrefix + "/sign-ins", r.may(mapping.GateUsersView)}, nil
 }

@@ -175,6 +175,20 @@ func (c *Console) unit(r *request) (u directory.Unit, err error) {
 	return u, err
 }
 
+// names says why a name is not the visitor's to give to a sub-organization of an
+// organization, or nil. Where identity providers name them, whoever gives one a
+// name says whose people come there.
+func (c *Console) names(r *request, organization string) error {
+	if r.units == nil {
+		return nil
+	}
+	if conn := c.directory.NamesUnits(organization); conn != "" {
+		return fault.New(fault.Forbidden,
+			"the identity provider of connection %q says by name who is where: names are for those to give who manage the whole organization", conn)
+	}
+	return nil
+}
+
 // target reads where something is to be put: a sub-organization within the
 // visitor's reach, or the organization itself.
 func (c *Console) target(r *request, field string) (string, error) {
@@ -200,6 +214,9 @@ func (c *Console) addUnit(r *request) (any, error) {
 		organization = r.form.Get("organization")
 	}
 	below, err := c.target(r, "below")
+	if err == nil {
+		err = c.names(r, organization)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +231,9 @@ func (c *Console) addUnit(r *request) (any, error) {
 
 func (c *Console) renameUnit(r *request) (any, error) {
 	u, err := c.unit(r)
+	if err == nil {
+		err = c.names(r, u.Organization)
+	}
 	if err != nil {
 		return nil, err
 	}

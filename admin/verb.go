@@ -101,12 +101,23 @@ func (c *Console) offered(v *visitor, p *directory.Person) (links []verbLink) {
 		if !v.reaches(verb.right, p) || !verb.fits(p) {
 			continue
 		}
-		if verb.Name == "delete" && c.directory.Removable(*p) != nil || v.is(p.ID) && verb.ends && verb.Name != "sign-out" {
+		if verb.Name == "delete" && c.removable(v, p) != nil || v.is(p.ID) && verb.ends && verb.Name != "sign-out" {
 			continue
 		}
 		links = append(links, verbLink{verb.Name, verb.Title})
 	}
 	return links
+}
+
+// removable says why a visitor may not delete somebody, or nil: who signs in
+// again after that is of the organization itself, unless their identity provider
+// says otherwise, and would see more of it than whoever manages a part.
+func (c *Console) removable(v *visitor, p *directory.Person) error {
+	if of, _ := v.reach(mapping.GateUsersDelete); of.units != nil && c.directory.Placeable(*p) == nil {
+		return fault.New(fault.Forbidden,
+			"whoever is deleted and comes back belongs to no part any more: that is for those to decide who manage the whole; you can deactivate them")
+	}
+	return c.directory.Removable(*p)
 }
 
 // confirmView asks before something is done.
@@ -237,7 +248,7 @@ func (c *Console) do(r *request, v verb, p *directory.Person, why string) (int, 
 // forbids says why a verb is not for this visitor to do to somebody.
 func (c *Console) forbids(r *request, v verb, p *directory.Person) error {
 	if v.Name == "delete" {
-		if err := c.directory.Removable(*p); err != nil {
+		if err := c.removable(r.visitor, p); err != nil {
 			return err
 		}
 	}

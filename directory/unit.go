@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -139,6 +140,18 @@ func (d *Directory) RenameUnit(ctx context.Context, by audit.Actor, organization
 		}
 		return tx.Audit(event)
 	})
+}
+
+// NamesUnits gives a connection of an organization whose identity provider says
+// in which sub-organization its people are; empty if there is none.
+func (d *Directory) NamesUnits(organization string) string {
+	all := d.known()
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if conn := all[id]; conn.Organization == organization && conn.Units != (UnitSource{}) {
+			return id
+		}
+	}
+	return ""
 }
 
 // namer gives a connection whose identity provider has put people into a unit;

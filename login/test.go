@@ -113,7 +113,8 @@ func (l *Login) reportTest(c *gin.Context, p *provider, b *trace.Builder, id str
 	return r, nil
 }
 
-// reportPage shows a dry run to whoever made it.
+// reportPage shows a dry run to whoever made it, who may be of a client: which
+// rules almost matched is told in the console, since they may be about others.
 func reportPage(r trace.Record) web.Report {
 	page := web.Report{
 		Title: "This sign-in would succeed",
@@ -138,7 +139,6 @@ func reportPage(r trace.Record) web.Report {
 			{Name: "tasks", Values: d.Tasks},
 			{Name: "data", Values: d.Permissions},
 			{Name: "rules", Values: d.Rules},
-			{Name: "almost", Values: d.NearMisses},
 		} {
 			if len(row.Values) > 0 {
 				grants.Rows = append(grants.Rows, row)

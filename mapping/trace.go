@@ -17,6 +17,8 @@ type RuleTrace struct {
 	Matched bool
 	At      int    // line of the condition that decided
 	Why     string // in words
+
+	Elsewhere bool // it is for another connection
 }
 
 // finding is what came of one condition.
@@ -36,6 +38,7 @@ func (p *Policy) trace(r *rule, f *Facts, at time.Time) RuleTrace {
 		t.Why = fmt.Sprintf("connection %q is not in the file", f.Connection)
 		return t
 	case r.connection.text != "*" && r.connection.text != f.Connection:
+		t.Elsewhere = true
 		t.Why = fmt.Sprintf("is for connection %q, they come through %q", r.connection.text, f.Connection)
 		return t
 	case c.closed:

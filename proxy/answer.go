@@ -57,9 +57,10 @@ func parseQuestion(head string, r *http.Request) bool {
 	return locate(r)
 }
 
-// locate reads the address of a request.
+// locate reads the address of a request. One without a query in which nothing
+// stands for anything else is the path that was read before, if it is its text.
 func locate(r *http.Request) bool {
-	if r.URL == nil || r.URL.RawQuery != "" || r.URL.RawPath != "" || r.URL.ForceQuery || r.URL.Path != r.RequestURI {
+	if strings.ContainsAny(r.RequestURI, "%?") || r.URL == nil || r.URL.RawQuery != "" || r.URL.RawPath != "" || r.URL.ForceQuery || r.URL.Path != r.RequestURI {
 		at, err := url.ParseRequestURI(r.RequestURI)
 		r.URL = at
 		return err == nil

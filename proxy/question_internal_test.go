@@ -113,3 +113,27 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// An address that stands for another one is not taken for it, whatever was
+// asked before over the connection.
+func TestAnAddressIsReadAnewWhereItsTextSaysOtherwise(t *testing.T) {
+	ask := func(r *http.Request, target string) {
+		t.Helper()
+		r.Header = make(http.Header)
+		if !parseQuestion("GET "+target+" HTTP/1.1\r\nHost: b\r\n\r\n", r) {
+			t.Fatalf("%s is no question", target)
+		}
+	}
+	for _, pair := range [][2]string{
+		{"/.portcullis/auth/a%3Fb", "/.portcullis/auth/a?b"}, {"/.portcullis/auth/a%2541", "/.portcullis/auth/a%41"},
+	} {
+		var before, alone http.Request
+		ask(&before, pair[0])
+		after := http.Request{URL: before.URL}
+		ask(&after, pair[1])
+		ask(&alone, pair[1])
+		if *after.URL != *alone.URL {
+			t.Errorf("%s after %s is at %+v, want %+v", pair[1], pair[0], *after.URL, *alone.URL)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package admin_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"portcullis/admin"
+	"portcullis/directory"
+	"portcullis/mapping"
+	"portcullis/revision"
+	"portcullis/store/storetest"
+	"portcullis/trace"
+)
+
+// Why somebody has what they have is for their own manager to see, and what the
+// mapping asks of other clients is not.
+func TestAManagerIsToldOfNoOtherClientsRules(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	manager, reader := w.signIn("acme", "manager", "Admins"), w.signIn("staff", "reader", mapping.GateUsersView, mapping.GateAuditView)
+	r := trace.Begin(trace.Record{Reference: "REFUSED", Connection: "acme", Protocol: "oidc", Person: manager.id}).End(w.now, trace.Refused, "no", "")
+	r.Decision = &trace.Decision{Verdict: "no", NearMisses: []string{`rule beta-admins: on connection "beta"`}}
+	if err := w.db.Traces().InsertTraces(t.Context(), []trace.Record{r}, nil, trace.Caps{r.Class(): 9}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/people/" + manager.id + "/why", "/sign-ins/REFUSED", "/connections/acme/sign-ins/REFUSED", "/own-connections/acme/sign-ins/REFUSED"} {
+		for _, res := range []answer{manager.page(path), manager.send(http.MethodGet, admin.APIPrefix+path, nil, nil)} {
+			if res.StatusCode != http.StatusOK || strings.Contains(res.text, "beta") {
+				t.Errorf("%s: %d, and beta is named in %s", path, res.StatusCode, res.text)
+			}
+		}
+		if res := reader.send(http.MethodGet, admin.APIPrefix+path, nil, nil); !strings.HasPrefix(path, "/own") && !strings.Contains(res.text, "beta-admins") {
+			t.Errorf("%s for everybody's administrator: %d, want all of it", path, res.StatusCode)
+		}
+	}
+}
+
+// Where an identity provider says by name where people are, a manager of a part
+// does not give the name that brings them to theirs.
+func TestAPartTakesNoNameThatAnIdentityProviderGives(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	europe := w.unit("", "Europe")
+	desk := w.unit(europe, "Desk")
+	part, whole := w.place(w.signIn("acme", "part", "Admins"), europe), w.signIn("acme", "whole", "Admins")
+	if got := part.call(http.MethodPost, "/sub-organizations", `{"below":"`+europe+`","name":"By hand"}`, nil); got != http.StatusOK {
+		t.Errorf("where nobody else names them: %d, want 200", got)
+	}
+	err := w.dir.SetConnections(t.Context(), []directory.Connection{
+		{ID: "staff", Organization: "Staff"}, {ID: "acme", Organization: "Acme", Units: directory.UnitSource{Claim: "division"}}, {ID: "beta", Organization: "Beta"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string]string{
+		"/sub-organizations": `{"below":"` + europe + `","name":"Finance"}`, "/sub-organizations/" + desk + "/rename": `{"name":"Finance"}`,
+	} {
+		if got := part.call(http.MethodPost, path, body, nil); got != http.StatusForbidden {
+			t.Errorf("%s: %d, want 403", path, got)
+		}
+	}
+	cfo := w.enter(directory.Assertion{Connection: "acme", Issuer: "https://idp.example", Subject: "cfo", UserName: "cfo", Claims: map[string]any{"division": "Finance"}})
+	for who, want := range map[*somebody]int{part: http.StatusNotFound, whole: http.StatusOK} {
+		if got := who.call(http.MethodGet, "/people/"+cfo.id, "", nil); got != want {
+			t.Errorf("whom the provider put into Finance: %d, want %d", got, want)
+		}
+	}
+	if got := whole.call(http.MethodPost, "/sub-organizations", `{"name":"Legal"}`, nil); got != http.StatusOK {
+		t.Errorf("by whoever manages the whole: %d, want 200", got)
+	}
+}
+
+// Who is deleted and signs in again is of the organization itself, and sees all
+// of it: two managers of a part do not get each other there.
+func TestAManagerOfAPartDeletesNobodyOutOfIt(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	europe := w.unit("", "Europe")
+	one, two := w.place(w.signIn("acme", "one", "Admins"), europe), w.place(w.signIn("acme", "two", "Admins"), europe)
+	outside := w.signIn("acme", "outside")
+	if got := one.call(http.MethodPost, "/people/"+two.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusForbidden {
+		t.Errorf("deleting somebody of the same part: %d, want 403", got)
+	}
+	if page := one.page("/people/" + two.id).text; strings.Contains(page, "/delete\"") {
+		t.Error("the page offers it")
+	}
+	if got := w.signIn("acme", "two", "Admins").call(http.MethodGet, "/people/"+outside.id, "", nil); got != http.StatusNotFound {
+		t.Errorf("whoever was deleted and came back sees the whole organization: %d, want 404", got)
+	}
+	if got := w.signIn("acme", "whole", "Admins").call(http.MethodPost, "/people/"+two.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusOK {
+		t.Errorf("by whoever manages the whole: %d, want 200", got)
+	}
+}
+
+// Who comes into an organization has their rights around its people: a client
+// is put among the gate's own administrators by nobody who could not say who
+// those are.
+func TestAClientIsNotPutAmongTheGatesAdministrators(t *testing.T) {
+	var all []string
+	for _, task := range mapping.GateTasks() {
+		all = append(all, task.Name)
+	}
+	for name, approval := range map[string]revision.Approval{"one is enough": {}, "it takes two": {Privileged: true}} {
+		t.Run(name, func(t *testing.T) {
+			w := newManagedWorld(t, storetest.SQLite(t), rules(), approval)
+			i := slices.IndexFunc(w.ways.list, func(c admin.Connection) bool { return c.ID == "acme" })
+			w.ways.list[i].Made = true
+			w.ways.draft["acme"] = admin.Draft{ID: "acme", Organization: "Acme", Protocol: admin.OverOIDC, SCIM: true}
+			ada, root := w.signIn("staff", "ada", mapping.GateConnectionsEdit), w.signIn("staff", "root", all...)
+			into := func(who *somebody, organization string) int {
+				return who.call(http.MethodPut, "/connections/acme/settings", `{"organization":"`+organization+`","scim":true}`, nil)
+			}
+			if got := into(ada, "Staff"); got != http.StatusForbidden {
+				t.Errorf("by whoever sees to connections alone: %d, want 403", got)
+			}
+			if got := into(ada, "Beta"); got != http.StatusOK {
+				t.Errorf("among another client: %d, want 200", got)
+			}
+			want := http.StatusOK
+			if approval.Privileged {
+				want = http.StatusForbidden
+			}
+			if got := into(root, "Staff"); got != want {
+				t.Errorf("by whoever has all rights: %d, want %d", got, want)
+			}
+			if got := into(w.open(), "Staff"); got != http.StatusOK {
+				t.Errorf("by a one-time link: %d, want 200", got)
+			}
+		})
+	}
+}
