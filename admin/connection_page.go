@@ -231,7 +231,7 @@ func (c *Console) connectionSCIM(r *request) (any, error) {
 	v.Full = live >= scim.MaxLiveTokens
 	entries, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn.ID, Limit: lastRequests})
 	v.Requests = requestsWire(entries)
-	if !r.own && !r.may(mapping.GateAuditView) {
+	if r.own && r.link != nil || !r.own && !r.may(mapping.GateAuditView) {
 		for i := range v.Requests { // what was said of people is for those who may read the log
 			v.Requests[i].Body = ""
 		}

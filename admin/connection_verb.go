@@ -92,6 +92,9 @@ func (c *Console) createConnection(r *request) (any, error) {
 	d := Draft{ID: strings.TrimSpace(r.form.Get("id"))}
 	r.settings(&d)
 	r.provider(&d)
+	if err := c.joins(r, Connection{ID: d.ID}, d.Organization); err != nil {
+		return nil, err
+	}
 	return c.save(r, d, done{to: everyones.path + "/" + d.ID + "/setup", Done: "connection-made"}, func(problem string) (any, error) {
 		return &draftView{Makers: makers(), Draft: d, Problem: problem, spot: spot{Base: base(r)}}, nil
 	})
@@ -235,6 +238,9 @@ func (c *Console) askRemove(r *request) (any, error) {
 }
 
 func (c *Console) removeConnection(r *request) (any, error) {
+	if _, err := c.trusted(r); err != nil {
+		return nil, err
+	}
 	conn, _, err := c.made(r)
 	if err != nil {
 		return nil, err
@@ -303,10 +309,13 @@ func (c *Console) createToken(r *request) (any, error) {
 	if !conn.SCIM || !w.InForce {
 		return nil, fault.New(fault.Conflict, "SCIM is not in force in this connection")
 	}
-	note, days := strings.TrimSpace(r.form.Get("note")), yearDays
+	note, days, most := strings.TrimSpace(r.form.Get("note")), yearDays, maxDays
+	if r.own && r.link != nil {
+		most = yearDays // who holds the link is not known
+	}
 	if text := r.form.Get("days"); text != "" {
-		if days, err = strconv.Atoi(text); err != nil || days < 1 || days > maxDays {
-			return nil, fault.New(fault.Invalid, "days: want 1 to %d", maxDays)
+		if days, err = strconv.Atoi(text); err != nil || days < 1 || days > most {
+			return nil, fault.New(fault.Invalid, "days: want 1 to %d", most)
 		}
 	}
 	if len(note) > maxNote || !utf8.ValidString(note) || strings.ContainsRune(note, 0) {

@@ -133,6 +133,7 @@ func TestWhoSaysWhoTheStaffAreHasEveryRightOfTheirs(t *testing.T) {
 		{http.MethodPut, "/connections/staff/settings", `{"organization":"Staff","link":"userName","scim":true}`},
 		{http.MethodPost, "/connections/staff/metadata/approve", ""},
 		{http.MethodPost, "/connections/staff/tokens", `{"note":"mine"}`},
+		{http.MethodPost, "/connections", `{"id":"more","organization":"Staff","scim":true}`},
 	}
 	for name, approval := range map[string]revision.Approval{"one is enough": {}, "it takes two": {Privileged: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -156,6 +157,9 @@ func TestWhoSaysWhoTheStaffAreHasEveryRightOfTheirs(t *testing.T) {
 				if got := ada.call(call[0], strings.Replace(call[1], "staff", "acme", 1), strings.Replace(call[2], "Staff", "Acme", 1), nil); got != http.StatusOK {
 					t.Errorf("%s of a client: %d, want 200", call[1], got)
 				}
+			}
+			if got := ada.call(http.MethodDelete, "/connections/staff", `{"reason":"x"}`, nil); got != http.StatusForbidden {
+				t.Errorf("removing the staff's connection: %d, want 403", got)
 			}
 		})
 	}

@@ -67,8 +67,8 @@ func (t tx) nextMade() (version int64, err error) {
 }
 
 // Put stores m with its event, in place of the version that m.Version
-// names; 0 makes a new one. With signOut it ends the sessions of the
-// connection. It fails with fault.Conflict if another version is stored, and
+// names; 0 makes a new one. With signOut it ends the sessions and API tokens of
+// the connection. It fails with fault.Conflict if another version is stored, and
 // for a new one whose id was ever that of a connection.
 func (s Made) Put(ctx context.Context, m admin.Made, signOut bool, e func(sessions int) audit.Event) (ended int, err error) {
 	err = s.db.update(ctx, func(t tx) error {
@@ -154,17 +154,8 @@ func (t tx) emptyConnection(id string, at time.Time) (ended int, err error) {
 	if ended, err = t.signOutConnection(id, at, "your organization's way in was removed"); err != nil {
 		return 0, err
 	}
-	var tokens []string
-	if err := t.rows(&tokens, "UPDATE api_tokens SET revoked = ? WHERE connection = ? AND revoked = 0 RETURNING id", micros(at), id); err != nil {
-		return 0, err
-	}
 	if _, err := t.exec("UPDATE scim_tokens SET revoked = ? WHERE connection = ? AND revoked = 0", micros(at), id); err != nil {
 		return 0, err
-	}
-	for _, token := range tokens {
-		if err := t.Change(directory.Change{At: at, Session: token, Loss: true}); err != nil {
-			return 0, err
-		}
 	}
 	return ended, nil
 }
@@ -172,7 +163,8 @@ func (t tx) emptyConnection(id string, at time.Time) (ended int, err error) {
 // anotherProvider is why sessions end when their connection changes hands.
 const anotherProvider = "your organization signs in somewhere else now"
 
-// signOutConnection ends every session of those who came in by a connection.
+// signOutConnection ends every session of those who came in by a connection,
+// and their API tokens.
 func (t tx) signOutConnection(id string, at time.Time, reason string) (ended int, err error) {
 	var people []string
 	err = t.rows(&people, "UPDATE sessions SET ended = ?, end_reason = ? WHERE connection = ? AND ended = 0 AND expires > ? RETURNING person_id",
@@ -187,6 +179,15 @@ func (t tx) signOutConnection(id string, at time.Time, reason string) (ended int
 		}
 		told[person] = true
 		if err := t.Change(directory.Change{At: at, Person: person, Loss: true}); err != nil {
+			return 0, err
+		}
+	}
+	var tokens []string
+	if err := t.rows(&tokens, "UPDATE api_tokens SET revoked = ? WHERE connection = ? AND revoked = 0 RETURNING id", micros(at), id); err != nil {
+		return 0, err
+	}
+	for _, token := range tokens {
+		if err := t.Change(directory.Change{At: at, Session: token, Loss: true}); err != nil {
 			return 0, err
 		}
 	}

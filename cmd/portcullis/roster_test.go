@@ -186,12 +186,17 @@ func TestAConnectionIsMadeInTheConsole(t *testing.T) {
 			if status, _ := ben.whoami(t); status != http.StatusOK || changed.SessionsEnded != 0 {
 				t.Errorf("after the same issuer once more: %d, %d sessions ended", status, changed.SessionsEnded)
 			}
+			_, secret := w.apiToken(t, "--user", "ben@omega.example", "--scope", "*")
+			if status, _, _ := w.program(t, secret, "/"); status != http.StatusOK {
+				t.Errorf("with an API token of before: %d", status)
+			}
 			issuer = w.another(t, "omega")
 			ada.call(t, http.MethodPut, "/connections/omega/provider", provider("right-secret"), 200, &changed)
 			if changed.SessionsEnded != 1 {
 				t.Errorf("after another issuer %d sessions ended, want 1", changed.SessionsEnded)
 			}
 			eventually(t, "those of the old issuer are out", patience, func() bool { status, _ := ben.whoami(t); return status == http.StatusUnauthorized })
+			eventually(t, "their API tokens are void", patience, func() bool { status, _, _ := w.program(t, secret, "/"); return status == http.StatusUnauthorized })
 			if s := ben.press(t, ben.open(t, "/.portcullis/sign-in/omega"), url.Values{"person": {"ben"}}); s.status != http.StatusOK {
 				t.Fatalf("signing in at another issuer: %d at %s\n%s", s.status, s.url, s.body)
 			}
