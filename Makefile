@@ -35,8 +35,8 @@ lint: $(GOLANGCI)
 $(GOLANGCI):
 	go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
-race: ## needs a C compiler; properties take a fifth of the rounds that they take in test
-	CGO_ENABLED=1 go test -race -short -timeout 20m ./...
+race: ## needs a C compiler
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 fuzz: ## every fuzz target for $(FUZZTIME); PKG=mapping for those of one package
 	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(PKG)); do \
