@@ -175,15 +175,15 @@ func TestWhoWaitsForEverybody(t *testing.T) {
 			defer c.mu.Unlock()
 			return c.last != nil
 		}
-		time.Sleep(crowdKept - time.Second) // of the bubble: no time passes
-		synctest.Wait()
-		if !kept() {
-			t.Error("it is dropped too soon")
-		}
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if kept() {
-			t.Error("it is kept for ever")
+		for _, step := range []struct {
+			passed time.Duration
+			kept   bool
+		}{{crowdKept - time.Second, true}, {2 * time.Second, false}} {
+			<-time.After(step.passed) // by the clock of the bubble: nobody waits
+			synctest.Wait()
+			if kept() != step.kept {
+				t.Errorf("%s later it is kept: %t", step.passed, !step.kept)
+			}
 		}
 	})
 }
