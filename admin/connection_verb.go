@@ -113,6 +113,14 @@ func (c *Console) made(r *request) (Connection, Draft, error) {
 	return conn, d, err
 }
 
+// changeable is made for a visitor who means to change the connection.
+func (c *Console) changeable(r *request) (Connection, Draft, error) {
+	if conn, err := c.trusted(r); err != nil {
+		return conn, Draft{}, err
+	}
+	return c.made(r)
+}
+
 func (c *Console) connectionSettings(r *request) (any, error) {
 	_, d, err := c.made(r)
 	if err != nil {
@@ -127,10 +135,7 @@ func (c *Console) settingsForm(r *request, d Draft, problem string) (any, error)
 }
 
 func (c *Console) changeConnection(r *request) (any, error) {
-	if _, err := c.trusted(r); err != nil {
-		return nil, err
-	}
-	conn, d, err := c.made(r)
+	conn, d, err := c.changeable(r)
 	if err != nil {
 		return nil, err
 	}
@@ -207,10 +212,7 @@ func providerValues(conn Connection, a addresses) (out []valueJSON) {
 // changeProvider takes what stands at the identity provider: by the gate's
 // administrators, or by the client's own.
 func (c *Console) changeProvider(r *request) (any, error) {
-	if _, err := c.trusted(r); err != nil {
-		return nil, err
-	}
-	conn, d, err := c.made(r)
+	conn, d, err := c.changeable(r)
 	if err != nil {
 		return nil, err
 	}
@@ -238,10 +240,7 @@ func (c *Console) askRemove(r *request) (any, error) {
 }
 
 func (c *Console) removeConnection(r *request) (any, error) {
-	if _, err := c.trusted(r); err != nil {
-		return nil, err
-	}
-	conn, _, err := c.made(r)
+	conn, _, err := c.changeable(r)
 	if err != nil {
 		return nil, err
 	}
