@@ -267,3 +267,14 @@ func (p *Policy) effect(r *rule) string {
 		return "grant " + strings.Join(parts, " and ")
 	}
 }
+
+// Narrow leaves out the rules that are for other connections, and how near they
+// came: they say who else the mapping is about, and what it asks of them.
+func (e *Explanation) Narrow() {
+	elsewhere := make(map[string]bool)
+	for i := range e.Rules {
+		elsewhere[e.Rules[i].ID] = e.Rules[i].Elsewhere
+	}
+	e.Rules = slices.DeleteFunc(e.Rules, func(t RuleTrace) bool { return t.Elsewhere })
+	e.NearMisses = slices.DeleteFunc(e.NearMisses, func(m NearMiss) bool { return elsewhere[m.Rule] })
+}
