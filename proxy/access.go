@@ -68,9 +68,12 @@ func (p *Proxy) match(t *target, path string) (m match) {
 			m.closed = m.closed || !r.Public && r.matchesFolded(path)
 			continue
 		}
-		c := p.covers(r, t.method)
+		c := r.covers(t.method)
 		if c == covered {
 			m.rule = r
+			if len(r.Methods) > 0 { // what it names is no other method of the same path
+				m.besides = slices.DeleteFunc(m.besides, func(other *rule) bool { return len(other.prefix) == len(r.prefix) })
+			}
 			m.closed = m.closed || passed != nil && (len(r.Methods) == 0 || len(r.prefix) < len(passed.prefix))
 			return m
 		}

@@ -31,7 +31,7 @@ func (p *Proxy) placeOf(host, method, path string) place {
 	out := place{p.main, p.names, p.maxBody}
 	var placed, named, bounded bool
 	for _, r := range p.settings {
-		if !r.at(host) || p.covers(r, method) != covered || !r.matchesFolded(path) {
+		if !r.at(host) || r.covers(method) != covered || !r.matchesFolded(path) {
 			continue
 		}
 		if !r.matchesExactly(path) {

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,7 +109,6 @@ type Proxy struct {
 	rules       []rule
 	settings    []*rule         // that say how requests are handed on
 	hosts       map[string]bool // that requests may be for; nil where that is not judged
-	methods     map[string]bool // whose meaning is known
 	methodAware bool            // some rule names methods
 	lenient     bool            // some route lets encoded slashes or semicolons through
 	main        *backend
@@ -165,7 +165,7 @@ func (p *Proxy) arrange(c Config) {
 	p.names = Headers{}.names()
 	p.rules = compile(c.Routes)
 	p.hosts = p.hostsOf(c.Routes)
-	p.methods, p.methodAware = methodsOf(c.Routes)
+	p.methodAware = slices.ContainsFunc(c.Routes, func(r Route) bool { return len(r.Methods) > 0 })
 	for i := range p.rules {
 		r := &p.rules[i]
 		p.lenient = p.lenient || r.EncodedSlash || r.Semicolon

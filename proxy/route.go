@@ -128,30 +128,22 @@ const (
 )
 
 // covers says whether a rule is about a method, which is empty where nobody
-// knows it. A method that no rule and no standard knows may be taken for any
-// other by the portal, such as "post" for POST.
-func (p *Proxy) covers(r *rule, method string) coverage {
+// knows it. A method that neither the rule nor the standard knows may be taken
+// for any other by the portal, such as "post" for POST.
+func (r *rule) covers(method string) coverage {
 	switch {
 	case len(r.Methods) == 0, slices.Contains(r.Methods, method), method == http.MethodHead && slices.Contains(r.Methods, http.MethodGet):
 		return covered
-	case !p.methods[method]:
-		return perhaps
-	default:
+	case slices.Contains(usualMethods[:], method):
 		return other
+	default:
+		return perhaps
 	}
 }
 
-// methodsOf is every method whose meaning is known: the usual ones, and those
-// that routes name.
-func methodsOf(routes []Route) (known map[string]bool, aware bool) {
-	known = map[string]bool{
-		http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true,
-		http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
-	}
-	for _, r := range routes {
-		for _, m := range r.Methods {
-			known[m], aware = true, true
-		}
-	}
-	return known, aware
+// usualMethods is every method whose meaning is known without a rule that
+// names it.
+var usualMethods = [...]string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
+	http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }

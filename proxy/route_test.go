@@ -46,6 +46,9 @@ func TestRoutesNameMethods(t *testing.T) {
 		{"a method of one's own", []proxy.Route{{Path: "/dav/", Methods: []string{"PROPFIND"}, Public: true}, {Path: "/dav/", Methods: []string{"POST"}, Roles: admin}}, map[string][2]int{
 			"PROPFIND /dav/": {200, 200}, "propfind /dav/": {401, 403}, "POST /dav/": {401, 403},
 		}},
+		{"a method named elsewhere", []proxy.Route{{Path: "/", Methods: []string{"GET"}, Roles: admin}, {Path: "/cache/", Methods: []string{"PURGE"}, Tasks: view}}, map[string][2]int{
+			"PURGE /": {401, 403}, "PURGE /cache/": {401, 200}, "purge /cache/": {401, 403}, "GET /cache/": {401, 403}, "POST /cache/": {401, 200},
+		}},
 		{"signed in, of some methods, hides what is open", []proxy.Route{{Path: "/", Public: true}, {Path: "/me/", Methods: []string{"POST"}}}, map[string][2]int{
 			"POST /me/": {401, 200}, "GET /me/": {401, 200}, "GET /": {200, 200},
 		}},
