@@ -372,6 +372,12 @@ type UnitTx interface {
 	EnsureUnit(u Unit) (fresh bool, err error) // nothing if the name is there
 	UpdateUnit(u Unit) error                   // its name and parent
 	DeleteUnit(id string) error
+	FormerUnit(id string) (parent string, err error) // of one that was deleted; empty if there is none
+	// BuryUnit remembers under hashes which unit somebody was in; BuriedUnit
+	// gives what was remembered last under one of them, empty if nothing was.
+	// Unbury forgets it.
+	BuryUnit(connection string, hashes []string, unit string, at time.Time) error
+	BuriedUnit(connection string, hashes []string) (unit string, err error)
 }
 
 // Identity ties what an identity provider calls somebody to a person.

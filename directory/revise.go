@@ -120,7 +120,7 @@ func (d *Directory) relinked(tx Tx, by audit.Actor, p *Person, link string, now 
 	// Whoever was deleted under that value is this person now; a name alone
 	// says so only when a person is made.
 	revived := tombstones(p.Connection, "", "", link)
-	if err := recallBars(tx, p, link, revived, now); err != nil {
+	if err := d.recall(tx, p, link, revived, now); err != nil {
 		return err
 	}
 	if err := tx.Unbury(p.Connection, revived); err != nil {

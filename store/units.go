@@ -1,6 +1,8 @@
 package store
 
 import (
+	"time"
+
 	"portcullis/directory"
 )
 
@@ -100,7 +102,37 @@ func (t tx) UpdateUnit(u directory.Unit) error {
 }
 
 func (t tx) DeleteUnit(id string) error {
+	if _, err := t.exec("INSERT INTO former_units (id, parent) SELECT id, parent FROM units WHERE id = ?", id); err != nil {
+		return err
+	}
 	return t.one("sub-organization", "DELETE FROM units WHERE id = ?", id)
+}
+
+func (t tx) FormerUnit(id string) (parent string, err error) {
+	err = t.rows(&parent, "SELECT parent FROM former_units WHERE id = ?", id)
+	return parent, err
+}
+
+func (t tx) BuryUnit(connection string, hashes []string, unit string, at time.Time) error {
+	burial := newID()
+	for _, h := range hashes {
+		err := t.later("INSERT INTO tombstones (connection, hash, burial, at, unit) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			connection, h, burial, micros(at), unit)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t tx) BuriedUnit(connection string, hashes []string) (unit string, err error) {
+	wanted, err := list(hashes)
+	if err != nil {
+		return "", err
+	}
+	err = t.rows(&unit, "SELECT unit FROM tombstones WHERE connection = ? AND unit <> '' AND "+t.inList("hash")+" ORDER BY at DESC, unit LIMIT 1",
+		connection, wanted)
+	return unit, err
 }
 
 func (t tx) UnitNames(ids []string) (map[string]string, error) {
