@@ -78,6 +78,9 @@ type Directory interface {
 	RenameUnit(ctx context.Context, by audit.Actor, organization, id, name string) error
 	MoveUnit(ctx context.Context, by audit.Actor, organization, id, parent string) error
 	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
+	FreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) (ended int, err error)
+	UnfreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) error
+	UnitEffect(ctx context.Context, organization, id string) (directory.UnitEffect, error)
 	NamesUnits(organization string) string
 	Organizations(ctx context.Context) ([]directory.Client, error)
 	Place(ctx context.Context, by audit.Actor, id, unit, reason string) error

@@ -150,7 +150,7 @@ func notice(q url.Values) string {
 // unitNotices says what was done to a sub-organization.
 func unitNotices() map[string]string {
 	return map[string]string{
-		"unit-added": "Added.", "unit-renamed": "Renamed.", "unit-moved": "Moved, with everybody below it.", "unit-removed": "Removed.",
+		"unit-added": "Added.", "unit-renamed": "Renamed.", "unit-moved": "Moved, with everybody below it.", "unit-removed": "Removed.", "unit-frozen": "Frozen, with everybody below it.", "unit-unfrozen": "Unfrozen: its people can sign in again.",
 	}
 }
 

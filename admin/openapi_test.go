@@ -189,6 +189,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/organizations?organization=Acme"},
 		{"post", "/sub-organizations/{unit}/rename"},
 		{"post", "/sub-organizations/{unit}/move"},
+		{"get", "/sub-organizations/{unit}/freeze"},
+		{"post", "/sub-organizations/{unit}/freeze"},
+		{"get", "/organizations?organization=Acme"},
+		{"post", "/sub-organizations/{unit}/unfreeze"},
 		{"get", "/people?organization=Acme&subOrganization=none"},
 		{"get", "/summary"},
 		{"get", "/me"},
@@ -237,6 +241,8 @@ func orderOf(path, method, id, unit string) string {
 		return ""
 	case path == "/sub-organizations":
 		return `{"organization": "Acme", "name": "Europe"}`
+	case strings.HasSuffix(path, "freeze"):
+		return `{"reason": "x"}`
 	case strings.HasPrefix(path, "/sub-organizations/"):
 		return `{"name": "Asia"}`
 	}

@@ -26,6 +26,10 @@ func unitRoutes() []Route {
 		{post, one + "/rename", post, one + "/rename", right, "", (*Console).renameUnit},
 		{post, one + "/move", post, one + "/move", right, "", (*Console).moveUnit},
 		{post, one + "/remove", http.MethodDelete, one, right, "", (*Console).removeUnit},
+		{get, one + "/freeze", get, one + "/freeze", mapping.GateUsersLock, "freeze", (*Console).askFreeze},
+		{post, one + "/freeze", post, one + "/freeze", mapping.GateUsersLock, "", (*Console).freezeUnit},
+		{get, one + "/unfreeze", "", "", mapping.GateUsersLock, "freeze", (*Console).askUnfreeze},
+		{post, one + "/unfreeze", post, one + "/unfreeze", mapping.GateUsersLock, "", (*Console).unfreezeUnit},
 		{get, "/people/:id/place", "", "", right, "place", (*Console).askPlace},
 		{post, "/people/:id/place", post, "/people/:id/place", right, "", (*Console).place},
 		{post, "/people/all/place", post, "/people/all/place", right, "place", (*Console).placeAll},
@@ -39,7 +43,11 @@ type unitJSON struct {
 	Below  string   `json:"below,omitempty"` // id of the one that it is a part of
 	Path   []string `json:"path"`            // names from the top down to it
 	People int      `json:"people"`          // in it alone
+	Out    bool     `json:"suspended"`       // nobody in it may come in: it is frozen, or one above it
+	Frozen *barJSON `json:"frozen,omitempty"`
 
+	MayFreeze bool         `json:"-"`
+	MayThaw   bool         `json:"-"`
 	MayChange bool         `json:"-"`
 	Targets   []unitChoice `json:"-"` // where it may be moved to
 }
@@ -70,10 +78,11 @@ type organizationsView struct {
 	Unplaced      int                `json:"notPlaced"`              // people of whom nobody can say
 	Units         []unitJSON         `json:"subOrganizations"`
 
-	Whole   bool         `json:"-"` // the visitor sees the organization itself
-	MayEdit bool         `json:"-"`
-	Parents []unitChoice `json:"-"` // below which one may be made
-	MaxName int          `json:"-"`
+	Whole     bool         `json:"-"` // the visitor sees the organization itself
+	MayEdit   bool         `json:"-"`
+	MayFreeze bool         `json:"-"` // any of them
+	Parents   []unitChoice `json:"-"` // below which one may be made
+	MaxName   int          `json:"-"`
 }
 
 func (c *Console) organizations(r *request) (any, error) {
@@ -124,7 +133,14 @@ func (c *Console) grown(r *request, v *organizationsView) error {
 		if !r.holds(v.Organization, u.ID) {
 			continue
 		}
-		w := unitJSON{ID: u.ID, Name: u.Name, Below: u.Parent, Path: tree.Path(u.ID), People: counts[u.ID], MayChange: v.MayEdit && c.changes(of, u) == nil}
+		w := unitJSON{
+			ID: u.ID, Name: u.Name, Below: u.Parent, Path: tree.Path(u.ID), People: counts[u.ID], MayChange: v.MayEdit && c.changes(of, u) == nil,
+			Out: u.Closed, Frozen: barWire(u.Frozen),
+		}
+		if freezes(r.visitor, u) == nil {
+			w.MayFreeze, w.MayThaw = u.Frozen == nil, u.Frozen != nil
+			v.MayFreeze = true
+		}
 		if w.MayChange {
 			inside := tree.Below(u.ID)
 			for _, t := range v.Parents {

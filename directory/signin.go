@@ -355,7 +355,7 @@ func (d *Directory) refresh(tx Tx, conn Connection, p *Person, a Assertion, now 
 		return err
 	}
 	if next.Unit != old {
-		if err := d.moved(tx, audit.Gate(), next, old, "", now); err != nil {
+		if err := d.moved(tx, audit.Gate(), next, old, "", 0, now); err != nil {
 			return err
 		}
 	}
@@ -366,6 +366,9 @@ func (d *Directory) refresh(tx Tx, conn Connection, p *Person, a Assertion, now 
 func (d *Directory) standing(tx Tx, in SignedIn) (s Standing, err error) {
 	s = Standing{Person: in.Person, Assertion: in.Assertion}
 	if s.Organization, err = tx.Organization(in.Person.Organization); err != nil {
+		return s, err
+	}
+	if s.PartFrozen, err = closedUnit(tx, in.Person.Unit); err != nil {
 		return s, err
 	}
 	excepted, err := tx.Exceptions(in.Person.ID)

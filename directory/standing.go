@@ -17,6 +17,7 @@ type Standing struct {
 	Pushed       []Group
 	Exceptions   []mapping.Exception // that nobody has taken back
 	Unit         string              // the sub-organization that they are in today, of whatever time the rest is
+	PartFrozen   bool                // the sub-organization that they are in, or one above it, is frozen
 }
 
 // Facts are what the mapping sees of the standing.
@@ -64,6 +65,8 @@ func (s *Standing) Bar() error {
 	switch {
 	case s.Organization.Disabled:
 		return fault.New(fault.Forbidden, "access for %s is suspended", s.Organization.Name)
+	case s.PartFrozen:
+		return errPartFrozen(s.Organization.Name)
 	case s.Person.Deactivated != nil || !s.Person.IDPActive:
 		return fault.New(fault.Forbidden, "your account is deactivated")
 	case s.Person.Unconfirmed:

@@ -139,7 +139,7 @@ func (d *Directory) recall(tx Tx, p *Person, link string, graves []string, now t
 	if err := tx.UpdatePerson(next, link); err != nil || next.Unit == old {
 		return err
 	}
-	if err := d.moved(tx, audit.Gate(), next, old, "where the account was that was deleted", now); err != nil {
+	if err := d.moved(tx, audit.Gate(), next, old, "where the account was that was deleted", 0, now); err != nil {
 		return err
 	}
 	return tx.Change(Change{At: now, Person: p.ID})

@@ -94,7 +94,7 @@ func (d *Directory) settleAll(tx Tx, conn Connection, now time.Time) error {
 		if err := tx.UpdatePerson(next, linkOf(conn, r)); err != nil {
 			return err
 		}
-		if err := d.moved(tx, audit.Gate(), next, p.Unit, "the connection reads it from "+conn.Units.Attribute, now); err != nil {
+		if err := d.moved(tx, audit.Gate(), next, p.Unit, "the connection reads it from "+conn.Units.Attribute, 0, now); err != nil {
 			return err
 		}
 		return tx.Change(Change{At: now, Person: p.ID})

@@ -13,22 +13,24 @@ type unit struct {
 	Parent       string `gorm:"column:parent"`
 	Name         string `gorm:"column:name"`
 	Created      int64  `gorm:"column:created"`
+	FrozenAt     int64  `gorm:"column:frozen_at"`
+	FrozenBy     string `gorm:"column:frozen_by"`
+	FrozenPerson string `gorm:"column:frozen_person"`
+	FrozenReason string `gorm:"column:frozen_reason"`
+	Closed       bool   `gorm:"column:closed"`
 }
 
 func (r *unit) domain() directory.Unit {
-	return directory.Unit{ID: r.ID, Organization: r.Organization, Parent: r.Parent, Name: r.Name, Created: moment(r.Created)}
-}
-
-const unitColumns = "id, organization, parent, name, created"
-
-// forKeyShare keeps a row that is read from being deleted; others may read and
-// change it.
-func (t tx) forKeyShare(query string) string {
-	if t.write && t.dialect == "postgres" {
-		return query + " FOR KEY SHARE"
+	u := directory.Unit{
+		ID: r.ID, Organization: r.Organization, Parent: r.Parent, Name: r.Name, Created: moment(r.Created), Freezer: r.FrozenPerson, Closed: r.Closed,
 	}
-	return query
+	if r.FrozenAt != 0 {
+		u.Frozen = &directory.Bar{At: moment(r.FrozenAt), By: r.FrozenBy, Reason: r.FrozenReason}
+	}
+	return u
 }
+
+const unitColumns = "id, organization, parent, name, created, frozen_at, frozen_by, frozen_person, frozen_reason, closed"
 
 // LockUnits holds no push up: those refer to the same row.
 func (t tx) LockUnits(organization string) error {
@@ -52,13 +54,13 @@ func (t tx) Units(organization string) ([]directory.Unit, error) {
 
 func (t tx) Unit(id string) (directory.Unit, error) {
 	var r unit
-	err := t.row(&r, "sub-organization", t.forKeyShare("SELECT "+unitColumns+" FROM units WHERE id = ?"), id)
+	err := t.row(&r, "sub-organization", t.forShare("SELECT "+unitColumns+" FROM units WHERE id = ?"), id)
 	return r.domain(), err
 }
 
 func (t tx) UnitNamed(organization, key string) (directory.Unit, error) {
 	var r unit
-	err := t.row(&r, "sub-organization", t.forKeyShare("SELECT "+unitColumns+" FROM units WHERE organization = ? AND name_key = ?"), organization, key)
+	err := t.row(&r, "sub-organization", t.forShare("SELECT "+unitColumns+" FROM units WHERE organization = ? AND name_key = ?"), organization, key)
 	return r.domain(), err
 }
 
@@ -81,7 +83,7 @@ func (t tx) ConnectionsIn(unit string, pushed bool) ([]string, error) {
 	return ids, err
 }
 
-const unitInto = "INSERT INTO units (" + unitColumns + ", name_key) VALUES (?, ?, ?, ?, ?, ?)"
+const unitInto = "INSERT INTO units (id, organization, parent, name, created, name_key) VALUES (?, ?, ?, ?, ?, ?)"
 
 func unitValues(u directory.Unit) []any {
 	return []any{u.ID, u.Organization, u.Parent, u.Name, micros(u.Created), directory.UnitKey(u.Name)}
@@ -98,7 +100,13 @@ func (t tx) EnsureUnit(u directory.Unit) (bool, error) {
 }
 
 func (t tx) UpdateUnit(u directory.Unit) error {
-	return t.one("sub-organization", "UPDATE units SET parent = ?, name = ?, name_key = ? WHERE id = ?", u.Parent, u.Name, directory.UnitKey(u.Name), u.ID)
+	var frozen directory.Bar
+	if u.Frozen != nil {
+		frozen = *u.Frozen
+	}
+	return t.one("sub-organization", `UPDATE units SET parent = ?, name = ?, name_key = ?,
+		frozen_at = ?, frozen_by = ?, frozen_person = ?, frozen_reason = ? WHERE id = ?`,
+		u.Parent, u.Name, directory.UnitKey(u.Name), micros(frozen.At), frozen.By, u.Freezer, frozen.Reason, u.ID)
 }
 
 func (t tx) DeleteUnit(id string) error {
