@@ -228,6 +228,13 @@ type done struct {
 // file is an answer that is neither page nor JSON. It is written as it comes.
 type file func(io.Writer) error
 
+// refused is the page that an order came from, given back with what is wrong
+// with the order. The answer has the status of that.
+type refused struct {
+	view any
+	err  error
+}
+
 func (c *Console) page(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
 		r, err := c.admit(g, route, false)
@@ -257,11 +264,15 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 		case file:
 			return out(g.Writer)
 		default:
+			status := http.StatusOK
+			if form, ok := out.(refused); ok {
+				out, status = form.view, web.Status(form.err)
+			}
 			pages, err := c.pages(r.ctx, r.visitor)
 			if err != nil {
 				return err
 			}
-			return pages.Render(g.Writer, g.Request, http.StatusOK, route.view, c.frame(r, out))
+			return pages.Render(g.Writer, g.Request, status, route.view, c.frame(r, out))
 		}
 	}
 }

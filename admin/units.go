@@ -22,10 +22,10 @@ func unitRoutes() []Route {
 	const one = "/sub-organizations/:unit"
 	return []Route{
 		{get, "/organizations", get, "/organizations", mapping.GateUsersView, "organizations", (*Console).organizations},
-		{post, "/sub-organizations", post, "/sub-organizations", right, "", (*Console).addUnit},
-		{post, one + "/rename", post, one + "/rename", right, "", (*Console).renameUnit},
-		{post, one + "/move", post, one + "/move", right, "", (*Console).moveUnit},
-		{post, one + "/remove", http.MethodDelete, one, right, "", (*Console).removeUnit},
+		{post, "/sub-organizations", post, "/sub-organizations", right, "organizations", (*Console).addUnit},
+		{post, one + "/rename", post, one + "/rename", right, "organizations", (*Console).renameUnit},
+		{post, one + "/move", post, one + "/move", right, "organizations", (*Console).moveUnit},
+		{post, one + "/remove", http.MethodDelete, one, right, "organizations", (*Console).removeUnit},
 		{get, one + "/freeze", get, one + "/freeze", mapping.GateUsersLock, "freeze", (*Console).askFreeze},
 		{post, one + "/freeze", post, one + "/freeze", mapping.GateUsersLock, "", (*Console).freezeUnit},
 		{get, one + "/unfreeze", "", "", mapping.GateUsersLock, "freeze", (*Console).askUnfreeze},
@@ -83,11 +83,24 @@ type organizationsView struct {
 	MayFreeze bool         `json:"-"` // any of them
 	Parents   []unitChoice `json:"-"` // below which one may be made
 	MaxName   int          `json:"-"`
+	Refused   unitRefusal  `json:"-"`
+}
+
+// unitRefusal is an order about a sub-organization that was not taken.
+type unitRefusal struct {
+	Unit    string // its id; empty for a new one
+	Field   string // that the mistake is in: "name", "below", or none
+	Name    string // what was typed
+	Problem string // empty if nothing was refused
 }
 
 func (c *Console) organizations(r *request) (any, error) {
+	return c.organizationsOf(r, r.query("organization"))
+}
+
+func (c *Console) organizationsOf(r *request, organization string) (*organizationsView, error) {
 	v := &organizationsView{
-		Organizations: []organizationJSON{}, Units: []unitJSON{}, Organization: r.query("organization"), Whole: r.units == nil, MaxName: directory.MaxUnitName,
+		Organizations: []organizationJSON{}, Units: []unitJSON{}, Organization: organization, Whole: r.units == nil, MaxName: directory.MaxUnitName,
 	}
 	if r.organization != "" {
 		v.Organization = r.organization
@@ -223,6 +236,23 @@ func (r *request) toTree(organization, what string) done {
 	return to
 }
 
+// refuse gives the page back that an order came from, with what is wrong with
+// it and what was typed.
+func (c *Console) refuse(r *request, organization, unit, field string, err error) (any, error) {
+	if r.inAPI || !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Conflict) {
+		return nil, err
+	}
+	v, failed := c.organizationsOf(r, organization)
+	if failed != nil {
+		return nil, failed
+	}
+	v.Refused = unitRefusal{Unit: unit, Field: field, Name: r.form.Get("name"), Problem: fault.Message(err)}
+	for i := range v.Parents { // of a new one
+		v.Parents[i].Chosen = unit == "" && v.Parents[i].ID == r.form.Get("below")
+	}
+	return refused{v, err}, nil
+}
+
 func (c *Console) addUnit(r *request) (any, error) {
 	organization := r.organization
 	if organization == "" {
@@ -237,7 +267,7 @@ func (c *Console) addUnit(r *request) (any, error) {
 	}
 	u, err := c.directory.AddUnit(r.ctx, r.actor(), organization, below, r.form.Get("name"))
 	if err != nil {
-		return nil, err
+		return c.refuse(r, organization, "", "name", err)
 	}
 	to := r.toTree(organization, "unit-added")
 	to.ID = u.ID
@@ -252,7 +282,10 @@ func (c *Console) renameUnit(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.toTree(u.Organization, "unit-renamed"), c.directory.RenameUnit(r.ctx, r.actor(), u.Organization, u.ID, r.form.Get("name"))
+	if err := c.directory.RenameUnit(r.ctx, r.actor(), u.Organization, u.ID, r.form.Get("name")); err != nil {
+		return c.refuse(r, u.Organization, u.ID, "name", err)
+	}
+	return r.toTree(u.Organization, "unit-renamed"), nil
 }
 
 func (c *Console) moveUnit(r *request) (any, error) {
@@ -264,7 +297,10 @@ func (c *Console) moveUnit(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.toTree(u.Organization, "unit-moved"), c.directory.MoveUnit(r.ctx, r.actor(), u.Organization, u.ID, below)
+	if err := c.directory.MoveUnit(r.ctx, r.actor(), u.Organization, u.ID, below); err != nil {
+		return c.refuse(r, u.Organization, u.ID, "below", err)
+	}
+	return r.toTree(u.Organization, "unit-moved"), nil
 }
 
 func (c *Console) removeUnit(r *request) (any, error) {
@@ -272,7 +308,10 @@ func (c *Console) removeUnit(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.toTree(u.Organization, "unit-removed"), c.directory.RemoveUnit(r.ctx, r.actor(), u.Organization, u.ID)
+	if err := c.directory.RemoveUnit(r.ctx, r.actor(), u.Organization, u.ID); err != nil {
+		return c.refuse(r, u.Organization, u.ID, "", err)
+	}
+	return r.toTree(u.Organization, "unit-removed"), nil
 }
 
 // nameUnits says of people how their sub-organization is called.
