@@ -106,6 +106,8 @@ type Keeper interface {
 type Ledger interface {
 	History(ctx context.Context, n int) (revision.History, error)
 	Past(ctx context.Context, seq int64, n int) ([]revision.Application, error)
+	Waiting(ctx context.Context, seq int64, n int) (revision.History, error)
+	ProposalOf(ctx context.Context, number int64) (revision.History, error)
 	Show(ctx context.Context, ref string) (revision.Revision, []revision.Application, error)
 	InForce(ctx context.Context) (revision.Revision, revision.Application, error)
 	At(ctx context.Context, at time.Time) (revision.Revision, revision.Application, error)

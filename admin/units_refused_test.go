@@ -24,23 +24,33 @@ func TestARefusedNameComesBackWithItsForm(t *testing.T) {
 	}{
 		{"a name that is there", "/sub-organizations", []string{"organization", "Acme", "name", `EUROPE "`, "below", europe}, 303, nil},
 		{
-			"a name that is there", "/sub-organizations", []string{"organization", "Acme", "name", "EUROPE", "below", asia}, http.StatusConflict,
+			"a name that is there", "/sub-organizations",
+			[]string{"organization", "Acme", "name", "EUROPE", "below", asia},
+			http.StatusConflict,
 			[]string{`<p class="notice" id="refused" role="alert">✗ there is a sub-organization of that name already</p>`, `name="name" value="EUROPE" aria-invalid="true" aria-describedby="refused"`, `<option value="` + asia + `" selected>Asia</option>`},
 		},
 		{
-			"no name", "/sub-organizations", []string{"organization", "Acme", "name", "\u202e"}, http.StatusBadRequest,
+			"no name", "/sub-organizations",
+			[]string{"organization", "Acme", "name", "\u202e"},
+			http.StatusBadRequest,
 			[]string{"✗ name: want 1 to 100 characters", `aria-invalid="true"`},
 		},
 		{
-			"a new name that is there", "/sub-organizations/" + europe + "/rename", []string{"name", `asia`}, http.StatusConflict,
+			"a new name that is there", "/sub-organizations/" + europe + "/rename",
+			[]string{"name", `asia`},
+			http.StatusConflict,
 			[]string{"<details open>", "of that name already", `value="asia"`, `aria-invalid="true" aria-describedby="refused" autofocus`},
 		},
 		{
-			"a name with markup that is too long", "/sub-organizations/" + europe + "/rename", []string{"name", strings.Repeat(`<b>"`, 30)}, http.StatusBadRequest,
+			"a name with markup that is too long", "/sub-organizations/" + europe + "/rename",
+			[]string{"name", strings.Repeat(`<b>"`, 30)},
+			http.StatusBadRequest,
 			[]string{"<details open>", `value="&lt;b&gt;&#34;&lt;b&gt;`},
 		},
 		{
-			"below itself", "/sub-organizations/" + europe + "/move", []string{"below", europe}, http.StatusBadRequest,
+			"below itself", "/sub-organizations/" + europe + "/move",
+			[]string{"below", europe},
+			http.StatusBadRequest,
 			[]string{"<details open>", "✗ that would be below itself", `<select name="below" aria-invalid="true"`, `value="Europe"`},
 		},
 		{"not empty", "/sub-organizations/" + asia + "/remove", nil, http.StatusConflict, []string{"<details open>", "✗ 1 people are in it: move them first"}},
