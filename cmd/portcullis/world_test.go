@@ -96,6 +96,7 @@ func newWorld(t testing.TB, c terrain) *world {
 	switch c.database {
 	case "", "sqlite":
 		c.database = "sqlite:portcullis.db"
+		storetest.SQLiteFile(t, filepath.Join(w.dir, "portcullis.db"))
 	case "postgres":
 		c.database = storetest.PostgresURL(t)
 	}

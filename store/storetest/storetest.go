@@ -44,7 +44,7 @@ func EachURL(t *testing.T, f func(t *testing.T, databaseURL string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		f(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))
+		f(t, SQLiteURL(t))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
@@ -70,7 +70,7 @@ func Raw(tb testing.TB, databaseURL string) *sql.DB {
 // SQLite opens a fresh SQLite database.
 func SQLite(tb testing.TB) *store.DB {
 	tb.Helper()
-	return opener(tb, "sqlite:"+filepath.Join(tb.TempDir(), "portcullis.db"))()
+	return opener(tb, SQLiteURL(tb))()
 }
 
 func opener(tb testing.TB, databaseURL string) func() *store.DB {
