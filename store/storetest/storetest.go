@@ -48,7 +48,7 @@ func EachURL(t *testing.T, f func(t *testing.T, databaseURL string)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		f(t, migratedURL(t))
+		f(t, MigratedPostgresURL(t))
 	})
 }
 
@@ -147,9 +147,9 @@ func DurablePostgresURL(tb testing.TB) string {
 	return durable.createDatabase(tb, "template0")
 }
 
-// migratedURL gives a fresh PostgreSQL database with the schema, copied: that
-// takes a fraction of the migrations' time.
-func migratedURL(tb testing.TB) string {
+// MigratedPostgresURL gives a fresh PostgreSQL database with the schema,
+// copied: that takes a fraction of the migrations' time.
+func MigratedPostgresURL(tb testing.TB) string {
 	tb.Helper()
 	cluster.once.Do(cluster.start)
 	cluster.migrated.Do(func() {
