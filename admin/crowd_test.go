@@ -34,7 +34,7 @@ func (d *slow) pause() {
 	}
 }
 
-func (d *slow) Everybody(context.Context) ([]directory.Known, *directory.Mark, error) {
+func (d *slow) Everybody(context.Context, int) ([]directory.Known, *directory.Mark, error) {
 	d.pause()
 	d.whole++
 	if d.running {
@@ -230,20 +230,5 @@ func TestTooManyAreNotKept(t *testing.T) {
 	}
 	if n := len(all.names(t)); n != len(d.people) || c.last != nil || all.label(t.Context(), "7") != "Name of 7" {
 		t.Errorf("%d people, kept: %v, %s", n, c.last != nil, all.label(t.Context(), "7"))
-	}
-}
-
-// Lists that many people have are kept once.
-func TestAlikeListsAreKeptOnce(t *testing.T) {
-	t.Parallel()
-	p := newPool()
-	facts := func(groups ...string) mapping.Facts {
-		f := mapping.Facts{Groups: groups, Pushed: []mapping.Group{{Name: "g"}}}
-		p.share(&f)
-		return f
-	}
-	a, b, other := facts("x", "y"), facts("x", "y"), facts("x\x00y")
-	if &a.Groups[0] != &b.Groups[0] || &a.Pushed[0] != &b.Pushed[0] || len(other.Groups) != 1 {
-		t.Errorf("groups = %q, %q, %q", a.Groups, b.Groups, other.Groups)
 	}
 }
