@@ -13,7 +13,7 @@ import (
 
 // The bounds of what is kept in memory of everybody. It is dropped when nobody
 // has asked for a while, and read anew after a longer one however often
-// somebody asks. More people than that, at more than a kilobyte each, are not kept:
+// somebody asks. More people than that, at about a kilobyte each, are not kept:
 // they are read page by page each time.
 const (
 	crowdKept = 10 * time.Minute
@@ -146,6 +146,17 @@ func (c *crowds) soon() {
 	select {
 	case c.ahead <- struct{}{}:
 	default:
+	}
+}
+
+// begin says that somebody will ask in a moment: where nobody is in memory the
+// reading begins, on the other processors.
+func (c *crowds) begin() {
+	c.mu.Lock()
+	cold := c.last == nil && c.busy == nil
+	c.mu.Unlock()
+	if cold {
+		c.soon()
 	}
 }
 

@@ -213,6 +213,48 @@ func TestEverybodyIsReadAhead(t *testing.T) {
 	}
 }
 
+// Who is about to ask begins the reading where nobody is in memory, and only
+// there.
+func TestAReadingBeginsWhereNobodyIsKept(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := &slow{people: []directory.Known{known("a", "Ada")}, began: make(chan struct{}), let: make(chan struct{})}
+	c := crowdsOf(d, &now)
+	wanted := func() bool {
+		select {
+		case <-c.ahead:
+			return true
+		default:
+			return false
+		}
+	}
+	if c.begin(); !wanted() {
+		t.Error("nobody is in memory, and nobody reads")
+	}
+	done := make(chan error)
+	go func() {
+		_, err := c.get(t.Context())
+		done <- err
+	}()
+	<-d.began
+	if c.begin(); wanted() {
+		t.Error("a second reading is begun beside the first")
+	}
+	d.let <- struct{}{}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if c.begin(); wanted() {
+		t.Error("everybody is in memory, and read again")
+	}
+	if c.forget(); c.last != nil {
+		t.Fatal("everybody is kept")
+	}
+	if c.begin(); !wanted() {
+		t.Error("everybody was forgotten, and nobody reads")
+	}
+}
+
 // More people than are kept are read page by page each time, and called by
 // their names all the same.
 func TestTooManyAreNotKept(t *testing.T) {

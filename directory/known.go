@@ -89,7 +89,7 @@ const (
 //
 // It reads everything at once, parts at the same time and each in a
 // transaction of its own, and holds all of it in memory: 100,000 people take
-// about half a second of two processors and 100 MB. Of what changes meanwhile it may give either
+// about half a second of two processors, and 90 MB. Of what changes meanwhile it may give either
 // state, and MovedSince gives the later one. Claims are [mapping.Facts.Unread].
 // There is room made for about so many people.
 func (d *Directory) Everybody(ctx context.Context, about int) ([]Known, *Mark, error) {
