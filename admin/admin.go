@@ -80,6 +80,8 @@ type Directory interface {
 	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
 	NamesUnits(organization string) string
 	Organizations(ctx context.Context) ([]directory.Client, error)
+	Freeze(ctx context.Context, by audit.Actor, organization, reason string) (ended int, err error)
+	Unfreeze(ctx context.Context, by audit.Actor, organization, reason string) error
 	Place(ctx context.Context, by audit.Actor, id, unit, reason string) error
 	Placeable(p directory.Person) error
 

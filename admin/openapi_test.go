@@ -187,6 +187,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/people/all/place"},
 		{"get", "/people/{id}"},
 		{"get", "/organizations?organization=Acme"},
+		{"post", "/organizations/freeze"},
+		{"get", "/organizations"},
+		{"post", "/organizations/unfreeze"},
 		{"post", "/sub-organizations/{unit}/rename"},
 		{"post", "/sub-organizations/{unit}/move"},
 		{"get", "/people?organization=Acme&subOrganization=none"},
@@ -235,6 +238,8 @@ func orderOf(path, method, id, unit string) string {
 	switch {
 	case method == "get":
 		return ""
+	case strings.HasPrefix(path, "/organizations/"):
+		return `{"organization": "Beta", "reason": "x"}`
 	case path == "/sub-organizations":
 		return `{"organization": "Acme", "name": "Europe"}`
 	case strings.HasPrefix(path, "/sub-organizations/"):

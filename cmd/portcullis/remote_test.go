@@ -47,7 +47,7 @@ func newDistance(t *testing.T) *distance {
 	}
 	w.write(t, "portcullis.yaml", strings.NewReplacer(
 		"{file: mapping.yaml}", "{managed: database}", "scim: {enabled: true}", "scim: {enabled: true, guard: {percent: 10, people: 1}}",
-	).Replace(string(text)))
+	).Replace(string(text))+"  - {id: beta, organization: Beta, domains: [beta.example], scim: {enabled: true}}\n")
 	w.start(t)
 	w.cli(t, exitFine, "mapping", "apply", filepath.Join(w.dir, "mapping.yaml"), "--reason", "the first one")
 	eventually(t, "the gate is ready", patience, func() bool {
