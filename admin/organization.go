@@ -3,15 +3,11 @@ package admin
 import (
 	"portcullis/directory"
 	"portcullis/fault"
-	"portcullis/mapping"
 )
 
-// frozen finds the organization that a call freezes or lets in again. Whoever
-// manages a client may bar each of its people, and not the client.
-func (r *request) frozen() (string, error) {
-	if r.organization != "" {
-		return "", fault.New(fault.Forbidden, "you may not do this: your task %q is for your own organization", mapping.GateUsersLock)
-	}
+// client is the organization that a call freezes or lets in again. Whoever
+// manages one may bar each of its people, and not all of it: [Route.whole].
+func (r *request) client() (string, error) {
 	name := r.form.Get("organization")
 	if name == "" {
 		return "", fault.New(fault.Invalid, "organization: want the name of one")
@@ -21,7 +17,7 @@ func (r *request) frozen() (string, error) {
 
 // freeze keeps everybody of an organization out.
 func (c *Console) freeze(r *request) (any, error) {
-	name, err := r.frozen()
+	name, err := r.client()
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +34,7 @@ func (c *Console) freeze(r *request) (any, error) {
 
 // unfreeze lets the people of an organization in again.
 func (c *Console) unfreeze(r *request) (any, error) {
-	name, err := r.frozen()
+	name, err := r.client()
 	if err != nil {
 		return nil, err
 	}

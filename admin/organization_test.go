@@ -30,7 +30,7 @@ func TestAnOrganizationIsFrozenFromOutsideOfIt(t *testing.T) {
 			{"a manager of another", manager, "/organizations/unfreeze", `{"organization": "Beta"}`, 403, "own organization"},
 			{"one's own", staff, "/organizations/freeze", `{"organization": "Staff", "reason": "x"}`, 409, "your own organization"},
 			{"no reason", staff, "/organizations/freeze", `{"organization": "Acme"}`, 400, "reason is wanted"},
-			{"no organization", staff, "/organizations/freeze", `{"reason": "x"}`, 400, "organization"},
+			{"no organization", staff, "/organizations/freeze", `{"reason": "x"}`, 400, "want the name"},
 			{"nobody's", staff, "/organizations/freeze", `{"organization": "Gamma", "reason": "x"}`, 404, "Gamma"},
 			{"another member", staff, "/organizations/freeze", `{"name": "Acme", "reason": "x"}`, 400, "name"},
 			{"staff", staff, "/organizations/freeze", `{"organization": "Acme", "reason": "a breach"}`, 200, `"sessionsEnded":2`},

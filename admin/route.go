@@ -189,7 +189,7 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 		if !everybody && of.organization == "" {
 			return nil, errNowhere
 		}
-		if !everybody && !local(right) {
+		if !everybody && (!local(right) || route.whole()) {
 			return nil, fault.New(fault.Forbidden, "you may not do this: your task %q is for your own organization", right)
 		}
 		r.scope = of
@@ -200,6 +200,17 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 		}
 	}
 	return r, nil
+}
+
+// whole reports whether a route is about all of a client or of the gate, and so
+// not for whoever has its right for their own organization alone.
+func (r *Route) whole() bool {
+	switch r.API {
+	case "/organizations/freeze", "/organizations/unfreeze", "/audit/chain":
+		return true
+	default:
+		return false
+	}
 }
 
 // local reports whether a right can be for one organization: what is about
