@@ -132,6 +132,8 @@ type Traces interface {
 
 // Trail is the audit trail as a chain.
 type Trail interface {
+	audit.Chain
+
 	LastSeal(ctx context.Context) (audit.Seal, error)
 }
 
@@ -180,6 +182,7 @@ type Console struct {
 	crowds      *crowds
 	looks       looks
 	drifts      drifts
+	verifying   chan struct{} // holds one while the trail is verified
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -197,6 +200,6 @@ func New(c Config) *Console {
 		environment: c.Environment, crowds: newCrowds(c.Directory, c.Store, now),
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
 		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, throttle: c.Throttle, facts: c.Facts,
-		now: now, log: c.Log,
+		verifying: make(chan struct{}, 1), now: now, log: c.Log,
 	}
 }

@@ -207,6 +207,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/sign-ins/{reference}"},
 		{"get", "/provisioning"},
 		{"get", "/audit"},
+		{"get", "/audit/chain"},
+		{"get", "/audit/chain?after=event:0"},
 		{"get", "/audit/{number}"},
 		{"get", "/roles"},
 		{"get", "/mapping"},

@@ -64,6 +64,7 @@ func (c *Console) Routes() []Route {
 		{post, "/mass-losses/:number/undo", post, "/mass-losses/:number/undo", mapping.GateConnectionsEdit, "", (*Console).undo},
 		{get, "/audit", get, "/audit", mapping.GateAuditView, "audit", (*Console).audit},
 		{get, "/audit.csv", "", "", mapping.GateAuditView, "", (*Console).auditCSV},
+		{"", "", get, "/audit/chain", mapping.GateAuditView, "", (*Console).chain},
 		{get, "/audit/:number", get, "/audit/:number", mapping.GateAuditView, "event", (*Console).event},
 		{get, "/roles", get, "/roles", mapping.GateMappingView, "roles", (*Console).roles},
 		{get, "/roles.csv", "", "", mapping.GateMappingView, "", (*Console).rolesCSV},

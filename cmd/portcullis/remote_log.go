@@ -3,10 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"portcullis/directory"
@@ -187,6 +189,29 @@ func (g *remote) events(ctx context.Context) ([]eventJSON, error) {
 		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Seq, b.Seq))
 	})
 	return events, nil
+}
+
+// verify has the gate verify its trail, part by part.
+func (g *remote) verify(ctx context.Context) (chainJSON, error) {
+	all := chainJSON{Head: strings.Repeat("0", 2*sha256.Size), Broken: []string{}} // the head of an empty chain
+	for ask := (url.Values{}); ; {
+		var part struct {
+			chainJSON
+
+			Next string
+		}
+		if err := g.get(ctx, "/audit/chain", ask, &part); err != nil {
+			return all, err
+		}
+		all.Sealed, all.Unsealed, all.Broken = all.Sealed+part.Sealed, all.Unsealed+part.Unsealed, append(all.Broken, part.Broken...)
+		if part.Head != "" {
+			all.Head = part.Head
+		}
+		if part.Next == "" {
+			return all, nil
+		}
+		ask.Set("after", part.Next)
+	}
 }
 
 // farToken is a SCIM token of a gate elsewhere.

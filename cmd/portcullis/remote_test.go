@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portcullis/mapping"
+	"portcullis/store/storetest"
 )
 
 // farRules make Ada an administrator of the gate.
@@ -193,6 +194,16 @@ func TestCommandsAnswerTheSameThroughAGate(t *testing.T) {
 		}
 		return there == from
 	})
+	d.both(exitFine, "audit", "verify")
+	d.both(exitFine, "audit", "verify", "--json")
+	raw := storetest.Raw(t, "sqlite:"+filepath.Join(d.dir, "portcullis.db"))
+	if _, err := raw.ExecContext(t.Context(), "UPDATE audit_events SET reason = 'other' WHERE seq = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if out := d.both(exitFound, "audit", "verify"); !strings.Contains(out, "event 2 or its seal was altered") {
+		t.Errorf("audit verify: %s, want that event 2 was altered", out)
+	}
+	d.both(exitFound, "audit", "verify", "--json")
 }
 
 // verbs does to people what can be done, first here and then from afar.
