@@ -48,6 +48,9 @@ type Sessions interface {
 	Of(ctx context.Context, person string) ([]session.Row, error)
 	EndOf(ctx context.Context, person, id string, by audit.Actor, reason string) error
 	Streams(person string) int
+
+	Tokens(ctx context.Context) ([]session.APIToken, error)
+	RevokeToken(ctx context.Context, by audit.Actor, id, reason string) error
 }
 
 // Directory knows people. [directory.Directory] is one.

@@ -164,6 +164,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	if err := w.db.Journal().AppendJournal(t.Context(), []scim.Entry{{At: w.now, Connection: "acme", Method: "PUT", Path: "/Users/" + ben.id, Status: 400, Cause: "x", Body: "{}"}}); err != nil {
 		t.Fatal(err)
 	}
+	token, _ := w.tokenOf(s.id, "staff", "Staff", "viewer")
 	// In this order, so that each has something to do.
 	for _, call := range [][2]string{
 		{"post", "/people/{id}/lock"},
@@ -196,6 +197,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/summary"},
 		{"get", "/me"},
 		{"get", "/openapi.json"},
+		{"get", "/api-tokens"},
+		{"delete", "/api-tokens/{token}"},
 		{"get", "/people"},
 		{"get", "/people?role=viewer"},
 		{"get", "/people/{id}/why"},
@@ -223,7 +226,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/people/{id}/delete"},
 	} {
 		method, path := call[0], call[1]
-		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1", "{exception}", exceptionOf(t, w, ben.id), "{unit}", unitOf(t, w)).Replace(path)
+		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1", "{exception}", exceptionOf(t, w, ben.id), "{unit}", unitOf(t, w), "{token}", token).Replace(path)
 		var got any
 		if status := s.call(strings.ToUpper(method), address, orderOf(path, method, ben.id, unitOf(t, w)), &got); status != http.StatusOK {
 			t.Errorf("%s %s: status = %d: %v", method, path, status, got)
@@ -240,6 +243,8 @@ func orderOf(path, method, id, unit string) string {
 	switch {
 	case method == "get":
 		return ""
+	case path == "/api-tokens/{token}":
+		return `{"reason": "x"}`
 	case strings.HasPrefix(path, "/organizations/"):
 		return `{"organization": "Beta", "reason": "x"}`
 	case path == "/sub-organizations":

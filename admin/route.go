@@ -44,6 +44,8 @@ func (c *Console) Routes() []Route {
 	routes := []Route{
 		{get, "/", get, "/summary", Any, "home", (*Console).home},
 		{"", "", get, "/me", Any, "", (*Console).me},
+		{"", "", get, "/api-tokens", Any, "", (*Console).apiTokens},
+		{"", "", http.MethodDelete, "/api-tokens/:token", Any, "", (*Console).endAPIToken},
 		{"", "", get, "/openapi.json", Any, "", (*Console).openAPI},
 		{post, "/break-glass/close", "", "", Any, "", (*Console).closeLink},
 		{get, "/people", get, "/people", mapping.GateUsersView, "people", (*Console).people},

@@ -214,6 +214,33 @@ func (g *remote) verify(ctx context.Context) (chainJSON, error) {
 	}
 }
 
+// apiTokens gives the API tokens that the gate shows to whoever asks, in the
+// order of creation.
+func (g *remote) apiTokens(ctx context.Context) (tokens []apiTokenJSON, everyone bool, err error) {
+	tokens = []apiTokenJSON{}
+	for ask := (url.Values{"limit": {strconv.Itoa(maxFar)}}); ; {
+		var some struct {
+			Tokens   []apiTokenJSON
+			Next     string
+			Everyone bool
+		}
+		if err := g.get(ctx, "/api-tokens", ask, &some); err != nil {
+			return nil, false, err
+		}
+		if tokens = append(tokens, some.Tokens...); some.Next == "" {
+			return tokens, some.Everyone, nil
+		}
+		ask.Set("after", some.Next)
+	}
+}
+
+func (g *remote) revokeAPIToken(ctx context.Context, id, reason string) error {
+	if id == "" {
+		return fault.New(fault.NotFound, "no such token")
+	}
+	return g.call(ctx, http.MethodDelete, place("api-tokens", id), order{reason}, nil)
+}
+
 // farToken is a SCIM token of a gate elsewhere.
 type farToken struct {
 	tokenJSON

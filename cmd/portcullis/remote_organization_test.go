@@ -81,3 +81,38 @@ func TestOrganizationsAreTheSameThroughAGate(t *testing.T) {
 	}
 	d.cli(t, exitFine, "audit", "verify")
 }
+
+// API tokens are seen and ended through a gate, and made where it runs.
+func TestAPITokensAreSeenAndEndedThroughAGate(t *testing.T) {
+	t.Parallel()
+	d := newDistance(t)
+	other, _ := d.apiToken(t, "--service", "nightly", "--connection", "alpha", "--group", "Accounts-1", "--scope", "viewer", "--note", "=cmd()")
+	ended, _ := d.apiToken(t, "--user", "ben@alpha.example", "--scope", "*")
+	eventually(t, "every use is written", patience, func() bool {
+		for _, form := range [][]string{nil, {"--json"}} {
+			_, near, _ := d.call(false, append([]string{"api-token", "list"}, form...)...)
+			_, far, _ := d.call(true, append([]string{"api-token", "list"}, form...)...)
+			if near == "" || settled(near) != settled(far) || !strings.Contains(far, other) {
+				return false
+			}
+		}
+		return true
+	})
+	for i, far := range []bool{false, true} {
+		id := []string{other, ended}[i]
+		if code, out, errs := d.call(far, "api-token", "revoke", id, "--reason", "lost"); code != exitFine || out != "" || !strings.HasSuffix(errs, "revoked "+id+"\n") {
+			t.Errorf("revoke, from afar = %v: exit code %d, %q %q", far, code, out, errs)
+		}
+	}
+	d.both(exitFound, "api-token", "revoke", "nobody")
+	if code, _, errs := d.call(true, "api-token", "create", "--user", "ada@alpha.example", "--scope", "*"); code != exitUsage || !strings.Contains(errs, "makes no API tokens") {
+		t.Errorf("create from afar: exit code %d, %s, want that it is not done there", code, errs)
+	}
+	_, d.secret = d.apiToken(t, "--user", "ada@alpha.example", "--scope", "gate.users.view")
+	if code, out, errs := d.call(true, "api-token", "list"); code != exitFine || strings.Contains(out, other) || !strings.Contains(errs, "your own") {
+		t.Errorf("list without the task: exit code %d, %s%s, want her own and a word that they are", code, out, errs)
+	}
+	if code, _, _ := d.call(true, "api-token", "revoke", ended); code != exitFound {
+		t.Errorf("somebody else's without the task: exit code %d, want 1", code)
+	}
+}
