@@ -57,7 +57,7 @@ type Sessions interface {
 type Directory interface {
 	Look(ctx context.Context, id string) (directory.Standing, error)
 	Find(ctx context.Context, connection, word string) ([]directory.Person, error)
-	StandingsAfter(ctx context.Context, after int64, limit int) ([]directory.Standing, int64, error)
+	StandingsAfter(ctx context.Context, at time.Time, after int64, limit int) ([]directory.Standing, int64, error)
 	LookAt(ctx context.Context, id string, at time.Time) (directory.Standing, error)
 	Standings(ctx context.Context, at time.Time, f func(directory.Standing) error) error
 	StandingsOf(ctx context.Context, ids []string) ([]directory.Standing, error)

@@ -86,6 +86,9 @@ func (c *Console) Routes() []Route {
 		{"", "", post, "/mapping/amend", mapping.GateMappingPropose, "", (*Console).amend},
 		{"", "", post, "/mapping/propose", mapping.GateMappingPropose, "", (*Console).proposeText},
 		{get, "/mapping/coverage", get, "/mapping/coverage", mapping.GateMappingView, "coverage", (*Console).coverage},
+		{"", "", post, "/mapping/coverage", mapping.GateMappingPropose, "", (*Console).coverTexts},
+		{"", "", post, "/mapping/compare", mapping.GateMappingPropose, "", (*Console).compareTexts},
+		{"", "", post, "/mapping/explain", mapping.GateMappingView, "", (*Console).explainAny},
 		{get, "/approvals", get, "/approvals", mapping.GateMappingView, "approvals", (*Console).approvals},
 		{get, "/approvals.csv", "", "", mapping.GateMappingView, "", (*Console).approvalsCSV},
 		{get, "/roles/compare", get, "/roles/compare", mapping.GateMappingView, "compare", (*Console).compareRoles},
@@ -139,6 +142,8 @@ type request struct {
 	own   bool       // it is about the visitor's own connections, see owned
 	form  url.Values // what is to be done; empty where nothing is
 	edits []editJSON // of a text
+
+	inquiry inquiryJSON // about mapping files that were sent
 }
 
 func (r *request) param(name string) string { return r.gin.Param(name) }

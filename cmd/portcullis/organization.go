@@ -33,9 +33,13 @@ func organizationWire(o directory.Client) organizationJSON {
 func (c *cli) organizationCommand() *cobra.Command {
 	return group("organization", "Client companies, and keeping a whole one out", c.organizationList(),
 		c.organizationVerb("freeze", "Keep everybody of an organization out and end their sessions, streams and API tokens at once",
-			func(ctx context.Context, o organizations, name, reason string) (int, error) { return o.freeze(ctx, name, reason) }),
+			func(ctx context.Context, o organizations, name, reason string) (int, error) {
+				return o.freeze(ctx, name, reason)
+			}),
 		c.organizationVerb("unfreeze", "Let the people of an organization in again; sessions do not come back",
-			func(ctx context.Context, o organizations, name, reason string) (int, error) { return 0, o.unfreeze(ctx, name, reason) }),
+			func(ctx context.Context, o organizations, name, reason string) (int, error) {
+				return 0, o.unfreeze(ctx, name, reason)
+			}),
 		c.unitList(), c.unitAdd(), c.unitRename(), c.unitMove(), c.unitRemove(),
 	)
 }

@@ -127,7 +127,9 @@ func (c *cli) unitMove() *cobra.Command {
 
 func (c *cli) unitRemove() *cobra.Command {
 	return c.unitCommand("remove NAME PART", "Remove a sub-organization that nobody is in, and that has none below it", 2, 1,
-		func(ctx context.Context, o organizations, args []string, unit string) error { return o.removeUnit(ctx, args[0], unit) })
+		func(ctx context.Context, o organizations, args []string, unit string) error {
+			return o.removeUnit(ctx, args[0], unit)
+		})
 }
 
 // userMove puts a person in a sub-organization.
