@@ -48,6 +48,17 @@ func TestAnswersAboutTheMappingAreAsDescribed(t *testing.T) {
 	say(ada, "post", "/mapping/check", "/mapping/check", map[string]any{"text": text + "tests: [{name: x, given: {connection: acme}, expect: {roles: []}}]\n", "file": "mapping.yaml"}, 200)
 	say(ada, "post", "/mapping/check", "/mapping/check", map[string]any{"text": "rules: {"}, 200)
 	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"edits": []any{map[string]any{"set": "rules[id=everybody].note", "value": "x"}}}, 200)
+	sent := []any{map[string]any{"name": "a.yaml", "text": text}}
+	other := []any{map[string]any{"name": "a.yaml", "text": strings.Replace(text, "roles: [viewer]", "roles: [viewer, helper]", 1)}}
+	broken := []any{map[string]any{"name": "a.yaml", "text": "rules: {"}}
+	say(ada, "post", "/mapping/compare", "/mapping/compare", map[string]any{"old": sent, "new": other, "environment": "prod"}, 200)
+	say(ada, "post", "/mapping/compare", "/mapping/compare", map[string]any{"new": other}, 200)
+	say(ada, "post", "/mapping/compare", "/mapping/compare", map[string]any{"new": broken}, 200)
+	say(ada, "post", "/mapping/coverage", "/mapping/coverage", map[string]any{"texts": sent}, 200)
+	say(ada, "post", "/mapping/coverage", "/mapping/coverage", map[string]any{"texts": broken}, 200)
+	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"facts": map[string]any{"connection": "acme"}}, 200)
+	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"person": carol.id, "texts": sent}, 200)
+	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"person": carol.id, "texts": broken}, 200)
 	propose := func(more string) string {
 		t.Helper()
 		return say(ada, "post", "/mapping/propose", "/mapping/propose", map[string]any{"text": text + more, "reason": "x"}, 200)

@@ -221,6 +221,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/roles/compare?a=viewer&b=client-admin"},
 		{"get", "/permission-groups"},
 		{"get", "/access?role=viewer"},
+		{"get", "/access?role=viewer&after=0&limit=1"},
 		{"get", "/access?task=account.view&at=2026-03-01T12:00:00Z"},
 		{"get", "/people/{id}/why?with=Admins"},
 		{"post", "/people/{id}/delete"},
