@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -108,6 +109,11 @@ func (c *Console) Routes() []Route {
 		)
 		if v.many {
 			routes = append(routes, Route{post, "/people/all/" + v.Name, post, "/people/all/" + v.Name, v.right, "confirm", v.all})
+		}
+	}
+	for i := range routes { // a sheet is the same for a browser and for a script
+		if r := &routes[i]; strings.HasSuffix(r.Page, ".csv") {
+			r.Verb, r.API = get, r.Page
 		}
 	}
 	return routes
@@ -300,6 +306,9 @@ func (c *Console) api(route Route) func(*gin.Context) error {
 		out, err := route.serve(c, r)
 		if err != nil {
 			return err
+		}
+		if out, ok := out.(file); ok {
+			return out(g.Writer)
 		}
 		body, err := json.Marshal(out)
 		if err != nil {
