@@ -26,15 +26,15 @@ type revisionView struct {
 	Applied  []time.Time `json:"applied"` // when it came into force, the newest first
 	Proposal *changeJSON `json:"proposal"`
 
-	Applications []changeJSON `json:"applications"`     // the same with who did it, and why
-	Effect       *effectJSON  `json:"effect,omitempty"` // where it is asked for, against what is in force
+	Applications []changeJSON `json:"applications"`       // the same with who did it, and why
+	Effect       *effectJSON  `json:"effect,omitempty"`   // where it is asked for, against what is in force
+	Compared     []fileDiff   `json:"compared,omitempty"` // where it is asked for: the files that differ from those of another revision
 
 	InForce    bool        `json:"-"`
 	Managed    bool        `json:"-"`
 	Now        int64       `json:"-"` // the revision in force
 	Changed    []fileDiff  `json:"-"` // against what is in force
 	Against    int64       `json:"-"` // the revision that it is compared with; 0 for none
-	Compared   []fileDiff  `json:"-"`
 	Problems   []faultJSON `json:"-"` // what is wrong with it today
 	Decided    []eventJSON `json:"-"` // that it was declined
 	Names      bool        `json:"-"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,6 +28,19 @@ func (d *distance) twoWays(code int, args ...string) {
 	d.t.Helper()
 	d.both(code, args...)
 	d.both(code, append(args, "--json")...)
+}
+
+// An attempt to sign in is told the same through a gate.
+func TestAnAttemptIsToldTheSameThroughAGate(t *testing.T) {
+	t.Parallel()
+	d := newDistance(t)
+	var list []struct{ Reference string }
+	eventually(t, "the traces are written", patience, func() bool {
+		return json.Unmarshal([]byte(d.cli(t, exitFine, "login", "traces", "--json")), &list) == nil && len(list) > 0
+	})
+	d.twoWays(exitFine, "login", "trace", list[0].Reference)
+	d.both(exitFound, "login", "trace", "NOTHERE")
+	d.both(exitFound, "login", "trace", "")
 }
 
 // What is asked of a mapping is answered through a gate as where it runs.

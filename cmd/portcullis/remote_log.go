@@ -14,6 +14,7 @@ import (
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/scim"
+	"portcullis/trace"
 )
 
 // farRequest is a request of an identity provider to a gate elsewhere.
@@ -189,6 +190,16 @@ func (g *remote) events(ctx context.Context) ([]eventJSON, error) {
 		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Seq, b.Seq))
 	})
 	return events, nil
+}
+
+// trace gives what happened at one attempt to sign in.
+func (g *remote) trace(ctx context.Context, reference string) (trace.Record, error) {
+	var found struct{ SignIn trace.Record }
+	if reference == "" {
+		return found.SignIn, fault.New(fault.NotFound, "no trace %q", reference)
+	}
+	err := g.get(ctx, place("sign-ins", reference), nil, &found)
+	return found.SignIn, err
 }
 
 // verify has the gate verify its trail, part by part.
