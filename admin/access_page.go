@@ -8,8 +8,8 @@ import (
 	"portcullis/directory"
 )
 
-// accessLooked is how many people one page of the access history looks at, at
-// most: about a tenth of a second's worth.
+// accessLooked bounds how many people one page of the access history looks at,
+// and so how long it takes.
 const accessLooked = 10_000
 
 // accessPage is the access history for scripts, page by page in the order in
