@@ -69,6 +69,8 @@ func membersOf(route *Route) []string {
 		return append(settingNames(), providerNames()...)
 	case route.API == "/settings":
 		return wordNames()
+	case strings.HasPrefix(route.API, "/organizations/"):
+		return []string{"organization"}
 	case route.API == "/sub-organizations":
 		return []string{"organization", "below", "name"}
 	case strings.HasPrefix(route.API, "/sub-organizations/"):

@@ -282,7 +282,7 @@ func (c *Console) unseen(ctx context.Context) (map[string][]string, error) {
 	coverage := p.Coverage(now, func(yield func(string, *mapping.Facts) bool) {
 		for after, more := int64(0), true; more && looked < driftPeople; more = after > 0 {
 			var page []directory.Standing
-			if page, after, failed = c.directory.StandingsAfter(ctx, after, 1000); failed != nil {
+			if page, after, failed = c.directory.StandingsAfter(ctx, time.Time{}, after, 1000); failed != nil {
 				return
 			}
 			for i := range page {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -44,6 +45,8 @@ func (c *Console) Routes() []Route {
 	routes := []Route{
 		{get, "/", get, "/summary", Any, "home", (*Console).home},
 		{"", "", get, "/me", Any, "", (*Console).me},
+		{"", "", get, "/api-tokens", Any, "", (*Console).apiTokens},
+		{"", "", http.MethodDelete, "/api-tokens/:token", Any, "", (*Console).endAPIToken},
 		{"", "", get, "/openapi.json", Any, "", (*Console).openAPI},
 		{post, "/break-glass/close", "", "", Any, "", (*Console).closeLink},
 		{get, "/people", get, "/people", mapping.GateUsersView, "people", (*Console).people},
@@ -64,6 +67,7 @@ func (c *Console) Routes() []Route {
 		{post, "/mass-losses/:number/undo", post, "/mass-losses/:number/undo", mapping.GateConnectionsEdit, "", (*Console).undo},
 		{get, "/audit", get, "/audit", mapping.GateAuditView, "audit", (*Console).audit},
 		{get, "/audit.csv", "", "", mapping.GateAuditView, "", (*Console).auditCSV},
+		{"", "", get, "/audit/chain", mapping.GateAuditView, "", (*Console).chain},
 		{get, "/audit/:number", get, "/audit/:number", mapping.GateAuditView, "event", (*Console).event},
 		{get, "/roles", get, "/roles", mapping.GateMappingView, "roles", (*Console).roles},
 		{get, "/roles.csv", "", "", mapping.GateMappingView, "", (*Console).rolesCSV},
@@ -83,6 +87,9 @@ func (c *Console) Routes() []Route {
 		{"", "", post, "/mapping/amend", mapping.GateMappingPropose, "", (*Console).amend},
 		{"", "", post, "/mapping/propose", mapping.GateMappingPropose, "", (*Console).proposeText},
 		{get, "/mapping/coverage", get, "/mapping/coverage", mapping.GateMappingView, "coverage", (*Console).coverage},
+		{"", "", post, "/mapping/coverage", mapping.GateMappingPropose, "", (*Console).coverTexts},
+		{"", "", post, "/mapping/compare", mapping.GateMappingPropose, "", (*Console).compareTexts},
+		{"", "", post, "/mapping/explain", mapping.GateMappingView, "", (*Console).explainAny},
 		{get, "/approvals", get, "/approvals", mapping.GateMappingView, "approvals", (*Console).approvals},
 		{get, "/approvals.csv", "", "", mapping.GateMappingView, "", (*Console).approvalsCSV},
 		{get, "/roles/compare", get, "/roles/compare", mapping.GateMappingView, "compare", (*Console).compareRoles},
@@ -102,6 +109,11 @@ func (c *Console) Routes() []Route {
 		)
 		if v.many {
 			routes = append(routes, Route{post, "/people/all/" + v.Name, post, "/people/all/" + v.Name, v.right, "confirm", v.all})
+		}
+	}
+	for i := range routes { // a sheet is the same for a browser and for a script
+		if r := &routes[i]; strings.HasSuffix(r.Page, ".csv") {
+			r.Verb, r.API = get, r.Page
 		}
 	}
 	return routes
@@ -136,6 +148,8 @@ type request struct {
 	own   bool       // it is about the visitor's own connections, see owned
 	form  url.Values // what is to be done; empty where nothing is
 	edits []editJSON // of a text
+
+	inquiry inquiryJSON // about mapping files that were sent
 }
 
 func (r *request) param(name string) string { return r.gin.Param(name) }
@@ -189,7 +203,7 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 		if !everybody && of.organization == "" {
 			return nil, errNowhere
 		}
-		if !everybody && !local(right) {
+		if !everybody && (!local(right) || route.whole()) {
 			return nil, fault.New(fault.Forbidden, "you may not do this: your task %q is for your own organization", right)
 		}
 		r.scope = of
@@ -200,6 +214,17 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 		}
 	}
 	return r, nil
+}
+
+// whole reports whether a route is about all of a client or of the gate, and so
+// not for whoever has its right for their own organization alone.
+func (r *Route) whole() bool {
+	switch r.API {
+	case "/organizations/freeze", "/organizations/unfreeze", "/audit/chain":
+		return true
+	default:
+		return false
+	}
 }
 
 // local reports whether a right can be for one organization: what is about
@@ -281,6 +306,9 @@ func (c *Console) api(route Route) func(*gin.Context) error {
 		out, err := route.serve(c, r)
 		if err != nil {
 			return err
+		}
+		if out, ok := out.(file); ok {
+			return out(g.Writer)
 		}
 		body, err := json.Marshal(out)
 		if err != nil {

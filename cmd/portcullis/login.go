@@ -23,13 +23,24 @@ func (c *cli) loginCommand() *cobra.Command {
 }
 
 func (c *cli) loginTrace() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "trace REF", Short: "Show what happened at one attempt to sign in", Args: cobra.ExactArgs(1),
 		Long: `Show what happened at one attempt to sign in: each check with what was wanted
 and what came, what the identity provider said, and what the mapping made of
 it. REF is the reference on the page that the person saw. Traces are kept for
 seven days and hold no tokens or secrets.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				r, err := g.trace(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return c.printTrace(r)
+			}
 			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
 				r, err := db.Traces().FindTrace(cmd.Context(), args[0])
 				if fault.Is(err, fault.NotFound) {
@@ -41,7 +52,7 @@ seven days and hold no tokens or secrets.`,
 				return c.printTrace(r)
 			})
 		},
-	}
+	})
 }
 
 // noTrace says why a reference may lead nowhere.
