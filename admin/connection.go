@@ -9,7 +9,6 @@ import (
 	"portcullis/audit"
 	"portcullis/fault"
 	"portcullis/scim"
-	"portcullis/trace"
 )
 
 // Connection is a way in, as administrators see it. It holds no secret.
@@ -120,8 +119,8 @@ type Ways interface {
 	Rollover(ctx context.Context, by audit.Actor, id string) error
 	// Test begins a dry run of a sign-in; path opens it, once.
 	Test(ctx context.Context, by audit.Actor, id string) (test, path string, err error)
-	// Tested gives what came of a dry run; nil before anything has.
-	Tested(ctx context.Context, test string) (*trace.Record, error)
+	// Tested gives how far a dry run has come. It fails with fault.NotFound.
+	Tested(ctx context.Context, test string) (Tested, error)
 
 	Draft(id string) (Draft, error)
 	// Save makes or changes a connection. Where another identity provider is in

@@ -275,53 +275,6 @@ func (c *Console) connectionSignIn(r *request) (any, error) {
 	return &signInView{Record: record, Back: base(r) + "/" + conn.ID + "/sign-ins", Known: r.may(mapping.GateUsersView)}, nil
 }
 
-// testView is a dry run of a sign-in.
-type testView struct {
-	spot
-
-	Test   string        `json:"test"`
-	URL    string        `json:"url,omitempty"` // what opens it, once; only when it is begun
-	Until  *time.Time    `json:"until,omitempty"`
-	Done   bool          `json:"done"`
-	Record *trace.Record `json:"signIn,omitempty"`
-}
-
-// testLife is how long the link of a dry run is good.
-const testLife = 10 * time.Minute
-
-func (c *Console) beginTest(r *request) (any, error) {
-	conn, w, _, err := c.look(r)
-	if err != nil {
-		return nil, err
-	}
-	if conn.Protocol == "" || !w.InForce || conn.Incomplete {
-		return nil, fault.New(fault.Conflict, "nobody signs in by this connection yet")
-	}
-	test, path, err := c.ways.Test(r.ctx, r.actor(), conn.ID)
-	if err != nil {
-		return nil, err
-	}
-	v := &testView{spot: c.spot(r, conn, w, ""), Test: test, URL: path}
-	v.Until = optional(c.now().Add(testLife))
-	return v, nil
-}
-
-func (c *Console) testResult(r *request) (any, error) {
-	conn, w, _, err := c.look(r)
-	if err != nil {
-		return nil, err
-	}
-	record, err := c.ways.Tested(r.ctx, r.param("test"))
-	if err != nil {
-		return nil, err
-	}
-	if record != nil && record.Connection != conn.ID {
-		return nil, fault.New(fault.NotFound, "no such test")
-	}
-	r.narrow(record)
-	return &testView{spot: c.spot(r, conn, w, ""), Test: r.param("test"), Done: record != nil, Record: record}, nil
-}
-
 // narrow takes out of a trace what is not for a client's own: rules that almost
 // matched may be about another client, whose connection they name.
 func (r *request) narrow(record *trace.Record) {

@@ -282,7 +282,7 @@ func TestADryRunFromTheConsole(t *testing.T) {
 		t.Fatalf("begin = %d %+v", got, test)
 	}
 	path := "/own-connections/acme/tests/" + test.Test
-	if page := s.page(path).text; !strings.Contains(page, "Nobody has gone through it yet") || !strings.Contains(page, `data-poll="2"`) {
+	if page := s.page(path).text; !strings.Contains(page, "Nobody has opened it yet") || !strings.Contains(page, `data-poll="2"`) {
 		t.Errorf("page = %s", page)
 	}
 	r := trace.Begin(trace.Record{Reference: "T", Connection: "acme"}).End(w.now, trace.Tested, "you may not", "")

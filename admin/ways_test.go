@@ -12,7 +12,6 @@ import (
 	"portcullis/fault"
 	"portcullis/login"
 	"portcullis/store"
-	"portcullis/trace"
 )
 
 // fakeWays are the connections of a world. What a gate makes of connections is
@@ -57,8 +56,9 @@ func (w *fakeWays) Test(ctx context.Context, by audit.Actor, id string) (string,
 	return test.ID, login.TestURL(public, path), err
 }
 
-func (w *fakeWays) Tested(ctx context.Context, test string) (*trace.Record, error) {
-	return w.db.Login().TestReport(ctx, test)
+func (w *fakeWays) Tested(ctx context.Context, test string) (admin.Tested, error) {
+	t, record, err := w.db.Login().FindTest(ctx, test)
+	return admin.Tested{Connection: t.Connection, Opened: t.Opened, Record: record}, err
 }
 
 func (w *fakeWays) Draft(id string) (admin.Draft, error) {

@@ -28,6 +28,7 @@ type Test struct {
 	Operator   string // who asked for it
 	Created    time.Time
 	Expires    time.Time // of the link
+	Opened     time.Time // when somebody opened the link; zero: nobody has
 }
 
 const (

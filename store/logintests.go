@@ -16,6 +16,7 @@ type loginTest struct {
 	Operator   string `gorm:"column:operator"`
 	Created    int64  `gorm:"column:created"`
 	Expires    int64  `gorm:"column:expires"`
+	Opened     int64  `gorm:"column:opened"`
 	Report     string `gorm:"column:report"`
 }
 
@@ -36,9 +37,15 @@ func (s loginStore) OpenTest(ctx context.Context, linkHash []byte, now time.Time
 		return t.row(&r, "test", "UPDATE login_tests SET opened = ? WHERE link_hash = ? AND opened = 0 AND expires > ? RETURNING *",
 			micros(now), linkHash, micros(now))
 	})
+	found := r.domain()
+	found.LinkHash = linkHash
+	return found, err
+}
+
+func (r loginTest) domain() login.Test {
 	return login.Test{
-		ID: r.ID, LinkHash: linkHash, Connection: r.Connection, Operator: r.Operator, Created: moment(r.Created), Expires: moment(r.Expires),
-	}, err
+		ID: r.ID, Connection: r.Connection, Operator: r.Operator, Created: moment(r.Created), Expires: moment(r.Expires), Opened: moment(r.Opened),
+	}
 }
 
 func (s loginStore) FinishTest(ctx context.Context, id string, report trace.Record, e audit.Event) error {
@@ -55,16 +62,16 @@ func (s loginStore) FinishTest(ctx context.Context, id string, report trace.Reco
 	})
 }
 
-func (s loginStore) TestReport(ctx context.Context, id string) (*trace.Record, error) {
+func (s loginStore) FindTest(ctx context.Context, id string) (login.Test, *trace.Record, error) {
 	var r loginTest
 	err := s.db.glance(ctx, func(t tx) error {
-		return t.row(&r, "test", "SELECT id, report FROM login_tests WHERE id = ?", id)
+		return t.row(&r, "test", "SELECT * FROM login_tests WHERE id = ?", id)
 	})
 	if err != nil || r.Report == "" {
-		return nil, err
+		return r.domain(), nil, err
 	}
 	report := &trace.Record{}
-	return report, json.Unmarshal([]byte(r.Report), report)
+	return r.domain(), report, json.Unmarshal([]byte(r.Report), report)
 }
 
 func (s loginStore) DeleteTests(ctx context.Context, before time.Time) error {

@@ -182,7 +182,7 @@ func (c *cli) awaitTest(ctx context.Context, s login.Store, test login.Test) (*t
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
 	for c.now().Before(test.Expires.Add(login.TestLife)) {
-		r, err := s.TestReport(ctx, test.ID)
+		_, r, err := s.FindTest(ctx, test.ID)
 		if r != nil || err != nil {
 			return r, err
 		}

@@ -20,7 +20,6 @@ import (
 	"portcullis/login"
 	"portcullis/saml"
 	"portcullis/store"
-	"portcullis/trace"
 )
 
 // rosterEvery is how often a gate asks whether another one changed a
@@ -360,6 +359,7 @@ func (r *roster) Test(ctx context.Context, by audit.Actor, id string) (string, s
 }
 
 // Tested implements [admin.Ways].
-func (r *roster) Tested(ctx context.Context, test string) (*trace.Record, error) {
-	return r.db.Login().TestReport(ctx, test)
+func (r *roster) Tested(ctx context.Context, test string) (admin.Tested, error) {
+	t, record, err := r.db.Login().FindTest(ctx, test)
+	return admin.Tested{Connection: t.Connection, Opened: t.Opened, Record: record}, err
 }
