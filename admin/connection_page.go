@@ -2,6 +2,7 @@ package admin
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"portcullis/fault"
@@ -24,7 +25,7 @@ type spot struct {
 
 func (c *Console) spot(r *request, conn Connection, w connectionJSON, at string) spot {
 	p := spot{Connection: w, Base: base(r), Tab: at, Own: r.own, Made: conn.Made}
-	p.Crumb = r.link == nil || r.link.Connection == ""
+	p.Crumb = r.setup() == ""
 	p.At = p.Base + "/" + conn.ID
 	p.Tabs = []tab{{"", "Overview"}, {"setup", "Setup"}}
 	if conn.SCIM {
@@ -119,6 +120,9 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 		v.Metadata = &metadataJSON{
 			Source: sourceOf(conn), EntityID: t.EntityID, Accepted: optional(t.Accepted), Waiting: optional(t.Waiting), Changes: append([]string{}, t.Changes...),
 		}
+	}
+	if r.setup() != "" {
+		v.Author = "" // who changed it is not for whoever holds a link
 	}
 	unseen, err := c.unseen(r.ctx)
 	v.Unseen = append(v.Unseen, unseen[conn.ID]...)
@@ -231,7 +235,13 @@ func (c *Console) connectionSCIM(r *request) (any, error) {
 	v.Full = live >= scim.MaxLiveTokens
 	entries, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn.ID, Limit: lastRequests})
 	v.Requests = requestsWire(entries)
-	if r.own && r.link != nil || !r.own && !r.may(mapping.GateAuditView) {
+	if r.setup() != "" { // others' requests name people in what they look for
+		v.Requests = slices.DeleteFunc(v.Requests, func(q requestJSON) bool { return q.At.Before(r.link.Created) })
+		for i := range v.Requests {
+			v.Requests[i].Path, _, _ = strings.Cut(v.Requests[i].Path, "?")
+		}
+	}
+	if r.setup() != "" || !r.own && !r.may(mapping.GateAuditView) {
 		for i := range v.Requests { // what was said of people is for those who may read the log
 			v.Requests[i].Body = ""
 		}
@@ -244,6 +254,7 @@ type connectionSignInsView struct {
 
 	SignIns []signInJSON `json:"signIns"`
 	Next    int64        `json:"next,omitempty"`
+	Tests   bool         `json:"-"` // only dry runs of the visitor's own
 }
 
 func (c *Console) connectionSignIns(r *request) (any, error) {
@@ -251,12 +262,28 @@ func (c *Console) connectionSignIns(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &connectionSignInsView{spot: c.spot(r, conn, w, "sign-ins")}
-	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: []string{conn.ID}, Failed: r.query("failed") == "yes"})
+	v := &connectionSignInsView{spot: c.spot(r, conn, w, "sign-ins"), Tests: r.setup() != ""}
+	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: []string{conn.ID}, Tester: r.setup(), Failed: r.query("failed") == "yes"})
 	for i := range v.SignIns {
 		v.SignIns[i].Base, v.SignIns[i].Hidden = v.At, !r.may(mapping.GateUsersView)
 	}
 	return v, err
+}
+
+// trace finds the trace that a call is about, of those that the visitor may see.
+func (c *Console) trace(r *request) (trace.Record, error) {
+	reference := r.param("reference")
+	if r.setup() == "" {
+		return c.traces.FindTrace(r.ctx, reference)
+	}
+	found, err := c.store.SignIns(r.ctx, SignInQuery{Tester: r.setup(), Reference: reference, Limit: 1})
+	if err == nil && len(found) == 0 {
+		err = errNoTrace
+	}
+	if err != nil {
+		return trace.Record{}, err
+	}
+	return found[0].Record, nil
 }
 
 func (c *Console) connectionSignIn(r *request) (any, error) {
@@ -264,7 +291,7 @@ func (c *Console) connectionSignIn(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := c.traces.FindTrace(r.ctx, r.param("reference"))
+	record, err := c.trace(r)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 // Tested is how far a dry run of a sign-in has come.
 type Tested struct {
 	Connection string
+	By         string        // id of who asked for it, in the audit trail
 	Opened     time.Time     // zero: nobody has opened its link
 	Record     *trace.Record // what came of it; nil before anything has
 }
@@ -64,7 +65,7 @@ func (c *Console) testResult(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if test.Connection != conn.ID {
+	if test.Connection != conn.ID || r.setup() != "" && test.By != r.setup() {
 		return nil, fault.New(fault.NotFound, "no such test")
 	}
 	r.narrow(test.Record)

@@ -153,7 +153,7 @@ func (v *visitor) reaches(task string, p *directory.Person) bool {
 
 // actor is the visitor in the audit trail.
 func (v *visitor) actor() audit.Actor {
-	if v.link != nil && v.link.Connection != "" {
+	if v.setup() != "" {
 		return audit.Actor{Kind: "setup", ID: v.link.ID, Name: "setup link of " + v.link.Issuer, Address: v.address}
 	}
 	if v.link != nil {
@@ -173,6 +173,15 @@ func (v *visitor) actor() audit.Actor {
 		name += " by API token " + v.who.SessionID
 	}
 	return audit.Actor{Kind: "person", ID: v.who.PersonID, Name: name, Address: v.address}
+}
+
+// setup is the id of the visit by a setup link; empty for everybody else. Nobody
+// knows who holds such a link: of people it is shown nothing but its own doing.
+func (v *visitor) setup() string {
+	if v.link == nil || v.link.Connection == "" {
+		return ""
+	}
+	return v.link.ID
 }
 
 // is reports whether the visitor is that person.

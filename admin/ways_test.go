@@ -51,14 +51,14 @@ func (w *fakeWays) Rollover(_ context.Context, by audit.Actor, id string) error 
 }
 
 func (w *fakeWays) Test(ctx context.Context, by audit.Actor, id string) (string, string, error) {
-	test, path := login.NewTest(id, by.Name, w.now())
+	test, path := login.NewTest(id, by, w.now())
 	err := w.db.Login().InsertTest(ctx, test, audit.Event{At: test.Created, Action: audit.SignInTested, Actor: by, Connection: id})
 	return test.ID, login.TestURL(public, path), err
 }
 
 func (w *fakeWays) Tested(ctx context.Context, test string) (admin.Tested, error) {
 	t, record, err := w.db.Login().FindTest(ctx, test)
-	return admin.Tested{Connection: t.Connection, Opened: t.Opened, Record: record}, err
+	return admin.Tested{Connection: t.Connection, By: t.OperatorID, Opened: t.Opened, Record: record}, err
 }
 
 func (w *fakeWays) Draft(id string) (admin.Draft, error) {

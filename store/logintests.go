@@ -14,6 +14,7 @@ type loginTest struct {
 	ID         string `gorm:"column:id"`
 	Connection string `gorm:"column:connection"`
 	Operator   string `gorm:"column:operator"`
+	OperatorID string `gorm:"column:operator_id"`
 	Created    int64  `gorm:"column:created"`
 	Expires    int64  `gorm:"column:expires"`
 	Opened     int64  `gorm:"column:opened"`
@@ -22,8 +23,8 @@ type loginTest struct {
 
 func (s loginStore) InsertTest(ctx context.Context, test login.Test, e audit.Event) error {
 	return s.db.update(ctx, func(t tx) error {
-		_, err := t.exec("INSERT INTO login_tests (id, link_hash, connection, operator, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
-			test.ID, test.LinkHash, test.Connection, test.Operator, micros(test.Created), micros(test.Expires))
+		_, err := t.exec("INSERT INTO login_tests (id, link_hash, connection, operator, operator_id, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			test.ID, test.LinkHash, test.Connection, test.Operator, test.OperatorID, micros(test.Created), micros(test.Expires))
 		if err != nil {
 			return err
 		}
@@ -44,7 +45,8 @@ func (s loginStore) OpenTest(ctx context.Context, linkHash []byte, now time.Time
 
 func (r loginTest) domain() login.Test {
 	return login.Test{
-		ID: r.ID, Connection: r.Connection, Operator: r.Operator, Created: moment(r.Created), Expires: moment(r.Expires), Opened: moment(r.Opened),
+		ID: r.ID, Connection: r.Connection, Operator: r.Operator, OperatorID: r.OperatorID, Created: moment(r.Created), Expires: moment(r.Expires),
+		Opened: moment(r.Opened),
 	}
 }
 
@@ -54,7 +56,7 @@ func (s loginStore) FinishTest(ctx context.Context, id string, report trace.Reco
 		return err
 	}
 	return s.db.update(ctx, func(t tx) error {
-		n, err := t.exec("UPDATE login_tests SET report = ? WHERE id = ? AND report = ''", string(body), id)
+		n, err := t.exec("UPDATE login_tests SET report = ?, reference = ? WHERE id = ? AND report = ''", string(body), report.Reference, id)
 		if err != nil || n == 0 {
 			return err
 		}

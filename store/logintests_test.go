@@ -19,7 +19,7 @@ import (
 func TestADryRunIsOpenedOnceAndReportsOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
 		dbs, ctx := []*store.DB{open(), open()}, t.Context()
-		want, _ := login.NewTest("alpha", "ops", start)
+		want, _ := login.NewTest("alpha", audit.Actor{Kind: "operator", ID: "1", Name: "ops"}, start)
 		event := audit.Event{At: start, Action: audit.SignInTested, Actor: audit.Gate()}
 		if err := dbs[0].Login().InsertTest(ctx, want, event); err != nil {
 			t.Fatal(err)

@@ -135,7 +135,7 @@ gate must be running. Exit code 1 when the sign-in would be refused.`,
 					return err
 				}
 				by := operator()
-				test, path := login.NewTest(connection, by.Name, c.now())
+				test, path := login.NewTest(connection, by, c.now())
 				err := db.Login().InsertTest(cmd.Context(), test, audit.Event{
 					At: test.Created, Action: audit.SignInTested, Actor: by, Connection: connection, Reason: "link made",
 					Detail: map[string]string{"test": test.ID},

@@ -351,7 +351,7 @@ func (r *roster) Rollover(ctx context.Context, by audit.Actor, id string) error 
 
 // Test implements [admin.Ways].
 func (r *roster) Test(ctx context.Context, by audit.Actor, id string) (string, string, error) {
-	test, path := login.NewTest(id, by.Name, r.now())
+	test, path := login.NewTest(id, by, r.now())
 	err := r.db.Login().InsertTest(ctx, test, audit.Event{
 		At: test.Created, Action: audit.SignInTested, Actor: by, Connection: id, Reason: "link made", Detail: map[string]string{"test": test.ID},
 	})
@@ -361,5 +361,5 @@ func (r *roster) Test(ctx context.Context, by audit.Actor, id string) (string, s
 // Tested implements [admin.Ways].
 func (r *roster) Tested(ctx context.Context, test string) (admin.Tested, error) {
 	t, record, err := r.db.Login().FindTest(ctx, test)
-	return admin.Tested{Connection: t.Connection, Opened: t.Opened, Record: record}, err
+	return admin.Tested{Connection: t.Connection, By: t.OperatorID, Opened: t.Opened, Record: record}, err
 }
