@@ -164,7 +164,8 @@ type ConnectionStore interface {
 func (c *Console) connections() []Connection { return c.ways.Connections() }
 
 // corner is the part of the console that a call about connections is in: that
-// of the gate's administrators, or that of whoever may see to their own.
+// of the gate's administrators, that of whoever may see to their own, or that of
+// whoever holds a setup link.
 type corner struct {
 	path string // below the console
 	own  bool
@@ -173,14 +174,19 @@ type corner struct {
 var (
 	everyones = corner{"/connections", false}
 	ones      = corner{"/own-connections", true}
+	theirs    = corner{"/setup", true} // of whoever holds a setup link
 )
 
 // cornerOf tells by the route's path.
 func cornerOf(r *request) corner {
-	if r.own {
+	switch {
+	case r.setup() != "":
+		return theirs
+	case r.own:
 		return ones
+	default:
+		return everyones
 	}
-	return everyones
 }
 
 // reachable are the connections that a call may be about.
@@ -194,7 +200,7 @@ func (c *Console) reachable(r *request) (out []Connection) {
 		case conn.Shadowed:
 			continue // the one of the configuration is theirs
 		case r.link != nil:
-			if r.link.Connection == "" || r.link.Connection != conn.ID {
+			if r.setup() == "" || r.link.Connection != conn.ID {
 				continue
 			}
 		case r.home.organization != conn.Organization:

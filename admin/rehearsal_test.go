@@ -3,7 +3,7 @@ package admin_test
 import (
 	"crypto/sha256"
 	"net/http"
-	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,19 +14,22 @@ import (
 	"portcullis/trace"
 )
 
-// opened begins a dry run at a place of the API and opens its link, as whoever
-// is sent to the identity provider does.
+var begun = regexp.MustCompile(`href="https://gate\.example/\.portcullis/test-sign-in/(\w+)"[^>]* data-popup="[^"]*/tests/(\w+)"`)
+
+// opened begins a dry run at a page of a connection and opens its link, as
+// whoever is sent to the identity provider does.
 func (s *somebody) opened(at string) (test string) {
 	s.w.t.Helper()
-	var begun struct{ Test, URL string }
-	if got := s.call(http.MethodPost, at+"/tests", "", &begun); got != http.StatusOK {
-		s.w.t.Fatalf("beginning a test: %d", got)
+	res := s.form(at + "/tests")
+	m := begun.FindStringSubmatch(res.text)
+	if m == nil {
+		s.w.t.Fatalf("beginning a test: %d %s", res.StatusCode, res.text)
 	}
-	link := sha256.Sum256([]byte(path.Base(begun.URL)))
+	link := sha256.Sum256([]byte(m[1]))
 	if _, err := s.w.db.Login().OpenTest(s.w.t.Context(), link[:], s.w.now); err != nil {
 		s.w.t.Fatal(err)
 	}
-	return begun.Test
+	return m[2]
 }
 
 // Of an error page of the provider's own the gate hears nothing. Whoever waits

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestASetupLinkShowsNobody(t *testing.T) {
 		if err := w.db.Journal().AppendJournal(t.Context(), []scim.Entry{before, after}); err != nil {
 			t.Fatal(err)
 		}
-		mine := it.opened("/own-connections/acme")
+		mine := it.opened("/setup/acme")
 		if err := finish(t.Context(), w.db.Login(), mine, w.recorded("TESTED-BY-IT", "acme", "their-tester", trace.Tested)); err != nil {
 			t.Fatal(err)
 		}
@@ -75,20 +76,20 @@ func TestASetupLinkShowsNobody(t *testing.T) {
 			"": 200, "/setup": 200, "/scim": 200, "/sign-ins": 200, "/sign-ins?failed=yes": 200, "/sign-ins?before=99": 200, "/sign-ins/TESTED-BY-IT": 200,
 			"/tests/" + mine: 200, "/tests/" + foreign: 404, "/sign-ins/IN-BEFORE": 404, "/sign-ins/IN-AFTER": 404, "/sign-ins/REFUSED": 404, "/sign-ins/TESTED-BY-ADA": 404,
 		} {
-			res := it.page("/own-connections/acme" + path)
+			res := it.page("/setup/acme" + path)
 			if res.StatusCode != want || strings.Contains(res.text, "victim") {
 				t.Errorf("%s: %d, want %d, and no victim in %s", path, res.StatusCode, want, res.text)
 			}
 		}
-		if page := it.page("/own-connections/acme/sign-ins").text; !strings.Contains(page, "their-tester") || strings.Count(page, "<tr>") != 2 {
+		if page := it.page("/setup/acme/sign-ins").text; !strings.Contains(page, "their-tester") || strings.Count(page, "<tr>") != 2 {
 			t.Errorf("the link's own test is not alone in the list: %s", page)
 		}
-		if page := it.page("/own-connections/acme/scim").text; !strings.Contains(page, "GET <bdi>/Users</bdi>") {
+		if page := it.page("/setup/acme/scim").text; !strings.Contains(page, "GET <bdi>/Users</bdi>") {
 			t.Errorf("what is pushed meanwhile does not show: %s", page)
 		}
 		next := w.setup(ada, "acme")
 		for _, path := range []string{"/sign-ins", "/sign-ins/TESTED-BY-IT", "/tests/" + mine} {
-			if res := next.page("/own-connections/acme" + path); strings.Contains(res.text, "their-tester") {
+			if res := next.page("/setup/acme" + path); strings.Contains(res.text, "their-tester") {
 				t.Errorf("%s: another link shows what was tested by the one before: %s", path, res.text)
 			}
 		}
@@ -96,4 +97,43 @@ func TestASetupLinkShowsNobody(t *testing.T) {
 			t.Errorf("whose connection it is sees less: %s", res.text)
 		}
 	})
+}
+
+// Whoever is signed in keeps the console in a browser in which they opened a
+// setup link: it counts at its own pages, and nowhere else.
+func TestASetupLinkHidesNoConsole(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	ada := w.signIn("staff", "ada", mapping.GateConnectionsEdit, mapping.GateUsersView)
+	it := w.setup(ada, "acme")
+	both := &somebody{w: w, id: ada.id, cookies: append(slices.Clone(it.cookies), ada.cookies...)}
+	for path, want := range map[string]int{"/": 200, "/people": 200, "/connections": 200, "/connections/beta": 200, "/setup/acme": 200, "/setup/acme/setup": 200, "/setup/beta": 404} {
+		res := both.page(path)
+		if res.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, res.StatusCode, want)
+		}
+		if visit := strings.HasPrefix(path, "/setup/"); want == 200 && strings.Contains(res.text, "Setting up this connection") != visit {
+			t.Errorf("%s: looks as by the link: %t, want %t", path, !visit, visit)
+		}
+	}
+	var me struct{ Kind, Name string }
+	if both.call(http.MethodGet, "/me", "", &me); me.Kind != "person" || me.Name != "Name of ada" {
+		t.Errorf("me = %+v", me)
+	}
+	if res := ada.page("/setup/acme"); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the link's pages for whoever has every right, and no link: %d, want 401", res.StatusCode)
+	}
+	// What a link opened counts under the other link's name neither there nor here.
+	renamed := &somebody{w: w}
+	for _, c := range it.cookies {
+		renamed.cookies = append(renamed.cookies, &http.Cookie{Name: "__Host-portcullis-console", Value: c.Value})
+	}
+	for _, c := range w.open().cookies {
+		renamed.cookies = append(renamed.cookies, &http.Cookie{Name: "__Host-portcullis-setup", Value: c.Value})
+	}
+	if got := renamed.call(http.MethodGet, "/people", "", nil); got != http.StatusUnauthorized {
+		t.Errorf("a setup link's cookie as a link's to the console: %d, want 401", got)
+	}
+	if res := renamed.page("/setup/acme"); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a cookie of the whole console as a setup link's: %d, want 401", res.StatusCode)
+	}
 }

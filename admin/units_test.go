@@ -61,6 +61,8 @@ func (w *world) traced(s *somebody, connection string) string {
 // connections, too.
 func wanted(route admin.Route, inUnit bool) string {
 	switch route.Right {
+	case admin.Setup:
+		return "401 Unauthorized" // it is for nobody who is signed in
 	case mapping.GateMappingView, mapping.GateMappingPropose, mapping.GateMappingApprove, mapping.GateConnectionsEdit, mapping.GateTokensEdit:
 		return "403"
 	case mapping.GateConnectionsOwn:
