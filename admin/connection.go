@@ -42,6 +42,8 @@ type Connection struct {
 	Changed  time.Time // likewise
 	Author   string    // likewise
 
+	Reading Reading // what the gate reads out of what its provider says
+
 	unnamed bool // by the mapping in force
 }
 
@@ -64,6 +66,8 @@ type Draft struct {
 	Provisioning     string
 	Link             string
 	SCIM             bool
+	Addresses        []string // networks in CIDR, or addresses; none: anywhere
+	Reading          Reading
 
 	Issuer, ClientID, Authentication, SecretExpires string
 	ClientSecret, NextSecret                        string

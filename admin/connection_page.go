@@ -89,6 +89,7 @@ type connectionView struct {
 	Changed      *time.Time        `json:"changed,omitempty"`
 	Author       string            `json:"author,omitempty"`
 	Unseen       []string          `json:"groupsNobodyHas"`
+	Reading      readingJSON       `json:"reading"`
 	SignsIn      bool              `json:"-"`
 }
 
@@ -101,6 +102,7 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 		spot: c.spot(r, conn, w, ""), Item: w, Provisioning: conn.Provisioning, Link: conn.Link, Issuer: conn.Issuer, ClientID: conn.ClientID,
 		Certificates: []certificateJSON{}, Version: conn.Version, Changed: optional(conn.Changed), Author: conn.Author,
 		SignsIn: conn.Protocol != "" && w.InForce && !conn.Incomplete, Unseen: []string{},
+		Reading: readingWire(conn),
 	}
 	now := c.now()
 	for _, cert := range t.Certificates {

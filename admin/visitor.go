@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
-	"net/netip"
 	"slices"
 
 	"portcullis/audit"
@@ -128,8 +127,7 @@ func (c *Console) letsIn(connection, address string) bool {
 	if i < 0 || len(all[i].Addresses) == 0 {
 		return true
 	}
-	at, err := netip.ParseAddr(address)
-	return err == nil && slices.ContainsFunc(all[i].Addresses, func(n netip.Prefix) bool { return n.Contains(at.Unmap()) })
+	return holds(all[i].Addresses, address)
 }
 
 // linkTasks is what a visit by link may do: everything but to be the second

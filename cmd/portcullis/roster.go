@@ -207,6 +207,7 @@ func (r *roster) judge(made []admin.Made) *rosterState {
 			if d := opened.draft; d.Protocol != "" && !filledIn(d) {
 				view.Protocol, view.Authentication, view.Incomplete = d.Protocol, d.Authentication, true
 			}
+			view.Reading.Names = opened.draft.Reading.Names
 		}
 		view.Made, view.Shadowed, view.Version, view.Changed, view.Author = true, shadowed, m.Version, m.Changed, m.Author
 		if err != nil {

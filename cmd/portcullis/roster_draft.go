@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"portcullis/admin"
 	"portcullis/audit"
@@ -37,12 +39,21 @@ type draftJSON struct {
 	SecretExpires  string   `json:"secret_expires,omitempty"`
 	MetadataURL    string   `json:"metadata_url,omitempty"`
 	Metadata       string   `json:"metadata,omitempty"`
+
+	Addresses     []string            `json:"addresses,omitempty"`
+	Names         map[string][]string `json:"names,omitempty"`
+	UnitAttribute string              `json:"unit_attribute,omitempty"`
+	UnitClaim     string              `json:"unit_claim,omitempty"`
+	Attributes    []string            `json:"scim_attributes,omitempty"`
+	GuardPercent  string              `json:"guard_percent,omitempty"`
+	GuardPeople   string              `json:"guard_people,omitempty"`
 }
 
 func draftWire(d admin.Draft) draftJSON {
 	return draftJSON{
 		d.ID, d.Organization, d.Domains, d.Preset, d.Protocol, d.Provisioning, d.Link, d.SCIM, d.Issuer, d.ClientID, d.Authentication,
 		d.SecretExpires, d.MetadataURL, d.Metadata,
+		d.Addresses, d.Reading.Names, d.Reading.UnitAttribute, d.Reading.UnitClaim, d.Reading.Attributes, d.Reading.GuardPercent, d.Reading.GuardPeople,
 	}
 }
 
@@ -51,6 +62,10 @@ func (d draftJSON) domain(version int64) admin.Draft {
 		ID: d.ID, Organization: d.Organization, Domains: d.Domains, Preset: d.Preset, Protocol: d.Protocol, Provisioning: d.Provisioning,
 		Link: d.Link, SCIM: d.SCIM, Issuer: d.Issuer, ClientID: d.ClientID, Authentication: d.Authentication, SecretExpires: d.SecretExpires,
 		MetadataURL: d.MetadataURL, Metadata: d.Metadata, Version: version,
+		Addresses: d.Addresses, Reading: admin.Reading{
+			Names: d.Names, UnitAttribute: d.UnitAttribute, UnitClaim: d.UnitClaim, Attributes: d.Attributes,
+			GuardPercent: d.GuardPercent, GuardPeople: d.GuardPeople,
+		},
 	}
 }
 
@@ -64,7 +79,7 @@ func filledIn(d admin.Draft) bool {
 
 // document is a draft as it would stand in the configuration.
 func document(d admin.Draft, secrets map[string]string) ([]byte, error) {
-	out := map[string]any{"id": d.ID, "scim": map[string]any{"enabled": d.SCIM}}
+	out := map[string]any{"id": d.ID, "scim": scimOf(d)}
 	put := func(into map[string]any, key, value string) {
 		if value != "" {
 			into[key] = value
@@ -76,6 +91,15 @@ func document(d admin.Draft, secrets map[string]string) ([]byte, error) {
 	put(out, "link", d.Link)
 	if len(d.Domains) > 0 {
 		out["domains"] = d.Domains
+	}
+	if len(d.Addresses) > 0 {
+		out["addresses"] = d.Addresses
+	}
+	unit := map[string]any{}
+	put(unit, "attribute", d.Reading.UnitAttribute)
+	put(unit, "claim", d.Reading.UnitClaim)
+	if len(unit) > 0 {
+		out["sub_organization"] = unit
 	}
 	switch {
 	case !filledIn(d):
@@ -96,12 +120,23 @@ func document(d admin.Draft, secrets map[string]string) ([]byte, error) {
 				}
 			}
 		}
+		if len(d.Reading.Names) > 0 {
+			oidc["claims"] = namesOf(d)
+		}
 		out["oidc"] = oidc
 	case d.Protocol == admin.OverSAML:
 		p := map[string]any{}
 		put(p, "metadata_url", d.MetadataURL)
 		if d.MetadataURL == "" {
 			put(p, "metadata", d.Metadata)
+		}
+		names := namesOf(d)
+		if subject, ok := names["subject"]; ok { // stands beside the others
+			p["subject"] = subject
+			delete(names, "subject")
+		}
+		if len(names) > 0 {
+			p["attributes"] = names
 		}
 		out["saml"] = p
 	}
@@ -112,11 +147,62 @@ func document(d admin.Draft, secrets map[string]string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// namesOf are the names of claims or attributes, as they would stand in the
+// configuration.
+func namesOf(d admin.Draft) map[string]any {
+	out := make(map[string]any, len(d.Reading.Names))
+	for key, names := range d.Reading.Names {
+		if out[key] = names; len(names) == 1 {
+			out[key] = names[0]
+		}
+	}
+	return out
+}
+
+// scimOf is the section scim, as it would stand in the configuration.
+func scimOf(d admin.Draft) map[string]any {
+	out := map[string]any{"enabled": d.SCIM}
+	guard := map[string]any{}
+	for key, text := range map[string]string{"percent": d.Reading.GuardPercent, "people": d.Reading.GuardPeople} {
+		if n, err := strconv.Atoi(text); err == nil {
+			guard[key] = n
+		} else if text != "" {
+			guard[key] = text
+		}
+	}
+	if len(guard) > 0 {
+		out["guard"] = guard
+	}
+	if len(d.Reading.Attributes) == 0 {
+		return out
+	}
+	var b bytes.Buffer // an object, in which a name may stand twice: who reads it says so
+	for i, a := range d.Reading.Attributes {
+		name, kind, _ := strings.Cut(a, "=")
+		n, _ := json.Marshal(name) // texts
+		k, _ := json.Marshal(kind)
+		b.WriteByte("{,"[min(i, 1)])
+		b.Write(n)
+		b.WriteByte(':')
+		b.Write(k)
+	}
+	b.WriteByte('}')
+	out["attributes"] = json.RawMessage(b.Bytes())
+	return out
+}
+
 // viewOf shows a connection that can be in force.
 func viewOf(c config.Connection) admin.Connection {
 	v := admin.Connection{
 		ID: c.ID, Organization: c.Organization, Domains: c.Domains, Preset: c.Preset, Provisioning: c.Provisioning, Link: c.Link, SCIM: c.SCIM.Enabled,
 		Addresses: c.Addresses,
+	}
+	v.Reading = admin.Reading{UnitAttribute: c.SubOrganization.Attribute, UnitClaim: c.SubOrganization.Claim}
+	for _, name := range slices.Sorted(maps.Keys(c.SCIM.Attributes)) {
+		v.Reading.Attributes = append(v.Reading.Attributes, name+"="+c.SCIM.Attributes[name])
+	}
+	if c.SCIM.Enabled {
+		v.Reading.GuardPercent, v.Reading.GuardPeople = strconv.Itoa(c.SCIM.Guard.Percent), strconv.Itoa(c.SCIM.Guard.People)
 	}
 	switch {
 	case c.OIDC != nil:
@@ -250,8 +336,9 @@ func (r *roster) fits(m madeConnection, state *rosterState) error {
 		return fault.New(fault.Invalid, "the client secret is missing")
 	}
 	judged := m
-	if m.draft.Protocol != "" && !filledIn(m.draft) {
-		judged.draft.SCIM = true // nothing else is there to be judged
+	if m.draft.Protocol != "" && !filledIn(m.draft) { // some provider, so that the rest is judged as it will be
+		judged.draft.Issuer, judged.draft.ClientID, judged.draft.Authentication = "https://idp.example", "client", admin.Public
+		judged.draft.MetadataURL = "https://idp.example/metadata"
 	}
 	if _, err := r.read(judged, others); err != nil {
 		return fault.Wrap(fault.Invalid, err, "%s", problemOf(err))
@@ -268,6 +355,9 @@ func changesOf(old, next madeConnection) map[string]string {
 		_ = json.Unmarshal(text, into)
 	}
 	text := func(v any) string {
+		if v == nil {
+			return "nothing"
+		}
 		b, _ := json.Marshal(v)
 		if len(b) > 300 {
 			return "…"
@@ -277,6 +367,9 @@ func changesOf(old, next madeConnection) map[string]string {
 	for _, name := range slices.Concat(keysOf(before), keysOf(after)) {
 		if was, is := text(before[name]), text(after[name]); was != is {
 			out[name] = is
+			if before != nil && old.ID != "" {
+				out[name] = was + " to " + is
+			}
 		} else if is == "…" && before[name] != after[name] {
 			out[name] = "changed"
 		}
