@@ -91,6 +91,7 @@ type connectionView struct {
 	Unseen       []string          `json:"groupsNobodyHas"`
 	Reading      readingJSON       `json:"reading"`
 	SignsIn      bool              `json:"-"`
+	Closed       string            `json:"-"` // why the visitor may not say on what it rests; empty if they may
 }
 
 func (c *Console) connectionOverview(r *request) (any, error) {
@@ -102,7 +103,7 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 		spot: c.spot(r, conn, w, ""), Item: w, Provisioning: conn.Provisioning, Link: conn.Link, Issuer: conn.Issuer, ClientID: conn.ClientID,
 		Certificates: []certificateJSON{}, Version: conn.Version, Changed: optional(conn.Changed), Author: conn.Author,
 		SignsIn: conn.Protocol != "" && w.InForce && !conn.Incomplete, Unseen: []string{},
-		Reading: readingWire(conn),
+		Reading: readingWire(conn), Closed: c.closed(r),
 	}
 	now := c.now()
 	for _, cert := range t.Certificates {

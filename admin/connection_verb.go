@@ -256,35 +256,12 @@ func (c *Console) changeProvider(r *request) (any, error) {
 	})
 }
 
-// removeView asks before a connection is removed.
-type removeView struct {
-	spot
-}
-
-func (c *Console) askRemove(r *request) (any, error) {
-	conn, _, err := c.made(r)
-	if err != nil {
-		return nil, err
-	}
-	_, w, _, err := c.look(r)
-	return &removeView{spot: c.spot(r, conn, w, "settings")}, err
-}
-
-func (c *Console) removeConnection(r *request) (any, error) {
-	conn, _, err := c.changeable(r)
-	if err != nil {
-		return nil, err
-	}
-	why, err := r.reason(true)
-	if err != nil {
-		return nil, err
-	}
-	ended, err := c.ways.Remove(r.ctx, r.actor(), conn.ID, why)
-	return done{to: everyones.path, Done: "connection-removed", Count: 1, Ended: ended}, err
-}
-
+// rollover makes our next key at a SAML provider. It does not say who the people
+// are, for no other hand gets that key; but where the provider is not given the
+// new one, it keeps everybody out when it begins to sign. So whoever may not take
+// a connection away may not do that to it either.
 func (c *Console) rollover(r *request) (any, error) {
-	conn, err := c.connection(r)
+	conn, err := c.trusted(r)
 	if err != nil {
 		return nil, err
 	}
@@ -391,6 +368,7 @@ func connectionNotices() map[string]string {
 		"connection-changed": "Saved. It is in force here, and at every other gate within a second.",
 		"provider-changed":   "Saved. Try it with a test sign-in.",
 		"connection-removed": "The connection is removed.",
+		"shadow-removed":     "What was made here is removed. The connection of the configuration that has its id stays as it was, with its people and their sessions.",
 		"rollover":           "The next key is made and stands in our metadata. It signs in 30 days: give the provider our metadata anew.",
 		"metadata":           "Approved. Every gate follows within half a minute.",
 		"token":              "The token is revoked: what uses it is refused from now on.",

@@ -86,7 +86,7 @@ func (w *fakeWays) Save(_ context.Context, by audit.Actor, d admin.Draft) (int, 
 }
 
 func (w *fakeWays) Remove(_ context.Context, by audit.Actor, id, reason string) (int, error) {
-	w.list = slices.DeleteFunc(w.list, func(c admin.Connection) bool { return c.ID == id })
+	w.list = slices.DeleteFunc(w.list, func(c admin.Connection) bool { return c.ID == id && c.Made })
 	w.done = append(w.done, fmt.Sprint("remove ", id, " by ", by.Name, ": ", reason))
 	return 2, nil
 }

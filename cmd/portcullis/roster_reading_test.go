@@ -106,3 +106,49 @@ func TestHowPeopleAreReadIsSaidInTheConsole(t *testing.T) {
 		t.Errorf("the trail says of the addresses: %s", got)
 	}
 }
+
+// Of two connections with one id the configuration's counts; when the other is
+// removed, nothing of the one that counts ends.
+func TestWhatTheConfigurationShadowsIsRemovedAlone(t *testing.T) {
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database, mapping: rosterMapping})
+			run := w.start(t)
+			ada := w.administrator(t)
+			ada.call(t, http.MethodPost, "/connections", `{"id":"omega","organization":"Omega","scim":true}`, 200, nil)
+			var token struct{ Secret, URL string }
+			ada.call(t, http.MethodPost, "/connections/omega/tokens", `{"note":"first","days":30}`, 200, &token)
+			p := &pusher{token.URL, token.Secret, quick}
+			p.must(t, http.StatusCreated, http.MethodPost, "/Users", userJSONOf("x", "x@omega.example"))
+			run.stop(t)
+			w.configure(t, "connections:\n", "connections:\n  - id: omega\n    organization: Omega\n    scim: {enabled: true}\n")
+			w.start(t)
+			ada = w.administrator(t)
+			var list struct {
+				Connections []struct {
+					ID, Source string
+					Shadowed   bool
+				}
+			}
+			shadowed := func() (n int) {
+				list.Connections = nil
+				ada.call(t, http.MethodGet, "/connections", "", 200, &list)
+				for _, c := range list.Connections {
+					if c.ID == "omega" && c.Shadowed {
+						n++
+					}
+				}
+				return n
+			}
+			if n := shadowed(); n != 1 {
+				t.Fatalf("connections = %+v, want one that is shadowed", list)
+			}
+			ada.call(t, http.MethodDelete, "/connections/omega", `{"reason":"it stands in the configuration"}`, 200, nil)
+			if n := shadowed(); n != 0 || len(list.Connections) != 2 {
+				t.Errorf("connections = %+v, want those of the configuration", list)
+			}
+			p.must(t, http.StatusOK, http.MethodGet, "/Users", "")
+			ada.call(t, http.MethodDelete, "/connections/omega", `{"reason":"once more"}`, 409, nil)
+		})
+	}
+}
