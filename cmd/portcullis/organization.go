@@ -9,9 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"portcullis/config"
 	"portcullis/directory"
-	"portcullis/store"
 )
 
 type organizationJSON struct {
@@ -35,29 +33,29 @@ func organizationWire(o directory.Client) organizationJSON {
 func (c *cli) organizationCommand() *cobra.Command {
 	return group("organization", "Client companies, and keeping a whole one or a part of one out", c.organizationList(),
 		c.organizationVerb("freeze", "Keep everybody of an organization, or of a part of it, out and end their sessions, streams and API tokens at once",
-			func(ctx context.Context, d *directory.Directory, name, part, reason string) (int, error) {
+			func(ctx context.Context, o organizations, name, part, reason string) (int, error) {
 				if part != "" {
-					return d.FreezeUnit(ctx, operator(), name, part, reason)
+					return o.freezeUnit(ctx, name, part, reason)
 				}
-				return d.Freeze(ctx, operator(), name, reason)
+				return o.freeze(ctx, name, reason)
 			}),
 		c.organizationVerb("unfreeze", "Let the people of an organization, or of a part of it, in again; sessions do not come back",
-			func(ctx context.Context, d *directory.Directory, name, part, reason string) (int, error) {
+			func(ctx context.Context, o organizations, name, part, reason string) (int, error) {
 				if part != "" {
-					return 0, d.UnfreezeUnit(ctx, operator(), name, part, reason)
+					return 0, o.unfreezeUnit(ctx, name, part, reason)
 				}
-				return 0, d.Unfreeze(ctx, operator(), name, reason)
+				return 0, o.unfreeze(ctx, name, reason)
 			}),
 		c.unitList(), c.unitAdd(), c.unitRename(), c.unitMove(), c.unitRemove(),
 	)
 }
 
 func (c *cli) organizationList() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "list", Short: "List organizations", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
-				list, err := d.Organizations(cmd.Context())
+			return c.withOrganizations(cmd.Context(), func(o organizations) error {
+				list, err := o.Organizations(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -78,20 +76,20 @@ func (c *cli) organizationList() *cobra.Command {
 				return c.printTable("NAME STATE SINCE REASON PEOPLE CONNECTIONS", rows)
 			})
 		},
-	}
+	})
 }
 
-func (c *cli) organizationVerb(use, short string, verb func(ctx context.Context, d *directory.Directory, name, part, reason string) (int, error)) *cobra.Command {
+func (c *cli) organizationVerb(use, short string, verb func(ctx context.Context, o organizations, name, part, reason string) (int, error)) *cobra.Command {
 	var reason, part string
 	cmd := &cobra.Command{
 		Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
-				unit, err := unitNamed(cmd.Context(), d, args[0], part)
+			return c.withOrganizations(cmd.Context(), func(o organizations) error {
+				unit, err := unitNamed(cmd.Context(), o, args[0], part)
 				if err != nil {
 					return err
 				}
-				ended, err := verb(cmd.Context(), d, args[0], unit, reason)
+				ended, err := verb(cmd.Context(), o, args[0], unit, reason)
 				if err != nil {
 					return err
 				}
@@ -113,5 +111,5 @@ func (c *cli) organizationVerb(use, short string, verb func(ctx context.Context,
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
 	cmd.Flags().StringVar(&part, "part", "", "only this sub-organization, with all below it")
-	return cmd
+	return throughGate(cmd)
 }
