@@ -14,9 +14,8 @@ import (
 	"portcullis/scim"
 )
 
-// within is the condition that a row is of some connections; nil is all.
-func within(connections []string) (fragment, error) { return withinOf("connection", connections) }
-
+// withinOf is the condition that a column names one of some connections; nil is
+// all.
 func withinOf(column string, connections []string) (fragment, error) {
 	if connections == nil {
 		return sqlf(always), nil

@@ -44,4 +44,6 @@ func (w logWay) number(column string) string {
 }
 
 // newest is the order of a log and how much of it is wanted.
-func (w logWay) newest(limit int) fragment { return sqlf(" ORDER BY "+w.number("seq")+" DESC LIMIT ?", limit) }
+func (w logWay) newest(limit int) fragment {
+	return sqlf(" ORDER BY "+w.number("seq")+" DESC LIMIT ?", limit)
+}
