@@ -207,7 +207,8 @@ func sameValues(from, to []part) error {
 }
 
 // match finds the values in what may have been made of the text: each as short
-// as what is around it allows.
+// as what is around it allows. One in quotation marks holds none, so that it is not
+// taken for several and what stands between them.
 func (s *shape) match(made string) (values []string, ok bool) {
 	last := len(s.literals) - 1
 	rest, ok := strings.CutPrefix(made, s.literals[0])
@@ -226,7 +227,8 @@ func (s *shape) match(made string) (values []string, ok bool) {
 	}
 	values = append(values, rest)
 	for i, v := range values {
-		if s.verbs[i] == 'd' && (v == "" || strings.Trim(v, "0123456789") != "") {
+		quoted := strings.HasSuffix(s.literals[i], "“") && strings.HasPrefix(s.literals[i+1], "”")
+		if s.verbs[i] == 'd' && (v == "" || strings.Trim(v, "0123456789") != "") || quoted && strings.ContainsAny(v, "“”") {
 			return nil, false
 		}
 	}
