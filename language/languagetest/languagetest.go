@@ -85,8 +85,10 @@ func (r *Reader) Rest(t testing.TB, page string, data ...string) (rest []string)
 	}
 	var walk func(*html.Node)
 	look := func(text string) {
-		if text = plain(text); !r.understands(text, data) {
-			rest = append(rest, text)
+		for piece := range strings.SplitSeq(text, "·") {
+			if piece = plain(strings.Trim(piece, "✓✗ ")); !r.understands(piece, data) {
+				rest = append(rest, piece)
+			}
 		}
 	}
 	walk = func(n *html.Node) {
