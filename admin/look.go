@@ -114,12 +114,12 @@ func (s *looks) pages(l look) *web.Pages {
 
 // parse makes the pages of a look; english are the same in English.
 func (l look) parse(english *web.Pages) (*web.Pages, error) {
-	folder := "pages"
+	folder, parts := "pages", []string{"layout.html", "parts.html", "forms.html"}
 	if l.own {
-		folder = "own"
+		folder, parts = "own", parts[:1]
 	}
 	var layout strings.Builder
-	for _, name := range []string{"layout.html", "parts.html", "forms.html"} {
+	for _, name := range parts {
 		text, err := pageFiles.ReadFile(name)
 		if err != nil {
 			return nil, err
