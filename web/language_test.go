@@ -114,6 +114,16 @@ func TestAPageThatCannotBeToldWholeIsInEnglish(t *testing.T) {
 	}
 }
 
+// What a test of a connection found is told in the words of the trace.
+func TestAReportIsInEnglish(t *testing.T) {
+	res, _ := serve(t, in("de"), func(c *gin.Context) error {
+		return web.Page(c, http.StatusOK, "report", web.Report{Title: "This sign-in would succeed", Text: "It was a test."})
+	})
+	if res.Header.Get("Content-Language") != "en" || !strings.Contains(res.Text, `<html lang="en">`) || !strings.Contains(res.Text, "Reference <code>") {
+		t.Errorf("%v %s", res.Header, res.Text)
+	}
+}
+
 func TestNoTranslationLetsAValueThrough(t *testing.T) {
 	const name = `<script>alert(1)</script>" onload="x`
 	pages := map[string]func(*gin.Context) error{

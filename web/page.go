@@ -56,6 +56,8 @@ type page struct {
 	tmpl   *template.Template
 	policy string // Content-Security-Policy
 	script string // path of its script; empty for none
+
+	english bool // it is there in no other language
 }
 
 // NewPages parses the *.html files at the top of fsys. The file sign-in.html
@@ -68,7 +70,8 @@ type page struct {
 // redirect that follows a form, so that page goes without the directive.
 //
 // A page runs no script. One that defines the template "scripted" has the one
-// of ours that sends its form on.
+// of ours that sends its form on. One that defines "english" is in English
+// whatever the language of the others.
 func NewPages(fsys fs.FS) (*Pages, error) { return Look{Layout: layout}.Pages(fsys) }
 
 // Look is a layout other than that of the sign-in pages.
@@ -142,6 +145,7 @@ func (l Look) Pages(fsys fs.FS) (*Pages, error) {
 			pg.policy += "; script-src 'self'"
 			pg.script = submitPath()
 		}
+		pg.english = t.Lookup("english") != nil
 		p.byName[strings.TrimSuffix(path.Base(name), ".html")] = pg
 	}
 	return p, nil
@@ -166,6 +170,9 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 	pg, ok := p.byName[name]
 	if !ok {
 		return fault.New(fault.Internal, "no page %q", name)
+	}
+	if pg.english && p.instead != nil {
+		return p.instead.Render(w, r, status, name, data)
 	}
 	var b bytes.Buffer
 	err := pg.tmpl.Execute(&b, view{
