@@ -76,4 +76,4 @@ func (d *deployment) link(t *testing.T) string {
 	return strings.TrimSpace(string(link))
 }
 
-func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs", "E2E_REFUSED=yes") }
+func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs", "E2E_MISSING=yes") }
