@@ -76,4 +76,10 @@ func (d *deployment) link(t *testing.T) string {
 	return strings.TrimSpace(string(link))
 }
 
-func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs", "E2E_MISSING=yes") }
+func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs") }
+
+// TestConsoleForEverybodyInTheirLanguage looks at what everybody meets in German
+// and French.
+func TestConsoleForEverybodyInTheirLanguage(t *testing.T) {
+	console(t, "languages.mjs", "E2E_MISSING=yes")
+}

@@ -129,50 +129,6 @@ await tell(async ({ open, step }) => {
     await other.context().close();
   }
 
-  step("in German and French, before anybody is known");
-  const looks = async (page, name, lang) => {
-    equal(await page.evaluate(() => document.documentElement.lang), lang, `the language of ${name}`);
-    equal(await barriers(page), [], `barriers of ${name}, ${lang}`);
-    check(await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth), `${name} in the window, ${lang}`);
-    await shot(page, `${name}-${lang}`, { fullPage: true });
-  };
-  const small = { viewport: { width: 320, height: 640 } };
-  for (const [locale, lang, colorScheme, title, nowhere] of [
-    ["de-CH", "de", "light", "Anmelden", "Diese Seite gibt es nicht."], ["fr-CA", "fr", "dark", "Se connecter", "Cette page n’existe pas."],
-  ]) {
-    const page = await (await open({ ...small, locale, colorScheme })).newPage();
-    await page.goto(`${portal}/accounts`);
-    equal(await page.textContent("h1"), title, "the title of the sign-in");
-    await looks(page, "sign-in", lang);
-    await page.goto(`${portal}/.portcullis/sign-out`);
-    await looks(page, "signed-out", lang);
-    await page.goto(`${portal}/.portcullis/nothing-here`);
-    equal(await page.textContent("h1"), nowhere, "a page that is not there");
-    await looks(page, "not-there", lang);
-    await page.goto(link);
-    await looks(page, "link", lang);
-    await page.context().close();
-  }
-
-  step("Ben chooses German, and his browser asks for French");
-  const german = await (await open({ ...small, locale: "fr-FR", storageState: bens })).newPage();
-  await german.goto(`${base}/account`);
-  await looks(german, "account", "fr");
-  await german.selectOption("#language", "de");
-  await german.click('button[type=submit]:text-is("Enregistrer")');
-  await german.waitForSelector('[role=status]:text-is("Gespeichert.")');
-  await looks(german, "account", "de");
-  await german.keyboard.press("?");
-  await german.waitForSelector('dialog[aria-label="Tasten"]');
-  equal(await barriers(german), [], "barriers of the list of keys in German");
-  await german.keyboard.press("Escape");
-  await german.goto(`${base}/people`);
-  equal(await german.textContent("h1"), "Diese Seite gibt es nicht.", "a refusal in the language of his own");
-  await looks(german, "refused", "de");
-  await german.goto(`${portal}/.portcullis/sign-out`);
-  await looks(german, "sign-out", "de");
-  await german.context().close();
-
   step("the navigation, from 320 to 1600 px");
   const bar = await (await open({ javaScriptEnabled: false, storageState: state })).newPage();
   for (const [width, colorScheme] of [[320, "light"], [640, "dark"], [1000, "light"], [1200, "dark"], [1600, "light"]]) {
