@@ -61,7 +61,7 @@ type Directory interface {
 	LookAt(ctx context.Context, id string, at time.Time) (directory.Standing, error)
 	Standings(ctx context.Context, at time.Time, f func(directory.Standing) error) error
 	StandingsOf(ctx context.Context, ids []string) ([]directory.Standing, error)
-	Everybody(ctx context.Context) ([]directory.Known, *directory.Mark, error)
+	Everybody(ctx context.Context, about int) ([]directory.Known, *directory.Mark, error)
 	MovedSince(ctx context.Context, m directory.Mark) (directory.Moved, error)
 
 	Lock(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)

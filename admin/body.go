@@ -99,7 +99,7 @@ func readMembers(out url.Values, body []byte, takes []string) error {
 		if !ok {
 			return fault.New(fault.Invalid, "%s: want text, a number, true or false, or a list of texts", name)
 		}
-		if len(texts) > 0 {
+		if _, several := value.([]any); several || len(texts) > 0 { // none of several is something to say
 			out[name] = texts
 		}
 	}

@@ -208,6 +208,7 @@ func (c *Console) check(r *request, d *draft, names bool) (*checkJSON, error) {
 	v := &checkJSON{
 		Same: d.same(), Faults: []faultJSON{}, Warnings: []faultJSON{}, Failures: []failureJSON{}, Untested: []idleJSON{}, Needs: []string{},
 	}
+	c.crowds.begin()
 	after, report, err := c.examine(d)
 	if problems, ok := errors.AsType[mapping.Problems](err); ok {
 		v.Faults = faultsWire(problems)

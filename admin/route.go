@@ -25,6 +25,10 @@ const Any = "any"
 // Self is the right of whoever is signed in, for what is their own.
 const Self = "self"
 
+// Setup is the right of whoever holds what a setup link opened, and of nobody
+// else, whatever they may do.
+const Setup = "setup"
+
 // Route is one thing that the console does. It has a page, a counterpart in
 // the API, or both; the right is that of both.
 type Route struct {
@@ -32,11 +36,15 @@ type Route struct {
 	Page   string // path below [web.ConsolePrefix]
 	Verb   string // method in the API
 	API    string // path below [APIPrefix]
-	Right  string // one of [mapping.GateTasks], [Any] or [Self]
+	Right  string // one of [mapping.GateTasks], [Any], [Self] or [Setup]
 
 	view  string // template of the page
 	serve func(*Console, *request) (any, error)
 }
+
+// everybodys reports whether the route's page is one that everybody meets, not
+// only administrators: it is there in every language.
+func (r *Route) everybodys() bool { return r.Right == Self || r.view == "setup-closed" }
 
 // Routes is the table of everything that the console does for somebody. Beside
 // it there are only its files and the way in by a link.
@@ -170,6 +178,13 @@ var errNowhere = fault.New(fault.NotFound, "there is no such page")
 // finds no console.
 func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, error) {
 	right := route.Right
+	if right == Setup {
+		v, err := c.setupVisitor(g.Request)
+		if err != nil {
+			return nil, err
+		}
+		return &request{visitor: v, ctx: g.Request.Context(), gin: g, own: true, form: url.Values{}}, nil
+	}
 	v, err := c.visitor(g.Request)
 	if inAPI {
 		v, err = c.caller(g.Request)
@@ -188,9 +203,6 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, inAPI: inAPI, form: url.Values{}}
 	if right == Self && v.who != nil {
 		return r, nil
-	}
-	if v.link != nil && v.link.Connection != "" && right != mapping.GateConnectionsOwn {
-		return nil, errNowhere
 	}
 	if len(v.tasks) == 0 || right == Self {
 		return nil, errNowhere
@@ -256,7 +268,7 @@ type file func(io.Writer) error
 func (c *Console) page(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
 		r, err := c.admit(g, route, false)
-		if fault.Is(err, fault.Unauthenticated) && g.Request.Method == http.MethodGet && web.WantsPage(g.Request) {
+		if fault.Is(err, fault.Unauthenticated) && route.Right != Setup && g.Request.Method == http.MethodGet && web.WantsPage(g.Request) {
 			web.SetHeaders(g.Writer.Header())
 			g.Redirect(http.StatusFound, web.Prefix+"/sign-in?return_to="+url.QueryEscape(g.Request.URL.RequestURI()))
 			return nil
@@ -282,7 +294,7 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 		case file:
 			return out(g.Writer)
 		default:
-			pages, err := c.pages(r.ctx, r.visitor)
+			pages, err := c.pages(r, route)
 			if err != nil {
 				return err
 			}

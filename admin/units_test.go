@@ -65,6 +65,8 @@ func wanted(route admin.Route, inUnit bool) string {
 		return "403"
 	}
 	switch route.Right {
+	case admin.Setup:
+		return "401 Unauthorized" // it is for nobody who is signed in
 	case mapping.GateMappingView, mapping.GateMappingPropose, mapping.GateMappingApprove, mapping.GateConnectionsEdit, mapping.GateTokensEdit:
 		return "403"
 	case mapping.GateConnectionsOwn:

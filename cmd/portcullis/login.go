@@ -146,7 +146,7 @@ gate must be running. Exit code 1 when the sign-in would be refused.`,
 					return err
 				}
 				by := operator()
-				test, path := login.NewTest(connection, by.Name, c.now())
+				test, path := login.NewTest(connection, by, c.now())
 				err := db.Login().InsertTest(cmd.Context(), test, audit.Event{
 					At: test.Created, Action: audit.SignInTested, Actor: by, Connection: connection, Reason: "link made",
 					Detail: map[string]string{"test": test.ID},
@@ -193,7 +193,7 @@ func (c *cli) awaitTest(ctx context.Context, s login.Store, test login.Test) (*t
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
 	for c.now().Before(test.Expires.Add(login.TestLife)) {
-		r, err := s.TestReport(ctx, test.ID)
+		_, r, err := s.FindTest(ctx, test.ID)
 		if r != nil || err != nil {
 			return r, err
 		}
