@@ -13,7 +13,7 @@ import (
 
 // The bounds of what is kept in memory of everybody. It is dropped when nobody
 // has asked for a while, and read anew after a longer one however often
-// somebody asks. More people than that, at more than a kilobyte each, are not kept:
+// somebody asks. More people than that, at about a kilobyte each, are not kept:
 // they are read page by page each time.
 const (
 	crowdKept = 10 * time.Minute
@@ -25,8 +25,8 @@ const (
 type crowd struct {
 	at    time.Time
 	known []directory.Known
-	place map[string]int // by id
-	paged Directory      // of so many that they are not kept; nil otherwise
+	place func() map[string]int // by id
+	paged Directory             // of so many that they are not kept; nil otherwise
 
 	read  time.Time       // when all of them were
 	since *directory.Mark // what happened until then is in it; nil: nobody knows until when
@@ -48,7 +48,7 @@ func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *ma
 		}
 		for after, more := int64(0), c.paged != nil; more; more = after > 0 {
 			var page []directory.Standing
-			if page, after, *failed = c.paged.StandingsAfter(ctx, after, lookBatch); *failed != nil {
+			if page, after, *failed = c.paged.StandingsAfter(ctx, time.Time{}, after, lookBatch); *failed != nil {
 				return
 			}
 			for i := range page {
@@ -63,16 +63,33 @@ func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *ma
 
 // label is what somebody of the crowd is called.
 func (c *crowd) label(ctx context.Context, id string) string {
-	if i, ok := c.place[id]; ok {
-		f := &c.known[i].Facts
-		return personJSON{ID: id, Name: f.Name, UserName: f.UserName, Email: f.Email}.Label()
-	}
 	if c.paged != nil {
 		if s, err := c.paged.Look(ctx, id); err == nil {
 			return personWire(&s.Person).Label()
 		}
+		return id
+	}
+	if i, ok := c.place()[id]; ok {
+		f := &c.known[i].Facts
+		return personJSON{ID: id, Name: f.Name, UserName: f.UserName, Email: f.Email}.Label()
 	}
 	return id
+}
+
+// userName is the userName of somebody of the crowd, or their id.
+func (c *crowd) userName(ctx context.Context, id string) string {
+	name := ""
+	if i, ok := c.place()[id]; ok {
+		name = c.known[i].Facts.UserName
+	} else if c.paged != nil {
+		if s, err := c.paged.Look(ctx, id); err == nil {
+			name = s.Person.UserName
+		}
+	}
+	if name == "" {
+		return id
+	}
+	return name
 }
 
 // crowds keeps the facts of everybody, so that whoever writes at a mapping
@@ -148,6 +165,17 @@ func (c *crowds) soon() {
 	}
 }
 
+// begin says that somebody will ask in a moment: where nobody is in memory the
+// reading begins, on the other processors.
+func (c *crowds) begin() {
+	c.mu.Lock()
+	cold := c.last == nil && c.busy == nil
+	c.mu.Unlock()
+	if cold {
+		c.soon()
+	}
+}
+
 // readAhead reads everybody when somebody will ask, until ctx ends.
 func (c *crowds) readAhead(ctx context.Context) {
 	for {
@@ -176,7 +204,7 @@ func (c *crowds) renew(ctx context.Context, last *crowd) (*crowd, error) {
 	return last.after(now, &moved), nil
 }
 
-// read reads everybody. Lists that many have are kept once.
+// read reads everybody.
 func (c *crowds) read(ctx context.Context, now time.Time) (*crowd, error) {
 	n, err := c.count(ctx)
 	if err != nil {
@@ -185,7 +213,7 @@ func (c *crowds) read(ctx context.Context, now time.Time) (*crowd, error) {
 	if n > crowdMost {
 		return &crowd{at: now, paged: c.directory}, nil
 	}
-	known, mark, err := c.directory.Everybody(ctx)
+	known, mark, err := c.directory.Everybody(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -193,19 +221,20 @@ func (c *crowds) read(ctx context.Context, now time.Time) (*crowd, error) {
 	if mark != nil {
 		out.next = *mark
 	}
-	shared := newPool()
-	for i := range known {
-		shared.share(&known[i].Facts)
-	}
 	out.index()
 	return out, nil
 }
 
+// index makes an index when somebody asks by id.
 func (c *crowd) index() {
-	c.place = make(map[string]int, len(c.known))
-	for i := range c.known {
-		c.place[c.known[i].ID] = i
-	}
+	known := c.known
+	c.place = sync.OnceValue(func() map[string]int {
+		place := make(map[string]int, len(known))
+		for i := range known {
+			place[known[i].ID] = i
+		}
+		return place
+	})
 }
 
 // after is the crowd with what became of people since.
@@ -220,10 +249,9 @@ func (c *crowd) after(now time.Time, m *directory.Moved) *crowd {
 	}
 	out.known = slices.Clone(c.known)
 	same := true // are those who stay where they were
-	shared := newPool()
+	place := c.place()
 	for _, k := range m.People {
-		shared.share(&k.Facts)
-		if i, ok := c.place[k.ID]; ok {
+		if i, ok := place[k.ID]; ok {
 			out.known[i] = k
 			continue
 		}
@@ -231,7 +259,7 @@ func (c *crowd) after(now time.Time, m *directory.Moved) *crowd {
 	}
 	gone := make(map[string]bool, len(m.Gone))
 	for _, id := range m.Gone {
-		if _, was := c.place[id]; was {
+		if _, was := place[id]; was {
 			gone[id], same = true, false
 		}
 	}
@@ -242,41 +270,4 @@ func (c *crowd) after(now time.Time, m *directory.Moved) *crowd {
 		out.index()
 	}
 	return &out
-}
-
-// pool keeps lists that are alike once.
-type pool struct {
-	names  map[string][]string
-	groups map[string][]mapping.Group
-	key    []byte
-}
-
-func newPool() *pool {
-	return &pool{names: make(map[string][]string), groups: make(map[string][]mapping.Group)}
-}
-
-func (p *pool) share(f *mapping.Facts) {
-	for _, list := range []*[]string{&f.Groups, &f.LastKnownGroups, &f.AppRoles} {
-		if *list == nil {
-			continue
-		}
-		p.key = p.key[:0]
-		for _, s := range *list {
-			p.key = append(append(p.key, s...), 0)
-		}
-		if old, ok := p.names[string(p.key)]; ok && slices.Equal(old, *list) {
-			*list = old
-		} else {
-			p.names[string(p.key)] = *list
-		}
-	}
-	p.key = p.key[:0]
-	for _, g := range f.Pushed {
-		p.key = append(append(append(append(p.key, g.ExternalID...), 0), g.Name...), 0)
-	}
-	if old, ok := p.groups[string(p.key)]; ok && slices.Equal(old, f.Pushed) {
-		f.Pushed = old
-	} else {
-		p.groups[string(p.key)] = f.Pushed
-	}
 }

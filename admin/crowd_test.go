@@ -34,7 +34,7 @@ func (d *slow) pause() {
 	}
 }
 
-func (d *slow) Everybody(context.Context) ([]directory.Known, *directory.Mark, error) {
+func (d *slow) Everybody(context.Context, int) ([]directory.Known, *directory.Mark, error) {
 	d.pause()
 	d.whole++
 	if d.running {
@@ -49,7 +49,7 @@ func (d *slow) MovedSince(context.Context, directory.Mark) (directory.Moved, err
 	return d.moved, d.fail
 }
 
-func (d *slow) StandingsAfter(_ context.Context, after int64, limit int) (page []directory.Standing, next int64, err error) {
+func (d *slow) StandingsAfter(_ context.Context, _ time.Time, after int64, limit int) (page []directory.Standing, next int64, err error) {
 	for i := int(after); i < len(d.people) && len(page) < limit; i++ {
 		page = append(page, directory.Standing{Person: directory.Person{ID: d.people[i].ID, Name: d.people[i].Facts.Name}})
 	}
@@ -213,6 +213,48 @@ func TestEverybodyIsReadAhead(t *testing.T) {
 	}
 }
 
+// Who is about to ask begins the reading where nobody is in memory, and only
+// there.
+func TestAReadingBeginsWhereNobodyIsKept(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := &slow{people: []directory.Known{known("a", "Ada")}, began: make(chan struct{}), let: make(chan struct{})}
+	c := crowdsOf(d, &now)
+	wanted := func() bool {
+		select {
+		case <-c.ahead:
+			return true
+		default:
+			return false
+		}
+	}
+	if c.begin(); !wanted() {
+		t.Error("nobody is in memory, and nobody reads")
+	}
+	done := make(chan error)
+	go func() {
+		_, err := c.get(t.Context())
+		done <- err
+	}()
+	<-d.began
+	if c.begin(); wanted() {
+		t.Error("a second reading is begun beside the first")
+	}
+	d.let <- struct{}{}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if c.begin(); wanted() {
+		t.Error("everybody is in memory, and read again")
+	}
+	if c.forget(); c.last != nil {
+		t.Fatal("everybody is kept")
+	}
+	if c.begin(); !wanted() {
+		t.Error("everybody was forgotten, and nobody reads")
+	}
+}
+
 // More people than are kept are read page by page each time, and called by
 // their names all the same.
 func TestTooManyAreNotKept(t *testing.T) {
@@ -230,20 +272,5 @@ func TestTooManyAreNotKept(t *testing.T) {
 	}
 	if n := len(all.names(t)); n != len(d.people) || c.last != nil || all.label(t.Context(), "7") != "Name of 7" {
 		t.Errorf("%d people, kept: %v, %s", n, c.last != nil, all.label(t.Context(), "7"))
-	}
-}
-
-// Lists that many people have are kept once.
-func TestAlikeListsAreKeptOnce(t *testing.T) {
-	t.Parallel()
-	p := newPool()
-	facts := func(groups ...string) mapping.Facts {
-		f := mapping.Facts{Groups: groups, Pushed: []mapping.Group{{Name: "g"}}}
-		p.share(&f)
-		return f
-	}
-	a, b, other := facts("x", "y"), facts("x", "y"), facts("x\x00y")
-	if &a.Groups[0] != &b.Groups[0] || &a.Pushed[0] != &b.Pushed[0] || len(other.Groups) != 1 {
-		t.Errorf("groups = %q, %q, %q", a.Groups, b.Groups, other.Groups)
 	}
 }

@@ -109,13 +109,13 @@ func TestAPreviewOverManyPeopleIsQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := &crowd{place: make(map[string]int)}
+	all := &crowd{}
 	for i := range 100_000 {
 		id := strconv.Itoa(i)
-		all.place[id] = i
 		facts := mapping.Facts{Connection: "alpha", Name: "Name " + id, Groups: []string{"group-" + strconv.Itoa(i%1000), "x"}}
 		all.known = append(all.known, directory.Known{ID: id, Facts: facts})
 	}
+	all.index()
 	c := &Console{now: time.Now}
 	began := time.Now()
 	after, err := mapping.Load("m.yaml", []byte(rules("editor")), mapping.Options{})

@@ -310,6 +310,17 @@ func (d decoder) celMessage(l *language, message string) string {
 type celFacts struct {
 	facts  *Facts
 	groups []string
+
+	claims map[string]any // see said
+	asked  bool
+}
+
+// said are the claims, read once for all rules.
+func (c *celFacts) said(f *Facts) map[string]any {
+	if !c.asked {
+		c.claims, c.asked = f.AllClaims(), true
+	}
+	return c.claims
 }
 
 var _ interpreter.Activation = (*celFacts)(nil)
@@ -320,7 +331,7 @@ func (c *celFacts) ResolveName(name string) (any, bool) {
 	case "user":
 		return c.facts, true
 	case "claims":
-		return present(c.facts.Claims), true
+		return present(c.said(c.facts)), true
 	case "groups":
 		if c.groups == nil {
 			return []string{}, true

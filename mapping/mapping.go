@@ -38,9 +38,25 @@ type Facts struct {
 	AppRoles         []string // application roles asserted at sign-in
 	UserType         string   // "Member" or "Guest" at Entra ID
 	Claims           map[string]any
+	Unread           Unread         // holds the claims where Claims is nil; nil: there are none
 	Attributes       map[string]any // SCIM attributes that the connection declares
 	Exceptions       []Exception    // granted to them at the gate
 	Received         time.Time      // when the identity provider asserted this; zero if unknown. It decides nothing
+}
+
+// Unread are claims as they are stored. Who holds many people in memory leaves
+// them so, for few rules ask for claims. They may be read by several at once.
+type Unread interface {
+	// Claims reads them, each time anew.
+	Claims() map[string]any
+}
+
+// AllClaims are the claims, which are read now if nobody has read them yet.
+func (f *Facts) AllClaims() map[string]any {
+	if f.Claims == nil && f.Unread != nil {
+		return f.Unread.Claims()
+	}
+	return f.Claims
 }
 
 // Group is a group that an identity provider pushed over SCIM.

@@ -226,16 +226,16 @@ func (p *Policy) nearOthers(m *misses, f *Facts) {
 		}
 	}
 	for i := range r.claims {
-		c := &r.claims[i]
-		if c.holds(f.Claims) {
+		c, claims := &r.claims[i], f.AllClaims()
+		if c.holds(claims) {
 			continue
 		}
-		for _, key := range sortedKeys(f.Claims) {
+		for _, key := range sortedKeys(claims) {
 			if key != c.name.text && strings.EqualFold(key, c.name.text) {
 				m.add(c.name.at, "the claim as it arrives: "+quote(key), "claim %s arrives as %s", quote(c.name.text), quote(key))
 			}
 		}
-		if text, ok := f.Claims[c.name.text].(string); ok {
+		if text, ok := claims[c.name.text].(string); ok {
 			for _, v := range c.values {
 				if v.kind == kindString && strings.EqualFold(strings.TrimSpace(text), v.text) {
 					m.add(c.name.at, "the value as it arrives: "+quote(text), "claim %s is %s; upper and lower case or spaces differ", c.name.text, quote(text))

@@ -234,7 +234,7 @@ func (p *Policy) holds(s *scratch, r *rule, f *Facts) bool {
 		return false
 	}
 	for i := range r.claims {
-		if !r.claims[i].holds(f.Claims) {
+		if !r.claims[i].holds(s.facts.said(f)) {
 			return false
 		}
 	}

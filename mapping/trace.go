@@ -99,7 +99,7 @@ func (p *Policy) findings(r *rule, f *Facts, at time.Time) []finding {
 	one(domain, r.domains, nonEmpty(domainOf(f.Email)), inDomain(r.domains, f))
 	one("user type", r.userTypes, nonEmpty(f.UserType), isOne(r.userTypes, f.UserType))
 	for i := range r.claims {
-		out = append(out, r.claims[i].find(f.Claims))
+		out = append(out, r.claims[i].find(f.AllClaims()))
 	}
 	if r.when != nil {
 		out = append(out, p.findWhen(r, f))

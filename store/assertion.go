@@ -23,8 +23,8 @@ func newWords() *words { return &words{seed: maphash.MakeSeed()} }
 
 // text gives a text that does not hold on to what it was cut from.
 func (w *words) text(s string) string {
-	if s == "" {
-		return ""
+	if s == "" || w == nil {
+		return s
 	}
 	known := &w.texts[maphash.String(w.seed, s)%uint64(len(w.texts))]
 	if *known != s {
@@ -34,6 +34,9 @@ func (w *words) text(s string) string {
 }
 
 func (w *words) claim(s string) any {
+	if w == nil {
+		return s
+	}
 	known := &w.claims[maphash.String(w.seed, s)%uint64(len(w.claims))]
 	if old, ok := (*known).(string); !ok || old != s {
 		*known = w.text(s)
@@ -67,7 +70,8 @@ type scanner struct {
 	at    int
 	odd   bool
 	depth int
-	words *words
+	words *words // nil: what is read is kept with the text
+	dry   bool   // claims are read over: all that is looked at is whether they are as they should be
 }
 
 // maxNested bounds how deep values of claims lie in each other.
@@ -170,6 +174,8 @@ func (s *scanner) own() string { return s.words.text(s.string()) }
 func (s *scanner) string() string {
 	s.want('"')
 	start := s.at
+	for ; s.at+8 <= len(s.text) && plain(s.text[s.at:s.at+8]); s.at += 8 {
+	}
 	for ; s.at < len(s.text); s.at++ {
 		switch c := s.text[s.at]; {
 		case c == '"':
@@ -183,6 +189,18 @@ func (s *scanner) string() string {
 	}
 	s.odd = true
 	return ""
+}
+
+// plain reports whether eight characters, looked at at once, are ASCII's,
+// and neither a quotation mark, a backslash nor one that does not print.
+func plain(s string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, slash := x^each*'"', x^each*'\\'
+	// Of a byte less than n, and of none but those behind it, the subtraction
+	// borrows from the high bit.
+	return (x|(x-each*' ')|(quote-each)|(slash-each))&high == 0
 }
 
 // escaped reads a text with escapes, or of other characters, that began at a
@@ -240,6 +258,13 @@ func (s *scanner) claims() map[string]any {
 	if !s.first('{', '}') {
 		return map[string]any{}
 	}
+	if s.dry {
+		for more := true; more; more = s.next('}') {
+			s.key()
+			s.value()
+		}
+		return nil
+	}
 	// Room for what is there: twice as much would be half of what is kept of
 	// somebody in memory. Three more fields follow the claims.
 	out := make(map[string]any, max(0, min(strings.Count(s.text[s.at:], `":`)-3, maxHint)))
@@ -262,13 +287,18 @@ func (s *scanner) value() (out any) {
 	s.depth++
 	switch c := s.text[s.at]; c {
 	case '"':
-		out = s.words.claim(s.string())
+		if text := s.string(); !s.dry {
+			out = s.words.claim(text)
+		}
 	case '{':
 		out = s.claims()
 	case '[':
 		items := []any{}
 		for more := s.first('[', ']'); more; more = s.next(']') {
-			items = append(items, s.value())
+			item := s.value()
+			if !s.dry {
+				items = append(items, item)
+			}
 		}
 		out = items
 	case 't', 'f':
@@ -276,22 +306,41 @@ func (s *scanner) value() (out any) {
 	case 'n':
 		s.odd = s.odd || !s.word("null")
 	default:
-		out = s.number()
+		if n := s.number(); !s.dry {
+			out = n
+		}
 	}
 	s.depth--
 	return out
 }
 
 // number reads a number as it stands in JSON: ParseFloat takes more.
-func (s *scanner) number() any {
+func (s *scanner) number() float64 {
 	start := s.at
 	for s.at < len(s.text) && strings.IndexByte("+-.0123456789eE", s.text[s.at]) >= 0 {
 		s.at++
 	}
 	text := s.text[start:s.at]
+	if n, ok := small(text); ok {
+		return float64(n)
+	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !json.Valid([]byte(text)) {
 		s.odd = true
 	}
 	return n
+}
+
+// small reads what most numbers of claims are: times in seconds.
+func small(text string) (n int64, ok bool) {
+	if len(text) == 0 || len(text) > 15 || text[0] == '0' && len(text) > 1 {
+		return 0, false
+	}
+	for _, c := range []byte(text) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, true
 }
