@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"proxy":                 {"fault", "mapping", "directory", "session", "web"},
 	"telemetry":             {"fault", "web"},
 	"admin":                 {"fault", "mapping", "audit", "directory", "session", "revision", "scim", "trace", "language", "web"},
-	"store":                 {"fault", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace", "admin"},
+	"store":                 {"fault", "mapping", "audit", "directory", "session", "keys", "revision", "login", "scim", "trace", "admin"},
 	"store/storetest":       {"store"},
 	"internal/cpu":          {},
 	"config":                {},
