@@ -100,7 +100,8 @@ const (
 // VerifyPart verifies the trail from a place on, which is empty for its beginning:
 // as much as limit events, so that each call has a bound. next is the place
 // where the next part begins, empty after the last. Added up, the parts are
-// what [Verify] says: the head is that of the last part that has one. It fails with
+// what [Verify] says: the head is that of the last part that has one. An event
+// that is sealed between two parts may be counted in none. It fails with
 // fault.Invalid for a place that no part gave.
 func VerifyPart(ctx context.Context, c Chain, place string, limit int) (r Report, next string, err error) {
 	if after, ok := strings.CutPrefix(place, eventPlace); ok {

@@ -194,6 +194,7 @@ func TestCommandsAnswerTheSameThroughAGate(t *testing.T) {
 		}
 		return there == from
 	})
+	eventually(t, "the trail rests", patience, func() bool { return strings.Contains(d.cli(t, exitFine, "audit", "verify"), " 0 not yet") })
 	d.both(exitFine, "audit", "verify")
 	d.both(exitFine, "audit", "verify", "--json")
 	raw := storetest.Raw(t, "sqlite:"+filepath.Join(d.dir, "portcullis.db"))
