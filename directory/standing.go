@@ -78,6 +78,12 @@ func (s *Standing) Bar() error {
 	}
 }
 
+// errPartFrozen is what somebody is told whose part of an organization is
+// frozen.
+func errPartFrozen(organization string) error {
+	return fault.New(fault.Forbidden, "access for your part of %s is suspended", organization)
+}
+
 // Admit decides: the access that policy grants at now, or a Forbidden fault
 // in words for the person. It is the one decision behind sign-in and every
 // request after it. A nil policy admits nobody.

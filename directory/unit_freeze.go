@@ -127,12 +127,6 @@ func (t Tree) Frozen(id string) (u Unit, frozen bool) {
 	return Unit{}, false
 }
 
-// errPartFrozen is what somebody is told whose part of an organization is
-// frozen.
-func errPartFrozen(organization string) error {
-	return fault.New(fault.Forbidden, "access for your part of %s is suspended", organization)
-}
-
 // errStaysFrozen refuses what would take somebody out of a part that is frozen.
 var errStaysFrozen = fault.New(fault.Conflict, "access of this sub-organization is suspended: that has to be lifted first")
 
