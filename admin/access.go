@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,6 +65,7 @@ type ruling struct {
 	By       string    `json:"by,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Approver string    `json:"approvedBy,omitempty"`
+	File     string    `json:"file,omitempty"` // that is in force, where a file leads
 
 	policy *mapping.Policy
 }
@@ -78,6 +80,11 @@ func (c *Console) ruled(r *request, at time.Time) (*ruling, error) {
 		when = c.now()
 	}
 	out := &ruling{Hash: status.Hash, Since: status.Since, policy: c.keeper.Policy()}
+	if at.IsZero() && !status.Managed && out.policy != nil {
+		if files := out.policy.Files(); len(files) > 0 {
+			out.File = filepath.Base(files[0].Name)
+		}
+	}
 	rev, a, err := c.ledger.At(r.ctx, when)
 	switch {
 	case err == nil && (!at.IsZero() || rev.Hash == status.Hash):
@@ -146,6 +153,7 @@ type heldJSON struct {
 	Person   personJSON  `json:"person"`
 	Roles    []string    `json:"roles"`
 	Rules    []string    `json:"rules"`
+	Tasks    []string    `json:"tasks"`
 	Only     []string    `json:"onlyIf"`
 	Data     []shownJSON `json:"data"`
 	SignedIn *time.Time  `json:"signedIn"` // when the facts of the sign-in were received
@@ -160,7 +168,7 @@ type shownJSON struct {
 
 func heldWire(h *Holder) heldJSON {
 	w := heldJSON{
-		Person: personWire(&h.Standing.Person), Roles: list(h.Access.Roles), Rules: list(h.Rules), Only: list(h.Only), Data: []shownJSON{},
+		Person: personWire(&h.Standing.Person), Roles: list(h.Access.Roles), Tasks: list(h.Access.Tasks), Rules: list(h.Rules), Only: list(h.Only), Data: []shownJSON{},
 		SignedIn: optional(h.Standing.Assertion.Received),
 	}
 	for _, d := range h.Data {
@@ -175,7 +183,8 @@ type accessView struct {
 	Mapping  *ruling    `json:"mapping"` // null while nothing is asked
 	Count    int        `json:"count"`
 	People   []heldJSON `json:"people"`
-	More     int        `json:"more"` // people who are not listed; the CSV file has all
+	More     int        `json:"more"`           // people who are not listed; the CSV file has all, and so have pages
+	Next     int64      `json:"next,omitempty"` // what "after" is to be for the next page, where pages are asked for
 
 	Asked  bool     `json:"-"`
 	Past   bool     `json:"-"`
@@ -250,6 +259,9 @@ func (c *Console) access(r *request) (any, error) {
 	v.Asked = true
 	if v.Mapping, err = c.ruled(r, at); err != nil {
 		return nil, err
+	}
+	if r.inAPI && r.query("after") != "" {
+		return v, c.accessPage(r, v, w, at)
 	}
 	err = c.holders(r, v.Mapping, w, at, func(h Holder) error {
 		if v.Count++; len(v.People) < maxNamed {

@@ -48,13 +48,16 @@ type Sessions interface {
 	Of(ctx context.Context, person string) ([]session.Row, error)
 	EndOf(ctx context.Context, person, id string, by audit.Actor, reason string) error
 	Streams(person string) int
+
+	Tokens(ctx context.Context) ([]session.APIToken, error)
+	RevokeToken(ctx context.Context, by audit.Actor, id, reason string) error
 }
 
 // Directory knows people. [directory.Directory] is one.
 type Directory interface {
 	Look(ctx context.Context, id string) (directory.Standing, error)
 	Find(ctx context.Context, connection, word string) ([]directory.Person, error)
-	StandingsAfter(ctx context.Context, after int64, limit int) ([]directory.Standing, int64, error)
+	StandingsAfter(ctx context.Context, at time.Time, after int64, limit int) ([]directory.Standing, int64, error)
 	LookAt(ctx context.Context, id string, at time.Time) (directory.Standing, error)
 	Standings(ctx context.Context, at time.Time, f func(directory.Standing) error) error
 	StandingsOf(ctx context.Context, ids []string) ([]directory.Standing, error)
@@ -80,6 +83,8 @@ type Directory interface {
 	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
 	NamesUnits(organization string) string
 	Organizations(ctx context.Context) ([]directory.Client, error)
+	Freeze(ctx context.Context, by audit.Actor, organization, reason string) (ended int, err error)
+	Unfreeze(ctx context.Context, by audit.Actor, organization, reason string) error
 	Place(ctx context.Context, by audit.Actor, id, unit, reason string) error
 	Placeable(p directory.Person) error
 
@@ -130,6 +135,8 @@ type Traces interface {
 
 // Trail is the audit trail as a chain.
 type Trail interface {
+	audit.Chain
+
 	LastSeal(ctx context.Context) (audit.Seal, error)
 }
 
@@ -178,6 +185,7 @@ type Console struct {
 	crowds      *crowds
 	looks       looks
 	drifts      drifts
+	verifying   chan struct{} // holds one while the trail is verified
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -195,6 +203,6 @@ func New(c Config) *Console {
 		environment: c.Environment, crowds: newCrowds(c.Directory, c.Store, now),
 		public: c.PublicURL, store: c.Store, sessions: c.Sessions, directory: c.Directory, keeper: c.Keeper, ledger: c.Ledger,
 		journal: c.Journal, traces: c.Traces, trail: c.Trail, ways: c.Ways, tokens: c.Tokens, throttle: c.Throttle, facts: c.Facts,
-		now: now, log: c.Log,
+		verifying: make(chan struct{}, 1), now: now, log: c.Log,
 	}
 }

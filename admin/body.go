@@ -26,7 +26,7 @@ const (
 // limit bounds what a script may send to a route.
 func (r *Route) limit() int64 {
 	switch {
-	case r.Right == mapping.GateMappingPropose:
+	case r.Right == mapping.GateMappingPropose, r.inquiries():
 		return maxDraft
 	case membersOf(r) != nil:
 		return maxBody
@@ -48,6 +48,8 @@ func (r *request) readBody(route *Route) error {
 	switch {
 	case len(body) == 0:
 		return nil
+	case route.inquiries():
+		return r.readInquiry(body)
 	case takes == nil:
 		return r.readOrder(body)
 	default:
@@ -97,7 +99,7 @@ func readMembers(out url.Values, body []byte, takes []string) error {
 		if !ok {
 			return fault.New(fault.Invalid, "%s: want text, a number, true or false, or a list of texts", name)
 		}
-		if len(texts) > 0 {
+		if _, several := value.([]any); several || len(texts) > 0 { // none of several is something to say
 			out[name] = texts
 		}
 	}

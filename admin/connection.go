@@ -9,7 +9,6 @@ import (
 	"portcullis/audit"
 	"portcullis/fault"
 	"portcullis/scim"
-	"portcullis/trace"
 )
 
 // Connection is a way in, as administrators see it. It holds no secret.
@@ -43,6 +42,8 @@ type Connection struct {
 	Changed  time.Time // likewise
 	Author   string    // likewise
 
+	Reading Reading // what the gate reads out of what its provider says
+
 	unnamed bool // by the mapping in force
 }
 
@@ -65,6 +66,8 @@ type Draft struct {
 	Provisioning     string
 	Link             string
 	SCIM             bool
+	Addresses        []string // networks in CIDR, or addresses; none: anywhere
+	Reading          Reading
 
 	Issuer, ClientID, Authentication, SecretExpires string
 	ClientSecret, NextSecret                        string
@@ -120,8 +123,8 @@ type Ways interface {
 	Rollover(ctx context.Context, by audit.Actor, id string) error
 	// Test begins a dry run of a sign-in; path opens it, once.
 	Test(ctx context.Context, by audit.Actor, id string) (test, path string, err error)
-	// Tested gives what came of a dry run; nil before anything has.
-	Tested(ctx context.Context, test string) (*trace.Record, error)
+	// Tested gives how far a dry run has come. It fails with fault.NotFound.
+	Tested(ctx context.Context, test string) (Tested, error)
 
 	Draft(id string) (Draft, error)
 	// Save makes or changes a connection. Where another identity provider is in
@@ -165,7 +168,8 @@ type ConnectionStore interface {
 func (c *Console) connections() []Connection { return c.ways.Connections() }
 
 // corner is the part of the console that a call about connections is in: that
-// of the gate's administrators, or that of whoever may see to their own.
+// of the gate's administrators, that of whoever may see to their own, or that of
+// whoever holds a setup link.
 type corner struct {
 	path string // below the console
 	own  bool
@@ -174,14 +178,19 @@ type corner struct {
 var (
 	everyones = corner{"/connections", false}
 	ones      = corner{"/own-connections", true}
+	theirs    = corner{"/setup", true} // of whoever holds a setup link
 )
 
 // cornerOf tells by the route's path.
 func cornerOf(r *request) corner {
-	if r.own {
+	switch {
+	case r.setup() != "":
+		return theirs
+	case r.own:
 		return ones
+	default:
+		return everyones
 	}
-	return everyones
 }
 
 // reachable are the connections that a call may be about.
@@ -195,7 +204,7 @@ func (c *Console) reachable(r *request) (out []Connection) {
 		case conn.Shadowed:
 			continue // the one of the configuration is theirs
 		case r.link != nil:
-			if r.link.Connection == "" || r.link.Connection != conn.ID {
+			if r.setup() == "" || r.link.Connection != conn.ID {
 				continue
 			}
 		case r.home.organization != conn.Organization:

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"portcullis/fault"
@@ -24,7 +25,7 @@ type spot struct {
 
 func (c *Console) spot(r *request, conn Connection, w connectionJSON, at string) spot {
 	p := spot{Connection: w, Base: base(r), Tab: at, Own: r.own, Made: conn.Made}
-	p.Crumb = r.link == nil || r.link.Connection == ""
+	p.Crumb = r.setup() == ""
 	p.At = p.Base + "/" + conn.ID
 	p.Tabs = []tab{{"", "Overview"}, {"setup", "Setup"}}
 	if conn.SCIM {
@@ -88,7 +89,9 @@ type connectionView struct {
 	Changed      *time.Time        `json:"changed,omitempty"`
 	Author       string            `json:"author,omitempty"`
 	Unseen       []string          `json:"groupsNobodyHas"`
+	Reading      readingJSON       `json:"reading"`
 	SignsIn      bool              `json:"-"`
+	Closed       string            `json:"-"` // why the visitor may not say on what it rests; empty if they may
 }
 
 func (c *Console) connectionOverview(r *request) (any, error) {
@@ -100,6 +103,7 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 		spot: c.spot(r, conn, w, ""), Item: w, Provisioning: conn.Provisioning, Link: conn.Link, Issuer: conn.Issuer, ClientID: conn.ClientID,
 		Certificates: []certificateJSON{}, Version: conn.Version, Changed: optional(conn.Changed), Author: conn.Author,
 		SignsIn: conn.Protocol != "" && w.InForce && !conn.Incomplete, Unseen: []string{},
+		Reading: readingWire(conn), Closed: c.closed(r),
 	}
 	now := c.now()
 	for _, cert := range t.Certificates {
@@ -119,6 +123,9 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 		v.Metadata = &metadataJSON{
 			Source: sourceOf(conn), EntityID: t.EntityID, Accepted: optional(t.Accepted), Waiting: optional(t.Waiting), Changes: append([]string{}, t.Changes...),
 		}
+	}
+	if r.setup() != "" {
+		v.Author = "" // who changed it is not for whoever holds a link
 	}
 	unseen, err := c.unseen(r.ctx)
 	v.Unseen = append(v.Unseen, unseen[conn.ID]...)
@@ -231,7 +238,13 @@ func (c *Console) connectionSCIM(r *request) (any, error) {
 	v.Full = live >= scim.MaxLiveTokens
 	entries, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn.ID, Limit: lastRequests})
 	v.Requests = requestsWire(entries)
-	if r.own && r.link != nil || !r.own && !r.may(mapping.GateAuditView) {
+	if r.setup() != "" { // others' requests name people in what they look for
+		v.Requests = slices.DeleteFunc(v.Requests, func(q requestJSON) bool { return q.At.Before(r.link.Created) })
+		for i := range v.Requests {
+			v.Requests[i].Path, _, _ = strings.Cut(v.Requests[i].Path, "?")
+		}
+	}
+	if r.setup() != "" || !r.own && !r.may(mapping.GateAuditView) {
 		for i := range v.Requests { // what was said of people is for those who may read the log
 			v.Requests[i].Body = ""
 		}
@@ -244,6 +257,7 @@ type connectionSignInsView struct {
 
 	SignIns []signInJSON `json:"signIns"`
 	Next    int64        `json:"next,omitempty"`
+	Tests   bool         `json:"-"` // only dry runs of the visitor's own
 }
 
 func (c *Console) connectionSignIns(r *request) (any, error) {
@@ -251,12 +265,28 @@ func (c *Console) connectionSignIns(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &connectionSignInsView{spot: c.spot(r, conn, w, "sign-ins")}
-	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: []string{conn.ID}, Failed: r.query("failed") == "yes"})
+	v := &connectionSignInsView{spot: c.spot(r, conn, w, "sign-ins"), Tests: r.setup() != ""}
+	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Connections: []string{conn.ID}, Tester: r.setup(), Failed: r.query("failed") == "yes"})
 	for i := range v.SignIns {
 		v.SignIns[i].Base, v.SignIns[i].Hidden = v.At, !r.may(mapping.GateUsersView)
 	}
 	return v, err
+}
+
+// trace finds the trace that a call is about, of those that the visitor may see.
+func (c *Console) trace(r *request) (trace.Record, error) {
+	reference := r.param("reference")
+	if r.setup() == "" {
+		return c.traces.FindTrace(r.ctx, reference)
+	}
+	found, err := c.store.SignIns(r.ctx, SignInQuery{Tester: r.setup(), Reference: reference, Limit: 1})
+	if err == nil && len(found) == 0 {
+		err = errNoTrace
+	}
+	if err != nil {
+		return trace.Record{}, err
+	}
+	return found[0].Record, nil
 }
 
 func (c *Console) connectionSignIn(r *request) (any, error) {
@@ -264,7 +294,7 @@ func (c *Console) connectionSignIn(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := c.traces.FindTrace(r.ctx, r.param("reference"))
+	record, err := c.trace(r)
 	if err != nil {
 		return nil, err
 	}
@@ -273,53 +303,6 @@ func (c *Console) connectionSignIn(r *request) (any, error) {
 	}
 	r.narrow(&record)
 	return &signInView{Record: record, Back: base(r) + "/" + conn.ID + "/sign-ins", Known: r.may(mapping.GateUsersView)}, nil
-}
-
-// testView is a dry run of a sign-in.
-type testView struct {
-	spot
-
-	Test   string        `json:"test"`
-	URL    string        `json:"url,omitempty"` // what opens it, once; only when it is begun
-	Until  *time.Time    `json:"until,omitempty"`
-	Done   bool          `json:"done"`
-	Record *trace.Record `json:"signIn,omitempty"`
-}
-
-// testLife is how long the link of a dry run is good.
-const testLife = 10 * time.Minute
-
-func (c *Console) beginTest(r *request) (any, error) {
-	conn, w, _, err := c.look(r)
-	if err != nil {
-		return nil, err
-	}
-	if conn.Protocol == "" || !w.InForce || conn.Incomplete {
-		return nil, fault.New(fault.Conflict, "nobody signs in by this connection yet")
-	}
-	test, path, err := c.ways.Test(r.ctx, r.actor(), conn.ID)
-	if err != nil {
-		return nil, err
-	}
-	v := &testView{spot: c.spot(r, conn, w, ""), Test: test, URL: path}
-	v.Until = optional(c.now().Add(testLife))
-	return v, nil
-}
-
-func (c *Console) testResult(r *request) (any, error) {
-	conn, w, _, err := c.look(r)
-	if err != nil {
-		return nil, err
-	}
-	record, err := c.ways.Tested(r.ctx, r.param("test"))
-	if err != nil {
-		return nil, err
-	}
-	if record != nil && record.Connection != conn.ID {
-		return nil, fault.New(fault.NotFound, "no such test")
-	}
-	r.narrow(record)
-	return &testView{spot: c.spot(r, conn, w, ""), Test: r.param("test"), Done: record != nil, Record: record}, nil
 }
 
 // narrow takes out of a trace what is not for a client's own: rules that almost

@@ -11,7 +11,8 @@ import (
 type serving = func(*Console, *request) (any, error)
 
 // connectionRoutes are those about connections: once for the gate's
-// administrators, and once for whoever may see to their own.
+// administrators, once for whoever may see to their own, and once for whoever
+// holds a setup link.
 func connectionRoutes() []Route {
 	get, post, put, del := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	edit, tokens, own := mapping.GateConnectionsEdit, mapping.GateTokensEdit, mapping.GateConnectionsOwn
@@ -27,7 +28,13 @@ func connectionRoutes() []Route {
 		{post, one + "/setup-link", post, one + "/setup-link", edit, "setup-link", (*Console).makeSetupLink},
 		{get, "/tokens", get, "/tokens", tokens, "tokens", (*Console).allTokens},
 		{get, "/tokens.csv", "", "", tokens, "", (*Console).tokensCSV},
-		{post, "/setup/close", "", "", own, "setup-closed", (*Console).closeSetup},
+		{post, theirs.path + "/close", "", "", Setup, "setup-closed", (*Console).closeSetup},
+	}
+	for _, r := range cornerRoutes(theirs.path, Setup, Setup, Setup, func(f serving) serving { return f }) {
+		if r.Page != theirs.path { // there is one connection, and no list
+			r.Verb, r.API = "", "" // the API is for programs and for whoever is signed in
+			routes = append(routes, r)
+		}
 	}
 	routes = append(routes, cornerRoutes(everyones.path, edit, tokens, mapping.GateAuditView, func(f serving) serving { return f })...)
 	return append(routes, cornerRoutes(ones.path, own, own, own, func(f serving) serving {
@@ -69,6 +76,8 @@ func membersOf(route *Route) []string {
 		return append(settingNames(), providerNames()...)
 	case route.API == "/settings":
 		return wordNames()
+	case strings.HasPrefix(route.API, "/organizations/"):
+		return []string{"organization"}
 	case route.API == "/sub-organizations":
 		return []string{"organization", "below", "name"}
 	case strings.HasPrefix(route.API, "/sub-organizations/"):

@@ -13,7 +13,7 @@ import (
 
 // settingNames are what the gate's administrators decide of a connection.
 func settingNames() []string {
-	return []string{"id", "organization", "domains", "preset", "protocol", "provisioning", "link", "scim"}
+	return append([]string{"id", "organization", "domains", "preset", "protocol", "provisioning", "link", "scim"}, readingNames()...)
 }
 
 // providerNames are what stands at the identity provider.
@@ -32,6 +32,7 @@ func (r *request) settings(d *Draft) {
 		d.Domains = append(d.Domains, strings.FieldsFunc(strings.ToLower(text), func(c rune) bool { return strings.ContainsRune(", ;\t\r\n", c) })...)
 	}
 	d.Provisioning, d.Link, d.SCIM = f.Get("provisioning"), f.Get("link"), f.Get("scim") == "yes"
+	r.reading(d)
 }
 
 // provider takes what is sent of [providerNames] into a draft.
@@ -67,10 +68,25 @@ type draftView struct {
 	Problem string `json:"-"` // why it was not taken
 	Closed  string `json:"-"` // why the visitor may not change it; empty if they may
 	Makers  []maker
+
+	From    string `json:"-"` // where the visitor comes from
+	KeptOut bool   `json:"-"` // the networks would keep them out, which they have to say that they want
+	Placing string `json:"-"` // why they may not change where people are; empty if they may
 }
 
+// Readables are what can have a name of its own.
+func (*draftView) Readables() []Readable { return Readables() }
+
 func (c *Console) newConnection(r *request) (any, error) {
-	return &draftView{Makers: makers(), Draft: Draft{Protocol: OverOIDC, Provisioning: "jit", SCIM: true}, spot: spot{Base: base(r)}}, nil
+	return c.newForm(r, Draft{Protocol: OverOIDC, Provisioning: "jit", SCIM: true}, ""), nil
+}
+
+func (c *Console) newForm(r *request, d Draft, problem string) *draftView {
+	v := &draftView{Makers: makers(), Draft: d, Problem: problem, From: r.address, spot: spot{Base: base(r)}}
+	if err := c.divides(r, Reading{}, Reading{UnitClaim: "any"}); err != nil {
+		v.Placing = fault.Message(err)
+	}
+	return v
 }
 
 // save puts a draft in force. What is wrong with it stands in the form that is
@@ -95,8 +111,11 @@ func (c *Console) createConnection(r *request) (any, error) {
 	if err := c.joins(r, Connection{ID: d.ID}, d.Organization); err != nil {
 		return nil, err
 	}
+	if err := c.divides(r, Reading{}, d.Reading); err != nil {
+		return nil, err
+	}
 	return c.save(r, d, done{to: everyones.path + "/" + d.ID + "/setup", Done: "connection-made"}, func(problem string) (any, error) {
-		return &draftView{Makers: makers(), Draft: d, Problem: problem, spot: spot{Base: base(r)}}, nil
+		return c.newForm(r, d, problem), nil
 	})
 }
 
@@ -131,7 +150,9 @@ func (c *Console) connectionSettings(r *request) (any, error) {
 
 func (c *Console) settingsForm(r *request, d Draft, problem string) (any, error) {
 	conn, w, _, err := c.look(r)
-	return &draftView{spot: c.spot(r, conn, w, "settings"), Draft: d, Problem: problem, Closed: c.closed(r), Makers: makers()}, err
+	v := c.newForm(r, d, problem)
+	v.spot, v.Closed, v.KeptOut = c.spot(r, conn, w, "settings"), c.closed(r), r.keptOut(conn, d.Addresses)
+	return v, err
 }
 
 func (c *Console) changeConnection(r *request) (any, error) {
@@ -139,8 +160,12 @@ func (c *Console) changeConnection(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	before := d.Reading
 	r.settings(&d)
 	if err := r.version(d); err != nil {
+		return nil, err
+	}
+	if err := c.divides(r, before, d.Reading); err != nil {
 		return nil, err
 	}
 	if err := c.joins(r, conn, d.Organization); err != nil {
@@ -149,9 +174,15 @@ func (c *Console) changeConnection(r *request) (any, error) {
 	if id := r.form.Get("id"); id != "" && id != conn.ID {
 		return nil, fault.New(fault.Invalid, "the id of a connection stays: people are known by it")
 	}
-	return c.save(r, d, done{to: everyones.path + "/" + conn.ID, Done: "connection-changed"}, func(problem string) (any, error) {
-		return c.settingsForm(r, d, problem)
-	})
+	form := func(problem string) (any, error) { return c.settingsForm(r, d, problem) }
+	if r.keptOut(conn, d.Addresses) && r.form.Get("keptOut") != "yes" {
+		problem := "you come from " + r.address + ", which is in none of these networks: you would keep yourself out. Say keptOut if that is what you want."
+		if r.inAPI {
+			return nil, fault.New(fault.Invalid, "%s", problem)
+		}
+		return form(strings.ReplaceAll(problem, " Say keptOut if", " Tick the box below the networks if"))
+	}
+	return c.save(r, d, done{to: everyones.path + "/" + conn.ID, Done: "connection-changed"}, form)
 }
 
 // setupView is what to do at the provider, and what of it the gate has to know.
@@ -225,35 +256,12 @@ func (c *Console) changeProvider(r *request) (any, error) {
 	})
 }
 
-// removeView asks before a connection is removed.
-type removeView struct {
-	spot
-}
-
-func (c *Console) askRemove(r *request) (any, error) {
-	conn, _, err := c.made(r)
-	if err != nil {
-		return nil, err
-	}
-	_, w, _, err := c.look(r)
-	return &removeView{spot: c.spot(r, conn, w, "settings")}, err
-}
-
-func (c *Console) removeConnection(r *request) (any, error) {
-	conn, _, err := c.changeable(r)
-	if err != nil {
-		return nil, err
-	}
-	why, err := r.reason(true)
-	if err != nil {
-		return nil, err
-	}
-	ended, err := c.ways.Remove(r.ctx, r.actor(), conn.ID, why)
-	return done{to: everyones.path, Done: "connection-removed", Count: 1, Ended: ended}, err
-}
-
+// rollover makes our next key at a SAML provider. It does not say who the people
+// are, for no other hand gets that key; but where the provider is not given the
+// new one, it keeps everybody out when it begins to sign. So whoever may not take
+// a connection away may not do that to it either.
 func (c *Console) rollover(r *request) (any, error) {
-	conn, err := c.connection(r)
+	conn, err := c.trusted(r)
 	if err != nil {
 		return nil, err
 	}
@@ -360,6 +368,7 @@ func connectionNotices() map[string]string {
 		"connection-changed": "Saved. It is in force here, and at every other gate within a second.",
 		"provider-changed":   "Saved. Try it with a test sign-in.",
 		"connection-removed": "The connection is removed.",
+		"shadow-removed":     "What was made here is removed. The connection of the configuration that has its id stays as it was, with its people and their sessions.",
 		"rollover":           "The next key is made and stands in our metadata. It signs in 30 days: give the provider our metadata anew.",
 		"metadata":           "Approved. Every gate follows within half a minute.",
 		"token":              "The token is revoked: what uses it is refused from now on.",

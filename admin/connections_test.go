@@ -282,7 +282,7 @@ func TestADryRunFromTheConsole(t *testing.T) {
 		t.Fatalf("begin = %d %+v", got, test)
 	}
 	path := "/own-connections/acme/tests/" + test.Test
-	if page := s.page(path).text; !strings.Contains(page, "Nobody has gone through it yet") || !strings.Contains(page, `data-poll="2"`) {
+	if page := s.page(path).text; !strings.Contains(page, "Nobody has opened it yet") || !strings.Contains(page, `data-poll="2"`) {
 		t.Errorf("page = %s", page)
 	}
 	r := trace.Begin(trace.Record{Reference: "T", Connection: "acme"}).End(w.now, trace.Tested, "you may not", "")
@@ -314,11 +314,15 @@ func TestHostileConnectionsAreText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range hostile {
+		reading := admin.Reading{
+			Names: map[string][]string{"groups": {text}, "subject": {text}}, UnitAttribute: text, UnitClaim: text, Attributes: []string{text + "=" + text},
+			GuardPercent: text, GuardPeople: text,
+		}
 		w.ways.list[1] = admin.Connection{
 			ID: "acme", Organization: text, Domains: []string{text}, Preset: text, Protocol: admin.OverSAML, SCIM: true, Provisioning: text, Link: text,
-			MetadataURL: text, EntityID: text, Made: true, Author: text, Changed: w.now,
+			MetadataURL: text, EntityID: text, Made: true, Author: text, Changed: w.now, Reading: reading,
 		}
-		w.ways.draft["acme"] = admin.Draft{ID: "acme", Organization: text, Issuer: text, ClientID: text, MetadataURL: text, Link: text, Domains: []string{text}}
+		w.ways.draft["acme"] = admin.Draft{ID: "acme", Organization: text, Issuer: text, ClientID: text, MetadataURL: text, Link: text, Domains: []string{text}, Addresses: []string{text}, Reading: reading}
 		w.ways.trust = admin.Trust{EntityID: text, Waiting: w.now, Changes: []string{text}, Certificates: []admin.Certificate{{Name: text, Note: text, Ends: w.now}}}
 		b := trace.Begin(trace.Record{Reference: "HOSTILE", Connection: "acme", Address: text})
 		b.Check(text, false, text, text)

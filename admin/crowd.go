@@ -48,7 +48,7 @@ func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *ma
 		}
 		for after, more := int64(0), c.paged != nil; more; more = after > 0 {
 			var page []directory.Standing
-			if page, after, *failed = c.paged.StandingsAfter(ctx, after, lookBatch); *failed != nil {
+			if page, after, *failed = c.paged.StandingsAfter(ctx, time.Time{}, after, lookBatch); *failed != nil {
 				return
 			}
 			for i := range page {
@@ -74,6 +74,22 @@ func (c *crowd) label(ctx context.Context, id string) string {
 		return personJSON{ID: id, Name: f.Name, UserName: f.UserName, Email: f.Email}.Label()
 	}
 	return id
+}
+
+// userName is the userName of somebody of the crowd, or their id.
+func (c *crowd) userName(ctx context.Context, id string) string {
+	name := ""
+	if i, ok := c.place[id]; ok {
+		name = c.known[i].Facts.UserName
+	} else if c.paged != nil {
+		if s, err := c.paged.Look(ctx, id); err == nil {
+			name = s.Person.UserName
+		}
+	}
+	if name == "" {
+		return id
+	}
+	return name
 }
 
 // crowds keeps the facts of everybody, so that whoever writes at a mapping

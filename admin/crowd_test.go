@@ -49,7 +49,7 @@ func (d *slow) MovedSince(context.Context, directory.Mark) (directory.Moved, err
 	return d.moved, d.fail
 }
 
-func (d *slow) StandingsAfter(_ context.Context, after int64, limit int) (page []directory.Standing, next int64, err error) {
+func (d *slow) StandingsAfter(_ context.Context, _ time.Time, after int64, limit int) (page []directory.Standing, next int64, err error) {
 	for i := int(after); i < len(d.people) && len(page) < limit; i++ {
 		page = append(page, directory.Standing{Person: directory.Person{ID: d.people[i].ID, Name: d.people[i].Facts.Name}})
 	}

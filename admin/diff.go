@@ -8,8 +8,8 @@ import (
 // diffLine is a line of a comparison: "+" is new, "-" is gone, " " is both,
 // and "@" stands for lines that are left out.
 type diffLine struct {
-	Sign string
-	Text string
+	Sign string `json:"sign"`
+	Text string `json:"text"`
 }
 
 const (

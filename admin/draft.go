@@ -115,17 +115,25 @@ type failureJSON struct {
 	Look     string `json:"look,omitempty"`
 }
 
-// placeJSON is something of a mapping that is not in use.
+// placeJSON is something of a mapping.
 type placeJSON struct {
 	Name string `json:"name"`
 	File string `json:"file"`
 	Line int    `json:"line"`
 }
 
-func placesWire(places []mapping.Place) []placeJSON {
-	out := make([]placeJSON, len(places))
+// idleJSON is something of a mapping that is not in use.
+type idleJSON struct {
+	placeJSON
+
+	Column     int    `json:"column"`
+	Connection string `json:"connection,omitempty"` // whose fragment it is in, or whose group it is
+}
+
+func placesWire(places []mapping.Place, name func(file string) string) []idleJSON {
+	out := make([]idleJSON, len(places))
 	for i, p := range places {
-		out[i] = placeJSON{p.Name, filepath.Base(p.File), p.Line}
+		out[i] = idleJSON{placeJSON{p.Name, name(p.File), p.Line}, p.Column, p.Connection}
 	}
 	return out
 }
@@ -138,7 +146,7 @@ type checkJSON struct {
 	Warnings []faultJSON   `json:"warnings"`
 	Tests    int           `json:"tests"`
 	Failures []failureJSON `json:"failures"`
-	Untested []placeJSON   `json:"untested"` // rules that no test hits
+	Untested []idleJSON    `json:"untested"` // rules that no test hits
 	Needs    []string      `json:"needsApproval"`
 	Effect   *effectJSON   `json:"effect"` // null while there are faults
 }
@@ -198,7 +206,7 @@ const maxNamed = 200
 // check compiles a draft, runs its tests, and holds everybody against it.
 func (c *Console) check(r *request, d *draft, names bool) (*checkJSON, error) {
 	v := &checkJSON{
-		Same: d.same(), Faults: []faultJSON{}, Warnings: []faultJSON{}, Failures: []failureJSON{}, Untested: []placeJSON{}, Needs: []string{},
+		Same: d.same(), Faults: []faultJSON{}, Warnings: []faultJSON{}, Failures: []failureJSON{}, Untested: []idleJSON{}, Needs: []string{},
 	}
 	c.crowds.begin()
 	after, report, err := c.examine(d)
@@ -215,7 +223,7 @@ func (c *Console) check(r *request, d *draft, names bool) (*checkJSON, error) {
 	}
 	v.Good = len(v.Failures) == 0
 	v.Warnings = faultsWire(after.WarningsAt(c.now()))
-	v.Untested = placesWire(after.Coverage(c.now(), nil).Untested)
+	v.Untested = placesWire(after.Coverage(c.now(), nil).Untested, filepath.Base)
 	effect, counts, err := c.effect(r, c.keeper.Policy(), after, names)
 	if err != nil {
 		return nil, err

@@ -228,6 +228,14 @@ func (c *Console) amend(r *request) (any, error) {
 	if r.form.Has("text") {
 		d.text = r.form.Get("text")
 	}
+	if id := r.form.Get("record"); id != "" {
+		if r.form.Has("text") {
+			return nil, fault.New(fault.Invalid, "record: a test is added to the mapping in force, so want no text beside it")
+		}
+		if _, err := c.record(r, d, id); err != nil {
+			return nil, err
+		}
+	}
 	var all []mapping.Amendment
 	for _, e := range r.edits {
 		switch {
@@ -272,12 +280,15 @@ type draftJSON struct {
 	Names bool       `json:"names"`
 	Apply bool       `json:"apply"`
 	Edits []editJSON `json:"edits"`
+
+	Record string `json:"record"` // id of somebody who becomes a test
 }
 
 func (o *draftJSON) values(v url.Values) {
 	v.Set("file", o.File)
 	v.Set("firstOf", o.Of)
 	v.Set("base", o.Base)
+	v.Set("record", o.Record)
 	if o.Text != nil {
 		v.Set("text", *o.Text)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"portcullis/admin"
 	"portcullis/audit"
 	"portcullis/mapping"
 	"portcullis/revision"
@@ -139,6 +140,21 @@ func TestTablesAreExported(t *testing.T) {
 			if strings.Contains(fmt.Sprint(rows), "beta") || strings.Contains(path, "beta") != (len(rows) == 0) {
 				t.Errorf("%s shows another organization: %d rows", path, len(rows))
 			}
+		}
+		all := w.signIn("staff", "all", tasks()...)
+		sheets := 0
+		for _, route := range w.console.Routes() {
+			if !strings.HasSuffix(route.Page, ".csv") {
+				continue
+			}
+			sheets++
+			page, api := all.page(route.Page+"?role=viewer"), all.send(http.MethodGet, admin.APIPrefix+route.Page+"?role=viewer", nil, nil)
+			if api.StatusCode != page.StatusCode || api.text != page.text || api.Header.Get("Content-Type") != page.Header.Get("Content-Type") {
+				t.Errorf("%s for a script: %d %s, want as for a browser: %d", route.Page, api.StatusCode, api.Header.Get("Content-Type"), page.StatusCode)
+			}
+		}
+		if sheets < 11 {
+			t.Errorf("%d sheets", sheets)
 		}
 		for _, path := range []string{"/roles.csv", "/approvals.csv", "/permission-groups.csv", "/mapping/history.csv"} {
 			if res := manager.page(path); res.StatusCode != http.StatusForbidden {

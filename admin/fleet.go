@@ -36,7 +36,8 @@ type connectionJSON struct {
 	SCIM         bool       `json:"scim"`
 	Source       string     `json:"source"` // "file" or "console"
 	InForce      bool       `json:"inForce"`
-	Risks        []riskJSON `json:"risks"` // the gravest first
+	Shadowed     bool       `json:"shadowed,omitempty"` // another of its id stands in the configuration, and counts
+	Risks        []riskJSON `json:"risks"`              // the gravest first
 	SignedIn     *time.Time `json:"lastSignIn"`
 	Failed       int        `json:"failedToday"` // attempts to sign in of the last day
 	In           int        `json:"signedInToday"`
@@ -116,7 +117,7 @@ func (c *Console) trust(ctx context.Context, conn Connection) (Trust, error) {
 func (c *Console) connectionWire(conn Connection, f Fare, t Trust, tokens []scim.Token, unseen []string) connectionJSON {
 	w := connectionJSON{
 		ID: conn.ID, Organization: conn.Organization, Domains: append([]string{}, conn.Domains...), Provider: makerOf(conn.Preset).Name,
-		Protocol: conn.Protocol, SCIM: conn.SCIM, Source: "file", InForce: conn.Problem == "" && !conn.Shadowed,
+		Protocol: conn.Protocol, SCIM: conn.SCIM, Source: "file", InForce: conn.Problem == "" && !conn.Shadowed, Shadowed: conn.Shadowed,
 		SignedIn: optional(f.SignedIn), Failed: f.Failed, In: f.In, Pushed: optional(f.Pushed), Refused: f.Refused,
 	}
 	if conn.Made {
@@ -282,7 +283,7 @@ func (c *Console) unseen(ctx context.Context) (map[string][]string, error) {
 	coverage := p.Coverage(now, func(yield func(string, *mapping.Facts) bool) {
 		for after, more := int64(0), true; more && looked < driftPeople; more = after > 0 {
 			var page []directory.Standing
-			if page, after, failed = c.directory.StandingsAfter(ctx, after, 1000); failed != nil {
+			if page, after, failed = c.directory.StandingsAfter(ctx, time.Time{}, after, 1000); failed != nil {
 				return
 			}
 			for i := range page {

@@ -187,8 +187,8 @@ func effect(n *revision.Counts) string {
 
 // fileDiff is what became of one file.
 type fileDiff struct {
-	Name  string
-	Lines []diffLine
+	Name  string     `json:"name"`
+	Lines []diffLine `json:"lines"`
 }
 
 // compare holds the files of two revisions against each other, by name.

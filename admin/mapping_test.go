@@ -261,6 +261,15 @@ func TestSomebodyBecomesATest(t *testing.T) {
 	contains(t, "another change", ada.form("/mapping/edit", "file", "mapping.yaml", "text", without, "do", "check"),
 		"0 of 1 tests pass", "recorded on 2026-03-01: Name of carol", "<b>1</b> lose")
 	ben := w.signIn("staff", "dan", mapping.GateMappingPropose)
+	var amended struct{ File, Text, Patch string }
+	body := `{"record": "` + carol.id + `", "edits": [{"set": "rules[id=everybody].note", "value": "seen"}]}`
+	if status := ada.call(http.MethodPost, "/mapping/amend", body, &amended); status != http.StatusOK ||
+		!strings.Contains(amended.Text, "recorded on 2026-03-01: Name of carol") || !strings.Contains(amended.Text, "note: seen") || amended.Patch == "" {
+		t.Errorf("recorded by a script: status = %d, %+v", status, amended)
+	}
+	if status := ben.call(http.MethodPost, "/mapping/amend", body, nil); status != http.StatusForbidden {
+		t.Errorf("recorded by a script without the task: status = %d, want 403", status)
+	}
 	if res := ben.page("/mapping/edit?person=" + carol.id); res.StatusCode != http.StatusForbidden {
 		t.Errorf("without the right to see people: status = %d, want 403", res.StatusCode)
 	}

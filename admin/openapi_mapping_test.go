@@ -3,6 +3,7 @@ package admin_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,20 @@ func TestAnswersAboutTheMappingAreAsDescribed(t *testing.T) {
 	say(ada, "post", "/mapping/check", "/mapping/check", map[string]any{"text": text + "tests: [{name: x, given: {connection: acme}, expect: {roles: []}}]\n", "file": "mapping.yaml"}, 200)
 	say(ada, "post", "/mapping/check", "/mapping/check", map[string]any{"text": "rules: {"}, 200)
 	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"edits": []any{map[string]any{"set": "rules[id=everybody].note", "value": "x"}}}, 200)
+	sent := []any{map[string]any{"name": "a.yaml", "text": text}}
+	other := []any{map[string]any{"name": "a.yaml", "text": strings.Replace(text, "roles: [viewer]", "roles: [viewer, helper]", 1)}}
+	broken := []any{map[string]any{"name": "a.yaml", "text": "rules: {"}}
+	say(ada, "post", "/mapping/compare", "/mapping/compare", map[string]any{"old": sent, "new": other, "environment": "prod"}, 200)
+	say(ada, "post", "/mapping/compare", "/mapping/compare", map[string]any{"new": other}, 200)
+	say(ada, "post", "/mapping/compare", "/mapping/compare", map[string]any{"new": broken}, 200)
+	say(ada, "post", "/mapping/coverage", "/mapping/coverage", map[string]any{"texts": sent}, 200)
+	say(ada, "post", "/mapping/coverage", "/mapping/coverage", map[string]any{"texts": broken}, 200)
+	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"facts": map[string]any{"connection": "acme"}}, 200)
+	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"person": carol.id, "texts": sent}, 200)
+	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"person": carol.id, "texts": broken}, 200)
+	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"record": carol.id}, 200)
+	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"record": carol.id, "text": text}, 400)
+	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"record": "nobody"}, 404)
 	propose := func(more string) string {
 		t.Helper()
 		return say(ada, "post", "/mapping/propose", "/mapping/propose", map[string]any{"text": text + more, "reason": "x"}, 200)
@@ -73,10 +88,21 @@ func TestAnswersAboutTheMappingAreAsDescribed(t *testing.T) {
 	w.follow()
 	say(ada, "get", "/mapping/history", "/mapping/history", nil, 200)
 	say(ada, "get", "/mapping/{revision}", "/mapping/"+good+"?effect=yes", nil, 200)
+	say(ada, "get", "/mapping/{revision}", "/mapping/"+good+"?against=1", nil, 200)
+	var against struct {
+		Compared []struct {
+			Name  string
+			Lines []struct{ Sign, Text string }
+		}
+	}
+	if ada.call(http.MethodGet, "/mapping/"+good+"?against=1", "", &against); len(against.Compared) != 1 || against.Compared[0].Name != "mapping.yaml" ||
+		!slices.ContainsFunc(against.Compared[0].Lines, func(l struct{ Sign, Text string }) bool { return l.Sign == "+" && strings.Contains(author, l.Text) }) {
+		t.Errorf("compared with revision 1: %+v, want the lines that were added", against)
+	}
 	say(w.signIn("staff", "ada", tasks()...), "get", "/people/{id}/why", "/people/"+carol.id+"/why", nil, 200)
 	for path, methods := range d.Paths {
 		for method := range methods {
-			if strings.HasPrefix(path, "/mapping") && path != "/mapping/coverage" && !called[method+" "+path] {
+			if strings.HasPrefix(path, "/mapping") && path != "/mapping/coverage" && !strings.HasSuffix(path, ".csv") && !called[method+" "+path] {
 				t.Errorf("%s %s is not held against the document", method, path)
 			}
 		}

@@ -164,6 +164,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	if err := w.db.Journal().AppendJournal(t.Context(), []scim.Entry{{At: w.now, Connection: "acme", Method: "PUT", Path: "/Users/" + ben.id, Status: 400, Cause: "x", Body: "{}"}}); err != nil {
 		t.Fatal(err)
 	}
+	token, _ := w.tokenOf(s.id, "staff", "Staff", "viewer")
 	// In this order, so that each has something to do.
 	for _, call := range [][2]string{
 		{"post", "/people/{id}/lock"},
@@ -187,12 +188,17 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/people/all/place"},
 		{"get", "/people/{id}"},
 		{"get", "/organizations?organization=Acme"},
+		{"post", "/organizations/freeze"},
+		{"get", "/organizations"},
+		{"post", "/organizations/unfreeze"},
 		{"post", "/sub-organizations/{unit}/rename"},
 		{"post", "/sub-organizations/{unit}/move"},
 		{"get", "/people?organization=Acme&subOrganization=none"},
 		{"get", "/summary"},
 		{"get", "/me"},
 		{"get", "/openapi.json"},
+		{"get", "/api-tokens"},
+		{"delete", "/api-tokens/{token}"},
 		{"get", "/people"},
 		{"get", "/people?role=viewer"},
 		{"get", "/people/{id}/why"},
@@ -204,6 +210,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/sign-ins/{reference}"},
 		{"get", "/provisioning"},
 		{"get", "/audit"},
+		{"get", "/audit/chain"},
+		{"get", "/audit/chain?after=event:0"},
 		{"get", "/audit/{number}"},
 		{"get", "/roles"},
 		{"get", "/mapping"},
@@ -213,12 +221,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/roles/compare?a=viewer&b=client-admin"},
 		{"get", "/permission-groups"},
 		{"get", "/access?role=viewer"},
+		{"get", "/access?role=viewer&after=0&limit=1"},
 		{"get", "/access?task=account.view&at=2026-03-01T12:00:00Z"},
 		{"get", "/people/{id}/why?with=Admins"},
 		{"post", "/people/{id}/delete"},
 	} {
 		method, path := call[0], call[1]
-		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1", "{exception}", exceptionOf(t, w, ben.id), "{unit}", unitOf(t, w)).Replace(path)
+		address := strings.NewReplacer("{id}", ben.id, "{reference}", "R", "{number}", "1", "{revision}", "1", "{exception}", exceptionOf(t, w, ben.id), "{unit}", unitOf(t, w), "{token}", token).Replace(path)
 		var got any
 		if status := s.call(strings.ToUpper(method), address, orderOf(path, method, ben.id, unitOf(t, w)), &got); status != http.StatusOK {
 			t.Errorf("%s %s: status = %d: %v", method, path, status, got)
@@ -235,6 +244,10 @@ func orderOf(path, method, id, unit string) string {
 	switch {
 	case method == "get":
 		return ""
+	case path == "/api-tokens/{token}":
+		return `{"reason": "x"}`
+	case strings.HasPrefix(path, "/organizations/"):
+		return `{"organization": "Beta", "reason": "x"}`
 	case path == "/sub-organizations":
 		return `{"organization": "Acme", "name": "Europe"}`
 	case strings.HasPrefix(path, "/sub-organizations/"):

@@ -17,6 +17,7 @@ import (
 	"portcullis/store"
 	"portcullis/store/storetest"
 	"portcullis/trace"
+	"portcullis/web"
 )
 
 // Whoever may see to their own connection sees to no other one.
@@ -188,14 +189,14 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 			t.Errorf("as a link to the whole console: %d, want 403", res.StatusCode)
 		}
 		in := w.nobody().post(u.Path, "link", token)
-		if in.StatusCode != http.StatusSeeOther || in.Header.Get("Location") != "/.portcullis/admin/own-connections/omega/setup" {
+		if in.StatusCode != http.StatusSeeOther || in.Header.Get("Location") != "/.portcullis/admin/setup/omega/setup" {
 			t.Fatalf("status = %d, Location = %s", in.StatusCode, in.Header.Get("Location"))
 		}
 		if res := w.nobody().post(u.Path, "link", token); res.StatusCode != http.StatusForbidden {
 			t.Errorf("a second time: %d, want 403", res.StatusCode)
 		}
 		it := &somebody{w: w, cookies: in.Cookies()}
-		page := it.page("/own-connections/omega/setup")
+		page := it.page("/setup/omega/setup")
 		for _, want := range []string{"https://gate.example/.portcullis/oidc/omega/callback", "Setting up this connection", `name="clientSecret"`} {
 			if !strings.Contains(page.text, want) {
 				t.Errorf("the page lacks %q", want)
@@ -203,23 +204,26 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 		}
 		for _, route := range w.console.Routes() { // and nothing else is there
 			for _, way := range ways(route, s.id) {
-				if strings.Contains(way[1], "/setup/close") || strings.Contains(way[1], "/own-connections") && !strings.Contains(way[1], "/acme") {
+				want := http.StatusUnauthorized
+				switch {
+				case strings.HasSuffix(route.Page, "/close"):
 					continue
+				case route.Right == admin.Setup:
+					want = http.StatusNotFound // it is of another connection
+				case way[0] == http.MethodGet && strings.HasPrefix(way[1], web.ConsolePrefix):
+					want = http.StatusFound // to the sign-in
 				}
-				if res := it.send(way[0], way[1], nil, strings.NewReader("")); res.StatusCode != http.StatusNotFound {
-					t.Errorf("%s %s: %d, want 404", way[0], way[1], res.StatusCode)
+				if res := it.send(way[0], way[1], navigates, strings.NewReader("")); res.StatusCode != want {
+					t.Errorf("%s %s: %d, want %d", way[0], way[1], res.StatusCode, want)
 				}
 			}
 		}
-		if got := it.call(http.MethodPut, "/own-connections/omega/provider", `{"issuer":"https://wrong.example","clientId":"x"}`, nil); got != http.StatusBadRequest {
-			t.Errorf("a wrong provider: %d, want 400", got)
-		}
-		if res := it.form("/own-connections/omega/provider", "version", "1", "issuer", "https://wrong.example", "clientSecret", "s3cret"); res.StatusCode != http.StatusOK ||
+		if res := it.form("/setup/omega/provider", "version", "1", "issuer", "https://wrong.example", "clientSecret", "s3cret"); res.StatusCode != http.StatusOK ||
 			!strings.Contains(res.text, "Not saved.") || !strings.Contains(res.text, "wrong.example") || strings.Contains(res.text, "s3cret") {
 			t.Errorf("a wrong provider in a browser: %d %s", res.StatusCode, res.text)
 		}
-		if got := it.call(http.MethodPut, "/own-connections/omega/provider", `{"issuer":"https://idp.example","clientId":"x","clientSecret":"y"}`, nil); got != 200 {
-			t.Errorf("the provider: %d", got)
+		if res := it.form("/setup/omega/provider", "version", "1", "issuer", "https://idp.example", "clientId", "x", "clientSecret", "y"); res.StatusCode != http.StatusSeeOther {
+			t.Errorf("the provider: %d", res.StatusCode)
 		}
 		if d := w.ways.draft["omega"]; d.Issuer != "https://idp.example" || d.Organization != "Omega" || d.ClientSecret != "y" {
 			t.Errorf("draft = %+v", d)
@@ -227,8 +231,8 @@ func TestASetupLinkOpensOneConnectionOnce(t *testing.T) {
 		if res := it.form("/setup/close"); res.StatusCode != http.StatusOK {
 			t.Errorf("closing: %d", res.StatusCode)
 		}
-		if got := it.call(http.MethodGet, "/own-connections", "", nil); got != http.StatusUnauthorized {
-			t.Errorf("afterwards: %d, want 401", got)
+		if res := it.page("/setup/omega"); res.StatusCode != http.StatusUnauthorized || !strings.Contains(res.text, "Ask whoever gave you the link") {
+			t.Errorf("afterwards: %d, want 401", res.StatusCode)
 		}
 		for action, actor := range map[string]string{"connection.setup-link": "Name of ada", "connection.setup-opened": "setup link of Name of ada", "connection.setup-closed": "setup link of Name of ada"} {
 			if e := w.events(admin.EventQuery{Action: action, Limit: 1}); len(e) != 1 || e[0].Actor.Name != actor || e[0].Connection != "omega" {
@@ -294,7 +298,7 @@ func TestASetupLinkEndsThoseBefore(t *testing.T) {
 		other := &somebody{w: w, cookies: enter(link("beta")).Cookies()}
 		wrong := &somebody{w: w, cookies: enter(link("acme")).Cookies()}
 		unopened := link("acme")
-		if got := wrong.call(http.MethodGet, "/own-connections/acme", "", nil); got != http.StatusUnauthorized {
+		if got := wrong.page("/setup/acme").StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("what an earlier link opened: %d, want 401", got)
 		}
 		newest := link("acme")
@@ -302,16 +306,16 @@ func TestASetupLinkEndsThoseBefore(t *testing.T) {
 			t.Errorf("an earlier link: %d, want 403", res.StatusCode)
 		}
 		it := &somebody{w: w, cookies: enter(newest).Cookies()}
-		if got := it.call(http.MethodGet, "/own-connections/acme", "", nil); got != http.StatusOK {
+		if got := it.page("/setup/acme").StatusCode; got != http.StatusOK {
 			t.Errorf("the newest: %d, want 200", got)
 		}
 		if err := w.db.Made().Empty(t.Context(), "acme", w.now); err != nil {
 			t.Fatal(err)
 		}
-		if got := it.call(http.MethodGet, "/own-connections/acme", "", nil); got != http.StatusUnauthorized {
+		if got := it.page("/setup/acme").StatusCode; got != http.StatusUnauthorized {
 			t.Errorf("after the removal: %d, want 401", got)
 		}
-		if got := other.call(http.MethodGet, "/own-connections/beta", "", nil); got != http.StatusOK {
+		if got := other.page("/setup/beta").StatusCode; got != http.StatusOK {
 			t.Errorf("at another connection: %d, want 200", got)
 		}
 	})

@@ -235,7 +235,7 @@ func (c *Console) search(r *request, f filter, limit int) (people []personJSON, 
 		start, _ = strconv.Atoi(f.after.Value)
 	}
 	for looked := 0; looked < maxExamined; {
-		batch, following, err := c.directory.StandingsAfter(r.ctx, after, lookBatch)
+		batch, following, err := c.directory.StandingsAfter(r.ctx, time.Time{}, after, lookBatch)
 		if err != nil {
 			return nil, "", 0, err
 		}

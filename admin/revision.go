@@ -26,15 +26,15 @@ type revisionView struct {
 	Applied  []time.Time `json:"applied"` // when it came into force, the newest first
 	Proposal *changeJSON `json:"proposal"`
 
-	Applications []changeJSON `json:"applications"`     // the same with who did it, and why
-	Effect       *effectJSON  `json:"effect,omitempty"` // where it is asked for, against what is in force
+	Applications []changeJSON `json:"applications"`       // the same with who did it, and why
+	Effect       *effectJSON  `json:"effect,omitempty"`   // where it is asked for, against what is in force
+	Compared     []fileDiff   `json:"compared,omitempty"` // where it is asked for: the files that differ from those of another revision
 
 	InForce    bool        `json:"-"`
 	Managed    bool        `json:"-"`
 	Now        int64       `json:"-"` // the revision in force
 	Changed    []fileDiff  `json:"-"` // against what is in force
 	Against    int64       `json:"-"` // the revision that it is compared with; 0 for none
-	Compared   []fileDiff  `json:"-"`
 	Problems   []faultJSON `json:"-"` // what is wrong with it today
 	Decided    []eventJSON `json:"-"` // that it was declined
 	Names      bool        `json:"-"`
@@ -302,15 +302,16 @@ func (c *Console) approvals(r *request) (any, error) {
 
 // coverageView is what of the mapping is not in use.
 type coverageView struct {
-	Tests     int         `json:"tests"`
-	Untested  []placeJSON `json:"untested"`
-	Overruled []placeJSON `json:"overruled"`
-	Ungranted []placeJSON `json:"ungranted"`
-	Unused    []placeJSON `json:"unused"`
-	People    int         `json:"people"`
-	AsOf      time.Time   `json:"asOf"`
-	Unhit     []placeJSON `json:"unhit"`
-	Unseen    []placeJSON `json:"unseen"`
+	Tests     int        `json:"tests"`
+	Untested  []idleJSON `json:"untested"`
+	Overruled []idleJSON `json:"overruled"`
+	Ungranted []idleJSON `json:"ungranted"`
+	Unused    []idleJSON `json:"unused"`
+	People    int        `json:"people"`
+	AsOf      time.Time  `json:"asOf"`
+	Unhit     []idleJSON `json:"unhit"`
+	Unseen    []idleJSON `json:"unseen"`
+	Caps      []capJSON  `json:"caps"`
 }
 
 // coverage holds the mapping in force against its tests and everybody.
@@ -319,6 +320,12 @@ func (c *Console) coverage(r *request) (any, error) {
 	if p == nil {
 		return nil, fault.New(fault.Unavailable, "no mapping is in force")
 	}
+	return c.covered(r, p, filepath.Base)
+}
+
+// covered holds a mapping against its tests and everybody; name is how its files are
+// called.
+func (c *Console) covered(r *request, p *mapping.Policy, name func(file string) string) (*coverageView, error) {
 	all, err := c.crowds.get(r.ctx)
 	if err != nil {
 		return nil, err
@@ -328,7 +335,8 @@ func (c *Console) coverage(r *request) (any, error) {
 		return nil, err
 	}
 	return &coverageView{
-		Tests: p.Test().Ran, Untested: placesWire(x.Untested), Overruled: placesWire(x.Overruled), Ungranted: placesWire(x.Ungranted),
-		Unused: placesWire(x.UnusedGroup), People: x.People, AsOf: all.at, Unhit: placesWire(x.Unhit), Unseen: placesWire(x.Unseen),
+		Tests: p.Test().Ran, Untested: placesWire(x.Untested, name), Overruled: placesWire(x.Overruled, name), Ungranted: placesWire(x.Ungranted, name),
+		Unused: placesWire(x.UnusedGroup, name), People: x.People, AsOf: all.at, Unhit: placesWire(x.Unhit, name), Unseen: placesWire(x.Unseen, name),
+		Caps: capsWire(x.Caps),
 	}, nil
 }

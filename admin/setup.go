@@ -84,26 +84,34 @@ func (c *Console) openSetup(g *gin.Context) error {
 	}
 	web.SetCookie(g.Writer, c.public, setupCookie, token, SetupVisitLife)
 	web.SetHeaders(g.Writer.Header())
-	g.Redirect(http.StatusSeeOther, web.ConsolePrefix+ones.path+"/"+v.Connection+"/setup")
+	g.Redirect(http.StatusSeeOther, web.ConsolePrefix+theirs.path+"/"+v.Connection+"/setup")
 	return nil
 }
 
 // setupVisitor is whoever holds what a setup link opened: they may see to that
-// connection, and nothing else.
-func (c *Console) setupVisitor(v *Visit, address string) *visitor {
-	out := &visitor{link: v, tasks: []string{mapping.GateConnectionsOwn}, address: address}
+// connection, and nothing else. It fails with
+// fault.Unauthenticated once that is over.
+func (c *Console) setupVisitor(r *http.Request) (*visitor, error) {
+	v, err := c.visit(r, setupCookie, true)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, &web.Failure{
+			Err:    fault.New(fault.Unauthenticated, "no setup link is open in this browser, or its time is over"),
+			Advice: "Ask whoever gave you the link for a new one.",
+		}
+	}
+	out := &visitor{link: v, tasks: []string{mapping.GateConnectionsOwn}, address: web.ClientAddress(r)}
 	all := c.connections()
 	if i := slices.IndexFunc(all, func(conn Connection) bool { return conn.ID == v.Connection && !conn.Shadowed }); i >= 0 {
 		out.home.organization = all[i].Organization
 	}
-	return out
+	return out, nil
 }
 
 // closeSetup ends a visit that a setup link opened.
 func (c *Console) closeSetup(r *request) (any, error) {
-	if r.link == nil || r.link.Connection == "" {
-		return nil, fault.New(fault.NotFound, "there is nothing to close")
-	}
 	now := c.now()
 	err := c.store.EndVisit(r.ctx, r.link.ID, now, audit.Event{
 		At: now, Action: audit.SetupClosed, Actor: r.actor(), Connection: r.link.Connection, Subject: r.link.Connection,

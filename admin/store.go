@@ -79,8 +79,10 @@ type SignInQuery struct {
 	Connections []string // nil: all
 	Units       []string // only of people who are in these sub-organizations; nil: all
 	Failed      bool
-	Before      int64 // only those with a lower number; 0: all
-	Limit       int   // required
+	Tester      string // only dry runs that this one asked for, by their id in the audit trail; empty: all
+	Reference   string // only that one; empty: all
+	Before      int64  // only those with a lower number; 0: all
+	Limit       int    // required
 }
 
 // SignIn is one attempt, and its number.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"portcullis/directory"
 	"portcullis/fault"
@@ -22,6 +23,8 @@ func unitRoutes() []Route {
 	const one = "/sub-organizations/:unit"
 	return []Route{
 		{get, "/organizations", get, "/organizations", mapping.GateUsersView, "organizations", (*Console).organizations},
+		{"", "", post, "/organizations/freeze", mapping.GateUsersLock, "", (*Console).freeze},
+		{"", "", post, "/organizations/unfreeze", mapping.GateUsersLock, "", (*Console).unfreeze},
 		{post, "/sub-organizations", post, "/sub-organizations", right, "", (*Console).addUnit},
 		{post, one + "/rename", post, one + "/rename", right, "", (*Console).renameUnit},
 		{post, one + "/move", post, one + "/move", right, "", (*Console).moveUnit},
@@ -60,6 +63,10 @@ type organizationJSON struct {
 	Frozen      bool     `json:"frozen"`
 	Connections []string `json:"connections"`
 	People      int      `json:"people"`
+
+	Since  *time.Time `json:"since,omitempty"` // it is frozen
+	By     string     `json:"by,omitempty"`
+	Reason string     `json:"reason,omitempty"`
 }
 
 // organizationsView is the organizations, and the sub-organizations of one.
@@ -90,7 +97,7 @@ func (c *Console) organizations(r *request) (any, error) {
 		}
 		for _, o := range all {
 			if r.holds(o.Name, "") {
-				v.Organizations = append(v.Organizations, organizationJSON{o.Name, o.Disabled, list(o.Connections), o.People})
+				v.Organizations = append(v.Organizations, organizationWire(&o))
 			}
 		}
 		known := func(o organizationJSON) bool { return o.Name == v.Organization }

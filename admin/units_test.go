@@ -60,7 +60,13 @@ func (w *world) traced(s *somebody, connection string) string {
 // people of the whole gate is refused, and in a sub-organization the
 // connections, too.
 func wanted(route admin.Route, inUnit bool) string {
+	switch route.API {
+	case "/organizations/freeze", "/organizations/unfreeze", "/audit/chain":
+		return "403"
+	}
 	switch route.Right {
+	case admin.Setup:
+		return "401 Unauthorized" // it is for nobody who is signed in
 	case mapping.GateMappingView, mapping.GateMappingPropose, mapping.GateMappingApprove, mapping.GateConnectionsEdit, mapping.GateTokensEdit:
 		return "403"
 	case mapping.GateConnectionsOwn:

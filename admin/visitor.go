@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
-	"net/netip"
 	"slices"
 
 	"portcullis/audit"
@@ -41,21 +40,33 @@ func (s scope) holds(organization, unit string) bool {
 	return s.organization == "" || s.organization == organization && (s.units == nil || slices.Contains(s.units, unit))
 }
 
-// visitor finds out who asks. It fails with fault.Unauthenticated. A visit by
-// link counts before a session: whoever opened one means to use it.
-func (c *Console) visitor(r *http.Request) (*visitor, error) {
-	ctx, address := r.Context(), web.ClientAddress(r)
-	for _, token := range slices.Concat(web.Cookies(r, c.public, linkCookie), web.Cookies(r, c.public, setupCookie)) {
+// visit finds what a one-time link opened, for one connection or for the whole
+// console; nil where the browser holds nothing of the kind.
+func (c *Console) visit(r *http.Request, cookie string, setup bool) (*Visit, error) {
+	for _, token := range web.Cookies(r, c.public, cookie) {
 		hash := sha256.Sum256([]byte(token))
-		switch v, err := c.store.FindVisit(ctx, hash[:], c.now()); {
-		case err == nil && v.Connection != "":
-			return c.setupVisitor(&v, address), nil
-		case err == nil:
-			tasks := linkTasks()
-			return &visitor{link: &v, tasks: tasks, wide: tasks, address: address}, nil
-		case !fault.Is(err, fault.NotFound):
+		v, err := c.store.FindVisit(r.Context(), hash[:], c.now())
+		switch {
+		case err == nil && (v.Connection != "") == setup:
+			return &v, nil
+		case err != nil && !fault.Is(err, fault.NotFound):
 			return nil, err
 		}
+	}
+	return nil, nil //nolint:nilnil // there is none
+}
+
+// visitor finds out who asks. It fails with fault.Unauthenticated. A visit by
+// a link to the console counts before a session: whoever opened one means to
+// use it. One by a setup link counts at its own pages alone, see [Setup].
+func (c *Console) visitor(r *http.Request) (*visitor, error) {
+	ctx, address := r.Context(), web.ClientAddress(r)
+	switch v, err := c.visit(r, linkCookie, false); {
+	case err != nil:
+		return nil, err
+	case v != nil:
+		tasks := linkTasks()
+		return &visitor{link: v, tasks: tasks, wide: tasks, address: address}, nil
 	}
 	err := fault.New(fault.Unauthenticated, "you are not signed in")
 	for _, token := range web.Cookies(r, c.public, web.SessionCookie) {
@@ -116,8 +127,7 @@ func (c *Console) letsIn(connection, address string) bool {
 	if i < 0 || len(all[i].Addresses) == 0 {
 		return true
 	}
-	at, err := netip.ParseAddr(address)
-	return err == nil && slices.ContainsFunc(all[i].Addresses, func(n netip.Prefix) bool { return n.Contains(at.Unmap()) })
+	return holds(all[i].Addresses, address)
 }
 
 // linkTasks is what a visit by link may do: everything but to be the second
@@ -153,7 +163,7 @@ func (v *visitor) reaches(task string, p *directory.Person) bool {
 
 // actor is the visitor in the audit trail.
 func (v *visitor) actor() audit.Actor {
-	if v.link != nil && v.link.Connection != "" {
+	if v.setup() != "" {
 		return audit.Actor{Kind: "setup", ID: v.link.ID, Name: "setup link of " + v.link.Issuer, Address: v.address}
 	}
 	if v.link != nil {
@@ -173,6 +183,15 @@ func (v *visitor) actor() audit.Actor {
 		name += " by API token " + v.who.SessionID
 	}
 	return audit.Actor{Kind: "person", ID: v.who.PersonID, Name: name, Address: v.address}
+}
+
+// setup is the id of the visit by a setup link; empty for everybody else. Nobody
+// knows who holds such a link: of people it is shown nothing but its own doing.
+func (v *visitor) setup() string {
+	if v.link == nil || v.link.Connection == "" {
+		return ""
+	}
+	return v.link.ID
 }
 
 // is reports whether the visitor is that person.

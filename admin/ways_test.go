@@ -12,7 +12,6 @@ import (
 	"portcullis/fault"
 	"portcullis/login"
 	"portcullis/store"
-	"portcullis/trace"
 )
 
 // fakeWays are the connections of a world. What a gate makes of connections is
@@ -52,13 +51,14 @@ func (w *fakeWays) Rollover(_ context.Context, by audit.Actor, id string) error 
 }
 
 func (w *fakeWays) Test(ctx context.Context, by audit.Actor, id string) (string, string, error) {
-	test, path := login.NewTest(id, by.Name, w.now())
+	test, path := login.NewTest(id, by, w.now())
 	err := w.db.Login().InsertTest(ctx, test, audit.Event{At: test.Created, Action: audit.SignInTested, Actor: by, Connection: id})
 	return test.ID, login.TestURL(public, path), err
 }
 
-func (w *fakeWays) Tested(ctx context.Context, test string) (*trace.Record, error) {
-	return w.db.Login().TestReport(ctx, test)
+func (w *fakeWays) Tested(ctx context.Context, test string) (admin.Tested, error) {
+	t, record, err := w.db.Login().FindTest(ctx, test)
+	return admin.Tested{Connection: t.Connection, By: t.OperatorID, Opened: t.Opened, Record: record}, err
 }
 
 func (w *fakeWays) Draft(id string) (admin.Draft, error) {
@@ -86,7 +86,7 @@ func (w *fakeWays) Save(_ context.Context, by audit.Actor, d admin.Draft) (int, 
 }
 
 func (w *fakeWays) Remove(_ context.Context, by audit.Actor, id, reason string) (int, error) {
-	w.list = slices.DeleteFunc(w.list, func(c admin.Connection) bool { return c.ID == id })
+	w.list = slices.DeleteFunc(w.list, func(c admin.Connection) bool { return c.ID == id && c.Made })
 	w.done = append(w.done, fmt.Sprint("remove ", id, " by ", by.Name, ": ", reason))
 	return 2, nil
 }

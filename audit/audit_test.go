@@ -206,6 +206,11 @@ func TestManyEventsAreSealedInBatches(t *testing.T) {
 		if r := tr.verify(); r.Sealed != 1100 || r.Unsealed != 1 || len(r.Broken) != 0 {
 			t.Errorf("report = %+v", r)
 		}
+		for _, limit := range []int{400, 1000, 1100, 5000} {
+			if diff := cmp.Diff(tr.verify(), tr.parts(limit)); diff != "" {
+				t.Errorf("in parts of %d (-whole +parts):\n%s", limit, diff)
+			}
+		}
 	})
 }
 
@@ -280,6 +285,7 @@ func TestTamperingIsReported(t *testing.T) {
 				if !strings.Contains(strings.Join(r.Broken, "\n"), tc.want) {
 					t.Errorf("broken = %q, want %q among them", r.Broken, tc.want)
 				}
+				tr.sameInParts()
 				// The trail goes on all the same.
 				tr.insert(event(20))
 				if n := tr.seal(); n != 1 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -39,6 +38,8 @@ type Store interface {
 	// the Event and no Position if the event claims to be sealed. An event
 	// that a seal names and that is gone comes with a zero Seq.
 	Walk(ctx context.Context, f func(Event, Seal) error) error
+
+	Chain
 }
 
 // Next is the hash of an event behind a chain that ends with before: SHA-256
@@ -129,44 +130,4 @@ func (s *Sealer) Seal(ctx context.Context) (sealed int, err error) {
 			return sealed, nil
 		}
 	}
-}
-
-// Report is what Verify found.
-type Report struct {
-	Sealed   int64
-	Unsealed int64
-	Head     [32]byte // the end of the chain; keep it elsewhere to notice a chain cut short
-	Broken   []string // each break in words; empty when the trail is whole
-}
-
-// Verify walks the whole trail and says where it was altered.
-func Verify(ctx context.Context, s Store) (Report, error) {
-	var r Report
-	position := int64(0)
-	err := s.Walk(ctx, func(e Event, seal Seal) error {
-		if seal.Position == 0 && seal.Event != 0 {
-			r.Broken = append(r.Broken, fmt.Sprintf("event %d claims to be sealed and is not in the chain", seal.Event))
-			return nil
-		}
-		if seal.Position == 0 {
-			r.Unsealed++
-			return nil
-		}
-		position++
-		switch want, err := Next(r.Head, e); {
-		case err != nil:
-			return err
-		case seal.Position != position:
-			r.Broken = append(r.Broken, fmt.Sprintf("position %d: the seal before it is missing", seal.Position))
-			position = seal.Position
-		case e.Seq == 0:
-			r.Broken = append(r.Broken, fmt.Sprintf("position %d: event %d is missing", seal.Position, seal.Event))
-		case want != seal.Hash:
-			r.Broken = append(r.Broken, fmt.Sprintf("position %d: event %d or its seal was altered", seal.Position, seal.Event))
-		}
-		r.Sealed++
-		r.Head = seal.Hash
-		return nil
-	})
-	return r, err
 }

@@ -33,8 +33,8 @@ func ParseConnection(s Stored, others []Connection) (Connection, error) {
 		return Connection{}, sorted(r.problems)
 	}
 	at := r.section(root, "", shape{
-		keys:  []string{"id", "organization", "domains", "provisioning", "link", "preset", "oidc", "saml", "scim"},
-		later: []string{"guard", "title", "ceiling", "addresses", "sub_organization"},
+		keys:  []string{"id", "organization", "domains", "addresses", "provisioning", "link", "sub_organization", "preset", "oidc", "saml", "scim"},
+		later: []string{"guard", "title", "ceiling"},
 	})
 	c := at.connection()
 	owners := make(map[string]claim)

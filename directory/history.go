@@ -51,11 +51,12 @@ func (d *Directory) Standings(ctx context.Context, at time.Time, f func(Standing
 	}
 }
 
-// StandingsAfter gives at most limit standings of now behind a place in the
-// order of creation, 0 being the beginning; next is 0 after the last one.
-func (d *Directory) StandingsAfter(ctx context.Context, after int64, limit int) (page []Standing, next int64, err error) {
+// StandingsAfter gives at most limit standings of a time, the zero time being
+// now, behind a place in the order of creation, 0 being the beginning; next is 0
+// after the last one.
+func (d *Directory) StandingsAfter(ctx context.Context, at time.Time, after int64, limit int) (page []Standing, next int64, err error) {
 	err = d.store.View(ctx, func(tx Tx) error {
-		page, next, err = tx.Standings(time.Time{}, after, limit)
+		page, next, err = tx.Standings(at, after, limit)
 		return err
 	})
 	return page, next, err

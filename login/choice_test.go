@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"portcullis/audit"
 	"portcullis/login"
 	"portcullis/trace"
 )
@@ -94,7 +95,7 @@ func TestAbandonedSignInsLeaveOneCookieAndATrace(t *testing.T) {
 func TestADryRunShowsEverythingAndChangesNothing(t *testing.T) {
 	p := newIDP(t)
 	g, b := newGate(t, nil, p), newBrowser(t)
-	test, path := login.NewTest("acme", "ops", g.now())
+	test, path := login.NewTest("acme", audit.Actor{Kind: "operator", ID: "1", Name: "ops"}, g.now())
 	g.store.tests = append(g.store.tests, test)
 	link := login.TestURL(g.public, path)
 	if preview := b.do(http.MethodGet, link, nil, "Accept", "*/*"); preview.StatusCode != http.StatusNotFound {
@@ -132,7 +133,7 @@ func TestADryRunReportsWhateverGoesWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newIDP(t)
 			g, b := newGate(t, nil, p), newBrowser(t)
-			test, path := login.NewTest("acme", "ops", g.now())
+			test, path := login.NewTest("acme", audit.Actor{Kind: "operator", ID: "1", Name: "ops"}, g.now())
 			g.store.tests = append(g.store.tests, test)
 			tc.change(p, g)
 			answer := b.get(login.TestURL(g.public, path))

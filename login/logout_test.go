@@ -15,6 +15,7 @@ import (
 	"portcullis/fault"
 	"portcullis/login"
 	"portcullis/session"
+	"portcullis/store/storetest"
 )
 
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -184,8 +185,7 @@ func TestForgedLogoutTokensEndNothing(t *testing.T) {
 }
 
 func TestLogoutTokenCountsOnceOnEveryReplicaAndAtItsConnection(t *testing.T) {
-	dir := t.TempDir()
-	databaseURL, keyFile := "sqlite:"+filepath.Join(dir, "gate.db"), filepath.Join(dir, "gate.key")
+	databaseURL, keyFile := storetest.SQLiteURL(t), filepath.Join(t.TempDir(), "gate.key")
 	r, replica := openRooms(t, databaseURL, keyFile), openRooms(t, databaseURL, keyFile)
 	p, beta := newIDP(t), newIDP(t)
 	a, b := newGate(t, r.use, p, beta), newGate(t, replica.use, p, beta)

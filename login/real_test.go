@@ -14,6 +14,7 @@ import (
 	"portcullis/mapping"
 	"portcullis/session"
 	"portcullis/store"
+	"portcullis/store/storetest"
 )
 
 const realMapping = `version: 1
@@ -34,8 +35,7 @@ type rooms struct {
 
 func newRooms(t *testing.T) *rooms {
 	t.Helper()
-	dir := t.TempDir()
-	return openRooms(t, "sqlite:"+filepath.Join(dir, "gate.db"), filepath.Join(dir, "gate.key"))
+	return openRooms(t, storetest.SQLiteURL(t), filepath.Join(t.TempDir(), "gate.key"))
 }
 
 func openRooms(t *testing.T, databaseURL, keyFile string) *rooms {

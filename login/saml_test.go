@@ -378,7 +378,7 @@ func TestTwoConnectionsOfOneProviderAreTwo(t *testing.T) {
 func TestSAMLDryRunMakesNoSession(t *testing.T) {
 	p := newSAMLIDP(t)
 	g, b := newGate(t, p.connection("acme", nil)), newBrowser(t)
-	test, path := login.NewTest("acme", "ops", g.now())
+	test, path := login.NewTest("acme", audit.Actor{Kind: "operator", ID: "1", Name: "ops"}, g.now())
 	g.store.tests = append(g.store.tests, test)
 	answer := b.samlSignIn(g, path)
 	if answer.StatusCode != http.StatusOK || !strings.Contains(answer.body, "This sign-in would succeed") || len(g.sessions.tokens()) != 0 {

@@ -67,8 +67,9 @@ type Store interface {
 	// FinishTest stores what came out of a dry run, with its audit event. What
 	// is there already stays.
 	FinishTest(ctx context.Context, id string, report trace.Record, e audit.Event) error
-	// TestReport gives what came out of a dry run; nil before anything has.
-	TestReport(ctx context.Context, id string) (*trace.Record, error)
+	// FindTest gives a dry run without its link, and what came out of it; nil
+	// before anything has.
+	FindTest(ctx context.Context, id string) (Test, *trace.Record, error)
 	// DeleteTests forgets dry runs that expired before that time.
 	DeleteTests(ctx context.Context, before time.Time) error
 }

@@ -26,8 +26,10 @@ type Test struct {
 	LinkHash   []byte // SHA-256 of the link's secret, 32 bytes; unique
 	Connection string
 	Operator   string // who asked for it
+	OperatorID string // their id in the audit trail
 	Created    time.Time
 	Expires    time.Time // of the link
+	Opened     time.Time // when somebody opened the link; zero: nobody has
 }
 
 const (
@@ -39,11 +41,11 @@ const (
 
 // NewTest makes a dry run and the path of its link, which holds 128 random
 // bits and is kept by nobody.
-func NewTest(connection, operator string, now time.Time) (t Test, path string) {
+func NewTest(connection string, by audit.Actor, now time.Time) (t Test, path string) {
 	secret := rand.Text()
 	now = now.UTC()
 	return Test{
-		ID: strings.ToLower(rand.Text()), LinkHash: digest(secret), Connection: connection, Operator: operator,
+		ID: strings.ToLower(rand.Text()), LinkHash: digest(secret), Connection: connection, Operator: by.Name, OperatorID: by.ID,
 		Created: now, Expires: now.Add(TestLife),
 	}, testPath + secret
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"iter"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"portcullis/fault"
@@ -117,7 +118,7 @@ func (p *Proxy) whose(j *journey, host string) (*session.Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if from := p.networks[who.Connection]; len(from) > 0 && !within(from, j.Client()) {
+	if from := (*p.networks.Load())[who.Connection]; len(from) > 0 && !within(from, j.Client()) {
 		return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
 	}
 	return who, nil
@@ -166,3 +167,8 @@ func (p *Proxy) signInFirst(err error, host string) error {
 		Members: map[string]any{"sign_in": p.originAt(host) + signInPath},
 	}
 }
+
+// SetNetworks puts in force where the people of connections may come from, for
+// every request that begins from now on. The caller changes nothing of it
+// afterwards.
+func (p *Proxy) SetNetworks(networks map[string][]netip.Prefix) { p.networks.Store(&networks) }

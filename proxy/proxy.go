@@ -26,6 +26,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -117,7 +118,7 @@ type Proxy struct {
 	identity    []string // every header that says who is there
 	extra       []string // those of them that are not ours by name
 
-	networks      map[string][]netip.Prefix
+	networks      atomic.Pointer[map[string][]netip.Prefix]
 	limits        limits
 	maxBody       int64
 	hsts          string
@@ -146,9 +147,10 @@ func New(c Config) *Proxy {
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
 		trusted:  c.TrustedProxies,
-		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, networks: c.Networks, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
+	p.SetNetworks(c.Networks)
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
 		p.hsts = "max-age=" + strconv.Itoa(int(c.HSTS.Seconds()))
 	}

@@ -21,6 +21,7 @@ import (
 	"portcullis/proxy"
 	"portcullis/session"
 	"portcullis/store"
+	"portcullis/store/storetest"
 )
 
 const policyText = `version: 1
@@ -47,7 +48,7 @@ type rooms struct {
 
 func furnish(t *testing.T) *rooms {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "gate.db")})
+	db, err := store.Open(t.Context(), store.Config{URL: storetest.SQLiteURL(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func TestAChangeBetweenVerifyAndWatchIsNotMissed(t *testing.T) {
 // took its number before one that was read already, however old both say
 // they are.
 func TestARecordThatCommitsLateIsNotSteppedOver(t *testing.T) {
-	databaseURL := storetest.PostgresURL(t)
+	databaseURL := storetest.MigratedPostgresURL(t)
 	db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })

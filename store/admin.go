@@ -106,6 +106,12 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 	if q.Failed {
 		where = join(where, " AND NOT came_in")
 	}
+	if q.Tester != "" {
+		where = join(where, sqlf(" AND reference IN (SELECT reference FROM login_tests WHERE operator_id = ? AND operator_id <> '')", q.Tester))
+	}
+	if q.Reference != "" {
+		where = join(where, sqlf(" AND reference = ?", q.Reference))
+	}
 	if q.Before > 0 {
 		where = join(where, sqlf(" AND seq < ?", q.Before))
 	}

@@ -105,16 +105,18 @@ func (s auditStore) AppendSeals(ctx context.Context, seals []audit.Seal) error {
 // walkPage bounds the memory of a walk over the whole trail.
 const walkPage = 1000
 
-func (s auditStore) Walk(ctx context.Context, f func(audit.Event, audit.Seal) error) error {
-	sealed := `SELECT coalesce(e.seq, 0) AS seq, coalesce(e.at, 0) AS at, coalesce(e.action, '') AS action,
+// sealedAfter is the seals behind a position with their events.
+const sealedAfter = `SELECT coalesce(e.seq, 0) AS seq, coalesce(e.at, 0) AS at, coalesce(e.action, '') AS action,
 		coalesce(e.actor_kind, '') AS actor_kind, coalesce(e.actor_id, '') AS actor_id, coalesce(e.actor_name, '') AS actor_name,
 		coalesce(e.address, '') AS address, coalesce(e.person, '') AS person, coalesce(e.subject, '') AS subject,
 		coalesce(e.connection, '') AS connection, coalesce(e.reason, '') AS reason, coalesce(e.reference, '') AS reference,
 		coalesce(e.detail, '') AS detail, s.position, s.event AS seal_event, s.hash
 		FROM audit_seals s LEFT JOIN audit_events e ON e.seq = s.event WHERE s.position > ? ORDER BY s.position LIMIT ?`
+
+func (s auditStore) Walk(ctx context.Context, f func(audit.Event, audit.Seal) error) error {
 	position := int64(0)
 	chain := func(f func(audit.Event, audit.Seal) error) error {
-		return s.walk(ctx, sealed, position, f, func(r *event) int64 {
+		return s.walk(ctx, sealedAfter, position, f, func(r *event) int64 {
 			position = r.Position
 			return r.Position
 		})
@@ -146,6 +148,42 @@ func (s auditStore) Walk(ctx context.Context, f func(audit.Event, audit.Seal) er
 		}
 	}
 	return err
+}
+
+// Links gives the chain in pieces.
+func (s auditStore) Links(ctx context.Context, after int64, limit int) ([]audit.Link, error) {
+	var out []audit.Link
+	for {
+		var rows []event
+		err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, sealedAfter, after, min(limit-len(out), walkPage)) })
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			out = append(out, audit.Link{Event: rows[i].domain(), Seal: seal(&rows[i])})
+			after = rows[i].Position
+		}
+		if len(rows) < walkPage || len(out) == limit {
+			return out, nil
+		}
+	}
+}
+
+// Loose gives the events that no seal names, of a stretch of the trail.
+func (s auditStore) Loose(ctx context.Context, after, span int64) (events []audit.Loose, more bool, err error) {
+	var rows []event
+	var last struct{ Seq int64 }
+	err = s.db.view(ctx, func(t tx) error {
+		if err := t.row(&last, "event", "SELECT coalesce(max(seq), 0) AS seq FROM audit_events"); err != nil {
+			return err
+		}
+		return t.rows(&rows, `SELECT e.seq, e.sealed FROM audit_events e WHERE e.seq > ? AND e.seq <= ?
+			AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event = e.seq) ORDER BY e.seq`, after, after+span)
+	})
+	for i := range rows {
+		events = append(events, audit.Loose{Seq: rows[i].Seq, Claimed: rows[i].Sealed})
+	}
+	return events, last.Seq > after+span, err
 }
 
 func (s auditStore) walk(ctx context.Context, query string, after int64, f func(audit.Event, audit.Seal) error, key func(*event) int64) error {

@@ -12,7 +12,7 @@ import (
 // A sign-in that is under way when its person is dismissed, and commits first,
 // leaves no session behind.
 func TestADismissalEndsTheSessionsOfWhoeverWasQuicker(t *testing.T) {
-	databaseURL := storetest.PostgresURL(t) // SQLite has one writer at a time
+	databaseURL := storetest.MigratedPostgresURL(t) // SQLite has one writer at a time
 	db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
 	if err != nil {
 		t.Fatal(err)

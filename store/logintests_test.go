@@ -19,7 +19,7 @@ import (
 func TestADryRunIsOpenedOnceAndReportsOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
 		dbs, ctx := []*store.DB{open(), open()}, t.Context()
-		want, _ := login.NewTest("alpha", "ops", start)
+		want, _ := login.NewTest("alpha", audit.Actor{Kind: "operator", ID: "1", Name: "ops"}, start)
 		event := audit.Event{At: start, Action: audit.SignInTested, Actor: audit.Gate()}
 		if err := dbs[0].Login().InsertTest(ctx, want, event); err != nil {
 			t.Fatal(err)
@@ -27,6 +27,10 @@ func TestADryRunIsOpenedOnceAndReportsOnce(t *testing.T) {
 		if _, err := dbs[0].Login().OpenTest(ctx, want.LinkHash, want.Expires); !fault.Is(err, fault.NotFound) {
 			t.Errorf("expired = %v, want not found", err)
 		}
+		if got, r, err := dbs[1].Login().FindTest(ctx, want.ID); r != nil || err != nil || !got.Opened.IsZero() || got.Connection != "alpha" {
+			t.Errorf("before it is opened = %+v, %v, %v", got, r, err)
+		}
+		want.Opened = start // by whoever is first
 		var given atomic.Int32
 		var wg sync.WaitGroup
 		for i := range 10 {
@@ -45,8 +49,8 @@ func TestADryRunIsOpenedOnceAndReportsOnce(t *testing.T) {
 		if given.Load() != 1 {
 			t.Errorf("opened %d times, want once", given.Load())
 		}
-		if r, err := dbs[1].Login().TestReport(ctx, want.ID); r != nil || err != nil {
-			t.Errorf("report before the end = %v, %v", r, err)
+		if got, r, err := dbs[1].Login().FindTest(ctx, want.ID); r != nil || err != nil || !got.Opened.Equal(start) {
+			t.Errorf("before the end = %+v, %v, %v", got, r, err)
 		}
 		for _, reason := range []string{"first", "second"} {
 			r := trace.Record{Reference: "R", Started: start, Finished: start, Outcome: trace.Tested, Reason: reason}
@@ -54,13 +58,13 @@ func TestADryRunIsOpenedOnceAndReportsOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if r, err := dbs[1].Login().TestReport(ctx, want.ID); err != nil || r == nil || r.Reason != "first" {
+		if _, r, err := dbs[1].Login().FindTest(ctx, want.ID); err != nil || r == nil || r.Reason != "first" {
 			t.Errorf("report = %+v, %v, want the first", r, err)
 		}
 		if err := dbs[0].Login().DeleteTests(ctx, want.Expires.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := dbs[1].Login().TestReport(ctx, want.ID); !fault.Is(err, fault.NotFound) {
+		if _, _, err := dbs[1].Login().FindTest(ctx, want.ID); !fault.Is(err, fault.NotFound) {
 			t.Errorf("after DeleteTests = %v, want not found", err)
 		}
 	})

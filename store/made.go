@@ -118,8 +118,9 @@ func (s Made) SignOut(ctx context.Context, id string, at time.Time) error {
 
 // Remove removes a connection that was made in the console, and ends what
 // its people and programs have: sessions, API tokens, SCIM tokens, setup links.
-// Its secrets go with it. It fails with fault.NotFound.
-func (s Made) Remove(ctx context.Context, id string, at time.Time, e func(sessions int) audit.Event) (ended int, err error) {
+// Its secrets go with it. With stays, another connection of that id goes on, to
+// which all of those belong: nothing of it ends. It fails with fault.NotFound.
+func (s Made) Remove(ctx context.Context, id string, stays bool, at time.Time, e func(sessions int) audit.Event) (ended int, err error) {
 	defer s.db.tokens.Add(1)
 	err = s.db.update(ctx, func(t tx) error {
 		version, err := t.nextMade()
@@ -130,8 +131,10 @@ func (s Made) Remove(ctx context.Context, id string, at time.Time, e func(sessio
 		if err != nil {
 			return err
 		}
-		if ended, err = t.emptyConnection(id, at); err != nil {
-			return err
+		if !stays {
+			if ended, err = t.emptyConnection(id, at); err != nil {
+				return err
+			}
 		}
 		return t.Audit(e(ended))
 	})

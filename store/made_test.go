@@ -56,10 +56,10 @@ func TestConnectionsOfTheConsole(t *testing.T) {
 		if all, _, _ = s.All(t.Context()); string(all[0].Sealed) != "anew" {
 			t.Errorf("sealed = %s", all[0].Sealed)
 		}
-		if _, err := s.Remove(t.Context(), "omega", now, func(int) audit.Event { return event }); err != nil {
+		if _, err := s.Remove(t.Context(), "omega", false, now, func(int) audit.Event { return event }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Remove(t.Context(), "omega", now, func(int) audit.Event { return event }); !fault.Is(err, fault.NotFound) {
+		if _, err := s.Remove(t.Context(), "omega", false, now, func(int) audit.Event { return event }); !fault.Is(err, fault.NotFound) {
 			t.Errorf("removing it again: %v, want not found", err)
 		}
 		all, version, err = s.All(t.Context())

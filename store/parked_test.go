@@ -15,7 +15,7 @@ import (
 // A group that parks a member and that member's arrival, neither committed when
 // the other begins, do not miss each other, whichever comes first.
 func TestWhoArrivesAndWhoWaitsForThemMeet(t *testing.T) {
-	databaseURL := storetest.PostgresURL(t) // SQLite has one writer at a time
+	databaseURL := storetest.MigratedPostgresURL(t) // SQLite has one writer at a time
 	db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
 	if err != nil {
 		t.Fatal(err)

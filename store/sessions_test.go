@@ -246,7 +246,7 @@ func TestChangesComeInOrderAndAreDeleted(t *testing.T) {
 }
 
 func TestAnotherReplicaIsWoken(t *testing.T) {
-	databaseURL := storetest.PostgresURL(t)
+	databaseURL := storetest.MigratedPostgresURL(t)
 	var dbs []*store.DB
 	for range 2 {
 		db, err := store.Open(t.Context(), store.Config{URL: databaseURL})

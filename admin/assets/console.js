@@ -82,6 +82,7 @@ const poll = (part) => {
         const fresh = page.getElementById(part.id);
         if (fresh) {
           local(fresh);
+          copies(fresh);
           if (fresh.innerHTML !== part.innerHTML && !part.querySelector("details[open]")) part.replaceChildren(...fresh.childNodes);
           if (!fresh.dataset.poll) return;
         }

@@ -64,10 +64,17 @@ with the groups that --group names. Either is narrowed to its scopes: names of
 roles and tasks, or '*' for everything in the portal. The gate's own tasks
 (gate.users.view and so on), with which a program calls the API of the console
 and commands work through a gate (--gate), count where they are named: neither
-a role nor '*' brings one along.`,
+a role nor '*' brings one along.
+
+Tokens are made where a gate runs: whoever got hold of one through which others
+could be made would stay when it is revoked. Through a gate (--gate) tokens are
+listed and revoked.`,
 		Example: "  portcullis api-token create --user ada@acme.example --scope report.view\n" +
 			"  portcullis api-token create --service nightly --connection acme-entra --group Exports --scope exporter --expires 720h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.gate.named() != "" {
+				return usagef("a gate elsewhere makes no API tokens, so that nobody stays who got hold of one: where the gate runs, without --gate and %s", gateVariable)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
 				return c.createAPIToken(cmd.Context(), cfg, db, d, n)
 			})
@@ -80,7 +87,7 @@ a role nor '*' brings one along.`,
 	cmd.Flags().StringArrayVar(&n.scopes, "scope", nil, "role or task that it keeps, '*' for all of the portal's; may be repeated")
 	cmd.Flags().StringVar(&n.note, "note", "", "what it is for")
 	cmd.Flags().DurationVar(&n.life, "expires", session.DefaultTokenLife, "how long it is good, at most 8784h")
-	return cmd
+	return throughGate(cmd)
 }
 
 func (c *cli) createAPIToken(ctx context.Context, cfg *config.Config, db *store.DB, d *directory.Directory, n newAPIToken) error {
@@ -129,32 +136,53 @@ func (c *cli) createAPIToken(ctx context.Context, cfg *config.Config, db *store.
 }
 
 func (c *cli) apiTokenList() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "list", Short: "List API tokens", Args: cobra.NoArgs,
+		Long: `List API tokens. Through a gate those of everybody for whoever has the task
+gate.tokens.edit, and otherwise one's own.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				tokens, everyone, err := g.apiTokens(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if !everyone {
+					fmt.Fprintln(c.err, "note: these are your own; everybody's are for whoever has the task gate.tokens.edit")
+				}
+				return c.sayAPITokens(tokens)
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				list, err := newSessions(cfg, db).Tokens(cmd.Context())
 				if err != nil {
 					return err
 				}
 				wire := make([]apiTokenJSON, len(list))
-				rows := make([][]string, len(list))
 				for i, t := range list {
-					w := apiTokenWire(t, c.now())
-					wire[i] = w
-					whose := w.Person
-					if whose == "" {
-						whose = "service:" + w.Service
-					}
-					rows[i] = []string{w.ID, whose, w.Connection, w.State, strings.Join(w.Scopes, " "), stamp(t.Expires), stamp(t.LastUsed), w.Note}
+					wire[i] = apiTokenWire(t, c.now())
 				}
-				if c.json {
-					return c.printJSON(wire)
-				}
-				return c.printTable("ID WHOSE CONNECTION STATE SCOPES EXPIRES LAST-USED NOTE", rows)
+				return c.sayAPITokens(wire)
 			})
 		},
+	})
+}
+
+func (c *cli) sayAPITokens(tokens []apiTokenJSON) error {
+	if c.json {
+		return c.printJSON(tokens)
 	}
+	rows := make([][]string, len(tokens))
+	for i, t := range tokens {
+		whose := t.Person
+		if whose == "" {
+			whose = "service:" + t.Service
+		}
+		rows[i] = []string{t.ID, whose, t.Connection, t.State, strings.Join(t.Scopes, " "), stamp(t.Expires), stampOf(t.LastUsed), t.Note}
+	}
+	return c.printTable("ID WHOSE CONNECTION STATE SCOPES EXPIRES LAST-USED NOTE", rows)
 }
 
 func (c *cli) apiTokenRevoke() *cobra.Command {
@@ -162,6 +190,17 @@ func (c *cli) apiTokenRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke ID", Short: "Make a token worthless at once, with what it has open", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				if err := g.revokeAPIToken(cmd.Context(), args[0], reason); err != nil {
+					return err
+				}
+				fmt.Fprintln(c.err, "revoked", args[0])
+				return nil
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				if err := newSessions(cfg, db).RevokeToken(cmd.Context(), operator(), args[0], reason); err != nil {
 					return err
@@ -172,5 +211,5 @@ func (c *cli) apiTokenRevoke() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
-	return cmd
+	return throughGate(cmd)
 }

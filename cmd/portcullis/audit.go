@@ -52,31 +52,57 @@ func (c *cli) auditCommand() *cobra.Command {
 }
 
 func (c *cli) auditVerify() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "verify", Short: "Check that no event was altered or removed", Args: cobra.NoArgs,
+		Long: `Check that no event was altered or removed. Exit code 1 when one was.
+
+Through a gate it is the gate that checks, part by part, and is believed: who
+can change its database and its program can have it say anything. Where that is
+the question, check where the database is, or a copy of it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				r, err := g.verify(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return c.sayChain(r)
+			}
 			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
 				r, err := audit.Verify(cmd.Context(), db.Audit())
 				if err != nil {
 					return err
 				}
-				head := hex.EncodeToString(r.Head[:])
-				if c.json {
-					broken := append([]string{}, r.Broken...)
-					err = c.printJSON(map[string]any{"sealed": r.Sealed, "unsealed": r.Unsealed, "head": head, "broken": broken})
-				} else {
-					for _, b := range r.Broken {
-						fmt.Fprintln(c.out, b)
-					}
-					_, err = fmt.Fprintf(c.out, "%d events sealed, %d not yet, %d breaks; head %s\n", r.Sealed, r.Unsealed, len(r.Broken), head)
-				}
-				if err == nil && len(r.Broken) > 0 {
-					return errFound
-				}
-				return err
+				return c.sayChain(chainJSON{r.Sealed, r.Unsealed, hex.EncodeToString(r.Head[:]), append([]string{}, r.Broken...)})
 			})
 		},
+	})
+}
+
+// chainJSON is what was found of the trail.
+type chainJSON struct {
+	Sealed   int64    `json:"sealed"`
+	Unsealed int64    `json:"unsealed"`
+	Head     string   `json:"head"`
+	Broken   []string `json:"broken"`
+}
+
+func (c *cli) sayChain(r chainJSON) (err error) {
+	if c.json {
+		err = c.printJSON(r)
+	} else {
+		for _, b := range r.Broken {
+			fmt.Fprintln(c.out, b)
+		}
+		_, err = fmt.Fprintf(c.out, "%d events sealed, %d not yet, %d breaks; head %s\n", r.Sealed, r.Unsealed, len(r.Broken), r.Head)
 	}
+	if err == nil && len(r.Broken) > 0 {
+		return errFound
+	}
+	return err
 }
 
 func (c *cli) auditExport() *cobra.Command {

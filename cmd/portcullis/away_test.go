@@ -177,7 +177,7 @@ func (r *relay) cut() {
 
 func TestDatabaseGoneRefusesAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	r, databaseURL := newRelay(t, storetest.PostgresURL(t))
+	r, databaseURL := newRelay(t, storetest.MigratedPostgresURL(t))
 	w := newWorld(t, terrain{database: databaseURL})
 	w.start(t)
 	p := w.pusher(t)
@@ -231,7 +231,7 @@ func TestDatabaseGoneRefusesAndLosesNothing(t *testing.T) {
 // no connection breaks, nothing answers.
 func TestSilentDatabaseEndsStreamsAndRefuses(t *testing.T) {
 	t.Parallel()
-	r, databaseURL := newRelay(t, storetest.PostgresURL(t))
+	r, databaseURL := newRelay(t, storetest.MigratedPostgresURL(t))
 	w := newWorld(t, terrain{database: databaseURL})
 	w.start(t)
 	b := w.browser(t)

@@ -23,13 +23,24 @@ func (c *cli) loginCommand() *cobra.Command {
 }
 
 func (c *cli) loginTrace() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "trace REF", Short: "Show what happened at one attempt to sign in", Args: cobra.ExactArgs(1),
 		Long: `Show what happened at one attempt to sign in: each check with what was wanted
 and what came, what the identity provider said, and what the mapping made of
 it. REF is the reference on the page that the person saw. Traces are kept for
 seven days and hold no tokens or secrets.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				r, err := g.trace(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return c.printTrace(r)
+			}
 			return c.withStore(cmd.Context(), func(_ *config.Config, db *store.DB) error {
 				r, err := db.Traces().FindTrace(cmd.Context(), args[0])
 				if fault.Is(err, fault.NotFound) {
@@ -41,7 +52,7 @@ seven days and hold no tokens or secrets.`,
 				return c.printTrace(r)
 			})
 		},
-	}
+	})
 }
 
 // noTrace says why a reference may lead nowhere.
@@ -135,7 +146,7 @@ gate must be running. Exit code 1 when the sign-in would be refused.`,
 					return err
 				}
 				by := operator()
-				test, path := login.NewTest(connection, by.Name, c.now())
+				test, path := login.NewTest(connection, by, c.now())
 				err := db.Login().InsertTest(cmd.Context(), test, audit.Event{
 					At: test.Created, Action: audit.SignInTested, Actor: by, Connection: connection, Reason: "link made",
 					Detail: map[string]string{"test": test.ID},
@@ -182,7 +193,7 @@ func (c *cli) awaitTest(ctx context.Context, s login.Store, test login.Test) (*t
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
 	for c.now().Before(test.Expires.Add(login.TestLife)) {
-		r, err := s.TestReport(ctx, test.ID)
+		_, r, err := s.FindTest(ctx, test.ID)
 		if r != nil || err != nil {
 			return r, err
 		}

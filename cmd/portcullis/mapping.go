@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -136,6 +137,13 @@ revision that was in force then.`,
 				}
 				return c.explain(&f, nil, src, q.at.or(c.now()))
 			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				return c.explainFar(cmd.Context(), g, q, args, o.Environment)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
 				cfg.Environment = cmp.Or(o.Environment, cfg.Environment)
 				src, err := c.mappingOf(cmd.Context(), cfg, db, args, q.at.Time)
@@ -170,41 +178,74 @@ revision that was in force then.`,
 	cmd.Flags().StringVar(&q.connection, "connection", "", "connection that --user belongs to")
 	cmd.Flags().Var(&q.at, "at", "answer as of then: a time like 2026-01-31T15:04:05Z, or a day, which begins at 00:00 UTC")
 	environmentFlag(cmd, &o)
-	return cmd
+	return throughGate(cmd)
+}
+
+// explainFar is explain through a gate.
+func (c *cli) explainFar(ctx context.Context, g *remote, q question, files []string, environment string) error {
+	var facts []byte
+	if q.facts != "" {
+		var err error
+		if facts, err = c.readFactsText(q.facts); err != nil {
+			return err
+		}
+		if _, err := mapping.LoadFacts(facts); err != nil {
+			return err
+		}
+	}
+	e, err := g.explain(ctx, q, facts, files, environment)
+	if err != nil {
+		return err
+	}
+	return c.sayExplained(e)
 }
 
 // explain prints why; s is nil where the facts are nobody's.
 func (c *cli) explain(f *mapping.Facts, s *directory.Standing, src *source, at time.Time) error {
 	explanation := src.policy.Explain(f, at)
-	if !c.json {
-		text := explanation.String()
-		if s != nil {
-			text = explainStanding(s, src.policy, at)
-		}
-		_, err := fmt.Fprintf(c.out, "%s\nby %s\n", strings.TrimRight(text, "\n"), src)
-		return err
-	}
 	text, err := json.Marshal(explanation)
 	if err != nil {
 		return err
 	}
-	var out map[string]any
-	if err := json.Unmarshal(text, &out); err != nil {
+	e := &explained{text: explanation.String(), explanation: text, src: src}
+	if s != nil {
+		e.text, e.id, e.state = explainStanding(s, src.policy, at), s.Person.ID, string(s.Person.State())
+		if bar := s.Bar(); bar != nil {
+			e.barred = fault.Message(bar)
+		}
+	}
+	return c.sayExplained(e)
+}
+
+func (c *cli) sayExplained(e *explained) error {
+	if !c.json {
+		_, err := fmt.Fprintf(c.out, "%s\nby %s\n", strings.TrimRight(e.text, "\n"), e.src)
 		return err
 	}
-	out["mapping"] = src.wire()
-	if s != nil {
-		out["id"], out["state"] = s.Person.ID, s.Person.State()
-		if bar := s.Bar(); bar != nil {
-			out["barred"] = fault.Message(bar)
+	var out map[string]any
+	if err := json.Unmarshal(e.explanation, &out); err != nil {
+		return err
+	}
+	out["mapping"] = e.src.wire()
+	if e.id != "" {
+		out["id"], out["state"] = e.id, e.state
+		if e.barred != "" {
+			out["barred"] = e.barred
 		}
 	}
 	return c.printJSON(out)
 }
 
 // readFacts reads the facts of a call of explain.
-func (c *cli) readFacts(file string) (f mapping.Facts, err error) {
-	var text []byte
+func (c *cli) readFacts(file string) (mapping.Facts, error) {
+	text, err := c.readFactsText(file)
+	if err != nil {
+		return mapping.Facts{}, err
+	}
+	return mapping.LoadFacts(text)
+}
+
+func (c *cli) readFactsText(file string) (text []byte, err error) {
 	if file == "-" {
 		text, err = io.ReadAll(io.LimitReader(c.in, maxFacts+1))
 	} else {
@@ -213,10 +254,7 @@ func (c *cli) readFacts(file string) (f mapping.Facts, err error) {
 	if err == nil && len(text) > maxFacts {
 		err = errors.New("the facts are larger than 4 MiB")
 	}
-	if err != nil {
-		return f, err
-	}
-	return mapping.LoadFacts(text)
+	return text, err
 }
 
 const maxFacts = 4 << 20

@@ -93,6 +93,29 @@ unrestricted, people>5% and cap.`,
 			if err != nil {
 				return err
 			}
+			say := func(diff *mapping.Difference) error {
+				if err := c.sayDiff(diff); err != nil {
+					return err
+				}
+				if fails(diff, reasons) {
+					return errFound
+				}
+				return nil
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				diff, err := g.diff(cmd.Context(), args[0], args[1], o.Environment)
+				if err != nil {
+					return err
+				}
+				if diff.More > 0 && len(diff.Changes) == 0 {
+					fmt.Fprintln(c.err, "note: who it is, is for whoever has the task gate.users.view for everybody")
+				}
+				return say(diff)
+			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, _ *store.DB, d *directory.Directory) error {
 				cfg.Environment = cmp.Or(o.Environment, cfg.Environment)
 				// The old file is not held against the connections of today.
@@ -109,19 +132,13 @@ unrestricted, people>5% and cap.`,
 				if err != nil {
 					return err
 				}
-				if err := c.sayDiff(diff); err != nil {
-					return err
-				}
-				if fails(diff, reasons) {
-					return errFound
-				}
-				return nil
+				return say(diff)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&fail, "fail-on", "", "exit 1 only for these, separated by commas")
 	environmentFlag(cmd, &o)
-	return cmd
+	return throughGate(cmd)
 }
 
 // The reasons to fail beside the flags of a difference.
@@ -236,6 +253,17 @@ does a call without a configuration file.
 
 The exit code is 0 whatever is found, save for a limit on a role that is exceeded.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil && !alone {
+				coverage, err := g.coverage(cmd.Context(), args[0], o.Environment)
+				if err != nil {
+					return err
+				}
+				return c.sayCoverage(coverage, true)
+			}
 			if !alone && c.unconfigured(cmd) {
 				alone = true
 				fmt.Fprintf(c.err, "note: there is no %s, so this is by the tests in the file, and by nobody\n", c.configFile)
@@ -263,7 +291,7 @@ The exit code is 0 whatever is found, save for a limit on a role that is exceede
 	}
 	cmd.Flags().BoolVar(&alone, "tests-only", false, "look at the tests in the file, and at nobody")
 	environmentFlag(cmd, &o)
-	return cmd
+	return throughGate(cmd)
 }
 
 // unconfigured reports whether nobody named a configuration file and there is

@@ -57,12 +57,29 @@ and beside them what else such a row must meet.
 The answer is by FILE; without one by the mapping in force, or with --at by the
 revision that was in force then. The facts are those of then: groups that were
 pushed, state, and the newest sign-in until then. People who were deleted since
-are not in the answer: their past went with them.`,
+are not in the answer: their past went with them.
+
+Through a gate (--gate) the answer is by the gate's own mapping, and about those
+whom the owner of the token may see.`,
 		Example: `  portcullis mapping who --row account=ABC0001,country=US --at 2026-03-31T17:00:00+02:00
   portcullis mapping who --role admin --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if w.Empty() {
 				return usagef("want one of --task, --role and --row")
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				if len(args) > 0 || o.Environment != "" {
+					return usagef("a gate elsewhere says by its own mapping who may do something: without FILE and --env, or where the gate runs")
+				}
+				found, src, asOf, err := g.who(cmd.Context(), w, at)
+				if err != nil {
+					return err
+				}
+				return c.sayWho(found, src, asOf)
 			}
 			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
 				cfg.Environment = cmp.Or(o.Environment, cfg.Environment)
@@ -86,7 +103,7 @@ are not in the answer: their past went with them.`,
 	cmd.Flags().StringToStringVar(&w.Row, "row", nil, "who may see rows with these values")
 	cmd.Flags().Var(&at, "at", "answer as of then: a time like 2026-01-31T15:04:05Z, or a day, which begins at 00:00 UTC")
 	environmentFlag(cmd, &o)
-	return cmd
+	return throughGate(cmd)
 }
 
 // who reads everybody and keeps those who have what is wanted. facts is the

@@ -9,9 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"portcullis/config"
 	"portcullis/directory"
-	"portcullis/store"
 )
 
 type organizationJSON struct {
@@ -35,23 +33,23 @@ func organizationWire(o directory.Client) organizationJSON {
 func (c *cli) organizationCommand() *cobra.Command {
 	return group("organization", "Client companies, and keeping a whole one out", c.organizationList(),
 		c.organizationVerb("freeze", "Keep everybody of an organization out and end their sessions, streams and API tokens at once",
-			func(ctx context.Context, d *directory.Directory, name, reason string) (int, error) {
-				return d.Freeze(ctx, operator(), name, reason)
+			func(ctx context.Context, o organizations, name, reason string) (int, error) {
+				return o.freeze(ctx, name, reason)
 			}),
 		c.organizationVerb("unfreeze", "Let the people of an organization in again; sessions do not come back",
-			func(ctx context.Context, d *directory.Directory, name, reason string) (int, error) {
-				return 0, d.Unfreeze(ctx, operator(), name, reason)
+			func(ctx context.Context, o organizations, name, reason string) (int, error) {
+				return 0, o.unfreeze(ctx, name, reason)
 			}),
 		c.unitList(), c.unitAdd(), c.unitRename(), c.unitMove(), c.unitRemove(),
 	)
 }
 
 func (c *cli) organizationList() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "list", Short: "List organizations", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
-				list, err := d.Organizations(cmd.Context())
+			return c.withOrganizations(cmd.Context(), func(o organizations) error {
+				list, err := o.Organizations(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -72,16 +70,16 @@ func (c *cli) organizationList() *cobra.Command {
 				return c.printTable("NAME STATE SINCE REASON PEOPLE CONNECTIONS", rows)
 			})
 		},
-	}
+	})
 }
 
-func (c *cli) organizationVerb(use, short string, verb func(context.Context, *directory.Directory, string, string) (int, error)) *cobra.Command {
+func (c *cli) organizationVerb(use, short string, verb func(context.Context, organizations, string, string) (int, error)) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
-				ended, err := verb(cmd.Context(), d, args[0], reason)
+			return c.withOrganizations(cmd.Context(), func(o organizations) error {
+				ended, err := verb(cmd.Context(), o, args[0], reason)
 				if err != nil {
 					return err
 				}
@@ -94,5 +92,5 @@ func (c *cli) organizationVerb(use, short string, verb func(context.Context, *di
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
-	return cmd
+	return throughGate(cmd)
 }

@@ -22,15 +22,15 @@ type unitJSON struct {
 }
 
 func (c *cli) unitList() *cobra.Command {
-	return &cobra.Command{
+	return throughGate(&cobra.Command{
 		Use: "tree NAME", Short: "List the sub-organizations of an organization", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
-				tree, err := d.Units(cmd.Context(), args[0])
+			return c.withOrganizations(cmd.Context(), func(o organizations) error {
+				tree, err := o.Units(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				counts, err := d.UnitCounts(cmd.Context(), args[0])
+				counts, err := o.UnitCounts(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
@@ -45,16 +45,16 @@ func (c *cli) unitList() *cobra.Command {
 				return c.printTable("NAME PEOPLE ID", rows)
 			})
 		},
-	}
+	})
 }
 
 // unitNamed finds a sub-organization by its name, whatever its case; no name is
 // the organization itself.
-func unitNamed(ctx context.Context, d *directory.Directory, organization, name string) (string, error) {
+func unitNamed(ctx context.Context, t trees, organization, name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	tree, err := d.Units(ctx, organization)
+	tree, err := t.Units(ctx, organization)
 	if err != nil {
 		return "", err
 	}
@@ -67,19 +67,19 @@ func unitNamed(ctx context.Context, d *directory.Directory, organization, name s
 }
 
 // unitCommand is a command about one sub-organization, or for a new one.
-func (c *cli) unitCommand(use, short string, args, named int, f func(ctx context.Context, d *directory.Directory, args []string, unit string) error) *cobra.Command {
-	return &cobra.Command{
+func (c *cli) unitCommand(use, short string, args, named int, f func(ctx context.Context, o organizations, args []string, unit string) error) *cobra.Command {
+	return throughGate(&cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(args),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withDirectory(cmd.Context(), func(_ *config.Config, _ *store.DB, d *directory.Directory) error {
+			return c.withOrganizations(cmd.Context(), func(o organizations) error {
 				unit := ""
 				if named > 0 {
 					var err error
-					if unit, err = unitNamed(cmd.Context(), d, args[0], args[named]); err != nil {
+					if unit, err = unitNamed(cmd.Context(), o, args[0], args[named]); err != nil {
 						return err
 					}
 				}
-				if err := f(cmd.Context(), d, args, unit); err != nil {
+				if err := f(cmd.Context(), o, args, unit); err != nil {
 					return err
 				}
 				if c.json {
@@ -89,37 +89,37 @@ func (c *cli) unitCommand(use, short string, args, named int, f func(ctx context
 				return err
 			})
 		},
-	}
+	})
 }
 
 func (c *cli) unitAdd() *cobra.Command {
 	var below string
-	cmd := c.unitCommand("add NAME PART", "Make a sub-organization", 2, 0, func(ctx context.Context, d *directory.Directory, args []string, _ string) error {
-		parent, err := unitNamed(ctx, d, args[0], below)
-		if err == nil {
-			_, err = d.AddUnit(ctx, operator(), args[0], parent, args[1])
+	cmd := c.unitCommand("add NAME PART", "Make a sub-organization", 2, 0, func(ctx context.Context, o organizations, args []string, _ string) error {
+		parent, err := unitNamed(ctx, o, args[0], below)
+		if err != nil {
+			return err
 		}
-		return err
+		return o.addUnit(ctx, args[0], parent, args[1])
 	})
 	cmd.Flags().StringVar(&below, "below", "", "the sub-organization that it is a part of; the organization itself if empty")
 	return cmd
 }
 
 func (c *cli) unitRename() *cobra.Command {
-	return c.unitCommand("rename NAME PART NEW", "Call a sub-organization otherwise", 3, 1, func(ctx context.Context, d *directory.Directory, args []string, unit string) error {
-		return d.RenameUnit(ctx, operator(), args[0], unit, args[2])
+	return c.unitCommand("rename NAME PART NEW", "Call a sub-organization otherwise", 3, 1, func(ctx context.Context, o organizations, args []string, unit string) error {
+		return o.renameUnit(ctx, args[0], unit, args[2])
 	})
 }
 
 func (c *cli) unitMove() *cobra.Command {
 	var below string
 	cmd := c.unitCommand("move NAME PART", "Put a sub-organization, with all below it, somewhere else in its organization", 2, 1,
-		func(ctx context.Context, d *directory.Directory, args []string, unit string) error {
-			parent, err := unitNamed(ctx, d, args[0], below)
+		func(ctx context.Context, o organizations, args []string, unit string) error {
+			parent, err := unitNamed(ctx, o, args[0], below)
 			if err != nil {
 				return err
 			}
-			return d.MoveUnit(ctx, operator(), args[0], unit, parent)
+			return o.moveUnit(ctx, args[0], unit, parent)
 		})
 	cmd.Flags().StringVar(&below, "below", "", "the sub-organization that it becomes a part of; the organization itself if empty")
 	return cmd
@@ -127,8 +127,8 @@ func (c *cli) unitMove() *cobra.Command {
 
 func (c *cli) unitRemove() *cobra.Command {
 	return c.unitCommand("remove NAME PART", "Remove a sub-organization that nobody is in, and that has none below it", 2, 1,
-		func(ctx context.Context, d *directory.Directory, args []string, unit string) error {
-			return d.RemoveUnit(ctx, operator(), args[0], unit)
+		func(ctx context.Context, o organizations, args []string, unit string) error {
+			return o.removeUnit(ctx, args[0], unit)
 		})
 }
 

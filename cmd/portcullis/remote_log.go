@@ -3,15 +3,18 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/scim"
+	"portcullis/trace"
 )
 
 // farRequest is a request of an identity provider to a gate elsewhere.
@@ -187,6 +190,66 @@ func (g *remote) events(ctx context.Context) ([]eventJSON, error) {
 		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Seq, b.Seq))
 	})
 	return events, nil
+}
+
+// trace gives what happened at one attempt to sign in.
+func (g *remote) trace(ctx context.Context, reference string) (trace.Record, error) {
+	var found struct{ SignIn trace.Record }
+	if reference == "" {
+		return found.SignIn, fault.New(fault.NotFound, "no trace %q", reference)
+	}
+	err := g.get(ctx, place("sign-ins", reference), nil, &found)
+	return found.SignIn, err
+}
+
+// verify has the gate verify its trail, part by part.
+func (g *remote) verify(ctx context.Context) (chainJSON, error) {
+	all := chainJSON{Head: strings.Repeat("0", 2*sha256.Size), Broken: []string{}} // the head of an empty chain
+	for ask := (url.Values{}); ; {
+		var part struct {
+			chainJSON
+
+			Next string
+		}
+		if err := g.get(ctx, "/audit/chain", ask, &part); err != nil {
+			return all, err
+		}
+		all.Sealed, all.Unsealed, all.Broken = all.Sealed+part.Sealed, all.Unsealed+part.Unsealed, append(all.Broken, part.Broken...)
+		if part.Head != "" {
+			all.Head = part.Head
+		}
+		if part.Next == "" {
+			return all, nil
+		}
+		ask.Set("after", part.Next)
+	}
+}
+
+// apiTokens gives the API tokens that the gate shows to whoever asks, in the
+// order of creation.
+func (g *remote) apiTokens(ctx context.Context) (tokens []apiTokenJSON, everyone bool, err error) {
+	tokens = []apiTokenJSON{}
+	for ask := (url.Values{"limit": {strconv.Itoa(maxFar)}}); ; {
+		var some struct {
+			Tokens   []apiTokenJSON
+			Next     string
+			Everyone bool
+		}
+		if err := g.get(ctx, "/api-tokens", ask, &some); err != nil {
+			return nil, false, err
+		}
+		if tokens = append(tokens, some.Tokens...); some.Next == "" {
+			return tokens, some.Everyone, nil
+		}
+		ask.Set("after", some.Next)
+	}
+}
+
+func (g *remote) revokeAPIToken(ctx context.Context, id, reason string) error {
+	if id == "" {
+		return fault.New(fault.NotFound, "no such token")
+	}
+	return g.call(ctx, http.MethodDelete, place("api-tokens", id), order{reason}, nil)
 }
 
 // farToken is a SCIM token of a gate elsewhere.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portcullis/mapping"
+	"portcullis/store/storetest"
 )
 
 // farRules make Ada an administrator of the gate.
@@ -47,7 +48,7 @@ func newDistance(t *testing.T) *distance {
 	}
 	w.write(t, "portcullis.yaml", strings.NewReplacer(
 		"{file: mapping.yaml}", "{managed: database}", "scim: {enabled: true}", "scim: {enabled: true, guard: {percent: 10, people: 1}}",
-	).Replace(string(text)))
+	).Replace(string(text))+"  - {id: beta, organization: Beta, domains: [beta.example], scim: {enabled: true}}\n")
 	w.start(t)
 	w.cli(t, exitFine, "mapping", "apply", filepath.Join(w.dir, "mapping.yaml"), "--reason", "the first one")
 	eventually(t, "the gate is ready", patience, func() bool {
@@ -193,6 +194,16 @@ func TestCommandsAnswerTheSameThroughAGate(t *testing.T) {
 		}
 		return there == from
 	})
+	d.both(exitFine, "audit", "verify")
+	d.both(exitFine, "audit", "verify", "--json")
+	raw := storetest.Raw(t, "sqlite:"+filepath.Join(d.dir, "portcullis.db"))
+	if _, err := raw.ExecContext(t.Context(), "UPDATE audit_events SET reason = 'other' WHERE seq = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if out := d.both(exitFound, "audit", "verify"); !strings.Contains(out, "event 2 or its seal was altered") {
+		t.Errorf("audit verify: %s, want that event 2 was altered", out)
+	}
+	d.both(exitFound, "audit", "verify", "--json")
 }
 
 // verbs does to people what can be done, first here and then from afar.

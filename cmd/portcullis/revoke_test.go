@@ -211,7 +211,7 @@ func TestBrokenMappingEditChangesNothing(t *testing.T) {
 // Two gates on one database: what one is told ends what the other holds open.
 func TestReplicasAgreeOnRevocation(t *testing.T) {
 	t.Parallel()
-	databaseURL := storetest.PostgresURL(t)
+	databaseURL := storetest.MigratedPostgresURL(t)
 	one := newWorld(t, terrain{database: databaseURL})
 	one.start(t)
 	two := newWorld(t, terrain{database: databaseURL})

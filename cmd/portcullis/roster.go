@@ -20,7 +20,6 @@ import (
 	"portcullis/login"
 	"portcullis/saml"
 	"portcullis/store"
-	"portcullis/trace"
 )
 
 // rosterEvery is how often a gate asks whether another one changed a
@@ -208,6 +207,7 @@ func (r *roster) judge(made []admin.Made) *rosterState {
 			if d := opened.draft; d.Protocol != "" && !filledIn(d) {
 				view.Protocol, view.Authentication, view.Incomplete = d.Protocol, d.Authentication, true
 			}
+			view.Reading.Names = opened.draft.Reading.Names
 		}
 		view.Made, view.Shadowed, view.Version, view.Changed, view.Author = true, shadowed, m.Version, m.Changed, m.Author
 		if err != nil {
@@ -352,7 +352,7 @@ func (r *roster) Rollover(ctx context.Context, by audit.Actor, id string) error 
 
 // Test implements [admin.Ways].
 func (r *roster) Test(ctx context.Context, by audit.Actor, id string) (string, string, error) {
-	test, path := login.NewTest(id, by.Name, r.now())
+	test, path := login.NewTest(id, by, r.now())
 	err := r.db.Login().InsertTest(ctx, test, audit.Event{
 		At: test.Created, Action: audit.SignInTested, Actor: by, Connection: id, Reason: "link made", Detail: map[string]string{"test": test.ID},
 	})
@@ -360,6 +360,7 @@ func (r *roster) Test(ctx context.Context, by audit.Actor, id string) (string, s
 }
 
 // Tested implements [admin.Ways].
-func (r *roster) Tested(ctx context.Context, test string) (*trace.Record, error) {
-	return r.db.Login().TestReport(ctx, test)
+func (r *roster) Tested(ctx context.Context, test string) (admin.Tested, error) {
+	t, record, err := r.db.Login().FindTest(ctx, test)
+	return admin.Tested{Connection: t.Connection, By: t.OperatorID, Opened: t.Opened, Record: record}, err
 }

@@ -23,6 +23,7 @@ func (g *gate) adopt(counts *metrics) func(context.Context, *config.Config) erro
 			return err
 		}
 		g.login.SetConnections(providers)
+		g.proxy.SetNetworks(networks(cfg))
 		g.scim.SetConnections(g.roster.scimConnections(cfg))
 		counts.setConnections(connectionIDs(cfg))
 		if g.keeper.Status().Problem != nil { // it may have named a connection that was not there

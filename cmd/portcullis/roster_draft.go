@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 
 	"portcullis/admin"
 	"portcullis/audit"
@@ -37,12 +37,21 @@ type draftJSON struct {
 	SecretExpires  string   `json:"secret_expires,omitempty"`
 	MetadataURL    string   `json:"metadata_url,omitempty"`
 	Metadata       string   `json:"metadata,omitempty"`
+
+	Addresses     []string            `json:"addresses,omitempty"`
+	Names         map[string][]string `json:"names,omitempty"`
+	UnitAttribute string              `json:"unit_attribute,omitempty"`
+	UnitClaim     string              `json:"unit_claim,omitempty"`
+	Attributes    []string            `json:"scim_attributes,omitempty"`
+	GuardPercent  string              `json:"guard_percent,omitempty"`
+	GuardPeople   string              `json:"guard_people,omitempty"`
 }
 
 func draftWire(d admin.Draft) draftJSON {
 	return draftJSON{
 		d.ID, d.Organization, d.Domains, d.Preset, d.Protocol, d.Provisioning, d.Link, d.SCIM, d.Issuer, d.ClientID, d.Authentication,
 		d.SecretExpires, d.MetadataURL, d.Metadata,
+		d.Addresses, d.Reading.Names, d.Reading.UnitAttribute, d.Reading.UnitClaim, d.Reading.Attributes, d.Reading.GuardPercent, d.Reading.GuardPeople,
 	}
 }
 
@@ -51,65 +60,11 @@ func (d draftJSON) domain(version int64) admin.Draft {
 		ID: d.ID, Organization: d.Organization, Domains: d.Domains, Preset: d.Preset, Protocol: d.Protocol, Provisioning: d.Provisioning,
 		Link: d.Link, SCIM: d.SCIM, Issuer: d.Issuer, ClientID: d.ClientID, Authentication: d.Authentication, SecretExpires: d.SecretExpires,
 		MetadataURL: d.MetadataURL, Metadata: d.Metadata, Version: version,
+		Addresses: d.Addresses, Reading: admin.Reading{
+			Names: d.Names, UnitAttribute: d.UnitAttribute, UnitClaim: d.UnitClaim, Attributes: d.Attributes,
+			GuardPercent: d.GuardPercent, GuardPeople: d.GuardPeople,
+		},
 	}
-}
-
-// filledIn reports whether a draft says anything of its identity provider.
-func filledIn(d admin.Draft) bool {
-	if d.Protocol == admin.OverSAML {
-		return d.MetadataURL != "" || d.Metadata != ""
-	}
-	return d.Issuer != "" || d.ClientID != ""
-}
-
-// document is a draft as it would stand in the configuration.
-func document(d admin.Draft, secrets map[string]string) ([]byte, error) {
-	out := map[string]any{"id": d.ID, "scim": map[string]any{"enabled": d.SCIM}}
-	put := func(into map[string]any, key, value string) {
-		if value != "" {
-			into[key] = value
-		}
-	}
-	put(out, "organization", d.Organization)
-	put(out, "preset", d.Preset)
-	put(out, "provisioning", d.Provisioning)
-	put(out, "link", d.Link)
-	if len(d.Domains) > 0 {
-		out["domains"] = d.Domains
-	}
-	switch {
-	case !filledIn(d):
-	case d.Protocol == admin.OverOIDC:
-		oidc := map[string]any{}
-		put(oidc, "issuer", d.Issuer)
-		put(oidc, "client_id", d.ClientID)
-		switch d.Authentication {
-		case admin.ByKey:
-			oidc["private_key_jwt"] = true
-		case admin.Public:
-			oidc["public_client"] = true
-		default:
-			put(oidc, "client_secret_expires", d.SecretExpires)
-			for key, name := range map[string]string{"client_secret_env": secretName, "client_secret_next_env": nextName} {
-				if secrets[name] != "" {
-					oidc[key] = name
-				}
-			}
-		}
-		out["oidc"] = oidc
-	case d.Protocol == admin.OverSAML:
-		p := map[string]any{}
-		put(p, "metadata_url", d.MetadataURL)
-		if d.MetadataURL == "" {
-			put(p, "metadata", d.Metadata)
-		}
-		out["saml"] = p
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(out)
-	return b.Bytes(), err
 }
 
 // viewOf shows a connection that can be in force.
@@ -117,6 +72,13 @@ func viewOf(c config.Connection) admin.Connection {
 	v := admin.Connection{
 		ID: c.ID, Organization: c.Organization, Domains: c.Domains, Preset: c.Preset, Provisioning: c.Provisioning, Link: c.Link, SCIM: c.SCIM.Enabled,
 		Addresses: c.Addresses,
+	}
+	v.Reading = admin.Reading{UnitAttribute: c.SubOrganization.Attribute, UnitClaim: c.SubOrganization.Claim}
+	for _, name := range slices.Sorted(maps.Keys(c.SCIM.Attributes)) {
+		v.Reading.Attributes = append(v.Reading.Attributes, name+"="+c.SCIM.Attributes[name])
+	}
+	if c.SCIM.Enabled {
+		v.Reading.GuardPercent, v.Reading.GuardPeople = strconv.Itoa(c.SCIM.Guard.Percent), strconv.Itoa(c.SCIM.Guard.People)
 	}
 	switch {
 	case c.OIDC != nil:
@@ -250,8 +212,9 @@ func (r *roster) fits(m madeConnection, state *rosterState) error {
 		return fault.New(fault.Invalid, "the client secret is missing")
 	}
 	judged := m
-	if m.draft.Protocol != "" && !filledIn(m.draft) {
-		judged.draft.SCIM = true // nothing else is there to be judged
+	if m.draft.Protocol != "" && !filledIn(m.draft) { // some provider, so that the rest is judged as it will be
+		judged.draft.Issuer, judged.draft.ClientID, judged.draft.Authentication = "https://idp.example", "client", admin.Public
+		judged.draft.MetadataURL = "https://idp.example/metadata"
 	}
 	if _, err := r.read(judged, others); err != nil {
 		return fault.Wrap(fault.Invalid, err, "%s", problemOf(err))
@@ -268,6 +231,9 @@ func changesOf(old, next madeConnection) map[string]string {
 		_ = json.Unmarshal(text, into)
 	}
 	text := func(v any) string {
+		if v == nil {
+			return "nothing"
+		}
 		b, _ := json.Marshal(v)
 		if len(b) > 300 {
 			return "…"
@@ -277,6 +243,9 @@ func changesOf(old, next madeConnection) map[string]string {
 	for _, name := range slices.Concat(keysOf(before), keysOf(after)) {
 		if was, is := text(before[name]), text(after[name]); was != is {
 			out[name] = is
+			if before != nil && old.ID != "" {
+				out[name] = was + " to " + is
+			}
 		} else if is == "…" && before[name] != after[name] {
 			out[name] = "changed"
 		}
@@ -296,13 +265,16 @@ func keysOf(m map[string]any) (out []string) {
 	return out
 }
 
-// Remove implements [admin.Ways].
+// Remove implements [admin.Ways]. Of one that the configuration shadows nothing
+// but the document goes: people, sessions and tokens are of that other one.
 func (r *roster) Remove(ctx context.Context, by audit.Actor, id, reason string) (int, error) {
-	ended, err := r.made.Remove(ctx, id, r.now(), func(sessions int) audit.Event {
-		return audit.Event{
-			At: r.now(), Action: audit.ConnectionRemoved, Actor: by, Connection: id, Subject: id, Reason: reason,
-			Detail: directory.EndedDetail(sessions),
+	shadowed := r.inFile(id)
+	ended, err := r.made.Remove(ctx, id, shadowed, r.now(), func(sessions int) audit.Event {
+		detail := directory.EndedDetail(sessions)
+		if shadowed {
+			detail = map[string]string{"stays": "the connection of the configuration that has this id"}
 		}
+		return audit.Event{At: r.now(), Action: audit.ConnectionRemoved, Actor: by, Connection: id, Subject: id, Reason: reason, Detail: detail}
 	})
 	if err != nil {
 		return 0, err

@@ -148,11 +148,14 @@ func (c *cli) userTurn(use, short string, ends bool,
 				return err
 			}
 			if g != nil {
-				one := ""
-				if f := cmd.Flags().Lookup("session"); f != nil {
-					one = f.Value.String()
+				if cmd.Flags().Lookup("to") != nil {
+					p, err := g.moved(cmd.Context(), connection, args[0], flagOf(cmd, "to"), reason)
+					if err != nil {
+						return err
+					}
+					return say(p.ID, p.UserName, 0)
 				}
-				p, ended, err := g.turn(cmd.Context(), use, connection, args[0], one, reason)
+				p, ended, err := g.turn(cmd.Context(), use, connection, args[0], flagOf(cmd, "session"), reason)
 				if err != nil {
 					return err
 				}
@@ -174,6 +177,14 @@ func (c *cli) userTurn(use, short string, ends bool,
 	cmd.Flags().StringVar(&connection, "connection", "", "connection that the person belongs to")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
 	return throughGate(cmd)
+}
+
+// flagOf gives the value of a flag; nothing where the command has none such.
+func flagOf(cmd *cobra.Command, name string) string {
+	if f := cmd.Flags().Lookup(name); f != nil {
+		return f.Value.String()
+	}
+	return ""
 }
 
 func (c *cli) userList() *cobra.Command {

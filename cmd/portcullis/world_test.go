@@ -96,8 +96,9 @@ func newWorld(t testing.TB, c terrain) *world {
 	switch c.database {
 	case "", "sqlite":
 		c.database = "sqlite:portcullis.db"
+		storetest.SQLiteFile(t, filepath.Join(w.dir, "portcullis.db"))
 	case "postgres":
-		c.database = storetest.PostgresURL(t)
+		c.database = storetest.MigratedPostgresURL(t)
 	}
 	if c.shutdown == "" {
 		c.shutdown = "{delay: 0s}"
@@ -245,8 +246,10 @@ func (w *world) ready(t testing.TB) (status int, state map[string]string) {
 var quick = &http.Client{Timeout: 5 * time.Second}
 
 // fetch gives status 0 when there is no answer.
-func fetch(url string) (status int, body string) {
-	res, err := quick.Get(url)
+func fetch(url string) (status int, body string) { return fetchBy(quick, url) }
+
+func fetchBy(client *http.Client, url string) (status int, body string) {
+	res, err := client.Get(url)
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -44,11 +44,11 @@ func EachURL(t *testing.T, f func(t *testing.T, databaseURL string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		f(t, "sqlite:"+filepath.Join(t.TempDir(), "portcullis.db"))
+		f(t, SQLiteURL(t))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		f(t, migratedURL(t))
+		f(t, MigratedPostgresURL(t))
 	})
 }
 
@@ -70,7 +70,7 @@ func Raw(tb testing.TB, databaseURL string) *sql.DB {
 // SQLite opens a fresh SQLite database.
 func SQLite(tb testing.TB) *store.DB {
 	tb.Helper()
-	return opener(tb, "sqlite:"+filepath.Join(tb.TempDir(), "portcullis.db"))()
+	return opener(tb, SQLiteURL(tb))()
 }
 
 func opener(tb testing.TB, databaseURL string) func() *store.DB {
@@ -147,9 +147,9 @@ func DurablePostgresURL(tb testing.TB) string {
 	return durable.createDatabase(tb, "template0")
 }
 
-// migratedURL gives a fresh PostgreSQL database with the schema, copied: that
-// takes a fraction of the migrations' time.
-func migratedURL(tb testing.TB) string {
+// MigratedPostgresURL gives a fresh PostgreSQL database with the schema,
+// copied: that takes a fraction of the migrations' time.
+func MigratedPostgresURL(tb testing.TB) string {
 	tb.Helper()
 	cluster.once.Do(cluster.start)
 	cluster.migrated.Do(func() {

@@ -1,0 +1,62 @@
+package admin_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"portcullis/mapping"
+	"portcullis/store"
+	"portcullis/store/storetest"
+)
+
+// A whole client is frozen by whoever may lock everybody, and by nobody of it.
+func TestAnOrganizationIsFrozenFromOutsideOfIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		w := newWorld(t, open())
+		ben := w.signIn("acme", "ben")
+		manager := w.signIn("acme", "manager", "Admins")
+		staff := w.signIn("staff", "ada", mapping.GateUsersLock, mapping.GateUsersView)
+		link := w.open()
+		for _, tc := range []struct {
+			name   string
+			who    *somebody
+			path   string
+			body   string
+			status int
+			text   string
+		}{
+			{"a manager of it", manager, "/organizations/freeze", `{"organization": "Acme", "reason": "x"}`, 403, "own organization"},
+			{"a manager of another", manager, "/organizations/unfreeze", `{"organization": "Beta"}`, 403, "own organization"},
+			{"one's own", staff, "/organizations/freeze", `{"organization": "Staff", "reason": "x"}`, 409, "your own organization"},
+			{"no reason", staff, "/organizations/freeze", `{"organization": "Acme"}`, 400, "reason is wanted"},
+			{"no organization", staff, "/organizations/freeze", `{"reason": "x"}`, 400, "want the name"},
+			{"nobody's", staff, "/organizations/freeze", `{"organization": "Gamma", "reason": "x"}`, 404, "Gamma"},
+			{"another member", staff, "/organizations/freeze", `{"name": "Acme", "reason": "x"}`, 400, "name"},
+			{"staff", staff, "/organizations/freeze", `{"organization": "Acme", "reason": "a breach"}`, 200, `"sessionsEnded":2`},
+			{"again", staff, "/organizations/freeze", `{"organization": "Acme", "reason": "a breach"}`, 200, `"sessionsEnded":0`},
+		} {
+			res := tc.who.send(http.MethodPost, "/.portcullis/api/v1"+tc.path, nil, strings.NewReader(tc.body))
+			if res.StatusCode != tc.status || !strings.Contains(res.text, tc.text) {
+				t.Errorf("%s: %d %s, want %d with %q", tc.name, res.StatusCode, res.text, tc.status, tc.text)
+			}
+		}
+		if status := ben.call(http.MethodGet, "/me", "", nil); status != http.StatusUnauthorized {
+			t.Errorf("somebody of a frozen client: status = %d, want 401", status)
+		}
+		var v struct {
+			Organizations []struct {
+				Name, By, Reason, Since string
+				Frozen                  bool
+			}
+		}
+		if staff.call(http.MethodGet, "/organizations", "", &v); len(v.Organizations) != 3 || !v.Organizations[0].Frozen ||
+			v.Organizations[0].Reason != "a breach" || v.Organizations[0].By != "Name of ada" || v.Organizations[0].Since == "" {
+			t.Errorf("organizations = %+v, want Acme frozen, and by whom", v)
+		}
+		if status := link.call(http.MethodPost, "/organizations/unfreeze", `{"organization": "Acme"}`, nil); status != http.StatusOK {
+			t.Errorf("unfreeze: status = %d", status)
+		}
+		w.signIn("acme", "ben")
+	})
+}
