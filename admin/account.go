@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"portcullis/fault"
+	"portcullis/language"
 )
 
 // accountView is somebody's own account.
@@ -22,11 +23,13 @@ type accountView struct {
 	Others       int             `json:"-"` // sessions beside this one
 }
 
-// preferencesJSON is how somebody wants to read times and numbers.
+// preferencesJSON is how somebody wants to read pages.
 type preferencesJSON struct {
 	Zone    string `json:"zone"`
 	Dates   string `json:"dates"`
 	Numbers string `json:"numbers"`
+
+	Language string `json:"language"`
 }
 
 // ownSignIns is how many of their own sign-ins somebody sees.
@@ -73,7 +76,7 @@ func zones() []string {
 }
 
 func (c *Console) savePreferences(r *request) (any, error) {
-	p := Preferences{Zone: r.form.Get("zone"), Dates: r.form.Get("dates"), Numbers: r.form.Get("numbers")}
+	p := Preferences{Zone: r.form.Get("zone"), Dates: r.form.Get("dates"), Numbers: r.form.Get("numbers"), Language: r.form.Get("language")}
 	if _, err := time.LoadLocation(p.Zone); p.Zone != "" && (err != nil || len(p.Zone) > 64 || p.Zone == "Local") {
 		return nil, fault.New(fault.Invalid, "zone: want a time zone such as Europe/Berlin")
 	}
@@ -82,6 +85,9 @@ func (c *Console) savePreferences(r *request) (any, error) {
 	}
 	if p.Numbers != "" && !slices.ContainsFunc(numberForms(), func(f numberForm) bool { return f.Name == p.Numbers }) {
 		return nil, fault.New(fault.Invalid, "numbers: want one of those that are offered")
+	}
+	if p.Language != "" && language.Named(p.Language) == nil {
+		return nil, fault.New(fault.Invalid, "language: want one of those that are offered")
 	}
 	return done{to: "/account", Done: "preferences", Count: 1}, c.store.SavePreferences(r.ctx, r.who.PersonID, p)
 }

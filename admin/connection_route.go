@@ -83,7 +83,7 @@ func membersOf(route *Route) []string {
 	case strings.HasPrefix(route.API, "/sub-organizations/"):
 		return []string{"below", "name"}
 	case route.API == "/account/preferences":
-		return []string{"zone", "dates", "numbers"}
+		return []string{"zone", "dates", "numbers", "language"}
 	case after == "/settings":
 		return append(settingNames(), "version")
 	case after == "/provider":

@@ -1,8 +1,8 @@
 package admin
 
 import (
-	"context"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -12,16 +12,24 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
+	"portcullis/language"
 	"portcullis/web"
 )
 
-//go:embed pages/*.html layout.html parts.html forms.html
+//go:embed pages/*.html own/*.html layout.html parts.html forms.html
 var pageFiles embed.FS
 
 // look is what the pages of somebody are written with: what things are called
 // here, and how they want to read times and numbers.
+//
+// The pages that everybody meets are there in every language; those of
+// administrators are in English.
 type look struct {
 	Preferences
+
+	own bool // the pages that everybody meets, in Language
 
 	organization, organizations, suborganization, suborganizations string
 }
@@ -37,14 +45,16 @@ type looks struct {
 // maxLooks bounds how many looks are kept parsed.
 const maxLooks = 64
 
-// standard is the look of whoever is not known.
-func (c *Console) standard() *web.Pages {
-	l := look{organization: "Organization", organizations: "Organizations", suborganization: "Sub-organization", suborganizations: "Sub-organizations"}
+// standard is the pages of whoever is not known.
+func (c *Console) standard(g *gin.Context) *web.Pages {
+	l := look{own: true, organization: "Organization", organizations: "Organizations", suborganization: "Sub-organization", suborganizations: "Sub-organizations"}
+	l.Language = web.Language(g.Writer, g.Request).Tag()
 	return c.looks.pages(l)
 }
 
-// pages are those of a visitor.
-func (c *Console) pages(ctx context.Context, v *visitor) (*web.Pages, error) {
+// pages are those of a visitor among which the page of a route is.
+func (c *Console) pages(r *request, route Route) (*web.Pages, error) {
+	ctx, v := r.ctx, r.visitor
 	values, err := c.settings(ctx)
 	if err != nil {
 		return nil, err
@@ -62,16 +72,36 @@ func (c *Console) pages(ctx context.Context, v *visitor) (*web.Pages, error) {
 			return nil, err
 		}
 	}
+	switch l.own = route.everybodys(); {
+	case !l.own:
+		l.Language = ""
+	case language.Named(l.Language) == nil:
+		l.Language = web.BrowserLanguage(r.gin.Writer, r.gin.Request).Tag()
+	}
 	return c.looks.pages(l), nil
 }
 
+// tongue is the language of the look.
+func (l look) tongue() *language.Language {
+	if t := language.Named(l.Language); t != nil {
+		return t
+	}
+	return language.English()
+}
+
 func (s *looks) pages(l look) *web.Pages {
+	var english *web.Pages
+	if l.tongue() != language.English() {
+		in := l
+		in.Language = language.English().Tag()
+		english = s.pages(in)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p := s.set[l]; p != nil {
 		return p
 	}
-	p, err := l.parse()
+	p, err := l.parse(english)
 	if err != nil {
 		panic(err) // impossible: the pages are embedded and tested
 	}
@@ -82,45 +112,47 @@ func (s *looks) pages(l look) *web.Pages {
 	return p
 }
 
-// parse makes the pages of a look.
-func (l look) parse() (*web.Pages, error) {
-	layout, err := pageFiles.ReadFile("layout.html")
+// parse makes the pages of a look; english are the same in English.
+func (l look) parse(english *web.Pages) (*web.Pages, error) {
+	folder, parts := "pages", []string{"layout.html", "parts.html", "forms.html"}
+	if l.own {
+		folder, parts = "own", parts[:1]
+	}
+	var layout strings.Builder
+	for _, name := range parts {
+		text, err := pageFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		layout.Write(text)
+	}
+	pages, err := fs.Sub(pageFiles, folder)
 	if err != nil {
 		return nil, err
 	}
-	parts, err := pageFiles.ReadFile("parts.html")
-	if err != nil {
-		return nil, err
-	}
-	forms, err := pageFiles.ReadFile("forms.html")
-	if err != nil {
-		return nil, err
-	}
-	pages, err := fs.Sub(pageFiles, "pages")
-	if err != nil {
-		return nil, err
-	}
-	return web.Look{Layout: string(layout) + string(parts) + string(forms), Script: true, Funcs: template.FuncMap{
+	t := l.tongue()
+	return web.Look{Layout: layout.String(), Script: true, Language: t, Else: english, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": l.when, "day": l.day, "number": l.number, "short": short, "clip": clip, "path": url.PathEscape,
 		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "pick": picked,
 		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
-		"organization": func() string { return l.organization }, "organizations": func() string { return l.organizations },
+		"organization": func() string { return t.Say(l.organization) }, "organizations": func() string { return l.organizations },
+		"script": l.script, "languages": language.All, "example": l.example, "reason": l.reason, "device": l.device,
 		"suborganization": func() string { return l.suborganization }, "suborganizations": func() string { return l.suborganizations },
 		"lower": strings.ToLower, "a": oneOf, "selectors": selectorKinds,
 	}}.Pages(pages)
 }
 
 // dateForm is a way to write a day.
-type dateForm struct{ Name, Example, layout, clock string }
+type dateForm struct{ Name, layout, clock string }
 
 func dateForms() []dateForm {
 	return []dateForm{
-		{"iso", "2026-01-31 14:05", "2006-01-02", "15:04"},
-		{"dmy", "31.01.2026 14:05", "02.01.2006", "15:04"},
-		{"dmy-slash", "31/01/2026 14:05", "02/01/2006", "15:04"},
-		{"mdy", "01/31/2026 2:05 PM", "01/02/2006", "3:04 PM"},
-		{"words", "31 Jan 2026 14:05", "2 Jan 2006", "15:04"},
+		{"iso", "2006-01-02", "15:04"},
+		{"dmy", "02.01.2006", "15:04"},
+		{"dmy-slash", "02/01/2006", "15:04"},
+		{"mdy", "01/02/2006", "3:04 PM"},
+		{"words", "2 Jan 2006", "15:04"},
 	}
 }
 
@@ -138,6 +170,64 @@ func (l look) date() dateForm {
 		}
 	}
 	return dateForms()[0]
+}
+
+// write writes a day in a form, with the name of its month in the language of the
+// look.
+func (l look) write(form dateForm, at time.Time) string {
+	if form.Name != "words" {
+		return at.Format(form.layout)
+	}
+	return l.tongue().Say("%d %s %d", at.Day(), l.tongue().Say(at.Format("Jan")), at.Year())
+}
+
+// example shows what a form looks like.
+func (l look) example(form dateForm) string {
+	at := time.Date(2026, time.January, 31, 14, 5, 0, 0, time.UTC)
+	return l.write(form, at) + " " + at.Format(form.clock)
+}
+
+// reason tells why a sign-in failed, in the language of the look; nothing where
+// it has no words for it.
+func (l look) reason(english string) string {
+	told, _ := l.tongue().Tell(english)
+	return clip(told)
+}
+
+// device tells what [session.Client.Device] makes of a browser's claim, in the
+// language of the look.
+func (l look) device(english string) string {
+	browser, system, both := strings.Cut(english, " on ")
+	switch t := l.tongue(); {
+	case both && browser == "a browser":
+		return t.Say("a browser on %s", system)
+	case both:
+		return t.Say("%s on %s", browser, system)
+	default:
+		return t.Say(english)
+	}
+}
+
+// script gives what the script of the pages says, as a JSON object; nothing in
+// English, which it says by itself.
+func (l look) script() (string, error) {
+	if l.tongue() == language.English() {
+		return "", nil
+	}
+	words := make(map[string]string)
+	for _, text := range scriptTexts() {
+		words[text] = l.tongue().Say(text)
+	}
+	out, err := json.Marshal(words)
+	return string(out), err
+}
+
+// scriptTexts is what console.js says on the pages that everybody meets.
+func scriptTexts() []string {
+	return []string{
+		"Go to", "Go to a page, or find a person", "Find “%s” among people", "Keys", "Search on this page", "Ctrl K or ⌘ K", "This list", "Esc", "Close",
+		"Everything can be reached with Tab and Enter.",
+	}
 }
 
 // timeOf reads what a page may hold as a time.
@@ -169,7 +259,7 @@ func (l look) when(t any) template.HTML {
 	} else if l.Dates != "" {
 		fixed = " data-fixed"
 	}
-	text := shown.Format(form.layout + " " + form.clock)
+	text := l.write(form, shown) + " " + shown.Format(form.clock)
 	if l.Zone == "" {
 		text += " UTC"
 	}
@@ -183,7 +273,7 @@ func (l look) day(t any) string {
 	if at.IsZero() {
 		return "–"
 	}
-	return at.UTC().Format(l.date().layout)
+	return l.write(l.date(), at.UTC())
 }
 
 // number shows a count.

@@ -42,6 +42,10 @@ type Route struct {
 	serve func(*Console, *request) (any, error)
 }
 
+// everybodys reports whether the route's page is one that everybody meets, not
+// only administrators: it is there in every language.
+func (r *Route) everybodys() bool { return r.Right == Self || r.view == "setup-closed" }
+
 // Routes is the table of everything that the console does for somebody. Beside
 // it there are only its files and the way in by a link.
 func (c *Console) Routes() []Route {
@@ -290,7 +294,7 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 		case file:
 			return out(g.Writer)
 		default:
-			pages, err := c.pages(r.ctx, r.visitor)
+			pages, err := c.pages(r, route)
 			if err != nil {
 				return err
 			}

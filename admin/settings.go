@@ -21,12 +21,14 @@ type Setting struct {
 	Author  string
 }
 
-// Preferences is how somebody wants to read times and numbers. What is empty is
+// Preferences is how somebody wants to read pages. What is empty is
 // not chosen.
 type Preferences struct {
 	Zone    string // of the IANA database
 	Dates   string // one of dateForms
 	Numbers string // one of numberForms
+	// Language is the tag of one of [language.All].
+	Language string
 }
 
 // Fact is a setting of the configuration, to be shown.

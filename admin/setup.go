@@ -63,7 +63,7 @@ func (c *Console) makeSetupLink(r *request) (any, error) {
 
 // askSetup shows what a setup link is for. Looking at it does not use it up.
 func (c *Console) askSetup(g *gin.Context) error {
-	return c.standard().Render(g.Writer, g.Request, http.StatusOK, "setup", frame{View: g.Query("link")})
+	return c.standard(g).Render(g.Writer, g.Request, http.StatusOK, "setup", frame{View: g.Query("link")})
 }
 
 // openSetup uses a setup link up.

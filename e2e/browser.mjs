@@ -24,7 +24,8 @@ export async function launch() {
   const complaints = [];
   // A refused answer and a stream that was cut are shown by the browser itself,
   // and are wanted here and there.
-  const wanted = process.env.E2E_REFUSED ? /status of 40[0134]/ : /status of (401|403|409)|ERR_INCOMPLETE_CHUNKED_ENCODING/;
+  const cut = process.env.E2E_MISSING ? /status of 40[1349]|ERR_INCOMPLETE_CHUNKED_ENCODING/ : /status of (401|403|409)|ERR_INCOMPLETE_CHUNKED_ENCODING/;
+  const wanted = process.env.E2E_REFUSED ? /status of 40[0134]/ : cut;
   const open = async (options = {}) => {
     const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
     context.setDefaultTimeout(20_000);

@@ -12,7 +12,7 @@ import (
 )
 
 // console runs a story in a demo of its own, with a link to its console.
-func console(t *testing.T, file string) {
+func console(t *testing.T, file string, more ...string) {
 	t.Helper()
 	out := start(t, t.TempDir(), nil, gate, "demo", "--listen", free(t)).out
 	var text strings.Builder
@@ -29,7 +29,7 @@ func console(t *testing.T, file string) {
 	if portal == nil || link == nil {
 		t.Fatalf("no links in\n%s", &text)
 	}
-	story(t, file, "E2E_PORTAL="+portal[1], "E2E_CONSOLE="+link[1])
+	story(t, file, append(more, "E2E_PORTAL="+portal[1], "E2E_CONSOLE="+link[1])...)
 }
 
 func TestConsole(t *testing.T) { console(t, "console.mjs") }
@@ -77,3 +77,9 @@ func (d *deployment) link(t *testing.T) string {
 }
 
 func TestConsoleForEverybody(t *testing.T) { console(t, "everybody.mjs") }
+
+// TestConsoleForEverybodyInTheirLanguage looks at what everybody meets in German
+// and French.
+func TestConsoleForEverybodyInTheirLanguage(t *testing.T) {
+	console(t, "languages.mjs", "E2E_MISSING=yes")
+}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -130,8 +131,8 @@ func (a access) refuse(who *session.Principal) error {
 			len(r.Organizations) > 0 && !slices.Contains(r.Organizations, who.Organization) {
 			return fault.New(fault.Forbidden, "you may not open this page: it is for another organization")
 		}
-		missing = append(missing, lacking("role", r.Roles, who.Access.Roles)...)
-		missing = append(missing, lacking("task", r.Tasks, who.Access.Tasks)...)
+		missing = append(missing, lacking("the role “%s”", r.Roles, who.Access.Roles)...)
+		missing = append(missing, lacking("the task “%s”", r.Tasks, who.Access.Tasks)...)
 	}
 	if len(missing) == 0 {
 		return nil
@@ -139,11 +140,12 @@ func (a access) refuse(who *session.Principal) error {
 	return fault.New(fault.Forbidden, "you may not open this page: you lack %s", strings.Join(missing, " and "))
 }
 
-func lacking(kind string, want, have []string) []string {
+// lacking names, by a format, what of want is not in have.
+func lacking(format string, want, have []string) []string {
 	var out []string
 	for _, w := range want {
 		if !slices.Contains(have, w) {
-			out = append(out, "the "+kind+" “"+w+"”")
+			out = append(out, fmt.Sprintf(format, w))
 		}
 	}
 	return out

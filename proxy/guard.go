@@ -26,7 +26,8 @@ type passage struct {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	j := new(journey)
 	j.Begin(r, p.trusted)
-	j.in, j.ctx = r, j
+	j.in, j.ctx, j.proxy = r, j, p
+	j.ReadBy(j)
 	j.writer = writer{ResponseWriter: w, reference: j.line(j.Reference()), streams: &p.streams}
 	w.Header()[web.ReferenceHeader] = j.reference
 	p.hurry(w, r)

@@ -24,6 +24,7 @@ type journey struct {
 	ctx context.Context // of in, in which the journey is found
 	now time.Time       // when it was judged
 
+	proxy     *Proxy
 	who       *session.Principal // nil for nobody
 	assertion string             // of who
 

@@ -83,6 +83,10 @@ type Config struct {
 	// HandOver lets people be signed in at the other hosts that Routes name, too;
 	// nil: those serve public pages alone.
 	HandOver *HandOver
+	// Language is the tag of the language that a person chose for our pages, empty
+	// if they chose none. It is asked when a page is shown, for a moment at most;
+	// everybody reads their browser's if it is nil.
+	Language func(ctx context.Context, person string) (tag string, err error)
 	// Via goes around the way to each upstream; nothing does by default.
 	Via func(http.RoundTripper) http.RoundTripper
 	Now func() time.Time // defaults to time.Now
@@ -104,8 +108,9 @@ type Proxy struct {
 	observe  func(status int, took time.Duration) // may be nil
 	streams  streams
 	buffers  buffers
-	via      func(http.RoundTripper) http.RoundTripper // may be nil
-	handOver *HandOver                                 // may be nil
+	via      func(http.RoundTripper) http.RoundTripper     // may be nil
+	handOver *HandOver                                     // may be nil
+	language func(context.Context, string) (string, error) // may be nil
 
 	rules       []rule
 	settings    []*rule         // that say how requests are handed on
@@ -147,7 +152,7 @@ func New(c Config) *Proxy {
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
 		trusted:  c.TrustedProxies,
-		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, limits: newLimits(c.Limits), maxBody: c.MaxBody,
+		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, language: c.Language, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
 	p.SetNetworks(c.Networks)
@@ -157,6 +162,7 @@ func New(c Config) *Proxy {
 	p.cookie, p.scheme = web.CookieName(c.PublicURL, web.SessionCookie), []string{c.PublicURL.Scheme}
 	p.arrange(c)
 	p.own = p.engine(c)
+	web.Warm()
 	return p
 }
 

@@ -49,6 +49,8 @@ type preferencesRow struct {
 	Zone    string `gorm:"column:zone"`
 	Dates   string `gorm:"column:dates"`
 	Numbers string `gorm:"column:numbers"`
+
+	Language string `gorm:"column:language"`
 }
 
 // Preferences gives what somebody chose for themselves; the zero value before
@@ -56,7 +58,7 @@ type preferencesRow struct {
 func (s adminStore) Preferences(ctx context.Context, person string) (admin.Preferences, error) {
 	var r preferencesRow
 	err := s.db.glance(ctx, func(t tx) error {
-		return t.briefly().rows(&r, "SELECT zone, dates, numbers FROM console_preferences WHERE person_id = ?", person)
+		return t.briefly().rows(&r, "SELECT zone, dates, numbers, language FROM console_preferences WHERE person_id = ?", person)
 	})
 	return admin.Preferences(r), err
 }
@@ -64,8 +66,9 @@ func (s adminStore) Preferences(ctx context.Context, person string) (admin.Prefe
 // SavePreferences stores what somebody chose for themselves.
 func (s adminStore) SavePreferences(ctx context.Context, person string, p admin.Preferences) error {
 	return s.db.update(ctx, func(t tx) error {
-		_, err := t.exec(`INSERT INTO console_preferences (person_id, zone, dates, numbers) VALUES (?, ?, ?, ?)
-			ON CONFLICT (person_id) DO UPDATE SET zone = excluded.zone, dates = excluded.dates, numbers = excluded.numbers`, person, p.Zone, p.Dates, p.Numbers)
+		_, err := t.exec(`INSERT INTO console_preferences (person_id, zone, dates, numbers, language) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (person_id) DO UPDATE SET zone = excluded.zone, dates = excluded.dates, numbers = excluded.numbers, language = excluded.language`,
+			person, p.Zone, p.Dates, p.Numbers, p.Language)
 		return err
 	})
 }

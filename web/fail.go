@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"portcullis/fault"
 )
@@ -92,7 +94,7 @@ func logFailure(r *http.Request, log *slog.Logger, err error, status int) {
 // description is an error in the words of the person who sees it.
 type description struct {
 	Status int
-	What   string // one sentence: what happened
+	What   string // what happened, without a full stop
 	Advice string // one sentence: what the person can do
 	Link   Link
 	Other  Link
@@ -101,9 +103,9 @@ type description struct {
 }
 
 func describe(err error) description {
-	d := description{Status: Status(err), What: sentence(fault.Message(err))}
+	d := description{Status: Status(err), What: fault.Message(err)}
 	if fault.KindOf(err) == fault.Internal {
-		d.What = "Something went wrong on our side."
+		d.What = "something went wrong on our side"
 	}
 	d.Advice = advice(d.Status)
 	if f, ok := errors.AsType[*Failure](err); ok {
@@ -121,9 +123,10 @@ func sentence(message string) string {
 	if message == "" {
 		return ""
 	}
+	first, size := utf8.DecodeRuneInString(message)
 	s := message
-	if c := s[0]; 'a' <= c && c <= 'z' {
-		s = string(c-'a'+'A') + s[1:]
+	if unicode.IsLower(first) {
+		s = string(unicode.ToUpper(first)) + s[size:]
 	}
 	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
 		s += "."
@@ -163,14 +166,15 @@ func render(w http.ResponseWriter, r *http.Request, d description) {
 	SetHeaders(h)
 	maps.Copy(h, d.header)
 	if WantsPage(r) {
-		if err := builtin().Render(w, r, d.Status, "error", d); err == nil {
+		if err := show(w, r, d.Status, "error", d); err == nil {
 			return
 		}
 	}
 	writeProblem(w, r, d)
 }
 
-// writeProblem answers with a problem document. Its instance is a fragment of
+// writeProblem answers with a problem document, in English: it is for programs.
+// Its instance is a fragment of
 // the request's URL, made of the reference: it names this one occurrence and
 // leads nowhere.
 func writeProblem(w http.ResponseWriter, r *http.Request, d description) {
@@ -179,7 +183,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, d description) {
 	doc["type"] = "about:blank"
 	doc["title"] = http.StatusText(d.Status)
 	doc["status"] = d.Status
-	doc["detail"] = d.What
+	doc["detail"] = sentence(d.What)
 	if ref := Reference(r.Context()); ref != "" {
 		doc["instance"] = "#" + ref
 		doc["reference"] = ref

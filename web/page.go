@@ -3,9 +3,11 @@ package web
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"portcullis/fault"
+	"portcullis/language"
 )
 
 //go:embed layout.html
@@ -22,29 +25,39 @@ var layout string
 //go:embed pages/*.html
 var pageFiles embed.FS
 
-// builtin holds the pages of this package, parsed once.
-var builtin = sync.OnceValue(func() *Pages {
+// builtin holds the pages of this package, parsed once for each language.
+var builtin = sync.OnceValue(func() map[*language.Language]*Pages {
 	fsys, err := fs.Sub(pageFiles, "pages")
 	if err != nil {
 		panic(err) // impossible: the folder is embedded
 	}
-	p, err := NewPages(fsys)
-	if err != nil {
-		panic(err) // impossible: the pages are embedded and tested
+	out := make(map[*language.Language]*Pages)
+	for _, l := range language.All() {
+		if out[l], err = (Look{Layout: layout, Language: l, Else: out[language.English()]}).Pages(fsys); err != nil {
+			panic(err) // impossible: the pages are embedded and tested
+		}
 	}
-	return p
+	return out
 })
+
+// Warm parses the pages of this package in every language, so that no visitor
+// waits for it.
+func Warm() { builtin() }
 
 // Pages is a set of pages in the product's layout. It is safe for concurrent
 // use.
 type Pages struct {
-	byName map[string]*page
+	byName   map[string]*page
+	language *language.Language
+	instead  *Pages // where a text cannot be told in language; may be nil
 }
 
 type page struct {
 	tmpl   *template.Template
 	policy string // Content-Security-Policy
 	script string // path of its script; empty for none
+
+	english bool // it is there in no other language
 }
 
 // NewPages parses the *.html files at the top of fsys. The file sign-in.html
@@ -57,16 +70,44 @@ type page struct {
 // redirect that follows a form, so that page goes without the directive.
 //
 // A page runs no script. One that defines the template "scripted" has the one
-// of ours that sends its form on.
+// of ours that sends its form on. One that defines "english" is in English
+// whatever the language of the others.
 func NewPages(fsys fs.FS) (*Pages, error) { return Look{Layout: layout}.Pages(fsys) }
 
 // Look is a layout other than that of the sign-in pages.
 type Look struct {
-	// Layout is a template that uses "title" and "main". Its data has Style,
-	// Icon and Reference, and Data as it was given to [Pages.Render].
+	// Layout is a template that uses "title" and "main". Its data has Language,
+	// Style, Icon and Reference, and Data as it was given to [Pages.Render].
 	Layout string
 	Funcs  template.FuncMap // further functions of its pages
 	Script bool             // its pages run scripts of our own origin, which may ask that origin
+	// Language is that of the pages; defaults to English. Pages say a text of their
+	// own with the function "t", its values behind it, and tell one that they
+	// were given with "tell". Either is escaped like any other value.
+	Language *language.Language
+	// Else is the same pages in English: they are shown in place of one that was
+	// given a text which Language lacks, so that no page is in two languages.
+	Else *Pages
+}
+
+// errUntold is the error of a page that was given a text that its language
+// lacks.
+var errUntold = errors.New("a text that its language lacks")
+
+// funcs are the functions of a look's pages.
+func (l Look) funcs() template.FuncMap {
+	funcs := template.FuncMap{
+		"t": l.Language.Say, "sentence": sentence,
+		"tell": func(text string) (string, error) {
+			told, ok := l.Language.Tell(text)
+			if !ok {
+				return "", errUntold
+			}
+			return told, nil
+		},
+	}
+	maps.Copy(funcs, l.Funcs)
+	return funcs
 }
 
 // Pages parses pages like [NewPages].
@@ -75,9 +116,13 @@ func (l Look) Pages(fsys fs.FS) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pages{byName: make(map[string]*page, len(names))}
+	if l.Language == nil {
+		l.Language = language.English()
+	}
+	p := &Pages{byName: make(map[string]*page, len(names)), language: l.Language, instead: l.Else}
+	funcs := l.funcs()
 	for _, name := range names {
-		t, err := template.New("layout").Funcs(l.Funcs).Parse(l.Layout)
+		t, err := template.New("layout").Funcs(funcs).Parse(l.Layout)
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +145,7 @@ func (l Look) Pages(fsys fs.FS) (*Pages, error) {
 			pg.policy += "; script-src 'self'"
 			pg.script = submitPath()
 		}
+		pg.english = t.Lookup("english") != nil
 		p.byName[strings.TrimSuffix(path.Base(name), ".html")] = pg
 	}
 	return p, nil
@@ -107,9 +153,15 @@ func (l Look) Pages(fsys fs.FS) (*Pages, error) {
 
 // Page renders one of this package's own pages: "sign-in" ([SignIn]),
 // "sign-out" ([SignOut]), "message" ([Message]), "report" ([Report]) and "post"
-// ([Post]). It fails like [Pages.Render].
+// ([Post]). What they say is written in English, and shown in the language of
+// whoever reads it ([Language]). It fails like [Pages.Render].
 func Page(c *gin.Context, status int, name string, data any) error {
-	return builtin().Render(c.Writer, c.Request, status, name, data)
+	return show(c.Writer, c.Request, status, name, data)
+}
+
+// show renders a page of this package in the language of its reader.
+func show(w http.ResponseWriter, r *http.Request, status int, name string, data any) error {
+	return builtin()[Language(w, r)].Render(w, r, status, name, data)
 }
 
 // Render answers with the page of that name. Nothing is written when the page
@@ -119,8 +171,16 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 	if !ok {
 		return fault.New(fault.Internal, "no page %q", name)
 	}
+	if pg.english && p.instead != nil {
+		return p.instead.Render(w, r, status, name, data)
+	}
 	var b bytes.Buffer
-	err := pg.tmpl.Execute(&b, view{Style: stylePath(), Icon: iconPath(), Script: pg.script, Reference: Reference(r.Context()), Data: data})
+	err := pg.tmpl.Execute(&b, view{
+		Language: p.language.Tag(), Style: stylePath(), Icon: iconPath(), Script: pg.script, Reference: Reference(r.Context()), Data: data,
+	})
+	if errors.Is(err, errUntold) && p.instead != nil {
+		return p.instead.Render(w, r, status, name, data)
+	}
 	if err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
@@ -128,6 +188,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 	SetHeaders(h)
 	h.Set("Content-Security-Policy", pg.policy)
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", p.language.Tag())
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil
@@ -135,6 +196,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 
 // view is what the layout sees.
 type view struct {
+	Language  string // tag
 	Style     string
 	Icon      string
 	Script    string

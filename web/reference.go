@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+
+	"portcullis/language"
 )
 
 // ReferenceHeader is the response header that carries the reference of a
@@ -22,6 +24,35 @@ type Visit struct {
 	reference string
 	client    string
 	trusted   bool
+	reader    Reader
+}
+
+// Reader is whoever asks, as far as pages for them need to know.
+type Reader interface {
+	// Language is the tag of the language that they chose for themselves. It is
+	// empty for nobody in particular, and where nothing was chosen.
+	Language() string
+}
+
+// ReadBy says who asks. It is called before the request is served, if at all.
+func (v *Visit) ReadBy(r Reader) { v.reader = r }
+
+// Language gives the language of whoever asks: the one that they chose, else what
+// their browser accepts, else English. Where it is the browser's, the answer is
+// told to vary with it.
+func Language(w http.ResponseWriter, r *http.Request) *language.Language {
+	if v, ok := r.Context().Value(visitKey{}).(*Visit); ok && v.reader != nil {
+		if l := language.Named(v.reader.Language()); l != nil {
+			return l
+		}
+	}
+	return BrowserLanguage(w, r)
+}
+
+// BrowserLanguage is [Language] for nobody in particular.
+func BrowserLanguage(w http.ResponseWriter, r *http.Request) *language.Language {
+	w.Header().Add("Vary", "Accept-Language")
+	return language.Accepted(r.Header["Accept-Language"])
 }
 
 type visitKey struct{}

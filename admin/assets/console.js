@@ -2,8 +2,15 @@
 // one types, and keys. Every page works without it.
 "use strict";
 
+// say gives a text in the language of the page, with a value in it.
+const words = JSON.parse(document.body.dataset.words ?? "{}");
+const say = (text, value = "") => (words[text] ?? text).replace("%s", () => value);
+
+// Times are the browser's own way, or that of a page in another language than English.
+const tongue = document.body.dataset.words && !navigator.language.startsWith(document.documentElement.lang) ? document.documentElement.lang : undefined;
+
 const local = (root) => {
-  const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const format = new Intl.DateTimeFormat(tongue, { dateStyle: "medium", timeStyle: "short" });
   for (const time of root.querySelectorAll("time[datetime]:not([data-fixed])")) {
     time.textContent = format.format(new Date(time.dateTime));
   }
@@ -133,12 +140,12 @@ const element = (name, text, attributes = {}) => {
 const palette = () => {
   const links = [...document.querySelectorAll(".side a, .tabs a")].map((a) => [a.textContent.trim(), a.href]);
   const people = links.find(([, href]) => href.endsWith("/people"));
-  const input = element("input", "", { type: "search", "aria-label": "Go to a page, or find a person", placeholder: "Go to a page, or find a person" });
+  const input = element("input", "", { type: "search", "aria-label": say("Go to a page, or find a person"), placeholder: say("Go to a page, or find a person") });
   const list = element("ul", "", { class: "plain" });
   const fill = () => {
     const text = input.value.trim().toLowerCase();
     const hits = links.filter(([title]) => title.toLowerCase().includes(text));
-    if (text && people) hits.push([`Find “${input.value.trim()}” among people`, `${people[1]}?q=${encodeURIComponent(input.value.trim())}`]);
+    if (text && people) hits.push([say("Find “%s” among people", input.value.trim()), `${people[1]}?q=${encodeURIComponent(input.value.trim())}`]);
     list.replaceChildren(...hits.map(([title, href]) => {
       const item = document.createElement("li");
       item.append(element("a", title, { href }));
@@ -158,16 +165,16 @@ const palette = () => {
     (items[next] ?? input).focus();
   });
   fill();
-  dialog("Go to", input, list);
+  dialog(say("Go to"), input, list);
   input.focus();
 };
 
 const help = () => {
   const list = document.createElement("dl");
-  for (const [key, what] of [["/", "Search on this page"], ["Ctrl K or ⌘ K", "Go to a page, or find a person"], ["?", "This list"], ["Esc", "Close"]]) {
+  for (const [key, what] of [["/", say("Search on this page")], [say("Ctrl K or ⌘ K"), say("Go to a page, or find a person")], ["?", say("This list")], [say("Esc"), say("Close")]]) {
     list.append(element("dt", key), element("dd", what));
   }
-  dialog("Keys", element("h2", "Keys"), list, element("p", "Everything can be reached with Tab and Enter."));
+  dialog(say("Keys"), element("h2", say("Keys")), list, element("p", say("Everything can be reached with Tab and Enter.")));
 };
 
 document.addEventListener("keydown", (event) => {

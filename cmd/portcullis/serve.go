@@ -141,6 +141,10 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, Via: via(tracer), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }, g.console.Mount}, Log: log,
 	}
+	front.Language = func(ctx context.Context, person string) (string, error) {
+		chosen, err := g.db.Admin().Preferences(ctx, person)
+		return chosen.Language, err
+	}
 	front.HandOver = &proxy.HandOver{Sealer: ring, Once: func(ctx context.Context, hash []byte, expires time.Time) error {
 		return g.db.Login().UseAssertion(ctx, "hand-over to another host", hash, expires)
 	}}
