@@ -79,12 +79,12 @@ func (c *crowd) label(ctx context.Context, id string) string {
 // userName is the userName of somebody of the crowd, or their id.
 func (c *crowd) userName(ctx context.Context, id string) string {
 	name := ""
-	if i, ok := c.place()[id]; ok {
-		name = c.known[i].Facts.UserName
-	} else if c.paged != nil {
+	if c.paged != nil {
 		if s, err := c.paged.Look(ctx, id); err == nil {
 			name = s.Person.UserName
 		}
+	} else if i, ok := c.place()[id]; ok {
+		name = c.known[i].Facts.UserName
 	}
 	if name == "" {
 		return id

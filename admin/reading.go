@@ -38,7 +38,7 @@ func Readables() []Readable {
 		{"user_name", "userNameFrom", "User name"},
 		{"email", "emailFrom", "E-mail address"},
 		{"name", "nameFrom", "Name"},
-		{"subject", "subjectFrom", "Who it is for good (SAML)"},
+		{"subject", "subjectFrom", "Lasting identifier (SAML)"},
 	}
 }
 

@@ -12,6 +12,19 @@ const look = async (page, name) => {
   equal(await barriers(page), [], `barriers of ${name}`);
 };
 
+// everyLook also looks in the dark, and on a narrow screen.
+const everyLook = async (page, name) => {
+  await look(page, name);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await look(page, `${name}-dark`);
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 320, height: 640 });
+  equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, `the width of ${name} at 320 px`);
+  await look(page, `${name}-320`);
+  await page.setViewportSize(size);
+  await page.emulateMedia({ colorScheme: "light" });
+};
+
 await tell(async ({ open, step }) => {
   step("somebody makes a connection");
   const admin = await (await open()).newPage();
@@ -81,6 +94,36 @@ await tell(async ({ open, step }) => {
   check(/would be refused/.test(await it.textContent("main")), "a refusal");
   await look(it, "test-refused");
 
+  step("a wrong client id ends on the provider's own page");
+  await it.goto(`${base}/setup/omega/setup`);
+  await it.fill("#clientId", "nobody-knows-it");
+  await it.click('button:text-is("Save")');
+  await it.waitForURL(/setup\/omega\?/);
+  const kept = await admin.context().newPage();
+  await kept.goto(`${base}/connections/omega`);
+  await kept.click('button:text-is("Test sign-in …")');
+  await kept.waitForSelector('a:text-is("Open the test sign-in")');
+  const stuck = kept.context().waitForEvent("page");
+  await kept.click('a:text-is("Open the test sign-in")');
+  await (await stuck).waitForLoadState();
+  await kept.waitForSelector("text=is at the identity provider");
+  check(new URL((await stuck).url()).origin === new URL(issuer).origin, `the provider's own page, got ${(await stuck).url()}`);
+
+  step("how people are read");
+  await admin.goto(`${base}/connections/omega/settings`);
+  await admin.click("details.more > summary");
+  await admin.fill("#addresses", "10.0.0.1/8");
+  await admin.click('button:text-is("Save")');
+  await admin.waitForSelector("text=Not saved.");
+  check(/addresses/.test(await admin.textContent('[role="alert"]')), "the network that is none is named");
+  await everyLook(admin, "settings-refused");
+  await admin.fill("#addresses", "127.0.0.0/8, ::1");
+  await admin.fill("#scimAttributes", "costCenter = string");
+  await admin.click('button:text-is("Save")');
+  await admin.waitForURL(`${base}/connections/omega?*`);
+  check((await admin.textContent("main")).includes("127.0.0.0/8"), "the network among what is known of the connection");
+  await look(admin, "overview-read");
+
   step("the right one would let Olga in");
   await provide(it, secret);
   await it.context().clearCookies({ name: /^_(session|interaction|grant)/ }); // the provider's: it asks again for everything
@@ -132,6 +175,13 @@ await tell(async ({ open, step }) => {
   await admin.click('button:text-is("Make a setup link for the client …")');
   await admin.waitForSelector("text=It is shown this once.");
   equal((await it.goto(`${base}/setup/omega`)).status(), 401, "what the former link opened");
+
+  step("whoever is kept at the provider is told why");
+  await kept.waitForSelector("text=has not sent anybody back", { timeout: 75_000 });
+  const told = await kept.$$eval("#live code[data-copy]", (all) => all.map((code) => code.textContent));
+  equal(told.slice(0, 1), [`${gate}/.portcullis/oidc/omega/callback`], "the redirect URI to compare");
+  check(told.includes(issuer), "the issuer to compare");
+  await everyLook(kept, "test-stranded");
 
   step("removed, with all that was of it");
   await admin.goto(`${base}/connections`);

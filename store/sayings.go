@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"portcullis/directory"
-	"portcullis/mapping"
 )
 
 // Of few sign-ins each, the newest are found sooner by looking at the index of
@@ -171,7 +170,9 @@ func (s *scanner) saying(h *hearer) (a directory.Saying, ok bool) {
 			a.UserType = s.own()
 		case "Claims":
 			s.odd = s.odd || a.Claims != nil
-			a.Claims = s.unread(h)
+			if said := s.unread(h); said != nil {
+				a.Claims = said
+			}
 		case "Received":
 			a.Received = s.time()
 		default:
@@ -217,8 +218,8 @@ func (s *scanner) is(texts []string, end int) bool {
 	return s.take(']') && s.at == end
 }
 
-// unread reads over claims.
-func (s *scanner) unread(h *hearer) mapping.Unread {
+// unread reads over claims; nil if there are none.
+func (s *scanner) unread(h *hearer) *unread {
 	if s.word("null") {
 		return nil
 	}
@@ -241,7 +242,7 @@ func (s *scanner) unread(h *hearer) mapping.Unread {
 // unread are claims as they are stored, which a scanner has read over.
 type unread string
 
-// Claims implements [mapping.Unread].
+// Claims reads the claims, which several may do at the same time.
 func (u *unread) Claims() map[string]any {
 	s := scanner{text: string(*u)}
 	return s.claims()
@@ -250,7 +251,7 @@ func (u *unread) Claims() map[string]any {
 // claims are those that only encoding/json can read.
 type claims map[string]any
 
-// Claims implements [mapping.Unread].
+// Claims gives a copy.
 func (c claims) Claims() map[string]any { return maps.Clone(c) }
 
 // attic keeps texts one behind the other: the garbage collector looks at one
