@@ -81,6 +81,7 @@ func (p *Portal) page(r *http.Request, who statement, title string) page {
 	if who.may("report.view") {
 		nav = append(nav, link{Path: "/reports", Label: "Reports"})
 	}
+	nav = append(nav, link{Path: "/.portcullis/admin/account", Label: "My account"})
 	for _, l := range nav {
 		l.Current = l.Path == r.URL.Path
 		pg.Nav = append(pg.Nav, l)

@@ -286,6 +286,9 @@ func TestTasksDecideWhatIsOffered(t *testing.T) {
 	manager := map[string]any{"tasks": []string{"account.view", "report.view"}}
 	approver := map[string]any{"tasks": []string{"account.view", "payment.approve"}, "name": "Cleo Cedar"}
 	body := func(path string, who map[string]any) string { return g.as(t, p, "GET", path, who).Body.String() }
+	if !strings.Contains(body("/", viewer), `href="/.portcullis/admin/account"`) {
+		t.Error("no way to My account")
+	}
 	if strings.Contains(body("/", viewer), `href="/reports"`) || !strings.Contains(body("/", manager), `href="/reports"`) {
 		t.Error("the link to reports does not follow the task report.view")
 	}

@@ -28,7 +28,7 @@ func TestAPageIsInTheLanguageOfItsReader(t *testing.T) {
 		lines        []string
 		want, text   string
 	}{
-		{"refused by a rule", "/vault/", []string{"ann", "page", "Accept-Language: de"}, "fr", "la tâche « vault.open »"},
+		{"refused by a rule", "/vault/", []string{"ann", "page", "Accept-Language: de"}, "fr", "l’autorisation « vault.open »"},
 		{"a page of ours that is not there", "/.portcullis/nothing", []string{"ann", "page", "Accept-Language: de"}, "fr", "Cette page n’existe pas."},
 		{"refused before anybody is known", "/a//b", []string{"ann", "page", "Accept-Language: de"}, "fr", "un segment vide"},
 		{"nobody", "/.portcullis/nothing", []string{"page", "Accept-Language: de"}, "de", "Diese Seite gibt es nicht."},
