@@ -17,11 +17,12 @@ type explainedJSON struct {
 	Mapping     *ruling              `json:"mapping,omitempty"`
 
 	// Of a person alone:
-	ID        string `json:"id,omitempty"`
-	UserName  string `json:"userName,omitempty"`
-	State     string `json:"state,omitempty"`
-	Suspended bool   `json:"organizationSuspended,omitempty"`
-	Bar       string `json:"bar,omitempty"` // what keeps them out whatever the mapping grants
+	ID            string `json:"id,omitempty"`
+	UserName      string `json:"userName,omitempty"`
+	State         string `json:"state,omitempty"`
+	Suspended     bool   `json:"organizationSuspended,omitempty"`
+	PartSuspended bool   `json:"subOrganizationSuspended,omitempty"`
+	Bar           string `json:"bar,omitempty"` // what keeps them out whatever the mapping grants
 }
 
 // explainAny explains facts that a script sends, or somebody, by files that it
@@ -62,7 +63,8 @@ func (c *Console) explainAny(r *request) (any, error) {
 	if narrow.organization != "" {
 		e.Narrow()
 	}
-	v.ID, v.UserName, v.State, v.Suspended = s.Person.ID, s.Person.UserName, string(s.Person.State()), s.Organization.Disabled
+	v.ID, v.UserName, v.State = s.Person.ID, s.Person.UserName, string(s.Person.State())
+	v.Suspended, v.PartSuspended = s.Organization.Disabled, s.PartFrozen
 	if bar := s.Bar(); bar != nil {
 		v.Bar = fault.Message(bar)
 	}

@@ -225,6 +225,7 @@ func (g *remote) explain(ctx context.Context, q question, facts []byte, files []
 		ID, UserName, State string
 		Bar                 string
 		Suspended           bool `json:"organizationSuspended"`
+		PartSuspended       bool `json:"subOrganizationSuspended"`
 	}
 	if err := g.call(ctx, http.MethodPost, "/mapping/explain", ask, &answer); err != nil {
 		return nil, err
@@ -237,7 +238,7 @@ func (g *remote) explain(ctx context.Context, q question, facts []byte, files []
 		id: answer.ID, state: answer.State, barred: answer.Bar,
 	}
 	if answer.Bar != "" {
-		out.text = explainBarred(answer.UserName, answer.State, answer.Suspended, answer.Text)
+		out.text = explainBarred(answer.UserName, answer.State, answer.Suspended || answer.PartSuspended, answer.Text)
 	}
 	return out, nil
 }

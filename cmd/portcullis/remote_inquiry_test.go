@@ -94,6 +94,13 @@ func TestAMappingIsAskedTheSameThroughAGate(t *testing.T) {
 	}
 	d.twoWays(exitFound, "mapping", "coverage", "broken.yaml")
 
+	d.cli(t, exitFine, "organization", "add", "Alpha", "Sales")
+	d.cli(t, exitFine, "user", "move", cleo, "--to", "Sales")
+	d.cli(t, exitFine, "organization", "freeze", "Alpha", "--part", "Sales", "--reason", "broken into")
+	if out := d.both(exitFine, "mapping", "explain", "--user", cleo); !strings.Contains(out, "of a suspended organization and may not come in") {
+		t.Errorf("explain somebody of a frozen part: %s, want what keeps them out", out)
+	}
+
 	if code, _, errs := d.call(true, "mapping", "who", "old.yaml", "--role", "viewer"); code != exitUsage || !strings.Contains(errs, "by its own mapping") {
 		t.Errorf("who by a file: exit code %d, %s, want that the gate answers by its own", code, errs)
 	}

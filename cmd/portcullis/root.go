@@ -144,14 +144,18 @@ PORTCULLIS_TOKEN or from --token-file.`,
 }
 
 // usageErrors makes wrong arguments, and commands that are not there, exit
-// with the code for wrong usage.
+// with the code for wrong usage, and a command say which arguments it wants.
 func usageErrors(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			err := check(cmd, args)
+			switch {
+			case err == nil:
+				return nil
+			case cmd.HasSubCommands():
 				return usageError{err}
 			}
-			return nil
+			return usageError{fmt.Errorf("%w; usage: %s", err, cmd.UseLine())}
 		}
 	}
 	for _, sub := range cmd.Commands() {
