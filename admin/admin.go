@@ -83,10 +83,11 @@ type Directory interface {
 	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
 	FreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) (ended int, err error)
 	UnfreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) error
-	UnitEffect(ctx context.Context, organization, id string) (directory.UnitEffect, error)
+	UnitEffect(ctx context.Context, organization, id string) (directory.FreezeEffect, error)
 	NamesUnits(organization string) string
 	Organizations(ctx context.Context) ([]directory.Client, error)
 	Freeze(ctx context.Context, by audit.Actor, organization, reason string) (ended int, err error)
+	FreezeEffect(ctx context.Context, organization string) (directory.FreezeEffect, error)
 	Unfreeze(ctx context.Context, by audit.Actor, organization, reason string) error
 	Place(ctx context.Context, by audit.Actor, id, unit, reason string) error
 	Placeable(p directory.Person) error

@@ -188,6 +188,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/people/all/place"},
 		{"get", "/people/{id}"},
 		{"get", "/organizations?organization=Acme"},
+		{"get", "/organizations/freeze?organization=Beta"},
 		{"post", "/organizations/freeze"},
 		{"get", "/organizations"},
 		{"post", "/organizations/unfreeze"},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -231,7 +232,7 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 // whole reports whether a route is about all of a client or of the gate, and so
 // not for whoever has its right for their own organization alone.
 func (r *Route) whole() bool {
-	switch r.API {
+	switch cmp.Or(r.Page, r.API) {
 	case "/organizations/freeze", "/organizations/unfreeze", "/audit/chain":
 		return true
 	default:

@@ -9,15 +9,17 @@ import (
 	"portcullis/web"
 )
 
-// freezeView says whom it would put out to freeze a sub-organization, or asks
-// before it is unfrozen.
+// freezeView says whom it would put out to freeze an organization or a
+// sub-organization, or asks before it is unfrozen.
 type freezeView struct {
 	People   int `json:"people"`   // in it and below it
 	Sessions int `json:"sessions"` // of theirs that would end
 
-	Organization, Back string   `json:"-"`
-	Unit               unitJSON `json:"-"`
-	Freezes            bool     `json:"-"`
+	Organization string   `json:"-"`
+	Name         string   `json:"-"` // of what is frozen
+	Path         []string `json:"-"` // names down to the sub-organization; none for the whole
+	Action, Back string   `json:"-"`
+	Freezes      bool     `json:"-"`
 }
 
 // freezes says why a sub-organization is not for a visitor to freeze or
@@ -55,11 +57,22 @@ func (c *Console) freezing(r *request, freezes bool) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	v := askedToFreeze(u.Organization, effect, "/sub-organizations/"+u.ID, freezes)
+	v.Name, v.Path = u.Name, tree.Path(u.ID)
+	v.Back += "?" + url.Values{"organization": {u.Organization}}.Encode()
+	return v, nil
+}
+
+// askedToFreeze is the question about what has its verbs at a path.
+func askedToFreeze(organization string, e directory.FreezeEffect, at string, freezes bool) *freezeView {
+	verb := "/unfreeze"
+	if freezes {
+		verb = "/freeze"
+	}
 	return &freezeView{
-		People: effect.People, Sessions: effect.Sessions, Organization: u.Organization, Freezes: freezes,
-		Unit: unitJSON{ID: u.ID, Name: u.Name, Path: tree.Path(u.ID)},
-		Back: web.ConsolePrefix + "/organizations?" + url.Values{"organization": {u.Organization}}.Encode(),
-	}, nil
+		People: e.People, Sessions: e.Sessions, Organization: organization, Name: organization, Freezes: freezes,
+		Action: web.ConsolePrefix + at + verb, Back: web.ConsolePrefix + "/organizations",
+	}
 }
 
 func (c *Console) freezeUnit(r *request) (any, error) {

@@ -23,8 +23,10 @@ func unitRoutes() []Route {
 	const one = "/sub-organizations/:unit"
 	return []Route{
 		{get, "/organizations", get, "/organizations", mapping.GateUsersView, "organizations", (*Console).organizations},
-		{"", "", post, "/organizations/freeze", mapping.GateUsersLock, "", (*Console).freeze},
-		{"", "", post, "/organizations/unfreeze", mapping.GateUsersLock, "", (*Console).unfreeze},
+		{get, "/organizations/freeze", get, "/organizations/freeze", mapping.GateUsersLock, "freeze", (*Console).askFreezeAll},
+		{post, "/organizations/freeze", post, "/organizations/freeze", mapping.GateUsersLock, "", (*Console).freeze},
+		{get, "/organizations/unfreeze", "", "", mapping.GateUsersLock, "freeze", (*Console).askUnfreezeAll},
+		{post, "/organizations/unfreeze", post, "/organizations/unfreeze", mapping.GateUsersLock, "", (*Console).unfreeze},
 		{post, "/sub-organizations", post, "/sub-organizations", right, "organizations", (*Console).addUnit},
 		{post, one + "/rename", post, one + "/rename", right, "organizations", (*Console).renameUnit},
 		{post, one + "/move", post, one + "/move", right, "organizations", (*Console).moveUnit},
@@ -75,6 +77,8 @@ type organizationJSON struct {
 	Since  *time.Time `json:"since,omitempty"` // it is frozen
 	By     string     `json:"by,omitempty"`
 	Reason string     `json:"reason,omitempty"`
+
+	MayFreeze bool `json:"-"` // or unfreeze it
 }
 
 // organizationsView is the organizations, and the sub-organizations of one.
@@ -87,7 +91,7 @@ type organizationsView struct {
 
 	Whole     bool         `json:"-"` // the visitor sees the organization itself
 	MayEdit   bool         `json:"-"`
-	MayFreeze bool         `json:"-"` // any of them
+	MayFreeze bool         `json:"-"` // any of those that are shown
 	Parents   []unitChoice `json:"-"` // below which one may be made
 	MaxName   int          `json:"-"`
 	Refused   unitRefusal  `json:"-"`
@@ -119,7 +123,10 @@ func (c *Console) organizationsOf(r *request, organization string) (*organizatio
 		}
 		for _, o := range all {
 			if r.holds(o.Name, "") {
-				v.Organizations = append(v.Organizations, organizationWire(&o))
+				w := organizationWire(&o)
+				w.MayFreeze = freezesAll(r.visitor, o.Name) == nil
+				v.MayFreeze = v.MayFreeze || w.MayFreeze && organization == ""
+				v.Organizations = append(v.Organizations, w)
 			}
 		}
 		known := func(o organizationJSON) bool { return o.Name == v.Organization }

@@ -158,7 +158,8 @@ type UnitTx interface {
 	// CloseUnits and OpenUnits set what Unit.Closed is since a time.
 	CloseUnits(ids []string, since time.Time) error
 	OpenUnits(ids []string, since time.Time) error
-	UnitEffect(ids []string, at time.Time) (UnitEffect, error)
+	UnitEffect(ids []string, at time.Time) (FreezeEffect, error)
+	OrganizationEffect(name string, at time.Time) (FreezeEffect, error)
 	// EndSessionsIn ends the sessions of those who are in some units, counts
 	// them, and writes a [Change] for each who has one, or an API token.
 	EndSessionsIn(ids []string, reason string, at time.Time) (ended int, err error)

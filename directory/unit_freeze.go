@@ -10,8 +10,9 @@ import (
 	"portcullis/fault"
 )
 
-// UnitEffect is whom the freezing of a unit would put out.
-type UnitEffect struct {
+// FreezeEffect is whom the freezing of an organization, or of a part of one,
+// would put out.
+type FreezeEffect struct {
 	People   int // in it and below it
 	Sessions int // of theirs that would end
 }
@@ -71,7 +72,7 @@ func (d *Directory) UnfreezeUnit(ctx context.Context, by audit.Actor, organizati
 }
 
 // UnitEffect says whom FreezeUnit would put out now.
-func (d *Directory) UnitEffect(ctx context.Context, organization, id string) (e UnitEffect, err error) {
+func (d *Directory) UnitEffect(ctx context.Context, organization, id string) (e FreezeEffect, err error) {
 	err = d.store.Glance(ctx, func(tx Tx) error {
 		units, err := tx.Units(organization)
 		if err != nil {

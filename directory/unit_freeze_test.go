@@ -31,7 +31,7 @@ func TestAFrozenPartHasNobodyInside(t *testing.T) {
 		in, in2, out := r.session(ada), r.session(ben), r.session(cleo)
 		effect, err := r.UnitEffect(t.Context(), "Alpha", europe)
 		r.must(err)
-		if want := (directory.UnitEffect{People: 2, Sessions: 2}); effect != want {
+		if want := (directory.FreezeEffect{People: 2, Sessions: 2}); effect != want {
 			t.Errorf("effect = %+v, want %+v", effect, want)
 		}
 		first, err := r.db.Sessions().LastChange(t.Context())

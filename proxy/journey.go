@@ -25,6 +25,7 @@ type journey struct {
 	now time.Time       // when it was judged
 
 	proxy     *Proxy
+	hasty     bool               // it came beyond a limit: refusing it asks the database for nothing
 	who       *session.Principal // nil for nobody
 	assertion string             // of who
 

@@ -84,11 +84,20 @@ func (t tx) within(ids []string) (fragment, error) {
 	return join("unit <> '' AND ", in), err
 }
 
-func (t tx) UnitEffect(ids []string, at time.Time) (e directory.UnitEffect, err error) {
+func (t tx) UnitEffect(ids []string, at time.Time) (directory.FreezeEffect, error) {
 	in, err := t.within(ids)
 	if err != nil {
-		return e, err
+		return directory.FreezeEffect{}, err
 	}
+	return t.freezeEffect(in, at)
+}
+
+func (t tx) OrganizationEffect(name string, at time.Time) (directory.FreezeEffect, error) {
+	return t.freezeEffect(sqlf("organization = ?", name), at)
+}
+
+// freezeEffect counts people of a condition, and their sessions.
+func (t tx) freezeEffect(in fragment, at time.Time) (e directory.FreezeEffect, err error) {
 	count := join("SELECT count(*) FROM people WHERE ", in)
 	if err := t.rows(&e.People, count.text, count.args...); err != nil {
 		return e, err
