@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"portcullis/admin"
 	"portcullis/audit"
 	"portcullis/mapping"
+	"portcullis/revision"
 	"portcullis/store/storetest"
 	"portcullis/web"
 )
@@ -52,6 +54,7 @@ func TestALinksProposalTakesTwoPeople(t *testing.T) {
 	if got := ben.call(http.MethodPost, to+"/approve", "", nil); got != http.StatusForbidden {
 		t.Errorf("approving his own: status = %d, want 403", got)
 	}
+	contains(t, "the link, which does not approve", glass.page(to), "A one-time link does not do.")
 	contains(t, "the second person", dora.page(to), "first brought by whoever held a one-time link", "Approve and put in force")
 	if got := dora.call(http.MethodPost, to+"/approve", "", nil); got != http.StatusOK {
 		t.Errorf("the second person: status = %d", got)
@@ -63,5 +66,18 @@ func TestALinksProposalTakesTwoPeople(t *testing.T) {
 	e = w.events(admin.EventQuery{Action: string(audit.MappingProposed), Limit: 1})
 	if len(e) != 1 || e[0].Actor.ID != ben.id || !strings.HasPrefix(e[0].Detail["adopted_from"], "one-time link of root (") {
 		t.Errorf("trail = %+v", e)
+	}
+}
+
+// Where nothing was ever in force, the page does not speak of a last good one.
+func TestNothingWasEverInForce(t *testing.T) {
+	db := storetest.SQLite(t)
+	w := built(t, db, "empty")
+	w.ledger = revision.LedgerConfig{Store: db.Revisions(), Now: func() time.Time { return w.now }}
+	w.mount(revision.NewLedger(w.ledger))
+	page := w.open().page("/mapping")
+	contains(t, "the mapping", page, "no mapping was applied yet", "No mapping is in force")
+	if strings.Contains(page.text, "The last good one is") {
+		t.Error("a last good mapping where there is none")
 	}
 }
