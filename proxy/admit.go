@@ -63,6 +63,7 @@ func (p *Proxy) decide(j *journey, t *target) verdict {
 	r, client, now := j.in, j.Client(), p.now()
 	j.now = now
 	if err := p.limits.ofAddress(client, now); err != nil {
+		j.flooded = true
 		return verdict{err: err}
 	}
 	rules := p.accessTo(t)

@@ -25,6 +25,7 @@ type journey struct {
 	now time.Time       // when it was judged
 
 	proxy     *Proxy
+	flooded   bool               // its address asks too often: nothing is looked up for it
 	who       *session.Principal // nil for nobody
 	assertion string             // of who
 

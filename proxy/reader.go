@@ -18,7 +18,7 @@ const languageWithin = 300 * time.Millisecond
 // out.
 func (j *journey) Language() string {
 	p := j.proxy
-	if p.language == nil {
+	if p.language == nil || j.flooded { // what a limit refuses must not cost the database anything
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(j.ctx, languageWithin)
