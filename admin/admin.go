@@ -81,9 +81,13 @@ type Directory interface {
 	RenameUnit(ctx context.Context, by audit.Actor, organization, id, name string) error
 	MoveUnit(ctx context.Context, by audit.Actor, organization, id, parent string) error
 	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
+	FreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) (ended int, err error)
+	UnfreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) error
+	UnitEffect(ctx context.Context, organization, id string) (directory.FreezeEffect, error)
 	NamesUnits(organization string) string
 	Organizations(ctx context.Context) ([]directory.Client, error)
 	Freeze(ctx context.Context, by audit.Actor, organization, reason string) (ended int, err error)
+	FreezeEffect(ctx context.Context, organization string) (directory.FreezeEffect, error)
 	Unfreeze(ctx context.Context, by audit.Actor, organization, reason string) error
 	Place(ctx context.Context, by audit.Actor, id, unit, reason string) error
 	Placeable(p directory.Person) error
@@ -108,6 +112,8 @@ type Keeper interface {
 type Ledger interface {
 	History(ctx context.Context, n int) (revision.History, error)
 	Past(ctx context.Context, seq int64, n int) ([]revision.Application, error)
+	Waiting(ctx context.Context, seq int64, n int) (revision.History, error)
+	ProposalOf(ctx context.Context, number int64) (revision.History, error)
 	Show(ctx context.Context, ref string) (revision.Revision, []revision.Application, error)
 	InForce(ctx context.Context) (revision.Revision, revision.Application, error)
 	At(ctx context.Context, at time.Time) (revision.Revision, revision.Application, error)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,9 +99,20 @@ func (c *Console) groupsCSV(r *request) (any, error) {
 
 // approvalsCSV is what waits, and everything that was ever decided.
 func (c *Console) approvalsCSV(r *request) (any, error) {
-	h, err := c.ledger.History(r.ctx, csvBatch)
+	h, err := c.ledger.Waiting(r.ctx, 0, csvBatch)
 	if err != nil {
 		return nil, err
+	}
+	for n := len(h.Proposals); n > 0 && n%csvBatch == 0; n = len(h.Proposals) {
+		more, err := c.ledger.Waiting(r.ctx, h.Proposals[n-1].Seq, csvBatch)
+		if err != nil {
+			return nil, err
+		}
+		if len(more.Proposals) == 0 {
+			break
+		}
+		h.Proposals = append(h.Proposals, more.Proposals...)
+		maps.Copy(h.Overtaken, more.Overtaken)
 	}
 	var decided []eventJSON
 	for _, action := range []audit.Action{audit.MappingApproved, audit.MappingDeclined} {

@@ -116,13 +116,9 @@ func notice(q url.Values) string {
 	case what == "session":
 		return "The session has ended."
 	case connectionNotices()[what] != "":
-		text := connectionNotices()[what]
-		if n := number("ended"); n > 0 {
-			text += " " + sessionsInWords(n) + " ended."
-		}
-		return text
+		return connectionNotices()[what] + endedWords(number("ended"))
 	case unitNotices()[what] != "":
-		return unitNotices()[what]
+		return unitNotices()[what] + endedWords(number("ended"))
 	case what == "except":
 		return "Granted: they have it already."
 	case what == "unexcept":
@@ -136,10 +132,7 @@ func notice(q url.Values) string {
 	case what == "undo":
 		return fmt.Sprintf("%d restored, %d left as they are: the list says why.", number("count"), number("left"))
 	default:
-		text := peopleInWords(number("count")) + " " + words[what] + "."
-		if n := number("ended"); n > 0 {
-			text += " " + sessionsInWords(n) + " ended."
-		}
+		text := peopleInWords(number("count")) + " " + words[what] + "." + endedWords(number("ended"))
 		if n := number("left"); n > 0 {
 			text += " " + peopleInWords(n) + " left as they were: their identity provider, or who you are, forbids it."
 		}
@@ -147,10 +140,20 @@ func notice(q url.Values) string {
 	}
 }
 
-// unitNotices says what was done to a sub-organization.
+// endedWords says how many sessions ended, if any did.
+func endedWords(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return " " + sessionsInWords(n) + " ended."
+}
+
+// unitNotices says what was done to an organization or to a part of one.
 func unitNotices() map[string]string {
 	return map[string]string{
 		"unit-added": "Added.", "unit-renamed": "Renamed.", "unit-moved": "Moved, with everybody below it.", "unit-removed": "Removed.",
+		"unit-frozen": "Frozen, with everybody below it.", "unit-unfrozen": "Unfrozen: its people can sign in again.",
+		"organization-frozen": "Frozen: nobody of it comes in.", "organization-unfrozen": "Unfrozen: its people can sign in again.",
 	}
 }
 

@@ -76,6 +76,7 @@ type mappingView struct {
 	History   []changeJSON `json:"history"`
 	Next      int64        `json:"next,omitempty"` // what "before" of the history is to be for older ones
 	Proposals []changeJSON `json:"proposals"`
+	More      bool         `json:"-"` // more wait than are listed
 
 	MayPropose bool            `json:"-"`
 	Homeless   []string        `json:"-"` // connections without a file of their own
@@ -147,6 +148,7 @@ func (c *Console) mapping(r *request) (any, error) {
 		w.Tests = h.Revisions[p.Revision].Tests.Ran
 		v.Proposals = append(v.Proposals, w)
 	}
+	v.More = len(h.Proposals) == size
 	if n := len(h.Applications); n > 0 && h.Applications[n-1].Seq > 1 {
 		v.Next = h.Applications[n-1].Seq
 	}

@@ -188,11 +188,16 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/people/all/place"},
 		{"get", "/people/{id}"},
 		{"get", "/organizations?organization=Acme"},
+		{"get", "/organizations/freeze?organization=Beta"},
 		{"post", "/organizations/freeze"},
 		{"get", "/organizations"},
 		{"post", "/organizations/unfreeze"},
 		{"post", "/sub-organizations/{unit}/rename"},
 		{"post", "/sub-organizations/{unit}/move"},
+		{"get", "/sub-organizations/{unit}/freeze"},
+		{"post", "/sub-organizations/{unit}/freeze"},
+		{"get", "/organizations?organization=Acme"},
+		{"post", "/sub-organizations/{unit}/unfreeze"},
 		{"get", "/people?organization=Acme&subOrganization=none"},
 		{"get", "/summary"},
 		{"get", "/me"},
@@ -250,6 +255,8 @@ func orderOf(path, method, id, unit string) string {
 		return `{"organization": "Beta", "reason": "x"}`
 	case path == "/sub-organizations":
 		return `{"organization": "Acme", "name": "Europe"}`
+	case strings.HasSuffix(path, "freeze"):
+		return `{"reason": "x"}`
 	case strings.HasPrefix(path, "/sub-organizations/"):
 		return `{"name": "Asia"}`
 	}

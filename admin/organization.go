@@ -3,16 +3,50 @@ package admin
 import (
 	"portcullis/directory"
 	"portcullis/fault"
+	"portcullis/mapping"
 )
 
 // client is the organization that a call freezes or lets in again. Whoever
 // manages one may bar each of its people, and not all of it: [Route.whole].
-func (r *request) client() (string, error) {
-	name := r.form.Get("organization")
-	if name == "" {
+func (r *request) client() (string, error) { return named(r.form.Get("organization")) }
+
+func named(organization string) (string, error) {
+	if organization == "" {
 		return "", fault.New(fault.Invalid, "organization: want the name of one")
 	}
-	return name, nil
+	return organization, nil
+}
+
+// freezesAll says why an organization is not for a visitor to freeze, or nil.
+func freezesAll(v *visitor, name string) error {
+	_, everybody := v.reach(mapping.GateUsersLock)
+	switch {
+	case !everybody || !v.may(mapping.GateUsersLock):
+		return fault.New(fault.Forbidden, "this is for those to decide who manage the whole gate")
+	case v.who != nil && name == v.home.organization:
+		return fault.New(fault.Conflict, "this is your own organization: you would be out, too, and could not let it in again")
+	default:
+		return nil
+	}
+}
+
+func (c *Console) askFreezeAll(r *request) (any, error)   { return c.freezingAll(r, true) }
+func (c *Console) askUnfreezeAll(r *request) (any, error) { return c.freezingAll(r, false) }
+
+// freezingAll asks before an organization is frozen or unfrozen.
+func (c *Console) freezingAll(r *request, freezes bool) (any, error) {
+	name, err := named(r.query("organization"))
+	if err != nil {
+		return nil, err
+	}
+	effect, err := c.directory.FreezeEffect(r.ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := freezesAll(r.visitor, name); err != nil && freezes {
+		return nil, err
+	}
+	return askedToFreeze(name, effect, "/organizations", freezes), nil
 }
 
 // freeze keeps everybody of an organization out.
@@ -25,11 +59,11 @@ func (c *Console) freeze(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.who != nil && name == r.home.organization {
-		return nil, fault.New(fault.Conflict, "this is your own organization: you would be out, too, and could not let it in again")
+	if err := freezesAll(r.visitor, name); err != nil {
+		return nil, err
 	}
 	ended, err := c.directory.Freeze(r.ctx, r.actor(), name, why)
-	return done{Done: "freeze", Ended: ended}, err
+	return done{to: "/organizations", Done: "organization-frozen", Ended: ended}, err
 }
 
 // unfreeze lets the people of an organization in again.
@@ -42,12 +76,12 @@ func (c *Console) unfreeze(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return done{Done: "unfreeze"}, c.directory.Unfreeze(r.ctx, r.actor(), name, why)
+	return done{to: "/organizations", Done: "organization-unfrozen"}, c.directory.Unfreeze(r.ctx, r.actor(), name, why)
 }
 
 // thawed says why the people of a connection may not go to another organization,
-// or nil: out of one that is frozen they would be let in again by whoever may see
-// to connections.
+// or nil: out of one that is frozen, or has a part that is, they would be let in
+// again by whoever may see to connections.
 func (c *Console) thawed(r *request, conn Connection, organization string) error {
 	if organization == "" {
 		organization = conn.ID // as in the configuration
@@ -64,7 +98,13 @@ func (c *Console) thawed(r *request, conn Connection, organization string) error
 			return fault.New(fault.Conflict, "%q is frozen: its people go nowhere else before it is let in again", conn.Organization)
 		}
 	}
-	return nil
+	parts, err := c.directory.Units(r.ctx, conn.Organization)
+	for _, u := range parts {
+		if u.Closed {
+			return fault.New(fault.Conflict, "%q of %q is frozen: its people go nowhere else before it is let in again", u.Name, conn.Organization)
+		}
+	}
+	return err
 }
 
 func organizationWire(o *directory.Client) organizationJSON {

@@ -7,9 +7,11 @@ import (
 	"testing"
 
 	"portcullis/admin"
+	"portcullis/audit"
 	"portcullis/mapping"
 	"portcullis/store"
 	"portcullis/store/storetest"
+	"portcullis/web"
 )
 
 // A whole client is frozen by whoever may lock everybody, and by nobody of it.
@@ -43,6 +45,7 @@ func TestAnOrganizationIsFrozenFromOutsideOfIt(t *testing.T) {
 				t.Errorf("%s: %d %s, want %d with %q", tc.name, res.StatusCode, res.text, tc.status, tc.text)
 			}
 		}
+		contains(t, "the organizations", staff.page("/organizations"), "▲ suspended", "Name of ada: a breach", "/organizations/unfreeze?organization=Acme", "/organizations/freeze?organization=Beta")
 		if status := ben.call(http.MethodGet, "/me", "", nil); status != http.StatusUnauthorized {
 			t.Errorf("somebody of a frozen client: status = %d, want 401", status)
 		}
@@ -121,7 +124,59 @@ func TestNobodyLeavesAFrozenOrganization(t *testing.T) {
 		t.Errorf("what else there is of it: %d, want 200", got)
 	}
 	staff.call(http.MethodPost, "/organizations/unfreeze", `{"organization": "Acme"}`, nil)
+	root := audit.Actor{Kind: "operator", ID: "1", Name: "root"}
+	part, err := w.dir.AddUnit(t.Context(), root, "Acme", "", "North")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.dir.FreezeUnit(t.Context(), root, "Acme", part.ID, "a breach"); err != nil {
+		t.Fatal(err)
+	}
+	if got := change("Elsewhere"); got != http.StatusConflict {
+		t.Errorf("while a part is frozen: %d, want 409", got)
+	}
+	if err := w.dir.UnfreezeUnit(t.Context(), root, "Acme", part.ID, ""); err != nil {
+		t.Fatal(err)
+	}
 	if got := change("Elsewhere"); got != http.StatusOK {
 		t.Errorf("once it is let in again: %d, want 200", got)
 	}
+}
+
+// Before a client is frozen on the page stands whom it puts out, and it is
+// offered to nobody who may not.
+func TestFreezingAnOrganizationOnThePage(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.signIn("acme", "ben")
+	manager := w.signIn("acme", "manager", "Admins")
+	staff := w.signIn("staff", "ada", mapping.GateUsersLock, mapping.GateUsersView)
+	var effect struct{ People, Sessions int }
+	if staff.call(http.MethodGet, "/organizations/freeze?organization=Acme", "", &effect); effect.People != 2 || effect.Sessions != 2 {
+		t.Errorf("effect = %+v, want 2 people and 2 sessions", effect)
+	}
+	page := staff.page("/organizations/freeze?organization=Acme")
+	contains(t, "the question", page, "Freeze: <bdi>Acme</bdi>?", "Ends 2 sessions.", `action="/.portcullis/admin/organizations/freeze"`, `name="organization" value="Acme"`)
+	for path, want := range map[string]int{
+		"/organizations/freeze?organization=Staff": 409, "/organizations/freeze": 400, "/organizations/unfreeze?organization=Gamma": 404,
+	} {
+		if got := staff.send(http.MethodGet, web.ConsolePrefix+path, nil, nil).StatusCode; got != want {
+			t.Errorf("%s: status = %d, want %d", path, got, want)
+		}
+	}
+	if got := manager.send(http.MethodGet, web.ConsolePrefix+"/organizations/freeze?organization=Acme", nil, nil).StatusCode; got != http.StatusForbidden {
+		t.Errorf("a client's manager: status = %d, want 403", got)
+	}
+	if page := manager.page("/organizations"); strings.Contains(page.text, "organizations/freeze") {
+		t.Error("a client's manager is offered to freeze")
+	}
+	if page := w.signIn("staff", "eve", mapping.GateUsersView).page("/organizations"); strings.Contains(page.text, "organizations/freeze") {
+		t.Error("it is offered to somebody without the right")
+	}
+	res := staff.form("/organizations/freeze", "organization", "Acme", "reason", "a breach")
+	contains(t, "where that leads", staff.page(strings.TrimPrefix(res.Header.Get("Location"), web.ConsolePrefix)),
+		"Frozen: nobody of it comes in. 2 sessions ended.")
+	contains(t, "the question", staff.page("/organizations/unfreeze?organization=Acme"), "Unfreeze: <bdi>Acme</bdi>?")
+	res = staff.form("/organizations/unfreeze", "organization", "Acme")
+	contains(t, "where that leads", staff.page(strings.TrimPrefix(res.Header.Get("Location"), web.ConsolePrefix)),
+		"Unfrozen: its people can sign in again.")
 }

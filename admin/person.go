@@ -78,6 +78,7 @@ type personView struct {
 	IDPActive     bool      `json:"activeAtIdentityProvider"`
 	Modified      time.Time `json:"modified"`
 	Suspended     bool      `json:"organizationSuspended"`
+	PartSuspended bool      `json:"subOrganizationSuspended"`
 	Deactivated   *barJSON  `json:"deactivated,omitempty"`
 	Locked        *barJSON  `json:"locked,omitempty"`
 	Login         bool      `json:"mayComeIn"`
@@ -102,11 +103,11 @@ func (c *Console) person(r *request) (any, error) {
 	}
 	v := &personView{
 		head: c.head(r, &s, ""), Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
-		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled,
+		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled, PartSuspended: s.PartFrozen,
 		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
 	}
 	v.Person = named[0]
-	if err := c.removable(r.visitor, p); err != nil && r.may(mapping.GateUsersDelete) {
+	if err := c.directory.Removable(*p); err != nil && r.may(mapping.GateUsersDelete) {
 		v.Kept = fault.Message(err)
 	}
 	if r.reaches(mapping.GateUsersEdit, p) {

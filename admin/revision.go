@@ -80,7 +80,7 @@ func (c *Console) revisionOf(r *request, rev revision.Revision) (*revisionView, 
 	for _, t := range rev.Texts {
 		v.Texts = append(v.Texts, textJSON{filepath.Base(t.Name), t.Connection, string(t.Body)})
 	}
-	h, err := c.ledger.History(r.ctx, pageSize)
+	h, err := c.ledger.ProposalOf(r.ctx, rev.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +90,8 @@ func (c *Console) revisionOf(r *request, rev revision.Revision) (*revisionView, 
 	}
 	v.Now = h.Head.Revision
 	for _, p := range h.Proposals {
-		if p.Revision == rev.Number {
-			w := proposalWire(p, h.Overtaken[p.Seq])
-			v.Proposal, v.Own = &w, r.actor().ID == p.Author.ID
-		}
+		w := proposalWire(p, h.Overtaken[p.Seq])
+		v.Proposal, v.Own = &w, r.actor().ID == p.Author.ID
 	}
 	base, _, err := c.ledger.InForce(r.ctx)
 	if err != nil {
@@ -274,6 +272,7 @@ func (c *Console) proposeAgain(r *request) (any, error) {
 // approvalsView is what waits for somebody.
 type approvalsView struct {
 	Waiting []changeJSON `json:"waiting"`
+	Next    int64        `json:"next,omitempty"` // where older ones go on that wait
 	Managed bool         `json:"managed"`
 	Decided []eventJSON  `json:"decided"` // of the last month, the newest first
 
@@ -281,13 +280,24 @@ type approvalsView struct {
 }
 
 func (c *Console) approvals(r *request) (any, error) {
-	h, err := c.ledger.History(r.ctx, pageSize)
+	before, err := r.before()
+	if err != nil {
+		return nil, err
+	}
+	size, err := r.size()
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.ledger.Waiting(r.ctx, before, size)
 	if err != nil {
 		return nil, err
 	}
 	v := &approvalsView{Waiting: []changeJSON{}, Decided: []eventJSON{}, Managed: c.keeper.Status().Managed, MayApprove: r.may(mapping.GateMappingApprove)}
 	for _, p := range h.Proposals {
 		v.Waiting = append(v.Waiting, proposalWire(p, h.Overtaken[p.Seq]))
+	}
+	if n := len(h.Proposals); n == size {
+		v.Next = h.Proposals[n-1].Seq
 	}
 	for _, action := range []audit.Action{audit.MappingApproved, audit.MappingDeclined} {
 		events, _, err := c.events(r, EventQuery{Action: string(action), From: c.now().AddDate(0, -1, 0), Limit: pageSize})

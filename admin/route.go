@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -231,7 +232,7 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 // whole reports whether a route is about all of a client or of the gate, and so
 // not for whoever has its right for their own organization alone.
 func (r *Route) whole() bool {
-	switch r.API {
+	switch cmp.Or(r.Page, r.API) {
 	case "/organizations/freeze", "/organizations/unfreeze", "/audit/chain":
 		return true
 	default:
@@ -265,6 +266,13 @@ type done struct {
 // file is an answer that is neither page nor JSON. It is written as it comes.
 type file func(io.Writer) error
 
+// refused is the page that an order came from, given back with what is wrong
+// with the order. The answer has the status of that.
+type refused struct {
+	view any
+	err  error
+}
+
 func (c *Console) page(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
 		r, err := c.admit(g, route, false)
@@ -294,11 +302,15 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 		case file:
 			return out(g.Writer)
 		default:
+			status := http.StatusOK
+			if form, ok := out.(refused); ok {
+				out, status = form.view, web.Status(form.err)
+			}
 			pages, err := c.pages(r, route)
 			if err != nil {
 				return err
 			}
-			return pages.Render(g.Writer, g.Request, http.StatusOK, route.view, c.frame(r, out))
+			return pages.Render(g.Writer, g.Request, status, route.view, c.frame(r, out))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"portcullis/directory"
 	"portcullis/mapping"
 	"portcullis/revision"
+	"portcullis/store"
 	"portcullis/store/storetest"
 	"portcullis/trace"
 )
@@ -70,25 +71,33 @@ func TestAPartTakesNoNameThatAnIdentityProviderGives(t *testing.T) {
 	}
 }
 
-// Who is deleted and signs in again is of the organization itself, and sees all
-// of it: two managers of a part do not get each other there.
+// Who is deleted and signs in again is in the part that they were in: two
+// managers of a part do not get each other out of it, whatever they do to the
+// tree meanwhile.
 func TestAManagerOfAPartDeletesNobodyOutOfIt(t *testing.T) {
-	w := newWorld(t, storetest.SQLite(t))
-	europe := w.unit("", "Europe")
-	one, two := w.place(w.signIn("acme", "one", "Admins"), europe), w.place(w.signIn("acme", "two", "Admins"), europe)
-	outside := w.signIn("acme", "outside")
-	if got := one.call(http.MethodPost, "/people/"+two.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusForbidden {
-		t.Errorf("deleting somebody of the same part: %d, want 403", got)
-	}
-	if page := one.page("/people/" + two.id).text; strings.Contains(page, "/delete\"") {
-		t.Error("the page offers it")
-	}
-	if got := w.signIn("acme", "two", "Admins").call(http.MethodGet, "/people/"+outside.id, "", nil); got != http.StatusNotFound {
-		t.Errorf("whoever was deleted and came back sees the whole organization: %d, want 404", got)
-	}
-	if got := w.signIn("acme", "whole", "Admins").call(http.MethodPost, "/people/"+two.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusOK {
-		t.Errorf("by whoever manages the whole: %d, want 200", got)
-	}
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		w := newWorld(t, open())
+		europe := w.unit("", "Europe")
+		desk := w.unit(europe, "Desk")
+		one, two := w.place(w.signIn("acme", "one", "Admins"), europe), w.place(w.signIn("acme", "two", "Admins"), desk)
+		outside := w.signIn("acme", "outside")
+		if page := one.page("/people/" + two.id).text; !strings.Contains(page, "/delete\"") {
+			t.Error("the page does not offer it")
+		}
+		for _, by := range []*somebody{one, w.signIn("acme", "whole", "Admins")} {
+			if got := by.call(http.MethodPost, "/people/"+two.id+"/delete", `{"reason":"x"}`, nil); got != http.StatusOK {
+				t.Fatalf("deleting somebody: %d, want 200", got)
+			}
+			one.call(http.MethodDelete, "/sub-organizations/"+desk, "", nil)
+			two = w.signIn("acme", "two", "Admins")
+			if got := two.call(http.MethodGet, "/people/"+outside.id, "", nil); got != http.StatusNotFound {
+				t.Errorf("whoever was deleted and came back sees the whole organization: %d, want 404", got)
+			}
+			if got := one.call(http.MethodGet, "/people/"+two.id, "", nil); got != http.StatusOK {
+				t.Errorf("their manager sees them no more: %d, want 200", got)
+			}
+		}
+	})
 }
 
 // Who comes into an organization has their rights around its people: a client

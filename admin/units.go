@@ -23,12 +23,18 @@ func unitRoutes() []Route {
 	const one = "/sub-organizations/:unit"
 	return []Route{
 		{get, "/organizations", get, "/organizations", mapping.GateUsersView, "organizations", (*Console).organizations},
-		{"", "", post, "/organizations/freeze", mapping.GateUsersLock, "", (*Console).freeze},
-		{"", "", post, "/organizations/unfreeze", mapping.GateUsersLock, "", (*Console).unfreeze},
-		{post, "/sub-organizations", post, "/sub-organizations", right, "", (*Console).addUnit},
-		{post, one + "/rename", post, one + "/rename", right, "", (*Console).renameUnit},
-		{post, one + "/move", post, one + "/move", right, "", (*Console).moveUnit},
-		{post, one + "/remove", http.MethodDelete, one, right, "", (*Console).removeUnit},
+		{get, "/organizations/freeze", get, "/organizations/freeze", mapping.GateUsersLock, "freeze", (*Console).askFreezeAll},
+		{post, "/organizations/freeze", post, "/organizations/freeze", mapping.GateUsersLock, "", (*Console).freeze},
+		{get, "/organizations/unfreeze", "", "", mapping.GateUsersLock, "freeze", (*Console).askUnfreezeAll},
+		{post, "/organizations/unfreeze", post, "/organizations/unfreeze", mapping.GateUsersLock, "", (*Console).unfreeze},
+		{post, "/sub-organizations", post, "/sub-organizations", right, "organizations", (*Console).addUnit},
+		{post, one + "/rename", post, one + "/rename", right, "organizations", (*Console).renameUnit},
+		{post, one + "/move", post, one + "/move", right, "organizations", (*Console).moveUnit},
+		{post, one + "/remove", http.MethodDelete, one, right, "organizations", (*Console).removeUnit},
+		{get, one + "/freeze", get, one + "/freeze", mapping.GateUsersLock, "freeze", (*Console).askFreeze},
+		{post, one + "/freeze", post, one + "/freeze", mapping.GateUsersLock, "", (*Console).freezeUnit},
+		{get, one + "/unfreeze", "", "", mapping.GateUsersLock, "freeze", (*Console).askUnfreeze},
+		{post, one + "/unfreeze", post, one + "/unfreeze", mapping.GateUsersLock, "", (*Console).unfreezeUnit},
 		{get, "/people/:id/place", "", "", right, "place", (*Console).askPlace},
 		{post, "/people/:id/place", post, "/people/:id/place", right, "", (*Console).place},
 		{post, "/people/all/place", post, "/people/all/place", right, "place", (*Console).placeAll},
@@ -42,7 +48,11 @@ type unitJSON struct {
 	Below  string   `json:"below,omitempty"` // id of the one that it is a part of
 	Path   []string `json:"path"`            // names from the top down to it
 	People int      `json:"people"`          // in it alone
+	Out    bool     `json:"suspended"`       // nobody in it may come in: it is frozen, or one above it
+	Frozen *barJSON `json:"frozen,omitempty"`
 
+	MayFreeze bool         `json:"-"`
+	MayThaw   bool         `json:"-"`
 	MayChange bool         `json:"-"`
 	Targets   []unitChoice `json:"-"` // where it may be moved to
 }
@@ -67,6 +77,8 @@ type organizationJSON struct {
 	Since  *time.Time `json:"since,omitempty"` // it is frozen
 	By     string     `json:"by,omitempty"`
 	Reason string     `json:"reason,omitempty"`
+
+	MayFreeze bool `json:"-"` // or unfreeze it
 }
 
 // organizationsView is the organizations, and the sub-organizations of one.
@@ -77,15 +89,29 @@ type organizationsView struct {
 	Unplaced      int                `json:"notPlaced"`              // people of whom nobody can say
 	Units         []unitJSON         `json:"subOrganizations"`
 
-	Whole   bool         `json:"-"` // the visitor sees the organization itself
-	MayEdit bool         `json:"-"`
-	Parents []unitChoice `json:"-"` // below which one may be made
-	MaxName int          `json:"-"`
+	Whole     bool         `json:"-"` // the visitor sees the organization itself
+	MayEdit   bool         `json:"-"`
+	MayFreeze bool         `json:"-"` // any of those that are shown
+	Parents   []unitChoice `json:"-"` // below which one may be made
+	MaxName   int          `json:"-"`
+	Refused   unitRefusal  `json:"-"`
+}
+
+// unitRefusal is an order about a sub-organization that was not taken.
+type unitRefusal struct {
+	Unit    string // its id; empty for a new one
+	Field   string // that the mistake is in: "name", "below", or none
+	Name    string // what was typed
+	Problem string // empty if nothing was refused
 }
 
 func (c *Console) organizations(r *request) (any, error) {
+	return c.organizationsOf(r, r.query("organization"))
+}
+
+func (c *Console) organizationsOf(r *request, organization string) (*organizationsView, error) {
 	v := &organizationsView{
-		Organizations: []organizationJSON{}, Units: []unitJSON{}, Organization: r.query("organization"), Whole: r.units == nil, MaxName: directory.MaxUnitName,
+		Organizations: []organizationJSON{}, Units: []unitJSON{}, Organization: organization, Whole: r.units == nil, MaxName: directory.MaxUnitName,
 	}
 	if r.organization != "" {
 		v.Organization = r.organization
@@ -97,7 +123,10 @@ func (c *Console) organizations(r *request) (any, error) {
 		}
 		for _, o := range all {
 			if r.holds(o.Name, "") {
-				v.Organizations = append(v.Organizations, organizationWire(&o))
+				w := organizationWire(&o)
+				w.MayFreeze = freezesAll(r.visitor, o.Name) == nil
+				v.MayFreeze = v.MayFreeze || w.MayFreeze && organization == ""
+				v.Organizations = append(v.Organizations, w)
 			}
 		}
 		known := func(o organizationJSON) bool { return o.Name == v.Organization }
@@ -131,7 +160,14 @@ func (c *Console) grown(r *request, v *organizationsView) error {
 		if !r.holds(v.Organization, u.ID) {
 			continue
 		}
-		w := unitJSON{ID: u.ID, Name: u.Name, Below: u.Parent, Path: tree.Path(u.ID), People: counts[u.ID], MayChange: v.MayEdit && c.changes(of, u) == nil}
+		w := unitJSON{
+			ID: u.ID, Name: u.Name, Below: u.Parent, Path: tree.Path(u.ID), People: counts[u.ID], MayChange: v.MayEdit && c.changes(of, u) == nil,
+			Out: u.Closed, Frozen: barWire(u.Frozen),
+		}
+		if freezes(r.visitor, u) == nil {
+			w.MayFreeze, w.MayThaw = u.Frozen == nil, u.Frozen != nil
+			v.MayFreeze = true
+		}
 		if w.MayChange {
 			inside := tree.Below(u.ID)
 			for _, t := range v.Parents {
@@ -214,6 +250,23 @@ func (r *request) toTree(organization, what string) done {
 	return to
 }
 
+// refuse gives the page back that an order came from, with what is wrong with
+// it and what was typed.
+func (c *Console) refuse(r *request, organization, unit, field string, err error) (any, error) {
+	if r.inAPI || !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Conflict) {
+		return nil, err
+	}
+	v, failed := c.organizationsOf(r, organization)
+	if failed != nil {
+		return nil, failed
+	}
+	v.Refused = unitRefusal{Unit: unit, Field: field, Name: r.form.Get("name"), Problem: fault.Message(err)}
+	for i := range v.Parents { // of a new one
+		v.Parents[i].Chosen = unit == "" && v.Parents[i].ID == r.form.Get("below")
+	}
+	return refused{v, err}, nil
+}
+
 func (c *Console) addUnit(r *request) (any, error) {
 	organization := r.organization
 	if organization == "" {
@@ -228,7 +281,7 @@ func (c *Console) addUnit(r *request) (any, error) {
 	}
 	u, err := c.directory.AddUnit(r.ctx, r.actor(), organization, below, r.form.Get("name"))
 	if err != nil {
-		return nil, err
+		return c.refuse(r, organization, "", "name", err)
 	}
 	to := r.toTree(organization, "unit-added")
 	to.ID = u.ID
@@ -243,7 +296,10 @@ func (c *Console) renameUnit(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.toTree(u.Organization, "unit-renamed"), c.directory.RenameUnit(r.ctx, r.actor(), u.Organization, u.ID, r.form.Get("name"))
+	if err := c.directory.RenameUnit(r.ctx, r.actor(), u.Organization, u.ID, r.form.Get("name")); err != nil {
+		return c.refuse(r, u.Organization, u.ID, "name", err)
+	}
+	return r.toTree(u.Organization, "unit-renamed"), nil
 }
 
 func (c *Console) moveUnit(r *request) (any, error) {
@@ -255,7 +311,10 @@ func (c *Console) moveUnit(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.toTree(u.Organization, "unit-moved"), c.directory.MoveUnit(r.ctx, r.actor(), u.Organization, u.ID, below)
+	if err := c.directory.MoveUnit(r.ctx, r.actor(), u.Organization, u.ID, below); err != nil {
+		return c.refuse(r, u.Organization, u.ID, "below", err)
+	}
+	return r.toTree(u.Organization, "unit-moved"), nil
 }
 
 func (c *Console) removeUnit(r *request) (any, error) {
@@ -263,7 +322,10 @@ func (c *Console) removeUnit(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.toTree(u.Organization, "unit-removed"), c.directory.RemoveUnit(r.ctx, r.actor(), u.Organization, u.ID)
+	if err := c.directory.RemoveUnit(r.ctx, r.actor(), u.Organization, u.ID); err != nil {
+		return c.refuse(r, u.Organization, u.ID, "", err)
+	}
+	return r.toTree(u.Organization, "unit-removed"), nil
 }
 
 // nameUnits says of people how their sub-organization is called.

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"testing"
@@ -60,7 +61,7 @@ func (w *world) traced(s *somebody, connection string) string {
 // people of the whole gate is refused, and in a sub-organization the
 // connections, too.
 func wanted(route admin.Route, inUnit bool) string {
-	switch route.API {
+	switch cmp.Or(route.Page, route.API) {
 	case "/organizations/freeze", "/organizations/unfreeze", "/audit/chain":
 		return "403"
 	}

@@ -72,7 +72,7 @@ func verbs() []verb {
 		},
 		{
 			"delete", "Delete", mapping.GateUsersDelete, false, true, true,
-			"Their profile, sign-ins and past are erased for good; the audit trail stays. Whoever the mapping still lets in begins anew at their next sign-in; who is locked or deactivated now stays that then.",
+			"Their profile, sign-ins and past are erased for good; the audit trail stays. Whoever the mapping still lets in begins anew at their next sign-in, in the part of the organization that they are in now; who is locked or deactivated now stays that then.",
 			func(*directory.Person) bool { return true },
 			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
 				return 0, d.Remove(ctx, by, id, why)
@@ -101,23 +101,12 @@ func (c *Console) offered(v *visitor, p *directory.Person) (links []verbLink) {
 		if !v.reaches(verb.right, p) || !verb.fits(p) {
 			continue
 		}
-		if verb.Name == "delete" && c.removable(v, p) != nil || v.is(p.ID) && verb.ends && verb.Name != "sign-out" {
+		if verb.Name == "delete" && c.directory.Removable(*p) != nil || v.is(p.ID) && verb.ends && verb.Name != "sign-out" {
 			continue
 		}
 		links = append(links, verbLink{verb.Name, verb.Title})
 	}
 	return links
-}
-
-// removable says why a visitor may not delete somebody, or nil: who signs in
-// again after that is of the organization itself, unless their identity provider
-// says otherwise, and would see more of it than whoever manages a part.
-func (c *Console) removable(v *visitor, p *directory.Person) error {
-	if of, _ := v.reach(mapping.GateUsersDelete); of.units != nil && c.directory.Placeable(*p) == nil {
-		return fault.New(fault.Forbidden,
-			"whoever is deleted and comes back belongs to no part any more: that is for those to decide who manage the whole; you can deactivate them")
-	}
-	return c.directory.Removable(*p)
 }
 
 // confirmView asks before something is done.
@@ -248,7 +237,7 @@ func (c *Console) do(r *request, v verb, p *directory.Person, why string) (int, 
 // forbids says why a verb is not for this visitor to do to somebody.
 func (c *Console) forbids(r *request, v verb, p *directory.Person) error {
 	if v.Name == "delete" {
-		if err := c.removable(r.visitor, p); err != nil {
+		if err := c.directory.Removable(*p); err != nil {
 			return err
 		}
 	}
@@ -273,8 +262,10 @@ func (c *Console) forbids(r *request, v verb, p *directory.Person) error {
 			return err
 		}
 	}
-	return fault.New(fault.Forbidden, "this was decided by somebody outside of those whom you manage, who has to take it back")
+	return errOutside
 }
+
+var errOutside = fault.New(fault.Forbidden, "this was decided by somebody outside of those whom you manage, who has to take it back")
 
 // maxReason bounds a reason, in bytes.
 const maxReason = 1000

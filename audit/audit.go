@@ -34,6 +34,8 @@ const (
 	UnitRenamed       Action = "unit.renamed"
 	UnitMoved         Action = "unit.moved"
 	UnitRemoved       Action = "unit.removed"
+	UnitFrozen        Action = "unit.frozen"
+	UnitUnfrozen      Action = "unit.unfrozen"
 	GroupCreated      Action = "group.created"
 	GroupUpdated      Action = "group.updated"
 	GroupDeleted      Action = "group.deleted"
@@ -77,7 +79,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		SignIn, SignInRefused, SignInTested, SignOut, SessionEnded, PersonCreated, PersonUpdated, PersonLinked, PersonDeactivated,
-		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, PersonMoved, UnitCreated, UnitRenamed, UnitMoved, UnitRemoved, GroupCreated, GroupUpdated, GroupDeleted,
+		PersonReactivated, PersonLocked, PersonUnlocked, PersonDeleted, PersonRestored, PersonMoved, UnitCreated, UnitRenamed, UnitMoved, UnitRemoved, UnitFrozen, UnitUnfrozen, GroupCreated, GroupUpdated, GroupDeleted,
 		GroupRestored, TokenCreated, TokenRevoked, MappingApplied, MappingRefused, MappingProposed, MappingApproved, MappingDeclined, MappingRolledBack,
 		KeyCreated, MassLossFound, MassLossUndone, MetadataAccepted, MetadataHeld, MetadataApproved,
 		ConsoleLink, ConsoleOpened, ConsoleClosed, ExceptionGranted, ExceptionRevoked, ConnectionCreated, ConnectionUpdated,

@@ -357,23 +357,6 @@ type Tx interface {
 	Audit(audit.Event) error
 }
 
-// UnitTx is what a transaction does to sub-organizations.
-type UnitTx interface {
-	// LockUnits lets one transaction at a time change the units of an
-	// organization by hand; fault.NotFound if there is no such organization.
-	LockUnits(organization string) error
-	Units(organization string) ([]Unit, error)        // in no order
-	Unit(id string) (Unit, error)                     // it stays there until the transaction ends
-	UnitNamed(organization, key string) (Unit, error) // likewise; key: the name in lower case
-	UnitNames(ids []string) (map[string]string, error)
-	UnitCounts(organization string) (map[string]int, error)   // people by unit
-	ConnectionsIn(unit string, pushed bool) ([]string, error) // whose people, pushed or not, are in it
-	InsertUnit(u Unit) error
-	EnsureUnit(u Unit) (fresh bool, err error) // nothing if the name is there
-	UpdateUnit(u Unit) error                   // its name and parent
-	DeleteUnit(id string) error
-}
-
 // Identity ties what an identity provider calls somebody to a person.
 type Identity struct {
 	Connection string

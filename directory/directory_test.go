@@ -245,11 +245,17 @@ func (r *rig) session(in directory.SignedIn) []byte {
 	r.t.Helper()
 	r.n++
 	hash := []byte{byte(r.n >> 8), byte(r.n), 31: 0}
-	r.must(r.db.Sessions().InsertSession(r.t.Context(), session.Row{
+	r.must(r.db.Sessions().InsertSession(r.t.Context(), r.row(in, hash)))
+	return hash
+}
+
+// row is a session that may begin for somebody who signed in.
+func (r *rig) row(in directory.SignedIn, hash []byte) session.Row {
+	r.n++
+	return session.Row{
 		ID: string(rune('a'+r.n%26)) + time.Duration(r.n).String(), TokenHash: hash, Person: in.Person.ID, AssertionID: in.AssertionID,
 		Connection: in.Person.Connection, Created: r.now, LastSeen: r.now, Expires: r.now.Add(time.Hour),
-	}))
-	return hash
+	}
 }
 
 // alive reports whether a session is there and has not ended, and of whom.

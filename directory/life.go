@@ -191,6 +191,9 @@ func (d *Directory) Look(ctx context.Context, id string) (s Standing, err error)
 			return err
 		}
 		s.Unit = s.Person.Unit
+		if s.PartFrozen, err = closedUnit(tx, s.Unit); err != nil {
+			return err
+		}
 		if s.Organization, err = tx.Organization(s.Person.Organization); err != nil {
 			return err
 		}

@@ -56,6 +56,19 @@ func (d *Directory) Freeze(ctx context.Context, by audit.Actor, name, reason str
 	return ended, err
 }
 
+// FreezeEffect says whom Freeze would put out now. It fails with
+// fault.NotFound.
+func (d *Directory) FreezeEffect(ctx context.Context, name string) (e FreezeEffect, err error) {
+	err = d.store.Glance(ctx, func(tx Tx) error {
+		if _, err := organizationOf(tx, name); err != nil {
+			return err
+		}
+		e, err = tx.OrganizationEffect(name, d.now())
+		return err
+	})
+	return e, err
+}
+
 // Unfreeze lets the people of an organization in again; sessions do not come
 // back. It does nothing if the organization is not frozen. It fails with
 // fault.NotFound.

@@ -56,7 +56,8 @@ func newID() string {
 
 // Provision stores a person whom an identity provider pushes, and clears the
 // tombstone of an earlier deletion, but for what the gate had decided about
-// them: who was locked comes back locked. Somebody who had signed in before and
+// them: who was locked comes back locked, and who was placed in a
+// sub-organization by hand comes back there. Somebody who had signed in before and
 // whose link value is the same is the same person: their identity and
 // sessions move over. It fails with fault.Conflict if the userName is taken in
 // this connection. The link value need not be unique, as RFC 7643, section 3.1
@@ -93,7 +94,7 @@ func (d *Directory) Provision(ctx context.Context, by audit.Actor, connection st
 		if err := tx.Audit(event); err != nil {
 			return err
 		}
-		if err := recallBars(tx, &p, link, revived, now); err != nil {
+		if err := d.recall(tx, &p, link, revived, now); err != nil {
 			return err
 		}
 		if err := tx.Unbury(conn.ID, revived); err != nil {
@@ -297,7 +298,7 @@ func (d *Directory) DeleteIf(ctx context.Context, by audit.Actor, connection, id
 		if err := tx.InsertDeletion(id, burial, now); err != nil {
 			return err
 		}
-		if err := rememberBars(tx, p, hashes, now); err != nil {
+		if err := remember(tx, p, hashes, now); err != nil {
 			return err
 		}
 		return d.erase(tx, by, p, "", now)

@@ -9,7 +9,8 @@ import (
 
 // Remove erases somebody by an administrator's decision, with their sign-ins
 // and their past; the audit trail stays. It leaves no tombstone: whoever signs
-// in again begins anew, but what barred them bars them again.
+// in again begins anew, but what barred them bars them again, and they are in
+// the sub-organization that they were in.
 //
 // It fails with fault.NotFound, and with fault.Conflict for somebody whom
 // their identity provider manages over SCIM, since only it can take them back.
@@ -27,7 +28,7 @@ func (d *Directory) Remove(ctx context.Context, by audit.Actor, id, reason strin
 		if err != nil {
 			return err
 		}
-		if err := rememberBars(tx, p, hashes, now); err != nil {
+		if err := remember(tx, p, hashes, now); err != nil {
 			return err
 		}
 		return d.erase(tx, by, p, reason, now)

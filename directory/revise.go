@@ -120,7 +120,7 @@ func (d *Directory) relinked(tx Tx, by audit.Actor, p *Person, link string, now 
 	// Whoever was deleted under that value is this person now; a name alone
 	// says so only when a person is made.
 	revived := tombstones(p.Connection, "", "", link)
-	if err := recallBars(tx, p, link, revived, now); err != nil {
+	if err := d.recall(tx, p, link, revived, now); err != nil {
 		return err
 	}
 	if err := tx.Unbury(p.Connection, revived); err != nil {
@@ -143,6 +143,15 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 	case !old.IDPActive && next.IDPActive:
 		event.Action = audit.PersonReactivated
 	}
+	if next.Unit != old.Unit && why == "" {
+		closed, err := closedUnit(tx, next.Unit)
+		if err != nil {
+			return err
+		}
+		if closed {
+			why = fault.Message(errPartFrozen(next.Organization))
+		}
+	}
 	loss := why != ""
 	if event.Action == audit.PersonDeactivated {
 		if err := noteDeactivation(tx, next, now); err != nil {
@@ -159,7 +168,7 @@ func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Tim
 		return err
 	}
 	if next.Unit != old.Unit {
-		if err := d.moved(tx, by, next, old.Unit, "", now); err != nil {
+		if err := d.moved(tx, by, next, old.Unit, "", 0, now); err != nil {
 			return err
 		}
 	}

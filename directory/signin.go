@@ -283,18 +283,20 @@ func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now tim
 	if err := tx.InsertPerson(p, ""); err != nil {
 		return p, err
 	}
-	// Whoever was deleted by an administrator while something barred them.
-	if err := recallBars(tx, &p, "", tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {
-		return p, err
-	}
 	identity.Person = p.ID
 	if err := tx.InsertIdentity(identity); err != nil {
 		return p, err
 	}
-	return p, tx.Audit(audit.Event{
+	err := tx.Audit(audit.Event{
 		At: now, Action: audit.PersonCreated, Actor: audit.Gate(), Person: p.ID, Subject: p.UserName,
 		Connection: conn.ID, Reason: "first sign-in",
 	})
+	if err != nil {
+		return p, err
+	}
+	// Whoever was deleted by an administrator is as barred as they were, and where they were.
+	err = d.recall(tx, &p, "", tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now)
+	return p, err
 }
 
 // meet ties a sign-in to the pushed person that it met; whoever it was until
@@ -315,7 +317,7 @@ func (d *Directory) meet(tx Tx, conn Connection, f found, identity Identity, now
 		return p, fault.New(fault.Forbidden, "your account is linked to another sign-in of %s", p.Organization)
 	}
 	// The record may be another one than the one that was deleted with a bar.
-	if err := recallBars(tx, &p, identity.Link, tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {
+	if err := d.recall(tx, &p, identity.Link, tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {
 		return p, err
 	}
 	if f.subject != nil {
@@ -353,7 +355,7 @@ func (d *Directory) refresh(tx Tx, conn Connection, p *Person, a Assertion, now 
 		return err
 	}
 	if next.Unit != old {
-		if err := d.moved(tx, audit.Gate(), next, old, "", now); err != nil {
+		if err := d.moved(tx, audit.Gate(), next, old, "", 0, now); err != nil {
 			return err
 		}
 	}
@@ -364,6 +366,9 @@ func (d *Directory) refresh(tx Tx, conn Connection, p *Person, a Assertion, now 
 func (d *Directory) standing(tx Tx, in SignedIn) (s Standing, err error) {
 	s = Standing{Person: in.Person, Assertion: in.Assertion}
 	if s.Organization, err = tx.Organization(in.Person.Organization); err != nil {
+		return s, err
+	}
+	if s.PartFrozen, err = closedUnit(tx, in.Person.Unit); err != nil {
 		return s, err
 	}
 	excepted, err := tx.Exceptions(in.Person.ID)

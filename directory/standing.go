@@ -17,6 +17,7 @@ type Standing struct {
 	Pushed       []Group
 	Exceptions   []mapping.Exception // that nobody has taken back
 	Unit         string              // the sub-organization that they are in today, of whatever time the rest is
+	PartFrozen   bool                // the sub-organization that they are in, or one above it, is frozen
 }
 
 // Facts are what the mapping sees of the standing.
@@ -64,6 +65,8 @@ func (s *Standing) Bar() error {
 	switch {
 	case s.Organization.Disabled:
 		return fault.New(fault.Forbidden, "access for %s is suspended", s.Organization.Name)
+	case s.PartFrozen:
+		return errPartFrozen(s.Organization.Name)
 	case s.Person.Deactivated != nil || !s.Person.IDPActive:
 		return fault.New(fault.Forbidden, "your account is deactivated")
 	case s.Person.Unconfirmed:
@@ -73,6 +76,12 @@ func (s *Standing) Bar() error {
 	default:
 		return nil
 	}
+}
+
+// errPartFrozen is what somebody is told whose part of an organization is
+// frozen.
+func errPartFrozen(organization string) error {
+	return fault.New(fault.Forbidden, "access for your part of %s is suspended", organization)
 }
 
 // Admit decides: the access that policy grants at now, or a Forbidden fault

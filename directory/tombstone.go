@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"portcullis/audit"
 )
 
 // tombstones are the hashes under which a sign-in finds that somebody was
@@ -67,21 +69,37 @@ func graves(tx Tx, p Person, link string) ([]string, error) {
 // They lie apart from the graves: a push that undoes a deletion undoes no
 // decision of the gate.
 func barred(connection string, bar State, graves []string) []string {
+	return apart(connection, string(bar), graves)
+}
+
+// placed are the hashes under which it is remembered where somebody was.
+func placed(connection string, graves []string) []string {
+	return apart(connection, "sub-organization", graves)
+}
+
+func apart(connection, what string, graves []string) []string {
 	hashes := make([]string, len(graves))
 	for i, g := range graves {
-		hashes[i] = tombstone(connection, string(bar), g)
+		hashes[i] = tombstone(connection, what, g)
 	}
 	return hashes
 }
 
 // graveyard are all hashes under which something may be remembered about
-// somebody who comes back: the graves, and the bars apart from them.
+// somebody who comes back: the graves, and the bars and the place apart from
+// them.
 func graveyard(connection string, graves []string) []string {
-	return slices.Concat(graves, barred(connection, Locked, graves), barred(connection, Deactivated, graves))
+	return slices.Concat(graves, barred(connection, Locked, graves), barred(connection, Deactivated, graves), placed(connection, graves))
 }
 
-// rememberBars keeps the bars of somebody who is deleted.
-func rememberBars(tx Tx, p Person, graves []string, now time.Time) error {
+// remember keeps the bars of somebody who is deleted, and the sub-organization
+// that they are in: nobody is of the whole for having been deleted.
+func remember(tx Tx, p Person, graves []string, now time.Time) error {
+	if p.Unit != "" {
+		if err := tx.BuryUnit(p.Connection, placed(p.Connection, graves), p.Unit, now); err != nil {
+			return err
+		}
+	}
 	for bar, set := range map[State]*Bar{Locked: p.Locked, Deactivated: p.Deactivated} {
 		if set == nil {
 			continue
@@ -93,9 +111,10 @@ func rememberBars(tx Tx, p Person, graves []string, now time.Time) error {
 	return nil
 }
 
-// recallBars puts the bars that are remembered under some graves on the
-// person who comes in their place, and stores the person if there are any.
-func recallBars(tx Tx, p *Person, link string, graves []string, now time.Time) error {
+// recall puts the bars that are remembered under some graves on the person who
+// comes in their place, and the person where the one who was deleted was. It
+// stores the person if that changes them.
+func (d *Directory) recall(tx Tx, p *Person, link string, graves []string, now time.Time) error {
 	next := *p
 	for bar, into := range map[State]**Bar{Locked: &next.Locked, Deactivated: &next.Deactivated} {
 		if *into != nil {
@@ -109,11 +128,38 @@ func recallBars(tx Tx, p *Person, link string, graves []string, now time.Time) e
 			*into = &Bar{At: now, By: "portcullis", Reason: "decided about the account that was deleted"}
 		}
 	}
-	if next.Locked == p.Locked && next.Deactivated == p.Deactivated {
+	if err := d.recallUnit(tx, &next, graves); err != nil {
+		return err
+	}
+	if next.Locked == p.Locked && next.Deactivated == p.Deactivated && next.Unit == p.Unit {
 		return nil
 	}
+	old := p.Unit
 	*p = next
-	return tx.UpdatePerson(next, link)
+	if err := tx.UpdatePerson(next, link); err != nil || next.Unit == old {
+		return err
+	}
+	if err := d.moved(tx, audit.Gate(), next, old, "where the account was that was deleted", 0, now); err != nil {
+		return err
+	}
+	return tx.Change(Change{At: now, Person: p.ID})
+}
+
+// recallUnit puts somebody who is of the whole organization where the one was
+// who was deleted, or into what is left above that; unless it is the identity
+// provider that says where they are. What was remembered is forgotten.
+func (d *Directory) recallUnit(tx Tx, p *Person, graves []string) error {
+	hashes := placed(p.Connection, graves)
+	unit, err := tx.BuriedUnit(p.Connection, hashes)
+	if err != nil || unit == "" {
+		return err
+	}
+	if p.Unit == "" && d.Placeable(*p) == nil {
+		if p.Unit, err = heir(tx, p.Organization, unit); err != nil {
+			return err
+		}
+	}
+	return tx.Unbury(p.Connection, hashes)
 }
 
 // returns are the hashes under which somebody comes back by signing in, or by

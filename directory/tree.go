@@ -3,6 +3,7 @@ package directory
 import (
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -138,4 +139,35 @@ func (t Tree) inWords(id string) string {
 		return "(not placed)"
 	}
 	return strings.Join(t.Path(id), " / ")
+}
+
+// UnitTx is what a transaction does to sub-organizations.
+type UnitTx interface {
+	// LockUnits lets one transaction at a time change the units of an
+	// organization by hand; fault.NotFound if there is no such organization.
+	LockUnits(organization string) error
+	Units(organization string) ([]Unit, error)        // in no order
+	Unit(id string) (Unit, error)                     // it stays there until the transaction ends
+	UnitNamed(organization, key string) (Unit, error) // likewise; key: the name in lower case
+	UnitNames(ids []string) (map[string]string, error)
+	UnitCounts(organization string) (map[string]int, error)   // people by unit
+	ConnectionsIn(unit string, pushed bool) ([]string, error) // whose people, pushed or not, are in it
+	InsertUnit(u Unit) error
+	EnsureUnit(u Unit) (fresh bool, err error) // nothing if the name is there
+	UpdateUnit(u Unit) error                   // its name, its parent, and who froze it
+	// CloseUnits and OpenUnits set what Unit.Closed is since a time.
+	CloseUnits(ids []string, since time.Time) error
+	OpenUnits(ids []string, since time.Time) error
+	UnitEffect(ids []string, at time.Time) (FreezeEffect, error)
+	OrganizationEffect(name string, at time.Time) (FreezeEffect, error)
+	// EndSessionsIn ends the sessions of those who are in some units, counts
+	// them, and writes a [Change] for each who has one, or an API token.
+	EndSessionsIn(ids []string, reason string, at time.Time) (ended int, err error)
+	DeleteUnit(id string) error
+	FormerUnit(id string) (parent string, err error) // of one that was deleted; empty if there is none
+	// BuryUnit remembers under hashes which unit somebody was in; BuriedUnit
+	// gives what was remembered last under one of them, empty if nothing was.
+	// Unbury forgets it.
+	BuryUnit(connection string, hashes []string, unit string, at time.Time) error
+	BuriedUnit(connection string, hashes []string) (unit string, err error)
 }

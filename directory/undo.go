@@ -269,6 +269,13 @@ func (u *undo) revive(l Loss) (string, error) {
 			return "", err
 		}
 	}
+	hashes, err := graves(u.tx, p, kept.Link)
+	if err != nil {
+		return "", err
+	}
+	if err := u.tx.Unbury(p.Connection, placed(p.Connection, hashes)); err != nil {
+		return "", err
+	}
 	if err := u.tx.ReviveHistory(l.Seq, u.now); err != nil {
 		return "", err
 	}

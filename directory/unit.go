@@ -18,6 +18,9 @@ type Unit struct {
 	Parent       string // id of the unit that it is a part of; empty: of the organization itself
 	Name         string
 	Created      time.Time
+	Frozen       *Bar   // nil while it is not, see [Directory.FreezeUnit]
+	Freezer      string // id of the person who froze it; empty if that was nobody of them
+	Closed       bool   // it is frozen, or one above it: none of its people is inside
 }
 
 // The bounds of what is in an organization.
@@ -96,9 +99,15 @@ func (d *Directory) AddUnit(ctx context.Context, by audit.Actor, organization, p
 		if tree.named(name) != "" {
 			return errUnitTaken
 		}
+		_, closed := tree.Frozen(parent)
 		u = Unit{ID: newID(), Organization: organization, Parent: parent, Name: name, Created: now}
 		if err := tx.InsertUnit(u); err != nil {
 			return err
+		}
+		if u.Closed = closed; closed {
+			if err := tx.CloseUnits([]string{u.ID}, now); err != nil {
+				return err
+			}
 		}
 		return tx.Audit(unitEvent(now, audit.UnitCreated, by, u, tree))
 	})
@@ -173,8 +182,9 @@ func (d *Directory) namer(tx Tx, unit string) (string, error) {
 
 // MoveUnit puts a sub-organization with all below it somewhere else in its
 // organization; the empty parent is the organization itself. It fails with
-// fault.NotFound, and with fault.Invalid for what would be too deep or below
-// itself.
+// fault.NotFound, with fault.Invalid for what would be too deep or below
+// itself, and with fault.Conflict for what would come out from below a frozen
+// one.
 func (d *Directory) MoveUnit(ctx context.Context, by audit.Actor, organization, id, parent string) error {
 	return d.grow(ctx, organization, func(tx Tx, tree Tree, now time.Time) error {
 		u, ok := tree.Find(id)
@@ -189,19 +199,25 @@ func (d *Directory) MoveUnit(ctx context.Context, by audit.Actor, organization, 
 		if err := tree.fits(parent, tree.height(id)); err != nil {
 			return err
 		}
+		_, frozen := tree.Frozen(u.Parent)
+		if _, still := tree.Frozen(parent); frozen && !still {
+			return errStaysFrozen
+		}
 		event := unitEvent(now, audit.UnitMoved, by, u, tree)
 		event.Detail["to"] = tree.inWords(parent)
 		u.Parent = parent
-		if err := tx.UpdateUnit(u); err != nil {
+		ended, err := d.reshape(tx, tree, u, now)
+		if err != nil {
 			return err
 		}
+		noteEnded(&event, ended)
 		return tx.Audit(event)
 	})
 }
 
 // RemoveUnit removes a sub-organization that nobody is in, and that has none
 // below it. It fails with fault.NotFound, and with fault.Conflict while it is
-// in use.
+// in use, or frozen: whoever was deleted there would come back above it.
 func (d *Directory) RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error {
 	return d.grow(ctx, organization, func(tx Tx, tree Tree, now time.Time) error {
 		u, ok := tree.Find(id)
@@ -210,6 +226,9 @@ func (d *Directory) RemoveUnit(ctx context.Context, by audit.Actor, organization
 		}
 		if len(tree.Below(id)) > 1 {
 			return fault.New(fault.Conflict, "there are others below it: move or remove them first")
+		}
+		if u.Closed {
+			return errStaysFrozen
 		}
 		// First the unit, which somebody who is being placed there holds.
 		if err := tx.DeleteUnit(id); err != nil {
@@ -265,7 +284,7 @@ func unitEvent(now time.Time, action audit.Action, by audit.Actor, u Unit, tree 
 // Place puts a person in a sub-organization of their organization; the empty id
 // is the organization itself. It does nothing if they are there. It fails with
 // fault.NotFound, and with fault.Conflict where their identity provider says in
-// which one they are.
+// which one they are, and for whoever would come out of a frozen one.
 func (d *Directory) Place(ctx context.Context, by audit.Actor, id, unit, reason string) error {
 	now := d.now()
 	return d.store.Update(ctx, func(tx Tx) error {
@@ -288,22 +307,44 @@ func (d *Directory) Place(ctx context.Context, by audit.Actor, id, unit, reason 
 		if p.Unit == unit {
 			return nil
 		}
-		link, err := storedLink(tx, p)
-		if err != nil {
-			return err
-		}
-		old := p.Unit
-		p.Unit = unit
-		p.Version++
-		p.Modified = now
-		if err := tx.UpdatePerson(p, link); err != nil {
-			return err
-		}
-		if err := d.moved(tx, by, p, old, reason, now); err != nil {
-			return err
-		}
-		return tx.Change(Change{At: now, Person: id})
+		return d.put(tx, by, p, unit, reason, now)
 	})
+}
+
+// put is Place for somebody who may be put there.
+func (d *Directory) put(tx Tx, by audit.Actor, p Person, unit, reason string, now time.Time) error {
+	was, err := closedUnit(tx, p.Unit)
+	if err != nil {
+		return err
+	}
+	closed, err := closedUnit(tx, unit)
+	if err != nil {
+		return err
+	}
+	if was && !closed {
+		return errStaysFrozen
+	}
+	link, err := storedLink(tx, p)
+	if err != nil {
+		return err
+	}
+	old := p.Unit
+	p.Unit = unit
+	p.Version++
+	p.Modified = now
+	if err := tx.UpdatePerson(p, link); err != nil {
+		return err
+	}
+	ended := 0
+	if closed {
+		if ended, err = tx.EndSessions(p.ID, fault.Message(errPartFrozen(p.Organization)), now); err != nil {
+			return err
+		}
+	}
+	if err := d.moved(tx, by, p, old, reason, ended, now); err != nil {
+		return err
+	}
+	return tx.Change(Change{At: now, Person: p.ID, Loss: closed})
 }
 
 // Placeable says why somebody's sub-organization is not for people to choose, or
@@ -317,7 +358,7 @@ func (d *Directory) Placeable(p Person) error {
 }
 
 // moved writes down that somebody is elsewhere now.
-func (d *Directory) moved(tx Tx, by audit.Actor, p Person, old, reason string, now time.Time) error {
+func (d *Directory) moved(tx Tx, by audit.Actor, p Person, old, reason string, ended int, now time.Time) error {
 	units, err := tx.Units(p.Organization)
 	if err != nil {
 		return err
@@ -326,6 +367,7 @@ func (d *Directory) moved(tx Tx, by audit.Actor, p Person, old, reason string, n
 	event := personEvent(now, audit.PersonMoved, by, p)
 	event.Reason = reason
 	event.Detail = map[string]string{"from": tree.inWords(old), "to": tree.inWords(p.Unit)}
+	noteEnded(&event, ended)
 	return tx.Audit(event)
 }
 

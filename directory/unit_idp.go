@@ -94,7 +94,7 @@ func (d *Directory) settleAll(tx Tx, conn Connection, now time.Time) error {
 		if err := tx.UpdatePerson(next, linkOf(conn, r)); err != nil {
 			return err
 		}
-		if err := d.moved(tx, audit.Gate(), next, p.Unit, "the connection reads it from "+conn.Units.Attribute, now); err != nil {
+		if err := d.moved(tx, audit.Gate(), next, p.Unit, "the connection reads it from "+conn.Units.Attribute, 0, now); err != nil {
 			return err
 		}
 		return tx.Change(Change{At: now, Person: p.ID})
@@ -102,7 +102,7 @@ func (d *Directory) settleAll(tx Tx, conn Connection, now time.Time) error {
 }
 
 // resettle finds a place for somebody who is brought back: the one that they
-// were in, if it is there yet.
+// were in, or what is left above it.
 func (u *undo) resettle(p *Person) error {
 	conn := u.d.known()[p.Connection]
 	if conn.Units.Attribute != "" {
@@ -112,13 +112,32 @@ func (u *undo) resettle(p *Person) error {
 		}
 		return u.d.settleRecord(u.tx, u.by, conn, p, r, u.now)
 	}
-	if p.Unit == "" || p.Unit == Unplaced {
+	if p.Unit == "" {
 		return nil
 	}
-	unit, err := u.tx.Unit(p.Unit)
-	if fault.Is(err, fault.NotFound) || err == nil && unit.Organization != p.Organization {
-		p.Unit = Unplaced
-		return nil
-	}
+	unit, err := heir(u.tx, p.Organization, p.Unit)
+	p.Unit = unit
 	return err
+}
+
+// heir is where somebody belongs today who was in a unit of an organization: in
+// it, or in the nearest one above it that is left. Where none is left, they are
+// [Unplaced]: nobody is of the whole because their part of it is gone.
+func heir(tx Tx, organization, unit string) (string, error) {
+	for unit != "" && unit != Unplaced {
+		u, err := tx.Unit(unit)
+		switch {
+		case err == nil && u.Organization != organization:
+			return Unplaced, nil
+		case err == nil:
+			return unit, nil
+		case !fault.Is(err, fault.NotFound):
+			return "", err
+		}
+		// What it was a part of was there when it was removed: this comes to an end.
+		if unit, err = tx.FormerUnit(unit); err != nil {
+			return "", err
+		}
+	}
+	return Unplaced, nil
 }

@@ -3,6 +3,7 @@ package revision
 import (
 	"context"
 	"errors"
+	"math"
 	"path"
 	"path/filepath"
 	"slices"
@@ -196,7 +197,7 @@ func (l *Ledger) FragmentHistory(ctx context.Context, connection string, n int) 
 		if h.Applications, err = tx.FragmentApplications(connection, n); err != nil {
 			return err
 		}
-		all, err := tx.OpenProposals(maxProposals)
+		all, err := tx.OpenProposals(math.MaxInt64, maxProposals)
 		if err != nil {
 			return err
 		}

@@ -29,9 +29,47 @@ func (l *Ledger) History(ctx context.Context, n int) (h History, err error) {
 		if h.Applications, err = tx.Applications(0, n); err != nil {
 			return err
 		}
-		if h.Proposals, err = tx.OpenProposals(n); err != nil {
+		if h.Proposals, err = tx.OpenProposals(math.MaxInt64, n); err != nil {
 			return err
 		}
+		return h.fill(tx)
+	})
+	return h, err
+}
+
+// Waiting gives the newest n open proposals below seq, for 0 of all, as a
+// history without applications.
+func (l *Ledger) Waiting(ctx context.Context, seq int64, n int) (h History, err error) {
+	if seq == 0 {
+		seq = math.MaxInt64
+	}
+	err = l.store.View(ctx, func(tx Tx) (err error) {
+		if h, err = begin(tx); err != nil {
+			return err
+		}
+		if h.Proposals, err = tx.OpenProposals(seq, n); err != nil {
+			return err
+		}
+		return h.fill(tx)
+	})
+	return h, err
+}
+
+// ProposalOf gives the open proposal of a revision, as a history without
+// applications; it has none if none is open.
+func (l *Ledger) ProposalOf(ctx context.Context, number int64) (h History, err error) {
+	err = l.store.View(ctx, func(tx Tx) (err error) {
+		if h, err = begin(tx); err != nil {
+			return err
+		}
+		p, err := tx.OpenProposal(number)
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		h.Proposals = []Proposal{p}
 		return h.fill(tx)
 	})
 	return h, err

@@ -173,9 +173,10 @@ type Tx interface {
 	// the fragment's own, zero where it went.
 	FragmentApplications(connection string, n int) ([]Application, error)
 
-	InsertProposal(Proposal) (Proposal, error)        // with its Seq
-	OpenProposal(revision int64) (Proposal, error)    // the newest one that was not applied
-	OpenProposals(n int) ([]Proposal, error)          // the newest n, newest first, one for each revision
+	InsertProposal(Proposal) (Proposal, error)     // with its Seq
+	OpenProposal(revision int64) (Proposal, error) // the newest one that was not applied
+	// OpenProposals gives the newest n below seq, newest first, one for each revision.
+	OpenProposals(seq int64, n int) ([]Proposal, error)
 	Approve(seq int64, by Signer, at time.Time) error // fault.Conflict if it is approved or applied already
 	CloseProposals(revision, application int64) error // all open ones of the revision; -1: they were declined
 

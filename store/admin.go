@@ -14,15 +14,16 @@ import (
 	"portcullis/scim"
 )
 
-// within is the condition that a row is of some connections; nil is all.
-func within(connections []string) (fragment, error) {
+// withinOf is the condition that a column names one of some connections; nil is
+// all.
+func withinOf(column string, connections []string) (fragment, error) {
 	if connections == nil {
 		return sqlf(always), nil
 	}
 	if len(connections) == 0 {
 		return sqlf(never), nil
 	}
-	out := sqlf("connection IN (?", connections[0])
+	out := sqlf(column+" IN (?", connections[0])
 	for _, c := range connections[1:] {
 		out = join(out, sqlf(", ?", c))
 	}
@@ -41,7 +42,11 @@ var ( //nolint:gochecknoglobals // never written
 )
 
 func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Event, error) {
-	where, err := within(q.Connections)
+	way, err := s.logWay(ctx, q.Units)
+	if err != nil {
+		return nil, err
+	}
+	where, err := withinOf(way.text("connection"), q.Connections)
 	if err != nil {
 		return nil, err
 	}
@@ -55,23 +60,23 @@ func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Eve
 	}
 	where = join(where, " AND ", about)
 	if q.Action != "" {
-		add("action = ?", q.Action)
-		if !slices.Contains(denseActions, audit.Action(q.Action)) {
+		add(way.text("action")+" = ?", q.Action)
+		if !way.byPerson && !slices.Contains(denseActions, audit.Action(q.Action)) {
 			where = join(where, " AND ", rareActions)
 		}
 	}
 	if !q.From.IsZero() {
-		add("at >= ?", micros(q.From))
+		add(way.number("at")+" >= ?", micros(q.From))
 	}
 	if !q.To.IsZero() {
-		add("at < ?", micros(q.To))
+		add(way.number("at")+" < ?", micros(q.To))
 	}
 	if q.Before > 0 {
-		add("seq < ?", q.Before)
+		add(way.number("seq")+" < ?", q.Before)
 	}
 	newest := sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit)
 	part := func(of string) fragment { // only what is sealed has more indexes than its own
-		return join("SELECT * FROM (SELECT * FROM audit_events WHERE "+of+" AND ", where, newest, ") "+strings.ReplaceAll(of, " ", "_"))
+		return join("SELECT * FROM (SELECT * FROM audit_events WHERE "+of+" AND ", where, way.newest(q.Limit), ") "+strings.ReplaceAll(of, " ", "_"))
 	}
 	query := join(`SELECT e.*, coalesce(s.position, 0) AS position, s.event AS seal_event, s.hash FROM
 		(`, part("sealed"), " UNION ALL ", part("NOT sealed"), newest, `) e
@@ -96,7 +101,11 @@ type signInRow struct {
 }
 
 func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.SignIn, error) {
-	where, err := s.attempts(q)
+	way, err := s.logWay(ctx, q.Units)
+	if err != nil {
+		return nil, err
+	}
+	where, err := s.attempts(q, way)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +122,9 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 		where = join(where, sqlf(" AND reference = ?", q.Reference))
 	}
 	if q.Before > 0 {
-		where = join(where, sqlf(" AND seq < ?", q.Before))
+		where = join(where, sqlf(" AND "+way.number("seq")+" < ?", q.Before))
 	}
-	query := join("SELECT seq, body FROM login_traces WHERE ", where, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit))
+	query := join("SELECT seq, body FROM login_traces WHERE ", where, way.newest(q.Limit))
 	var rows []signInRow
 	if err := s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) }); err != nil {
 		return nil, err
@@ -132,12 +141,15 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 
 // attempts is the condition on attempts to sign in that are of some connections
 // and, where it is asked, of people in some units.
-func (s adminStore) attempts(q admin.SignInQuery) (fragment, error) {
-	where, err := within(q.Connections)
+func (s adminStore) attempts(q admin.SignInQuery, way logWay) (fragment, error) {
+	where, err := withinOf(way.text("connection"), q.Connections)
 	if err != nil {
 		return where, err
 	}
 	about, err := tx{dialect: s.db.dialect}.ofUnits("person", q.Units)
+	if q.Units != nil {
+		about = join("person <> '' AND ", about) // in the words of the index
+	}
 	return join(where, " AND ", about), err
 }
 
@@ -146,7 +158,11 @@ func (s adminStore) attempts(q admin.SignInQuery) (fragment, error) {
 const signedIn = "came_in AND person <> ''"
 
 func (s adminStore) SignInCounts(ctx context.Context, q admin.SignInQuery, since time.Time) (in, failed int, err error) {
-	where, err := s.attempts(q)
+	way, err := s.logWay(ctx, q.Units)
+	if err != nil {
+		return 0, 0, err
+	}
+	where, err := s.attempts(q, way)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -176,21 +192,25 @@ func (s adminStore) RequestsAbout(ctx context.Context, p directory.Person, limit
 
 // RequestsIn finds what was asked of people in some units, the newest first.
 func (s adminStore) RequestsIn(ctx context.Context, units []string, q scim.JournalQuery) (out []scim.Entry, err error) {
-	about, err := tx{dialect: s.db.dialect}.ofUnits("substr(path, 8, 36)", append([]string{}, units...))
+	way, err := s.logWay(ctx, append([]string{}, units...))
 	if err != nil {
 		return nil, err
 	}
-	query := join("SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND ", about)
+	in, err := tx{dialect: s.db.dialect}.within(units)
+	if err != nil {
+		return nil, err
+	}
+	query := join("SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND substr(path, 1, 43) IN (SELECT '/Users/' || id FROM people WHERE ", in, ")")
 	if q.Connection != "" {
-		query = join(query, sqlf(" AND connection = ?", q.Connection))
+		query = join(query, sqlf(" AND "+way.text("connection")+" = ?", q.Connection))
 	}
 	if q.Refused {
 		query = join(query, " AND status >= 400")
 	}
 	if q.Before > 0 {
-		query = join(query, sqlf(" AND seq < ?", q.Before))
+		query = join(query, sqlf(" AND "+way.number("seq")+" < ?", q.Before))
 	}
-	query = join(query, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit))
+	query = join(query, way.newest(q.Limit))
 	var rows []logEntry
 	err = s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) })
 	for i := range rows {

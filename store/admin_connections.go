@@ -54,7 +54,11 @@ type spanRow struct {
 // SignInSpans counts attempts to sign in by spans of time, the oldest first;
 // a span without any is not there.
 func (s adminStore) SignInSpans(ctx context.Context, q admin.SignInQuery, since time.Time, span time.Duration) (out []admin.Span, err error) {
-	where, err := s.attempts(q)
+	way, err := s.logWay(ctx, q.Units)
+	if err != nil {
+		return nil, err
+	}
+	where, err := s.attempts(q, way)
 	if err != nil {
 		return nil, err
 	}

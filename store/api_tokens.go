@@ -91,6 +91,9 @@ func (t tx) stand(st *directory.Standing, person string) (err error) {
 	if st.Organization, err = t.Organization(st.Person.Organization); err != nil {
 		return err
 	}
+	if st.PartFrozen, err = t.closed(st.Person.Unit); err != nil {
+		return err
+	}
 	excepted, err := t.Exceptions(person)
 	if err != nil {
 		return err

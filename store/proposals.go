@@ -87,10 +87,10 @@ func (t revisionTx) OpenProposal(number int64) (revision.Proposal, error) {
 	return found[0], nil
 }
 
-func (t revisionTx) OpenProposals(n int) ([]revision.Proposal, error) {
-	return t.proposals(selectProposals+`WHERE p.applied = 0
+func (t revisionTx) OpenProposals(seq int64, n int) ([]revision.Proposal, error) {
+	return t.proposals(selectProposals+`WHERE p.applied = 0 AND p.seq < ?
 		AND NOT EXISTS (SELECT 1 FROM mapping_proposals q WHERE q.revision = p.revision AND q.applied = 0 AND q.seq > p.seq)
-		ORDER BY p.seq DESC LIMIT ?`, n)
+		ORDER BY p.seq DESC LIMIT ?`, seq, n)
 }
 
 func (t revisionTx) Approve(seq int64, by revision.Signer, at time.Time) error {

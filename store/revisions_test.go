@@ -176,14 +176,14 @@ func TestProposalIsApprovedOnceAndClosed(t *testing.T) {
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("OpenProposal: %v (-want +got):\n%s", err, diff)
 			}
-			all, err := tx.OpenProposals(9)
+			all, err := tx.OpenProposals(want.Seq+1, 9)
 			if diff := cmp.Diff([]revision.Proposal{want}, all); err != nil || diff != "" {
 				t.Errorf("OpenProposals: %v (-want +got):\n%s", err, diff)
 			}
 			return tx.CloseProposals(want.Revision, 1)
 		})
 		revise(t, db, func(tx revision.Tx) error {
-			if all, err := tx.OpenProposals(9); err != nil || len(all) > 0 {
+			if all, err := tx.OpenProposals(want.Seq+1, 9); err != nil || len(all) > 0 {
 				t.Errorf("OpenProposals after closing = %v, %v", all, err)
 			}
 			return nil

@@ -68,7 +68,11 @@ func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
 		if err := t.rows(&home, t.forShare("SELECT name, disabled FROM organizations WHERE name = ?"), p.Organization); err != nil {
 			return err
 		}
-		if len(home) > 0 && home[0].Disabled {
+		closed, err := t.closed(p.Unit) // likewise
+		if err != nil {
+			return err
+		}
+		if len(home) > 0 && home[0].Disabled || closed {
 			return fault.New(fault.Forbidden, "your access has ended")
 		}
 		_, err = t.exec(`INSERT INTO sessions

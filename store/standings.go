@@ -75,6 +75,10 @@ func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
 	if err != nil {
 		return nil, err
 	}
+	closed, err := t.closedAt(rows, at)
+	if err != nil {
+		return nil, err
+	}
 	groups, err := t.groupsAt(ids, at)
 	if err != nil {
 		return nil, err
@@ -90,7 +94,7 @@ func (t tx) standings(rows []person, at int64) ([]directory.Standing, error) {
 	out := make([]directory.Standing, len(rows))
 	for i := range rows {
 		id := rows[i].ID
-		s := directory.Standing{Person: rows[i].domain(), Unit: today[id], Organization: organizations[rows[i].Organization], Assertion: asserted[id]}
+		s := directory.Standing{Person: rows[i].domain(), Unit: today[id], Organization: organizations[rows[i].Organization], Assertion: asserted[id], PartFrozen: closed[rows[i].Unit]}
 		if rows[i].Provisioned {
 			s.Pushed = groups[id]
 		}

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"time"
+
 	"portcullis/directory"
 )
 
@@ -11,22 +13,24 @@ type unit struct {
 	Parent       string `gorm:"column:parent"`
 	Name         string `gorm:"column:name"`
 	Created      int64  `gorm:"column:created"`
+	FrozenAt     int64  `gorm:"column:frozen_at"`
+	FrozenBy     string `gorm:"column:frozen_by"`
+	FrozenPerson string `gorm:"column:frozen_person"`
+	FrozenReason string `gorm:"column:frozen_reason"`
+	Closed       bool   `gorm:"column:closed"`
 }
 
 func (r *unit) domain() directory.Unit {
-	return directory.Unit{ID: r.ID, Organization: r.Organization, Parent: r.Parent, Name: r.Name, Created: moment(r.Created)}
-}
-
-const unitColumns = "id, organization, parent, name, created"
-
-// forKeyShare keeps a row that is read from being deleted; others may read and
-// change it.
-func (t tx) forKeyShare(query string) string {
-	if t.write && t.dialect == "postgres" {
-		return query + " FOR KEY SHARE"
+	u := directory.Unit{
+		ID: r.ID, Organization: r.Organization, Parent: r.Parent, Name: r.Name, Created: moment(r.Created), Freezer: r.FrozenPerson, Closed: r.Closed,
 	}
-	return query
+	if r.FrozenAt != 0 {
+		u.Frozen = &directory.Bar{At: moment(r.FrozenAt), By: r.FrozenBy, Reason: r.FrozenReason}
+	}
+	return u
 }
+
+const unitColumns = "id, organization, parent, name, created, frozen_at, frozen_by, frozen_person, frozen_reason, closed"
 
 // LockUnits holds no push up: those refer to the same row.
 func (t tx) LockUnits(organization string) error {
@@ -50,13 +54,13 @@ func (t tx) Units(organization string) ([]directory.Unit, error) {
 
 func (t tx) Unit(id string) (directory.Unit, error) {
 	var r unit
-	err := t.row(&r, "sub-organization", t.forKeyShare("SELECT "+unitColumns+" FROM units WHERE id = ?"), id)
+	err := t.row(&r, "sub-organization", t.forShare("SELECT "+unitColumns+" FROM units WHERE id = ?"), id)
 	return r.domain(), err
 }
 
 func (t tx) UnitNamed(organization, key string) (directory.Unit, error) {
 	var r unit
-	err := t.row(&r, "sub-organization", t.forKeyShare("SELECT "+unitColumns+" FROM units WHERE organization = ? AND name_key = ?"), organization, key)
+	err := t.row(&r, "sub-organization", t.forShare("SELECT "+unitColumns+" FROM units WHERE organization = ? AND name_key = ?"), organization, key)
 	return r.domain(), err
 }
 
@@ -79,7 +83,7 @@ func (t tx) ConnectionsIn(unit string, pushed bool) ([]string, error) {
 	return ids, err
 }
 
-const unitInto = "INSERT INTO units (" + unitColumns + ", name_key) VALUES (?, ?, ?, ?, ?, ?)"
+const unitInto = "INSERT INTO units (id, organization, parent, name, created, name_key) VALUES (?, ?, ?, ?, ?, ?)"
 
 func unitValues(u directory.Unit) []any {
 	return []any{u.ID, u.Organization, u.Parent, u.Name, micros(u.Created), directory.UnitKey(u.Name)}
@@ -96,11 +100,47 @@ func (t tx) EnsureUnit(u directory.Unit) (bool, error) {
 }
 
 func (t tx) UpdateUnit(u directory.Unit) error {
-	return t.one("sub-organization", "UPDATE units SET parent = ?, name = ?, name_key = ? WHERE id = ?", u.Parent, u.Name, directory.UnitKey(u.Name), u.ID)
+	var frozen directory.Bar
+	if u.Frozen != nil {
+		frozen = *u.Frozen
+	}
+	return t.one("sub-organization", `UPDATE units SET parent = ?, name = ?, name_key = ?,
+		frozen_at = ?, frozen_by = ?, frozen_person = ?, frozen_reason = ? WHERE id = ?`,
+		u.Parent, u.Name, directory.UnitKey(u.Name), micros(frozen.At), frozen.By, u.Freezer, frozen.Reason, u.ID)
 }
 
 func (t tx) DeleteUnit(id string) error {
+	if _, err := t.exec("INSERT INTO former_units (id, parent) SELECT id, parent FROM units WHERE id = ?", id); err != nil {
+		return err
+	}
 	return t.one("sub-organization", "DELETE FROM units WHERE id = ?", id)
+}
+
+func (t tx) FormerUnit(id string) (parent string, err error) {
+	err = t.rows(&parent, "SELECT parent FROM former_units WHERE id = ?", id)
+	return parent, err
+}
+
+func (t tx) BuryUnit(connection string, hashes []string, unit string, at time.Time) error {
+	burial := newID()
+	for _, h := range hashes {
+		err := t.later("INSERT INTO tombstones (connection, hash, burial, at, unit) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			connection, h, burial, micros(at), unit)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t tx) BuriedUnit(connection string, hashes []string) (unit string, err error) {
+	wanted, err := list(hashes)
+	if err != nil {
+		return "", err
+	}
+	err = t.rows(&unit, "SELECT unit FROM tombstones WHERE connection = ? AND unit <> '' AND "+t.inList("hash")+" ORDER BY at DESC, unit LIMIT 1",
+		connection, wanted)
+	return unit, err
 }
 
 func (t tx) UnitNames(ids []string) (map[string]string, error) {

@@ -18,6 +18,10 @@ func TestWhoIsDeadStaysDead(t *testing.T) {
 			w.start(t)
 			p := w.pusher(t)
 			id := p.user(t, "ada")
+			for _, part := range [][]string{{"Europe"}, {"Nordics", "--below", "Europe"}, {"Asia"}} {
+				w.cli(t, exitFine, append([]string{"organization", "add", "Alpha"}, part...)...)
+			}
+			w.cli(t, exitFine, "user", "move", "ada@alpha.example", "--to", "Nordics")
 			for _, death := range []struct {
 				what         string
 				kill, revive func()
@@ -37,6 +41,21 @@ func TestWhoIsDeadStaysDead(t *testing.T) {
 					"of a frozen organization",
 					func() { w.cli(t, exitFine, "organization", "freeze", "Alpha") },
 					func() { w.cli(t, exitFine, "organization", "unfreeze", "Alpha") },
+				},
+				{
+					"of a frozen part of an organization",
+					func() {
+						w.cli(t, exitFine, "organization", "freeze", "Alpha", "--part", "Europe", "--reason", "broken into")
+					},
+					func() { w.cli(t, exitFine, "organization", "unfreeze", "Alpha", "--part", "Europe") },
+				},
+				{
+					"put into a frozen part of an organization",
+					func() {
+						w.cli(t, exitFine, "organization", "freeze", "Alpha", "--part", "Asia")
+						w.cli(t, exitFine, "user", "move", "ada@alpha.example", "--to", "Asia")
+					},
+					func() { w.cli(t, exitFine, "organization", "unfreeze", "Alpha", "--part", "Asia") },
 				},
 				{
 					"deleted",

@@ -31,13 +31,19 @@ func organizationWire(o directory.Client) organizationJSON {
 }
 
 func (c *cli) organizationCommand() *cobra.Command {
-	return group("organization", "Client companies, and keeping a whole one out", c.organizationList(),
-		c.organizationVerb("freeze", "Keep everybody of an organization out and end their sessions, streams and API tokens at once",
-			func(ctx context.Context, o organizations, name, reason string) (int, error) {
+	return group("organization", "Client companies, and keeping a whole one or a part of one out", c.organizationList(),
+		c.organizationVerb("freeze", "Keep everybody of an organization, or of a part of it, out and end their sessions, streams and API tokens at once",
+			func(ctx context.Context, o organizations, name, part, reason string) (int, error) {
+				if part != "" {
+					return o.freezeUnit(ctx, name, part, reason)
+				}
 				return o.freeze(ctx, name, reason)
 			}),
-		c.organizationVerb("unfreeze", "Let the people of an organization in again; sessions do not come back",
-			func(ctx context.Context, o organizations, name, reason string) (int, error) {
+		c.organizationVerb("unfreeze", "Let the people of an organization, or of a part of it, in again; sessions do not come back",
+			func(ctx context.Context, o organizations, name, part, reason string) (int, error) {
+				if part != "" {
+					return 0, o.unfreezeUnit(ctx, name, part, reason)
+				}
 				return 0, o.unfreeze(ctx, name, reason)
 			}),
 		c.unitList(), c.unitAdd(), c.unitRename(), c.unitMove(), c.unitRemove(),
@@ -73,24 +79,37 @@ func (c *cli) organizationList() *cobra.Command {
 	})
 }
 
-func (c *cli) organizationVerb(use, short string, verb func(context.Context, organizations, string, string) (int, error)) *cobra.Command {
-	var reason string
+func (c *cli) organizationVerb(use, short string, verb func(ctx context.Context, o organizations, name, part, reason string) (int, error)) *cobra.Command {
+	var reason, part string
 	cmd := &cobra.Command{
 		Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withOrganizations(cmd.Context(), func(o organizations) error {
-				ended, err := verb(cmd.Context(), o, args[0], reason)
+				unit, err := unitNamed(cmd.Context(), o, args[0], part)
 				if err != nil {
 					return err
 				}
-				if c.json {
-					return c.printJSON(map[string]any{"name": args[0], "done": use, "sessionsEnded": ended})
+				ended, err := verb(cmd.Context(), o, args[0], unit, reason)
+				if err != nil {
+					return err
 				}
-				_, err = fmt.Fprintf(c.out, "%s: %s, %d sessions ended\n", use, printable(args[0]), ended)
+				what := args[0]
+				if part != "" {
+					what = part + " of " + what
+				}
+				if c.json {
+					told := map[string]any{"name": args[0], "done": use, "sessionsEnded": ended}
+					if part != "" {
+						told["part"] = part
+					}
+					return c.printJSON(told)
+				}
+				_, err = fmt.Fprintf(c.out, "%s: %s, %d sessions ended\n", use, printable(what), ended)
 				return err
 			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail")
+	cmd.Flags().StringVar(&part, "part", "", "only this sub-organization, with all below it")
 	return throughGate(cmd)
 }

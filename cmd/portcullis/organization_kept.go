@@ -24,6 +24,8 @@ type organizations interface {
 
 	freeze(ctx context.Context, organization, reason string) (ended int, err error)
 	unfreeze(ctx context.Context, organization, reason string) error
+	freezeUnit(ctx context.Context, organization, unit, reason string) (ended int, err error)
+	unfreezeUnit(ctx context.Context, organization, unit, reason string) error
 	addUnit(ctx context.Context, organization, parent, name string) error
 	renameUnit(ctx context.Context, organization, unit, name string) error
 	moveUnit(ctx context.Context, organization, unit, parent string) error
@@ -44,6 +46,14 @@ func (k kept) Units(ctx context.Context, organization string) (directory.Tree, e
 		err = fault.New(fault.NotFound, "no organization %q", organization)
 	}
 	return tree, err
+}
+
+func (k kept) freezeUnit(ctx context.Context, organization, unit, reason string) (int, error) {
+	return k.FreezeUnit(ctx, operator(), organization, unit, reason)
+}
+
+func (k kept) unfreezeUnit(ctx context.Context, organization, unit, reason string) error {
+	return k.UnfreezeUnit(ctx, operator(), organization, unit, reason)
 }
 
 func (k kept) freeze(ctx context.Context, organization, reason string) (int, error) {

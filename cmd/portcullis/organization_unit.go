@@ -19,6 +19,7 @@ type unitJSON struct {
 	Name   string   `json:"name"`
 	Path   []string `json:"path"`
 	People int      `json:"people"` // in it alone
+	State  string   `json:"state"`  // open or frozen, which it also is below one that is
 }
 
 func (c *cli) unitList() *cobra.Command {
@@ -36,13 +37,16 @@ func (c *cli) unitList() *cobra.Command {
 				}
 				wire, rows := make([]unitJSON, len(tree)), make([][]string, len(tree))
 				for i, u := range tree {
-					wire[i] = unitJSON{u.ID, u.Name, tree.Path(u.ID), counts[u.ID]}
-					rows[i] = []string{strings.Join(wire[i].Path, " / "), strconv.Itoa(wire[i].People), u.ID}
+					wire[i] = unitJSON{u.ID, u.Name, tree.Path(u.ID), counts[u.ID], "open"}
+					if u.Closed {
+						wire[i].State = "frozen"
+					}
+					rows[i] = []string{strings.Join(wire[i].Path, " / "), strconv.Itoa(wire[i].People), wire[i].State, u.ID}
 				}
 				if c.json {
 					return c.printJSON(wire)
 				}
-				return c.printTable("NAME PEOPLE ID", rows)
+				return c.printTable("NAME PEOPLE STATE ID", rows)
 			})
 		},
 	})

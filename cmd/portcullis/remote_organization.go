@@ -27,6 +27,7 @@ type farTree struct {
 	SubOrganizations []struct {
 		ID, Name, Below string
 		People          int
+		Suspended       bool
 	}
 }
 
@@ -67,7 +68,7 @@ func (g *remote) branches(ctx context.Context, organization string) (directory.T
 	t, err := g.clients(ctx, url.Values{"organization": {organization}})
 	tree, counts := make(directory.Tree, len(t.SubOrganizations)), make(map[string]int)
 	for i, u := range t.SubOrganizations {
-		tree[i] = directory.Unit{ID: u.ID, Organization: organization, Parent: u.Below, Name: u.Name}
+		tree[i] = directory.Unit{ID: u.ID, Organization: organization, Parent: u.Below, Name: u.Name, Closed: u.Suspended}
 		counts[u.ID] = u.People
 	}
 	return tree, counts, err
@@ -111,6 +112,16 @@ func (g *remote) freeze(ctx context.Context, organization, reason string) (int, 
 func (g *remote) unfreeze(ctx context.Context, organization, reason string) error {
 	_, err := g.bar(ctx, "unfreeze", organization, reason)
 	return err
+}
+
+func (g *remote) freezeUnit(ctx context.Context, _, unit, reason string) (int, error) {
+	var done doneJSON
+	err := g.call(ctx, http.MethodPost, place("sub-organizations", unit, "freeze"), map[string]string{"reason": reason}, &done)
+	return done.Ended, err
+}
+
+func (g *remote) unfreezeUnit(ctx context.Context, _, unit, reason string) error {
+	return g.call(ctx, http.MethodPost, place("sub-organizations", unit, "unfreeze"), map[string]string{"reason": reason}, nil)
 }
 
 // moved puts a person in a sub-organization of their organization.

@@ -51,12 +51,22 @@ func TestOrganizationsAreTheSameThroughAGate(t *testing.T) {
 		[]any{exitFound, "organization", "remove", "Alpha", "North WAY"},
 		[]any{exitFound, "user", "move", "ben@alpha.example", "--to", "nowhere"},
 		[]any{exitFine, "user", "move", "ben@alpha.example", "--json"},
+		[]any{exitFine, "organization", "freeze", "Alpha", "--part", "other WAY", "--reason", "WAY", "--json"},
+		[]any{exitFound, "organization", "freeze", "Alpha", "--part", "nowhere", "--reason", "WAY"},
+		[]any{exitFound, "organization", "move", "Alpha", "North WAY"},
+		[]any{exitFine, "organization", "unfreeze", "Alpha", "--part", "other WAY"},
 		[]any{exitFine, "organization", "remove", "Alpha", "Europe WAY"},
 		[]any{exitFound, "organization", "remove", "Alpha", "Europe WAY"},
 		[]any{exitFound, "organization", "rename", "Gamma", "x", "y"},
 	)
 	for _, form := range [][]string{nil, {"--json"}} {
 		d.both(exitFine, append([]string{"organization", "tree", "Alpha"}, form...)...)
+	}
+	if code, _, errs := d.call(true, "organization", "freeze", "Alpha", "--part", "other far", "--reason", "x"); code != exitFine {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	if out := d.both(exitFine, "organization", "tree", "Alpha"); !strings.Contains(out, "frozen") {
+		t.Errorf("organization tree: %s, want a part frozen", out)
 	}
 	d.both(exitFound, "organization", "tree", "Gamma")
 	d.both(exitFound, "organization", "tree", "")

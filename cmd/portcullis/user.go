@@ -355,7 +355,7 @@ func explainStanding(s *directory.Standing, policy *mapping.Policy, now time.Tim
 	facts := s.Facts()
 	text := policy.Explain(&facts, now).String()
 	if s.Bar() != nil {
-		text = explainBarred(s.Person.UserName, string(s.Person.State()), s.Organization.Disabled, text)
+		text = explainBarred(s.Person.UserName, string(s.Person.State()), s.Organization.Disabled || s.PartFrozen, text)
 	}
 	return text
 }
