@@ -69,7 +69,7 @@ func Parse(tag string, data []byte) (*Language, error) {
 		return nil, fmt.Errorf("catalogue %s: %w", tag, err)
 	}
 	slices.SortFunc(l.shapes, func(a, b shape) int {
-		return cmp.Or(cmp.Compare(b.definite, a.definite), slices.Compare(a.literals, b.literals))
+		return cmp.Or(cmp.Compare(a.open(), b.open()), cmp.Compare(b.definite, a.definite), slices.Compare(a.literals, b.literals))
 	})
 	return l, nil
 }
@@ -204,6 +204,15 @@ func sameValues(from, to []part) error {
 		seen[p.value] = true
 	}
 	return nil
+}
+
+// open is 1 for a text that begins with a value, which could be the beginning of
+// another text as well, and 0 for any other.
+func (s *shape) open() int {
+	if s.literals[0] == "" {
+		return 1
+	}
+	return 0
 }
 
 // match finds the values in what may have been made of the text: each as short

@@ -118,7 +118,7 @@ func (l *Language) tell(english string, depth int) (string, bool) {
 	if depth == 0 {
 		return "", false
 	}
-	for i := range l.shapes { // the most definite one first
+	for i := range l.shapes { // those that begin with words of their own, the most definite one first
 		s := &l.shapes[i]
 		values, fits := s.match(english)
 		for j := 0; fits && j < len(values); j++ {

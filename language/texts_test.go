@@ -146,6 +146,36 @@ func TestATextIsFoundAgain(t *testing.T) {
 	}
 }
 
+// TestAReasonIsToldWithWhatItIsTheReasonOf: a text that ends in another one is
+// told as both are, whichever the other is: the first is not taken for a name that
+// the other begins with.
+func TestAReasonIsToldWithWhatItIsTheReasonOf(t *testing.T) {
+	value := regexp.MustCompile(`%[sqvd]`)
+	for _, l := range language.All()[1:] {
+		texts, told := catalogue(t, l.Tag()), 0
+		for outer := range texts {
+			opening, ok := strings.CutSuffix(outer, "%w")
+			if !ok || strings.Contains(opening, "%") {
+				continue
+			}
+			for inner := range texts {
+				made := value.ReplaceAllString(inner, "4711")
+				want, ok := l.Tell(made)
+				if !ok || strings.Contains(inner, "%w") {
+					continue
+				}
+				told++
+				if got, ok := l.Tell(opening + made); !ok || got != strings.Replace(texts[outer], "%w", want, 1) {
+					t.Errorf("%s: Tell(%q) = %q, %v", l.Tag(), opening+made, got, ok)
+				}
+			}
+		}
+		if told < 500 {
+			t.Errorf("%s: only %d reasons are told", l.Tag(), told)
+		}
+	}
+}
+
 // catalogue reads the texts of a language as they are written.
 func catalogue(t *testing.T, tag string) map[string]string {
 	t.Helper()

@@ -63,7 +63,7 @@ func (p *Proxy) decide(j *journey, t *target) verdict {
 	r, client, now := j.in, j.Client(), p.now()
 	j.now = now
 	if err := p.limits.ofAddress(client, now); err != nil {
-		j.flooded = true
+		j.hasty = true
 		return verdict{err: err}
 	}
 	rules := p.accessTo(t)
@@ -77,6 +77,7 @@ func (p *Proxy) decide(j *journey, t *target) verdict {
 	switch {
 	case err == nil:
 		if err := p.limits.ofPerson(who, now); err != nil {
+			j.hasty = true
 			return verdict{err: err}
 		}
 		if err := rules.refuse(who); err != nil {

@@ -25,7 +25,7 @@ type journey struct {
 	now time.Time       // when it was judged
 
 	proxy     *Proxy
-	flooded   bool               // its address asks too often: nothing is looked up for it
+	hasty     bool               // it came beyond a limit: refusing it asks the database for nothing
 	who       *session.Principal // nil for nobody
 	assertion string             // of who
 

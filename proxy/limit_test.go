@@ -1,8 +1,10 @@
 package proxy_test
 
 import (
+	"context"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +82,39 @@ func TestRequestsAreCounted(t *testing.T) {
 			}
 			if res := g.get(t, "/.portcullis/jwks.json", tc.spender...); res.Code != 200 {
 				t.Errorf("our own pages have limits of their own: %d", res.Code)
+			}
+		})
+	}
+}
+
+// Whoever is turned away for asking too much is not worth a read of the database:
+// not of their cookies, and not of the language that they chose.
+func TestATurnedAwayFloodAsksForNoLanguage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limits  proxy.Limits
+		cookies string
+		asks    int64 // who the cookie belongs to
+	}{
+		"per address":    {proxy.Limits{PerAddress: 1}, "Cookie: portcullis=A; portcullis=B; portcullis=C", 0},
+		"per account":    {proxy.Limits{PerAccount: 1}, "ann", 1},
+		"per connection": {proxy.Limits{PerConnection: 1}, "ann", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, chosen := time.Now(), atomic.Int64{}
+			g := open(t, portal(t, func(http.ResponseWriter, *http.Request) {}), limited(&now, tc.limits), tongues(func(context.Context, string) (string, error) {
+				chosen.Add(1)
+				return "fr", nil
+			}))
+			for range 100 {
+				g.get(t, "/x", "ann")
+			}
+			before := g.people.verified.Load()
+			res := g.get(t, "/x", "page", "Accept-Language: de", tc.cookies)
+			if res.Code != http.StatusTooManyRequests || res.Header.Get("Content-Language") != "de" {
+				t.Errorf("status %d, Content-Language %q", res.Code, res.Header.Get("Content-Language"))
+			}
+			if asked := g.people.verified.Load() - before; asked != tc.asks || chosen.Load() != 0 {
+				t.Errorf("the sessions are asked %d times, want %d, and for a language %d times", asked, tc.asks, chosen.Load())
 			}
 		})
 	}

@@ -14,11 +14,12 @@ import (
 const languageWithin = 300 * time.Millisecond
 
 // Language is the tag of the language that whoever asks chose for our pages; empty
-// where nobody is known, where they chose none, and where that cannot be found
-// out.
+// where nobody is known, where they chose none, where that cannot be found out, and
+// for what came beyond a limit: those who are turned away for asking too much would
+// still have the database read for each of their cookies.
 func (j *journey) Language() string {
 	p := j.proxy
-	if p.language == nil || j.flooded { // what a limit refuses must not cost the database anything
+	if p.language == nil || j.hasty {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(j.ctx, languageWithin)

@@ -3,10 +3,8 @@ package proxy_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"portcullis/proxy"
 )
@@ -66,24 +64,5 @@ func TestALanguageThatCannotBeFoundOutIsTheBrowsers(t *testing.T) {
 				t.Errorf("status %d, Content-Language = %q", res.Code, got)
 			}
 		})
-	}
-}
-
-// A flood that a limit refuses costs the database nothing, however its refusals
-// are shown.
-func TestARefusedFloodLooksNobodyUp(t *testing.T) {
-	now := time.Now()
-	asked := 0
-	g := open(t, record(t).url, limited(&now, proxy.Limits{PerAddress: 1}), tongues(func(context.Context, string) (string, error) { asked++; return "fr", nil }))
-	lines := []string{"ann", "page", "Accept-Language: de", "Cookie: portcullis=MADE-UP"}
-	for g.get(t, "/x", lines...).Code != http.StatusTooManyRequests {
-	}
-	verified, before := g.people.verified.Load(), asked
-	res := g.get(t, "/x", lines...)
-	if res.Code != http.StatusTooManyRequests || res.Header.Get("Content-Language") != "de" {
-		t.Errorf("status %d, Content-Language = %q", res.Code, res.Header.Get("Content-Language"))
-	}
-	if n := g.people.verified.Load() - verified; n != 0 || asked != before {
-		t.Errorf("%d sessions and %d languages looked up, want none", n, asked-before)
 	}
 }

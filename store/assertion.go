@@ -245,7 +245,9 @@ func (s *scanner) list() []string {
 
 func (s *scanner) time() time.Time {
 	var at time.Time
-	if at.UnmarshalText([]byte(s.string())) != nil {
+	start := s.at
+	// Where encoding/json reads a time it knows no escapes.
+	if text := s.string(); at.UnmarshalText([]byte(text)) != nil || s.at-start != len(text)+len(`""`) {
 		s.odd = true
 	}
 	return at

@@ -110,7 +110,7 @@ func FuzzAssertion(f *testing.F) {
 	for _, text := range []string{
 		`{"Connection":"alpha","Groups":["a","b"],"Claims":{"n":1e3,"l":[1,"x",null,{"y":true}],"\u00fc":"\ud83d\ude00"},"Received":"2026-01-02T03:04:05.678Z"}`,
 		`{"Groups":null,"Claims":null,"AppRoles":[],"GroupsIncomplete":true}`, `{"Claims":{"a":1},"Claims":{"b":2}}`, `{"groups":["x"]}`,
-		`{"Claims":{"n":01}}`, `{"Claims":{"n":-}}`, `{"Name":"\ud800"}`, `{ "Name":"x"}`, `{"Name":"x"} `, `{}`, `null`, `[`, ``, `{"Received":"2026-1-2T3:4:5Z"}`,
+		`{"Claims":{"n":01}}`, `{"Claims":{"n":-}}`, `{"Name":"\ud800"}`, `{ "Name":"x"}`, `{"Name":"x"} `, `{}`, `null`, `[`, ``, `{"Received":"2026-1-2T3:4:5Z"}`, `{"Received":"2026-01-02T03:04:05\u005a"}`,
 		`{"Claims":{"a":{"b":[[[[[]]]]]}}}`, `{"Claims":{"n":1e999}}`, `{"Name":"12345678"}`, "{\"Name\":\"1234567\x01\"}", "{\"Name\":\"123456\xc3\xa4\"}", `{"Name":"1234567\"8"}`, `{"Claims":{"n":0,"m":12345678901234567890,"k":-1}}`, `{"Name":"x",}`, `{"Groups":["a",]}`, `{"Claims":{"x":tru}}`, "{\"Name\":\"\xff\"}",
 	} {
 		f.Add(text)
