@@ -171,6 +171,9 @@ func (c *Console) changeConnection(r *request) (any, error) {
 	if err := c.joins(r, conn, d.Organization); err != nil {
 		return nil, err
 	}
+	if err := c.thawed(r, conn, d.Organization); err != nil {
+		return nil, err
+	}
 	if id := r.form.Get("id"); id != "" && id != conn.ID {
 		return nil, fault.New(fault.Invalid, "the id of a connection stays: people are known by it")
 	}

@@ -83,6 +83,9 @@ func (v *explainedJSON) explain(e mapping.Explanation, sent bool) {
 	for i := range e.Rules {
 		e.Rules[i].File = filepath.Base(e.Rules[i].File)
 	}
+	for i := range e.NearMisses {
+		e.NearMisses[i].File = filepath.Base(e.NearMisses[i].File)
+	}
 	v.Text = e.String()
 }
 

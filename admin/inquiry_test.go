@@ -101,6 +101,12 @@ func TestWhoeverAsksOfAMappingLearnsOfThoseThatTheyMaySee(t *testing.T) {
 				t.Errorf("explain %s: status = %d, want %d", tc.name, status, tc.status)
 			}
 		}
+		// Of where the gate's files are, nobody need know.
+		near := ada.send(http.MethodPost, "/.portcullis/api/v1/mapping/explain", nil,
+			strings.NewReader(inquiry(t, map[string]any{"facts": map[string]any{"connection": "beta", "groups": []string{"admins"}}})))
+		if !strings.Contains(near.text, `"nearMisses":[{`) || strings.Contains(near.text, "/mapping.yaml") {
+			t.Errorf("what came close: %s, want it with the bare names of files", near.text)
+		}
 		if _, status := ask(ada, "compare", map[string]any{}); status != http.StatusBadRequest {
 			t.Errorf("compare nothing: status = %d, want 400", status)
 		}

@@ -79,6 +79,34 @@ func (c *Console) unfreeze(r *request) (any, error) {
 	return done{to: "/organizations", Done: "organization-unfrozen"}, c.directory.Unfreeze(r.ctx, r.actor(), name, why)
 }
 
+// thawed says why the people of a connection may not go to another organization,
+// or nil: out of one that is frozen, or has a part that is, they would be let in
+// again by whoever may see to connections.
+func (c *Console) thawed(r *request, conn Connection, organization string) error {
+	if organization == "" {
+		organization = conn.ID // as in the configuration
+	}
+	if organization == conn.Organization {
+		return nil
+	}
+	all, err := c.directory.Organizations(r.ctx)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if all[i].Disabled && all[i].Name == conn.Organization {
+			return fault.New(fault.Conflict, "%q is frozen: its people go nowhere else before it is let in again", conn.Organization)
+		}
+	}
+	parts, err := c.directory.Units(r.ctx, conn.Organization)
+	for _, u := range parts {
+		if u.Closed {
+			return fault.New(fault.Conflict, "%q of %q is frozen: its people go nowhere else before it is let in again", u.Name, conn.Organization)
+		}
+	}
+	return err
+}
+
 func organizationWire(o *directory.Client) organizationJSON {
 	w := organizationJSON{Name: o.Name, Frozen: o.Disabled, Connections: list(o.Connections), People: o.People}
 	if b := o.Frozen; b != nil {

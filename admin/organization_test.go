@@ -2,9 +2,12 @@ package admin_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
+	"portcullis/admin"
+	"portcullis/audit"
 	"portcullis/mapping"
 	"portcullis/store"
 	"portcullis/store/storetest"
@@ -61,6 +64,83 @@ func TestAnOrganizationIsFrozenFromOutsideOfIt(t *testing.T) {
 		}
 		w.signIn("acme", "ben")
 	})
+}
+
+// Whoever holds a setup link says who a client's people are: when it is frozen,
+// what was opened by one ends, and so does every one that waits. Its
+// administrators can make another, to set right what was wrong.
+func TestAFreezeEndsSetupLinks(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		w := newWorld(t, open())
+		w.signIn("acme", "ben")
+		staff := w.signIn("staff", "ada", mapping.GateUsersLock, mapping.GateConnectionsEdit)
+		theirs := w.setup(staff, "acme")
+		var waiting struct{ Link string }
+		staff.call(http.MethodPost, "/connections/beta/setup-link", "", &waiting)
+		u, err := url.Parse(waiting.Link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		freeze := func(organization string) {
+			t.Helper()
+			if got := staff.call(http.MethodPost, "/organizations/freeze", `{"organization": "`+organization+`", "reason": "a breach"}`, nil); got != http.StatusOK {
+				t.Fatalf("freezing %s: %d", organization, got)
+			}
+		}
+		freeze("Beta")
+		if got := w.nobody().post(u.Path, "link", u.Query().Get("link")).StatusCode; got != http.StatusForbidden {
+			t.Errorf("a link from before the freeze: %d, want 403", got)
+		}
+		if got := theirs.page("/setup/acme/setup").StatusCode; got != http.StatusOK {
+			t.Errorf("another client's: %d, want 200", got)
+		}
+		freeze("Acme")
+		if got := theirs.page("/setup/acme/setup").StatusCode; got != http.StatusUnauthorized {
+			t.Errorf("what was opened before the freeze: %d, want 401", got)
+		}
+		if got := w.setup(staff, "acme").page("/setup/acme/setup").StatusCode; got != http.StatusOK {
+			t.Errorf("one that was made since: %d, want 200", got)
+		}
+	})
+}
+
+// Nobody lets the people of a frozen client in again by putting their connection
+// into another organization.
+func TestNobodyLeavesAFrozenOrganization(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.signIn("acme", "ben")
+	staff := w.signIn("staff", "ada", mapping.GateUsersLock, mapping.GateConnectionsEdit)
+	w.ways.list[1].Made, w.ways.draft["acme"] = true, admin.Draft{ID: "acme", Organization: "Acme", Version: 1}
+	change := func(organization string) int {
+		return staff.call(http.MethodPut, "/connections/acme/settings", `{"organization":"`+organization+`","scim":true}`, nil)
+	}
+	staff.call(http.MethodPost, "/organizations/freeze", `{"organization": "Acme", "reason": "a breach"}`, nil)
+	for _, to := range []string{"Elsewhere", "Beta", ""} {
+		if got := change(to); got != http.StatusConflict {
+			t.Errorf("to %q: %d, want 409", to, got)
+		}
+	}
+	if got := change("Acme"); got != http.StatusOK {
+		t.Errorf("what else there is of it: %d, want 200", got)
+	}
+	staff.call(http.MethodPost, "/organizations/unfreeze", `{"organization": "Acme"}`, nil)
+	root := audit.Actor{Kind: "operator", ID: "1", Name: "root"}
+	part, err := w.dir.AddUnit(t.Context(), root, "Acme", "", "North")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.dir.FreezeUnit(t.Context(), root, "Acme", part.ID, "a breach"); err != nil {
+		t.Fatal(err)
+	}
+	if got := change("Elsewhere"); got != http.StatusConflict {
+		t.Errorf("while a part is frozen: %d, want 409", got)
+	}
+	if err := w.dir.UnfreezeUnit(t.Context(), root, "Acme", part.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := change("Elsewhere"); got != http.StatusOK {
+		t.Errorf("once it is let in again: %d, want 200", got)
+	}
 }
 
 // Before a client is frozen on the page stands whom it puts out, and it is

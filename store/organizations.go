@@ -64,7 +64,20 @@ func (t tx) FreezeOrganization(name string, b directory.Bar) error {
 	if err := t.PutOrganization(directory.Organization{Name: name, Disabled: true}, b.At); err != nil {
 		return err
 	}
-	return t.one("organization", "UPDATE organizations SET frozen_by = ?, frozen_reason = ? WHERE name = ?", b.By, b.Reason, name)
+	if err := t.one("organization", "UPDATE organizations SET frozen_by = ?, frozen_reason = ? WHERE name = ?", b.By, b.Reason, name); err != nil {
+		return err
+	}
+	// Whoever holds a setup link of theirs says who its people are.
+	var connections []string
+	if err := t.rows(&connections, "SELECT id FROM connections WHERE organization = ?", name); err != nil {
+		return err
+	}
+	for _, id := range connections {
+		if err := t.endSetup(id, b.At); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t tx) EndSessionsOf(organization, reason string, at time.Time) (int, error) {

@@ -38,7 +38,7 @@ type roster struct {
 	made  store.Made
 	ring  *keys.Ring // nil for a look from outside: secrets stay closed
 	login func() *login.Login
-	apply func(context.Context, *config.Config) error // puts connections in force in every room
+	apply func(context.Context, *rosterState) error // puts connections in force in every room
 	now   func() time.Time
 	log   *slog.Logger
 
@@ -77,7 +77,7 @@ type madeConnection struct {
 func newRoster(cfg *config.Config, db *store.DB, ring *keys.Ring, log *slog.Logger, now func() time.Time) *roster {
 	r := &roster{
 		file: cfg, db: db, made: db.Made(), ring: ring, now: func() time.Time { return now().UTC() }, log: log,
-		apply: func(context.Context, *config.Config) error { return nil },
+		apply: func(context.Context, *rosterState) error { return nil },
 	}
 	r.state.Store(r.judge(nil))
 	return r
@@ -151,7 +151,7 @@ func (r *roster) refresh(ctx context.Context) error {
 	for _, m := range made {
 		r.judged[m.ID] = m.Version
 	}
-	if err := r.apply(ctx, next.cfg); err != nil {
+	if err := r.apply(ctx, next); err != nil {
 		return err
 	}
 	before := r.state.Swap(next)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 )
 
 // adopt puts connections in force in every room of a gate that runs.
-func (g *gate) adopt(counts *metrics) func(context.Context, *config.Config) error {
-	return func(ctx context.Context, cfg *config.Config) error {
+func (g *gate) adopt(counts *metrics) func(context.Context, *rosterState) error {
+	return func(ctx context.Context, next *rosterState) error {
+		cfg := next.cfg
 		if err := g.dir.SetConnections(ctx, connections(cfg)); err != nil {
 			return err
 		}
@@ -23,7 +25,7 @@ func (g *gate) adopt(counts *metrics) func(context.Context, *config.Config) erro
 			return err
 		}
 		g.login.SetConnections(providers)
-		g.proxy.SetNetworks(networks(cfg))
+		g.proxy.SetNetworks(next.networks())
 		g.scim.SetConnections(g.roster.scimConnections(cfg))
 		counts.setConnections(connectionIDs(cfg))
 		if g.keeper.Status().Problem != nil { // it may have named a connection that was not there
@@ -32,6 +34,34 @@ func (g *gate) adopt(counts *metrics) func(context.Context, *config.Config) erro
 		g.log.InfoContext(ctx, "connections in force", "connections", len(cfg.Connections))
 		return nil
 	}
+}
+
+// networks are where the people of each connection may come from. They hold for
+// one that is not in force, too: whoever came in by it before is still there.
+func (s *rosterState) networks() map[string][]netip.Prefix {
+	out := make(map[string][]netip.Prefix)
+	for _, conn := range s.all {
+		if !conn.Shadowed {
+			out[conn.ID] = conn.Addresses
+		}
+	}
+	return out
+}
+
+// networksOf reads the networks of a connection that is not in force. What
+// cannot be read lets nobody in.
+func networksOf(d admin.Draft) (out []netip.Prefix) {
+	for _, text := range d.Addresses {
+		if a, err := netip.ParseAddr(text); err == nil {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+		} else if p, err := netip.ParsePrefix(text); err == nil {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 && len(d.Addresses) > 0 {
+		out = append(out, netip.PrefixFrom(netip.IPv6Unspecified(), netip.IPv6Unspecified().BitLen()))
+	}
+	return out
 }
 
 // versionOf tells two states of a connection apart; the file's do not change.

@@ -105,6 +105,7 @@ func draftView(m madeConnection) admin.Connection {
 	return admin.Connection{
 		ID: d.ID, Organization: d.Organization, Domains: d.Domains, Preset: d.Preset, Protocol: d.Protocol, Provisioning: d.Provisioning, Link: d.Link,
 		SCIM: d.SCIM, Issuer: d.Issuer, ClientID: d.ClientID, Authentication: d.Authentication, MetadataURL: d.MetadataURL, Metadata: d.Metadata != "",
+		Addresses: networksOf(d),
 	}
 }
 

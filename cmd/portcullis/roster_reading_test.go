@@ -152,3 +152,55 @@ func TestWhatTheConfigurationShadowsIsRemovedAlone(t *testing.T) {
 		})
 	}
 }
+
+// Where people may come from holds at every start, from the first request on, and
+// also where the connection itself cannot be in force any more.
+func TestNetworksHoldWhereTheConnectionIsNotInForce(t *testing.T) {
+	for _, database := range databases() {
+		t.Run(database, func(t *testing.T) {
+			w := newWorld(t, terrain{database: database, mapping: rosterMapping})
+			run := w.start(t)
+			ada := w.administrator(t)
+			issuer := w.another(t, "omega")
+			ada.call(t, http.MethodPost, "/connections", `{"id":"omega","organization":"Omega","domains":["omega.example"],"protocol":"oidc"}`, 200, nil)
+			w.write(t, "mapping.yaml", omegaMapping)
+			ada.call(t, http.MethodPut, "/connections/omega/provider", `{"issuer":"`+issuer+`","clientId":"gate","clientSecret":"right-secret"}`, 200, nil)
+			var ben *browser
+			eventually(t, "the mapping names it", patience, func() bool {
+				ben = w.browser(t)
+				return ben.press(t, ben.open(t, "/.portcullis/sign-in/omega"), url.Values{"person": {"ben"}}).status == http.StatusOK
+			})
+			ada.call(t, http.MethodPut, "/connections/omega/settings",
+				`{"organization":"Omega","domains":["omega.example"],"protocol":"oidc","addresses":["192.0.2.0/24"]}`, 200, nil)
+			account := func(when string) {
+				t.Helper()
+				if status, _ := ben.whoami(t); status != http.StatusForbidden {
+					t.Errorf("%s: %d, want 403", when, status)
+				}
+				if s := ben.open(t, "/.portcullis/admin/account"); s.status != http.StatusForbidden {
+					t.Errorf("%s, at the console: %d, want 403", when, s.status)
+				}
+			}
+			account("at once")
+			run.stop(t)
+			run = w.start(t)
+			account("after a start")
+			run.stop(t)
+			w.configure(t, "connections:\n", "connections:\n  - id: rival\n    organization: Rival\n    domains: [omega.example]\n    scim: {enabled: true}\n")
+			w.start(t)
+			var list struct {
+				Connections []struct {
+					ID      string
+					InForce bool
+				}
+			}
+			w.administrator(t).call(t, http.MethodGet, "/connections", "", 200, &list)
+			for _, c := range list.Connections {
+				if c.ID == "omega" && c.InForce {
+					t.Fatalf("connections = %+v, want one that is not in force", list)
+				}
+			}
+			account("where it is not in force")
+		})
+	}
+}

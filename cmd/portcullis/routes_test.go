@@ -171,6 +171,7 @@ routes:
 	if err := portals(&got, cfg, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
+	got.Networks = newRoster(cfg, nil, nil, slog.New(slog.DiscardHandler), time.Now).state.Load().networks()
 	conf := got.Routes[1].Upstream.TLS
 	// The authorities of the file judge in VerifyConnection.
 	if conf.ServerName != "b.internal" || conf.VerifyConnection == nil || conf.GetClientCertificate == nil {

@@ -151,6 +151,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	if err := portals(&front, cfg, log); err != nil {
 		return nil, err
 	}
+	front.Networks = g.roster.state.Load().networks()
 	if cfg.TLS != nil {
 		if g.certificate, err = certificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, log); err != nil {
 			return nil, err

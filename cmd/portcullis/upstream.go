@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -29,17 +28,7 @@ func portals(c *proxy.Config, cfg *config.Config, log *slog.Logger) (err error) 
 		PerAddress: cfg.Limits.PerAddress.PerSecond, PerAccount: cfg.Limits.PerAccount.PerSecond, PerConnection: cfg.Limits.PerConnection.PerSecond,
 	}
 	c.MaxBody, c.HSTS, c.PortalHeaders = cfg.Limits.Body, cfg.SecurityHeaders.HSTS, cfg.SecurityHeaders.Portal
-	c.Networks = networks(cfg)
 	return nil
-}
-
-// networks are where the people of each connection may come from.
-func networks(cfg *config.Config) map[string][]netip.Prefix {
-	out := make(map[string][]netip.Prefix)
-	for _, conn := range cfg.Connections {
-		out[conn.ID] = conn.Addresses
-	}
-	return out
 }
 
 func routes(cfg *config.Config, log *slog.Logger) (out []proxy.Route, err error) {
