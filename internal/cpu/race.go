@@ -2,4 +2,4 @@
 
 package cpu
 
-const slack = 5
+const slack = 10
