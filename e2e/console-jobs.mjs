@@ -117,7 +117,7 @@ await tell(async ({ open, step }) => {
   const began = await ada.$eval("tbody time", (time) => ({ shown: time.textContent, at: time.dateTime }));
   const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" }).format(new Date(began.at));
   check(began.shown.includes(hour), `her hour ${hour}, got ${began.shown}`);
-  await ada.click('button:text-is("End the other 1 session")');
+  await ada.click('button:text-is("End the other session")');
   await says(ada, "All other sessions have ended.");
   equal((await whoami(elsewhere)).status, 401, "the other browser");
   equal((await whoami(ada)).status, 200, "this browser");
