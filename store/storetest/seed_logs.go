@@ -22,7 +22,7 @@ func SeedLogs(tb testing.TB, databaseURL, connection, unit string, people, part,
 		run(tb, db, "PRAGMA cache_size = -500000")
 	}
 	name := fmt.Sprintf("'seed' || (CASE WHEN i <= %d THEN 1 + i %% %d ELSE %d + i %% %d END) || '@example.com'", 10*part, part, part+1, people-part)
-	from := fmt.Sprintf(" FROM %s JOIN people p ON p.connection = '%s' AND p.user_name = %s ORDER BY i", numbers, connection, name)
+	from := fmt.Sprintf(" FROM %s JOIN people p ON p.connection = '%s' AND p.user_name_key = %s AND p.provisioned ORDER BY i", numbers, connection, name)
 	run(tb, db, fmt.Sprintf("UPDATE people SET unit = '%s' WHERE connection = '%s' AND user_name IN (%s)", unit, connection, seededNames(part)))
 	at := "1772355600000000 + i"
 	for table, statement := range map[string]string{
