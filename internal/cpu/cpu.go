@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// Budget is the most that one hostile answer may cost: 50 ms, and ten times
-// that under the race detector, with which elliptic curves take eight times as
-// long.
+// Budget is the most that one hostile answer may cost: 50 ms, and five times
+// that under the race detector, which slows everything down.
 const Budget = 50 * time.Millisecond * slack
 
 // Least is the least that f cost in a number of runs.

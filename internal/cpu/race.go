@@ -2,4 +2,4 @@
 
 package cpu
 
-const slack = 10
+const slack = 5
