@@ -263,28 +263,3 @@ func TestTheReferenceIsTheLanguage(t *testing.T) {
 		t.Errorf("the reference (-language +guide):\n%s", diff)
 	}
 }
-
-// TestLinksInTheGuideLead: to files and to headings that are there.
-func TestLinksInTheGuideLead(t *testing.T) {
-	text, err := os.ReadFile(guide)
-	if err != nil {
-		t.Fatal(err)
-	}
-	headings := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
-		headings["#"+strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
-	}
-	for _, m := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
-		switch link := m[1]; {
-		case strings.HasPrefix(link, "https://"):
-		case strings.HasPrefix(link, "#"):
-			if !headings[link] {
-				t.Errorf("no heading for %s", link)
-			}
-		default:
-			if _, err := os.Stat(path.Join("docs", link)); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"maps"
@@ -71,6 +72,7 @@ type ruling struct {
 }
 
 // ruled finds the mapping of a time; the zero time means what is in force here.
+// An inquiry may name another environment than the gate's to read it in.
 func (c *Console) ruled(r *request, at time.Time) (*ruling, error) {
 	if at.After(c.now()) {
 		return nil, fault.New(fault.Invalid, "at: that time is still to come")
@@ -98,12 +100,22 @@ func (c *Console) ruled(r *request, at time.Time) (*ruling, error) {
 			return nil, fault.New(fault.Internal, "revision %d was altered in the database: its hash is not %.12s", rev.Number, rev.Hash)
 		}
 		// It is not held against the connections of today: those of then are not known.
-		if out.policy, err = revision.Compile(rev.Texts, mapping.Options{Environment: c.environment}); err != nil {
+		if out.policy, err = revision.Compile(rev.Texts, mapping.Options{Environment: cmp.Or(r.inquiry.Environment, c.environment)}); err != nil {
 			return nil, said(err)
 		}
 	}
 	if out.policy == nil {
 		return nil, fault.New(fault.Unavailable, "no mapping is in force")
+	}
+	if env := r.inquiry.Environment; at.IsZero() && env != "" && env != out.policy.Environment() {
+		if rev.Hash != status.Hash { // another one is on its way
+			if rev, _, err = c.ledger.Show(r.ctx, status.Hash); err != nil {
+				return nil, err
+			}
+		}
+		if out.policy, err = revision.Compile(rev.Texts, c.options(r, true)); err != nil {
+			return nil, err
+		}
 	}
 	if a.Seq > 0 {
 		out.Approver, err = c.approver(r, a)
@@ -195,6 +207,8 @@ type accessView struct {
 	Why    bool     `json:"-"` // whether the visitor may see why
 }
 
+var errNothingWanted = fault.New(fault.Invalid, "want one of task, role, group and row")
+
 // asked reads what the access history is asked.
 func (c *Console) asked(r *request) (q question, w Wanted, at time.Time, err error) {
 	q = question{r.query("task"), r.query("role"), r.query("group"), strings.TrimSpace(r.query("row")), r.query("at")}
@@ -252,7 +266,7 @@ func (c *Console) access(r *request) (any, error) {
 	}
 	if w.Empty() {
 		if r.inAPI {
-			return nil, fault.New(fault.Invalid, "want one of task, role, group and row")
+			return nil, errNothingWanted
 		}
 		return v, nil
 	}
@@ -260,8 +274,8 @@ func (c *Console) access(r *request) (any, error) {
 	if v.Mapping, err = c.ruled(r, at); err != nil {
 		return nil, err
 	}
-	if r.inAPI && r.query("after") != "" {
-		return v, c.accessPage(r, v, w, at)
+	if from := r.query("after"); r.inAPI && from != "" {
+		return v, c.accessPage(r, v, w, at, from)
 	}
 	err = c.holders(r, v.Mapping, w, at, func(h Holder) error {
 		if v.Count++; len(v.People) < maxNamed {
@@ -295,7 +309,7 @@ func (c *Console) accessCSV(r *request) (any, error) {
 		return nil, err
 	}
 	if w.Empty() {
-		return nil, fault.New(fault.Invalid, "want one of task, role, group and row")
+		return nil, errNothingWanted
 	}
 	m, err := c.ruled(r, at)
 	if err != nil {

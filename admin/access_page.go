@@ -14,9 +14,9 @@ const accessLooked = 10_000
 
 // accessPage is the access history for scripts, page by page in the order in
 // which people were made. A page ends when it has as many as are wanted, or has
-// looked at many; so it may be empty and not the last.
-func (c *Console) accessPage(r *request, v *accessView, w Wanted, at time.Time) error {
-	after, err := strconv.ParseInt(r.query("after"), 10, 64)
+// looked at many; so it may be empty and not the last. from is where it begins.
+func (c *Console) accessPage(r *request, v *accessView, w Wanted, at time.Time, from string) error {
+	after, err := strconv.ParseInt(from, 10, 64)
 	if err != nil || after < 0 {
 		return errPlace
 	}

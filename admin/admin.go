@@ -44,12 +44,12 @@ import (
 type Sessions interface {
 	Verify(ctx context.Context, token string) (*session.Principal, error)
 	VerifyToken(ctx context.Context, secret string) (*session.Principal, error)
-	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)
+	Watch(ctx context.Context, p *session.Principal, from string) (context.Context, context.CancelFunc)
 	Of(ctx context.Context, person string) ([]session.Row, error)
 	EndOf(ctx context.Context, person, id string, by audit.Actor, reason string) error
 	Streams(person string) int
 
-	Tokens(ctx context.Context) ([]session.APIToken, error)
+	Tokens(ctx context.Context, q session.TokenQuery) ([]session.APIToken, error)
 	RevokeToken(ctx context.Context, by audit.Actor, id, reason string) error
 }
 
@@ -64,10 +64,9 @@ type Directory interface {
 	Everybody(ctx context.Context, about int) ([]directory.Known, *directory.Mark, error)
 	MovedSince(ctx context.Context, m directory.Mark) (directory.Moved, error)
 
-	Lock(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
-	Unlock(ctx context.Context, by audit.Actor, id, reason string) error
-	Deactivate(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
-	Reactivate(ctx context.Context, by audit.Actor, id, reason string) error
+	BarWithin(ctx context.Context, by audit.Actor, in *directory.Bounds, what directory.State, id, reason string) (ended int, err error)
+	LiftWithin(ctx context.Context, by audit.Actor, in *directory.Bounds, what directory.State, id, reason string) error
+	HoldOn(ctx context.Context, in *directory.Bounds, p directory.Person, what directory.State) (directory.Hold, error)
 	SignOut(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error)
 	Remove(ctx context.Context, by audit.Actor, id, reason string) error
 	Removable(p directory.Person) error
@@ -75,6 +74,7 @@ type Directory interface {
 	Reach(ctx context.Context, person string) (organization string, units []string, err error)
 	Units(ctx context.Context, organization string) (directory.Tree, error)
 	TreeOf(ctx context.Context, unit string) (directory.Unit, directory.Tree, error)
+	Frozen(ctx context.Context, spots ...directory.Spot) (map[directory.Spot]string, error)
 	UnitNames(ctx context.Context, ids []string) (map[string]string, error)
 	UnitCounts(ctx context.Context, organization string) (map[string]int, error)
 	AddUnit(ctx context.Context, by audit.Actor, organization, parent, name string) (directory.Unit, error)
@@ -82,7 +82,9 @@ type Directory interface {
 	MoveUnit(ctx context.Context, by audit.Actor, organization, id, parent string) error
 	RemoveUnit(ctx context.Context, by audit.Actor, organization, id string) error
 	FreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) (ended int, err error)
+	FreezeOwnUnit(ctx context.Context, by audit.Actor, organization, id, reason string) (ended int, err error)
 	UnfreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) error
+	UnfreezeOwnUnit(ctx context.Context, by audit.Actor, organization, id, reason string) error
 	UnitEffect(ctx context.Context, organization, id string) (directory.FreezeEffect, error)
 	NamesUnits(organization string) string
 	Organizations(ctx context.Context) ([]directory.Client, error)
@@ -96,7 +98,7 @@ type Directory interface {
 	Except(ctx context.Context, by audit.Actor, id, role string, until time.Time, reason string) (directory.Exception, error)
 	Unexcept(ctx context.Context, by audit.Actor, id, exception, reason string) error
 
-	MassLosses(ctx context.Context, q directory.MassLossQuery) (directory.Page[directory.MassLoss], error)
+	LatestMassLosses(ctx context.Context, connections []string, undoable bool, limit int) ([]directory.MassLoss, error)
 	MassLoss(ctx context.Context, id int64) (directory.MassLoss, error)
 	Losses(ctx context.Context, id int64, after *directory.Cursor, limit int) (directory.Page[directory.Loss], error)
 	UndoMassLoss(ctx context.Context, by audit.Actor, id int64, progress func(done, total int)) (directory.MassLoss, error)
@@ -112,6 +114,8 @@ type Keeper interface {
 type Ledger interface {
 	History(ctx context.Context, n int) (revision.History, error)
 	Past(ctx context.Context, seq int64, n int) ([]revision.Application, error)
+	FragmentHistory(ctx context.Context, connection string, n int) (revision.History, error)
+	Replicas(ctx context.Context) ([]revision.Replica, error)
 	Waiting(ctx context.Context, seq int64, n int) (revision.History, error)
 	ProposalOf(ctx context.Context, number int64) (revision.History, error)
 	Show(ctx context.Context, ref string) (revision.Revision, []revision.Application, error)
@@ -134,9 +138,11 @@ type Journal interface {
 	Journal(ctx context.Context, q scim.JournalQuery) ([]scim.Entry, error)
 }
 
-// Traces finds what happened at an attempt to sign in.
+// Traces finds what happened at an attempt to sign in, and knows how many were
+// not kept.
 type Traces interface {
 	FindTrace(ctx context.Context, reference string) (trace.Record, error)
+	LostTraces(ctx context.Context, since time.Time) ([]trace.Loss, error)
 }
 
 // Trail is the audit trail as a chain.

@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"cmp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,25 +46,21 @@ type apiTokensView struct {
 	Everyone bool           `json:"everyone"` // all there are, and not the asker's own alone
 }
 
-// ownTokens gives the API tokens that somebody may see and end, in the order
-// of creation: everybody's with the task of the gate, and otherwise those that
-// stand for themselves. There is no call that makes one: whoever holds a token
-// could make others with it, that live on when it is found out.
-func (c *Console) ownTokens(r *request) (tokens []session.APIToken, everyone bool, err error) {
-	all, err := c.sessions.Tokens(r.ctx)
-	if err != nil {
-		return nil, false, err
-	}
+// ownTokens asks for the API tokens that somebody may see and end: everybody's
+// with the task of the gate, and otherwise those that stand for themselves.
+// There is no call that makes one: whoever holds a token could make others with
+// it, that live on when it is found out.
+func (r *request) ownTokens() (q session.TokenQuery, everyone bool) {
 	_, wide := r.reach(mapping.GateTokensEdit)
-	everyone = wide && r.may(mapping.GateTokensEdit)
-	for i := range all {
-		t := &all[i]
-		if everyone || r.who != nil && (t.ID == r.who.SessionID || t.Person != "" && t.Person == r.who.PersonID) {
-			tokens = append(tokens, *t)
-		}
+	switch {
+	case wide && r.may(mapping.GateTokensEdit):
+		return q, true
+	case r.who == nil:
+		q.Of = &session.TokenOwner{}
+	default:
+		q.Of = &session.TokenOwner{Person: r.who.PersonID, Token: r.who.SessionID}
 	}
-	slices.SortFunc(tokens, func(a, b session.APIToken) int { return comparePlaces(tokenPlace(&a), tokenPlace(&b)) })
-	return tokens, everyone, nil
+	return q, false
 }
 
 // createdAt is where something stands in an order of creation.
@@ -76,10 +70,6 @@ type createdAt struct {
 }
 
 func tokenPlace(t *session.APIToken) createdAt { return createdAt{t.Created.UnixMicro(), t.ID} }
-
-func comparePlaces(a, b createdAt) int {
-	return cmp.Or(cmp.Compare(a.micros, b.micros), cmp.Compare(a.id, b.id))
-}
 
 // String is the place as "next" gives it.
 func (p createdAt) String() string { return strconv.FormatInt(p.micros, 10) + "." + p.id }
@@ -106,11 +96,12 @@ func (c *Console) apiTokens(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, everyone, err := c.ownTokens(r)
+	q, everyone := r.ownTokens()
+	q.Created, q.After, q.Limit = time.UnixMicro(after.micros), after.id, size+1
+	tokens, err := c.sessions.Tokens(r.ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	tokens = slices.DeleteFunc(tokens, func(t session.APIToken) bool { return comparePlaces(tokenPlace(&t), after) <= 0 })
 	v := &apiTokensView{Tokens: []apiTokenJSON{}, Everyone: everyone}
 	if len(tokens) > size {
 		tokens = tokens[:size]
@@ -129,13 +120,13 @@ func (c *Console) endAPIToken(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, _, err := c.ownTokens(r)
-	if err != nil {
+	q, _ := r.ownTokens()
+	q.ID = r.param("token")
+	switch tokens, err := c.sessions.Tokens(r.ctx, q); {
+	case err != nil:
 		return nil, err
-	}
-	id := r.param("token")
-	if !slices.ContainsFunc(tokens, func(t session.APIToken) bool { return t.ID == id }) {
+	case len(tokens) == 0:
 		return nil, fault.New(fault.NotFound, "there is no such token")
 	}
-	return done{Done: "revoke"}, c.sessions.RevokeToken(r.ctx, r.actor(), id, why)
+	return done{Done: "revoke"}, c.sessions.RevokeToken(r.ctx, r.actor(), q.ID, why)
 }

@@ -36,6 +36,7 @@ type attributesView struct {
 	Attributes []attributeJSON `json:"attributes"`
 	Groups     []groupOfRows   `json:"permissionGroups"`
 	Row        string          `json:"row,omitempty"`
+	Bound      bool            `json:"ofThoseYouMaySee,omitempty"` // numbers of people are of no others
 
 	People bool `json:"-"`
 	Access bool `json:"-"`
@@ -62,6 +63,7 @@ func (c *Console) attributes(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.Bound = n.bound
 	grants, groups := p.Grants(), p.Groups()
 	missing := make(map[string]bool)
 	for _, a := range p.Attributes() {

@@ -35,25 +35,61 @@ func (r *Route) limit() int64 {
 	}
 }
 
+// order is what somebody wants done. Where nothing is to be done, it is empty.
+type order struct {
+	form  url.Values
+	edits []editJSON // of a text
+
+	inquiry inquiryJSON // about mapping files that were sent
+}
+
+// hear admits a call, and reads what is to be done. Whoever sends it takes
+// their time, in which a session can end, a link be withdrawn and somebody be
+// moved: they are judged before any of it is read, as strangers get no further,
+// and once more when all of it is there. Only that counts for what is done.
+func (c *Console) hear(g *gin.Context, route Route, inAPI bool) (*request, error) {
+	r, err := c.admit(g, route, inAPI)
+	if err != nil {
+		return nil, err
+	}
+	var o order
+	switch {
+	case inAPI && route.Verb != http.MethodGet:
+		err = o.readBody(g, &route)
+	case !inAPI && route.Method == http.MethodPost:
+		err = o.readForm(g, route.limit())
+	default:
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r, err = c.admit(g, route, inAPI); err != nil {
+		return nil, err
+	}
+	r.order = o
+	return r, nil
+}
+
 // readBody reads what a script wants done, as a form would send it: a true
 // member is "yes", a false or empty one is not there.
-func (r *request) readBody(route *Route) error {
+func (o *order) readBody(g *gin.Context, route *Route) error {
 	limit := route.limit()
-	body, err := io.ReadAll(http.MaxBytesReader(r.gin.Writer, r.gin.Request.Body, limit))
+	body, err := io.ReadAll(http.MaxBytesReader(g.Writer, g.Request.Body, limit))
 	if err != nil {
 		return fault.Wrap(fault.TooLarge, err, "the body is longer than %d bytes", limit)
 	}
-	r.form = url.Values{"confirmed": {"yes"}}
+	o.form = url.Values{"confirmed": {"yes"}}
 	takes := membersOf(route)
 	switch {
 	case len(body) == 0:
 		return nil
 	case route.inquiries():
-		return r.readInquiry(body)
+		return o.readInquiry(body)
 	case takes == nil:
-		return r.readOrder(body)
+		return o.readOrder(body)
 	default:
-		return readMembers(r.form, body, append(slices.Clip(takes), "reason"))
+		return readMembers(o.form, body, append(slices.Clip(takes), "reason"))
 	}
 }
 
@@ -67,19 +103,19 @@ type orderJSON struct {
 	draftJSON
 }
 
-func (r *request) readOrder(body []byte) error {
-	var o orderJSON
+func (o *order) readOrder(body []byte) error {
+	var in orderJSON
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&o); err != nil {
+	if err := d.Decode(&in); err != nil {
 		return fault.Wrap(fault.Invalid, err, `the body is not {"reason": "…", "ids": ["…"]}, or what the call wants`)
 	}
 	if d.More() {
 		return fault.New(fault.Invalid, "there is something behind the body")
 	}
-	r.form = url.Values{"reason": {o.Reason}, "id": o.IDs, "role": {o.Role}, "until": {o.Until}, "subOrganization": {o.Unit}, "confirmed": {"yes"}}
-	o.values(r.form)
-	r.edits = o.Edits
+	o.form = url.Values{"reason": {in.Reason}, "id": in.IDs, "role": {in.Role}, "until": {in.Until}, "subOrganization": {in.Unit}, "confirmed": {"yes"}}
+	in.values(o.form)
+	o.edits = in.Edits
 	return nil
 }
 
@@ -136,33 +172,34 @@ func textsOf(value any) (out []string, ok bool) {
 // readForm reads what a browser wants done, of at most limit bytes. A file that
 // comes with it counts as the text of its field, where the field itself is
 // empty.
-func readForm(g *gin.Context, limit int64) (url.Values, error) {
+func (o *order) readForm(g *gin.Context, limit int64) error {
 	r := g.Request
 	r.Body = http.MaxBytesReader(g.Writer, r.Body, limit)
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
 		if err := r.ParseForm(); err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "the form cannot be read")
+			return fault.Wrap(fault.Invalid, err, "the form cannot be read")
 		}
-		return r.PostForm, nil
+		o.form = r.PostForm
+		return nil
 	}
 	if err := r.ParseMultipartForm(limit); err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the form cannot be read")
+		return fault.Wrap(fault.Invalid, err, "the form cannot be read")
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }() // all of it was in memory
-	form := url.Values(r.MultipartForm.Value)
+	o.form = r.MultipartForm.Value
 	for name, files := range r.MultipartForm.File {
-		if len(files) == 0 || files[0].Size == 0 || form.Get(name) != "" {
+		if len(files) == 0 || files[0].Size == 0 || o.form.Get(name) != "" {
 			continue
 		}
 		f, err := files[0].Open()
 		if err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "the file cannot be read")
+			return fault.Wrap(fault.Invalid, err, "the file cannot be read")
 		}
 		text, err := io.ReadAll(f)
 		if err := errors.Join(err, f.Close()); err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "the file cannot be read")
+			return fault.Wrap(fault.Invalid, err, "the file cannot be read")
 		}
-		form.Set(name, string(text))
+		o.form.Set(name, string(text))
 	}
-	return form, nil
+	return nil
 }

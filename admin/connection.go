@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -87,6 +88,7 @@ type Made struct {
 	Changed  time.Time
 	Author   string
 	Removed  time.Time // zero: it is there
+	Stays    bool      // it was removed, and the configuration's of that id goes on, of which people, sessions and tokens are
 }
 
 // SecretsPurpose is, in front of the id of a connection, for what the secrets
@@ -106,6 +108,7 @@ type Trust struct {
 	Certificates []Certificate
 	EntityID     string    // the provider's; empty while it is not known
 	Accepted     time.Time // when the metadata came into force; zero: not known
+	ValidUntil   time.Time // of what was fetched; zero: it does not say
 	Waiting      time.Time // since when other metadata waits for somebody; zero: none does
 	Changes      []string  // how that differs
 }
@@ -266,25 +269,38 @@ func (c *Console) entrusted(r *request, conn Connection) error {
 	return nil
 }
 
-// joins says why a connection is not the visitor's to put into an organization,
-// or nil: its people come to those around whom they may have rights, and where
-// those have rights over the gate, that is as much as to say who they are.
-func (c *Console) joins(r *request, conn Connection, organization string) error {
-	if organization == "" {
-		organization = conn.ID // as in the configuration
-	}
-	if organization == conn.Organization {
-		return nil
-	}
+// joins says why people of a connection are not the visitor's to put into an
+// organization, or to take out of it, or nil: they come to those around whom
+// they may have rights, and leave those around whom others have them. Where
+// other connections of it reach the gate, that is as much as to say who its
+// people are. id is that of the connection itself.
+func (c *Console) joins(r *request, id, organization string) error {
 	for _, other := range c.connections() {
-		if other.Organization != organization || other.ID == conn.ID {
+		if cmp.Or(other.Organization, other.ID) != organization || other.ID == id {
 			continue
 		}
 		if err := c.entrusted(r, other); err != nil {
-			return fault.Wrap(fault.Forbidden, err, "%q is in this organization: %s", other.ID, fault.Message(err))
+			return fault.Wrap(fault.Forbidden, err, "organization: %q is in %q: %s", other.ID, organization, fault.Message(err))
 		}
 	}
 	return nil
+}
+
+const whoseTheyAre = "of which organization the people of a connection are"
+
+// moves says why a connection with all its people is not the visitor's to move
+// from one organization to another, or nil. Managers of the one lose them, those
+// of the other gain them, and their own managers with them.
+func (c *Console) moves(r *request, id, from, to string) error {
+	if err := c.governs(r, whoseTheyAre); err != nil {
+		return fault.Wrap(fault.Forbidden, err, "organization: %s", fault.Message(err))
+	}
+	for _, organization := range []string{from, to} {
+		if err := c.joins(r, id, organization); err != nil {
+			return err
+		}
+	}
+	return c.thawed(r, from)
 }
 
 // hasAllOf reports whether a visitor has every right over the gate that people

@@ -62,6 +62,7 @@ type metadataJSON struct {
 	Source   string     `json:"source"` // an address, a file, or "uploaded"
 	EntityID string     `json:"entityId"`
 	Accepted *time.Time `json:"accepted"`
+	Valid    *time.Time `json:"validUntil,omitempty"`
 	Waiting  *time.Time `json:"waiting"`
 	Changes  []string   `json:"changes"`
 }
@@ -121,7 +122,7 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 		}
 	case OverSAML:
 		v.Metadata = &metadataJSON{
-			Source: sourceOf(conn), EntityID: t.EntityID, Accepted: optional(t.Accepted), Waiting: optional(t.Waiting), Changes: append([]string{}, t.Changes...),
+			Source: sourceOf(conn), EntityID: t.EntityID, Accepted: optional(t.Accepted), Valid: optional(t.ValidUntil), Waiting: optional(t.Waiting), Changes: append([]string{}, t.Changes...),
 		}
 	}
 	if r.setup() != "" {
@@ -132,6 +133,9 @@ func (c *Console) connectionOverview(r *request) (any, error) {
 	return v, err
 }
 
+// Uploaded is the source of metadata that somebody uploaded.
+const Uploaded = "uploaded"
+
 func sourceOf(conn Connection) string {
 	switch {
 	case conn.MetadataURL != "":
@@ -139,7 +143,7 @@ func sourceOf(conn Connection) string {
 	case conn.MetadataFile != "":
 		return conn.MetadataFile
 	case conn.Metadata:
-		return "uploaded"
+		return Uploaded
 	default:
 		return ""
 	}
@@ -236,7 +240,7 @@ func (c *Console) connectionSCIM(r *request) (any, error) {
 		v.Tokens = append(v.Tokens, tokenWire(t, c.now()))
 	}
 	v.Full = live >= scim.MaxLiveTokens
-	entries, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connection: conn.ID, Limit: lastRequests})
+	entries, err := c.journal.Journal(r.ctx, scim.JournalQuery{Connections: []string{conn.ID}, Limit: lastRequests})
 	v.Requests = requestsWire(entries)
 	if r.setup() != "" { // others' requests name people in what they look for
 		v.Requests = slices.DeleteFunc(v.Requests, func(q requestJSON) bool { return q.At.Before(r.link.Created) })

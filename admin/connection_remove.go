@@ -40,7 +40,12 @@ func (c *Console) askRemove(r *request) (any, error) {
 
 func (c *Console) removeConnection(r *request) (any, error) {
 	conn, err := c.toRemove(r)
-	if err == nil && !conn.Shadowed {
+	switch {
+	case err != nil:
+	case !conn.Shadowed && r.form.Get("shadowed") == "yes":
+		// Another gate answered before, with another configuration.
+		err = fault.New(fault.Conflict, "connection %q is in force at this gate, whose configuration does not have it yet: start every gate with the new configuration first", conn.ID)
+	case !conn.Shadowed:
 		err = c.entrusted(r, conn)
 	}
 	if err != nil {

@@ -21,7 +21,7 @@ func TestWhatIsShadowedIsRemovedAlone(t *testing.T) {
 		if page := s.page("/connections").text; !strings.Contains(page, `/connections/`+id+`/remove"`) {
 			t.Errorf("%s: the list does not lead to its removal: %s", id, page)
 		}
-		if page := s.page("/connections/" + id + "/remove").text; !strings.Contains(page, "stays as it is, with its people") || strings.Contains(page, "Every session") {
+		if page := s.page("/connections/" + id + "/remove").text; !strings.Contains(page, "stays as it is, with its people") || !strings.Contains(page, `name="shadowed" value="yes"`) || strings.Contains(page, "Every session") {
 			t.Errorf("%s: the page says what does not happen: %s", id, page)
 		}
 		res := s.form("/connections/"+id+"/remove", "reason", "twice")
@@ -34,6 +34,15 @@ func TestWhatIsShadowedIsRemovedAlone(t *testing.T) {
 		if got := s.call(http.MethodDelete, "/connections/"+id, `{"reason":"x"}`, nil); got != http.StatusConflict {
 			t.Errorf("removing %s of the configuration: %d, want 409", id, got)
 		}
+	}
+	// The question was answered by a gate that has another one in its
+	// configuration, and the order came to one that has not: nothing ends.
+	w.ways.list = append(w.ways.list, admin.Connection{ID: "omega", Organization: "Omega", Made: true})
+	if got := s.call(http.MethodDelete, "/connections/omega", `{"reason":"x","shadowed":true}`, nil); got != http.StatusConflict {
+		t.Errorf("removing what is in force as if it were not: %d, want 409", got)
+	}
+	if res := s.form("/connections/omega/remove", "reason", "x", "shadowed", "yes"); res.StatusCode != http.StatusConflict {
+		t.Errorf("the same in a browser: %d, want 409", res.StatusCode)
 	}
 	if page := s.page("/connections?done=shadow-removed").text; !strings.Contains(page, "stays as it was") {
 		t.Error("the page does not say what stays")

@@ -21,7 +21,7 @@ func connectionRoutes() []Route {
 		{get, "/connections.csv", "", "", edit, "", (*Console).fleetCSV},
 		{get, "/new-connection", "", "", edit, "connection-new", (*Console).newConnection},
 		{post, "/connections", post, "/connections", edit, "connection-new", (*Console).createConnection},
-		{get, one + "/settings", "", "", edit, "connection-settings", (*Console).connectionSettings},
+		{get, one + "/settings", get, one + "/settings", edit, "connection-settings", (*Console).connectionSettings},
 		{post, one + "/settings", put, one + "/settings", edit, "connection-settings", (*Console).changeConnection},
 		{get, one + "/remove", "", "", edit, "connection-remove", (*Console).askRemove},
 		{post, one + "/remove", del, one, edit, "", (*Console).removeConnection},
@@ -92,6 +92,8 @@ func membersOf(route *Route) []string {
 		return []string{"waiting"}
 	case after == "/tokens":
 		return []string{"note", "days"}
+	case strings.HasSuffix(route.API, "/connections/:connection"): // to remove it
+		return []string{"shadowed"}
 	case strings.Contains(route.API, "/:connection"), strings.HasPrefix(route.API, "/account/"):
 		return []string{}
 	default:

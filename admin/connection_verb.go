@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -64,25 +65,26 @@ func (r *request) version(d Draft) error {
 type draftView struct {
 	spot
 
-	Draft   Draft  `json:"-"`
-	Problem string `json:"-"` // why it was not taken
-	Closed  string `json:"-"` // why the visitor may not change it; empty if they may
+	Draft   Draft   `json:"-"`
+	Refused refusal `json:"-"`
+	Closed  string  `json:"-"` // why the visitor may not change it; empty if they may
 	Makers  []maker
 
 	From    string `json:"-"` // where the visitor comes from
 	KeptOut bool   `json:"-"` // the networks would keep them out, which they have to say that they want
 	Placing string `json:"-"` // why they may not change where people are; empty if they may
+	Staying string `json:"-"` // why they may not change whose people they are; empty if they may
 }
 
 // Readables are what can have a name of its own.
 func (*draftView) Readables() []Readable { return Readables() }
 
 func (c *Console) newConnection(r *request) (any, error) {
-	return c.newForm(r, Draft{Protocol: OverOIDC, Provisioning: "jit", SCIM: true}, ""), nil
+	return c.newForm(r, Draft{Protocol: OverOIDC, Provisioning: "jit", SCIM: true}, nil), nil
 }
 
-func (c *Console) newForm(r *request, d Draft, problem string) *draftView {
-	v := &draftView{Makers: makers(), Draft: d, Problem: problem, From: r.address, spot: spot{Base: base(r)}}
+func (c *Console) newForm(r *request, d Draft, no refusal) *draftView {
+	v := &draftView{Makers: makers(), Draft: d, Refused: no, From: r.address, spot: spot{Base: base(r)}}
 	if err := c.divides(r, Reading{}, Reading{UnitClaim: "any"}); err != nil {
 		v.Placing = fault.Message(err)
 	}
@@ -90,8 +92,8 @@ func (c *Console) newForm(r *request, d Draft, problem string) *draftView {
 }
 
 // save puts a draft in force. What is wrong with it stands in the form that is
-// given back, where somebody looks at one.
-func (c *Console) save(r *request, d Draft, saved done, form func(problem string) (any, error)) (any, error) {
+// given back, where somebody looks at one; fields are those that it has.
+func (c *Console) save(r *request, d Draft, saved done, fields []string, form func(refusal) (any, error)) (any, error) {
 	ended, err := c.ways.Save(r.ctx, r.actor(), d)
 	switch {
 	case err == nil:
@@ -100,7 +102,7 @@ func (c *Console) save(r *request, d Draft, saved done, form func(problem string
 	case r.inAPI || !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Conflict):
 		return nil, err
 	default:
-		return form(fault.Message(err))
+		return form(refusalOf(err, fields))
 	}
 }
 
@@ -108,14 +110,14 @@ func (c *Console) createConnection(r *request) (any, error) {
 	d := Draft{ID: strings.TrimSpace(r.form.Get("id"))}
 	r.settings(&d)
 	r.provider(&d)
-	if err := c.joins(r, Connection{ID: d.ID}, d.Organization); err != nil {
+	if err := c.joins(r, d.ID, cmp.Or(d.Organization, d.ID)); err != nil { // none is its own, as in the configuration
 		return nil, err
 	}
 	if err := c.divides(r, Reading{}, d.Reading); err != nil {
 		return nil, err
 	}
-	return c.save(r, d, done{to: everyones.path + "/" + d.ID + "/setup", Done: "connection-made"}, func(problem string) (any, error) {
-		return c.newForm(r, d, problem), nil
+	return c.save(r, d, done{to: everyones.path + "/" + d.ID + "/setup", Done: "connection-made"}, settingNames(), func(no refusal) (any, error) {
+		return c.newForm(r, d, no), nil
 	})
 }
 
@@ -142,16 +144,23 @@ func (c *Console) changeable(r *request) (Connection, Draft, error) {
 
 func (c *Console) connectionSettings(r *request) (any, error) {
 	_, d, err := c.made(r)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case r.inAPI:
+		return settingsWire(d), nil
+	default:
+		return c.settingsForm(r, d, nil)
 	}
-	return c.settingsForm(r, d, "")
 }
 
-func (c *Console) settingsForm(r *request, d Draft, problem string) (any, error) {
+func (c *Console) settingsForm(r *request, d Draft, no refusal) (any, error) {
 	conn, w, _, err := c.look(r)
-	v := c.newForm(r, d, problem)
+	v := c.newForm(r, d, no)
 	v.spot, v.Closed, v.KeptOut = c.spot(r, conn, w, "settings"), c.closed(r), r.keptOut(conn, d.Addresses)
+	if err := c.governs(r, whoseTheyAre); err != nil {
+		v.Staying = fault.Message(err)
+	}
 	return v, err
 }
 
@@ -160,32 +169,38 @@ func (c *Console) changeConnection(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := d.Reading
+	before := d
 	r.settings(&d)
 	if err := r.version(d); err != nil {
 		return nil, err
 	}
-	if err := c.divides(r, before, d.Reading); err != nil {
+	if err := c.divides(r, before.Reading, d.Reading); err != nil {
 		return nil, err
 	}
-	if err := c.joins(r, conn, d.Organization); err != nil {
-		return nil, err
-	}
-	if err := c.thawed(r, conn, d.Organization); err != nil {
-		return nil, err
+	form := func(no refusal) (any, error) { return c.settingsForm(r, d, no) }
+	// Whose people they are is changed by saying so: where nothing is said, as in
+	// a form that does not offer it, they stay whose they are.
+	from := cmp.Or(before.Organization, conn.ID)
+	if to := cmp.Or(d.Organization, from); to == from {
+		d.Organization = before.Organization
+	} else if err := c.moves(r, conn.ID, from, to); err != nil {
+		if r.inAPI || !fault.Is(err, fault.Conflict) {
+			return nil, err
+		}
+		return form(refusal{{Field: "organization", Text: sentence(fault.Message(err)), Here: true}})
 	}
 	if id := r.form.Get("id"); id != "" && id != conn.ID {
 		return nil, fault.New(fault.Invalid, "the id of a connection stays: people are known by it")
 	}
-	form := func(problem string) (any, error) { return c.settingsForm(r, d, problem) }
 	if r.keptOut(conn, d.Addresses) && r.form.Get("keptOut") != "yes" {
 		problem := "you come from " + r.address + ", which is in none of these networks: you would keep yourself out. Say keptOut if that is what you want."
 		if r.inAPI {
 			return nil, fault.New(fault.Invalid, "%s", problem)
 		}
-		return form(strings.ReplaceAll(problem, " Say keptOut if", " Tick the box below the networks if"))
+		problem = strings.ReplaceAll(problem, " Say keptOut if", " Tick the box below if")
+		return form(refusal{{Field: "addresses", Text: sentence(problem), Here: true}})
 	}
-	return c.save(r, d, done{to: everyones.path + "/" + conn.ID, Done: "connection-changed"}, form)
+	return c.save(r, d, done{to: everyones.path + "/" + conn.ID, Done: "connection-changed"}, settingNames(), form)
 }
 
 // setupView is what to do at the provider, and what of it the gate has to know.
@@ -197,22 +212,22 @@ type setupView struct {
 	Steps    []stepJSON  `json:"steps"`
 	Values   []valueJSON `json:"values"` // all of them
 	Draft    Draft       `json:"-"`
-	Problem  string      `json:"-"`
+	Refused  refusal     `json:"-"`
 	Closed   string      `json:"-"` // why the visitor may not change it; empty if they may
 	HasKey   bool        `json:"-"` // there is a secret, or metadata, already
 	Next     bool        `json:"-"`
 }
 
-func (c *Console) connectionSetup(r *request) (any, error) { return c.setupForm(r, nil, "") }
+func (c *Console) connectionSetup(r *request) (any, error) { return c.setupForm(r, nil, nil) }
 
-func (c *Console) setupForm(r *request, d *Draft, problem string) (any, error) {
+func (c *Console) setupForm(r *request, d *Draft, no refusal) (any, error) {
 	conn, w, _, err := c.look(r)
 	if err != nil {
 		return nil, err
 	}
 	a := c.addresses(conn)
 	v := &setupView{
-		spot: c.spot(r, conn, w, "setup"), Maker: w.Provider, Protocol: conn.Protocol, Steps: guide(conn, a), Values: providerValues(conn, a), Problem: problem,
+		spot: c.spot(r, conn, w, "setup"), Maker: w.Provider, Protocol: conn.Protocol, Steps: guide(conn, a), Values: providerValues(conn, a), Refused: no,
 		HasKey: conn.ClientID != "" || conn.Metadata, Next: conn.NextSecret, Closed: c.closed(r),
 	}
 	switch {
@@ -225,6 +240,10 @@ func (c *Console) setupForm(r *request, d *Draft, problem string) (any, error) {
 	return v, err
 }
 
+// OurMetadata names, of the values that a provider may want, the address of our
+// metadata.
+const OurMetadata = "Our metadata"
+
 // providerValues are all addresses of a connection that its provider may want.
 func providerValues(conn Connection, a addresses) (out []valueJSON) {
 	switch conn.Protocol {
@@ -234,7 +253,7 @@ func providerValues(conn Connection, a addresses) (out []valueJSON) {
 		}
 	case OverSAML:
 		out = []valueJSON{
-			{"Entity ID", a.entityID}, {"ACS URL", a.acs}, {"Logout URL", a.slo}, {"Our metadata", a.metadata}, {"Start address", a.start},
+			{"Entity ID", a.entityID}, {"ACS URL", a.acs}, {"Logout URL", a.slo}, {OurMetadata, a.metadata}, {"Start address", a.start},
 		}
 	}
 	if conn.SCIM {
@@ -254,8 +273,8 @@ func (c *Console) changeProvider(r *request) (any, error) {
 	if err := r.version(d); err != nil {
 		return nil, err
 	}
-	return c.save(r, d, done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed"}, func(problem string) (any, error) {
-		return c.setupForm(r, &d, problem)
+	return c.save(r, d, done{to: cornerOf(r).path + "/" + conn.ID, Done: "provider-changed"}, providerNames(), func(no refusal) (any, error) {
+		return c.setupForm(r, &d, no)
 	})
 }
 

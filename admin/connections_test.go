@@ -93,6 +93,32 @@ func TestConnectionsAreInTheOrderOfTheirRisks(t *testing.T) {
 	}
 }
 
+// However many people are kept in memory, a group that one of them has is had.
+func TestGroupsThatNobodyHasAreKnownAmongManyPeople(t *testing.T) {
+	t.Parallel()
+	databaseURL := "sqlite:" + t.TempDir() + "/p.db"
+	db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	w := newWorld(t, db)
+	storetest.Seed(t, databaseURL, "acme", "Acme", 60_000)
+	s := w.signIn("staff", "ada", mapping.GateConnectionsEdit)
+	const nobodyHas = "The mapping names 1 group that nobody has: name \"Admins\""
+	var list connectionList
+	s.call(http.MethodGet, "/connections", "", &list)
+	if got := list.texts("beta"); !strings.Contains(got, nobodyHas) {
+		t.Errorf("of beta is said %q, want %q", got, nobodyHas)
+	}
+	w.signIn("beta", "bob", "Admins") // the last of all
+	w.now = w.now.Add(5 * time.Minute)
+	s.call(http.MethodGet, "/connections", "", &list)
+	if got := list.texts("beta"); strings.Contains(got, nobodyHas) {
+		t.Errorf("of beta is said %q, and bob has it", got)
+	}
+}
+
 func TestWhatAConnectionLacksIsSaid(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
 		w := newWorld(t, open())
@@ -233,7 +259,7 @@ func TestMetadataIsApprovedAsItWasLookedAt(t *testing.T) {
 
 func TestAConnectionIsMadeChangedAndRemoved(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
-	s := w.signIn("staff", "ada", mapping.GateConnectionsEdit)
+	s := w.signIn("staff", "ada", mapping.GateConnectionsEdit, mapping.GateMappingPropose)
 	res := s.form("/connections", "id", "omega", "organization", "Omega", "domains", "A.example, b.example", "preset", "okta", "protocol", "oidc", "scim", "yes")
 	if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/.portcullis/admin/connections/omega/setup?count=1&done=connection-made" {
 		t.Fatalf("status = %d, Location = %s", res.StatusCode, res.Header.Get("Location"))

@@ -27,13 +27,14 @@ type crowd struct {
 	known []directory.Known
 	place func() map[string]int // by id
 	paged Directory             // of so many that they are not kept; nil otherwise
+	of    map[string]bool       // ids of those who count; nil: everybody
 
 	read  time.Time       // when all of them were
 	since *directory.Mark // what happened until then is in it; nil: nobody knows until when
 	next  directory.Mark  // which takes its place once it is settled
 }
 
-// people gives everybody, called by their id, until ctx ends. What went wrong
+// people gives everybody who counts, called by their id, until ctx ends. What went wrong
 // ends it, too, and stands in failed.
 func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *mapping.Facts] {
 	return func(yield func(string, *mapping.Facts) bool) {
@@ -42,7 +43,7 @@ func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *ma
 				*failed = ctx.Err()
 				return
 			}
-			if !yield(c.known[i].ID, &c.known[i].Facts) {
+			if c.counts(c.known[i].ID) && !yield(c.known[i].ID, &c.known[i].Facts) {
 				return
 			}
 		}
@@ -52,6 +53,9 @@ func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *ma
 				return
 			}
 			for i := range page {
+				if !c.counts(page[i].Person.ID) {
+					continue
+				}
 				facts := page[i].Facts()
 				if !yield(page[i].Person.ID, &facts) {
 					return
@@ -60,6 +64,9 @@ func (c *crowd) people(ctx context.Context, failed *error) iter.Seq2[string, *ma
 		}
 	}
 }
+
+// counts reports whether somebody is one of those who count.
+func (c *crowd) counts(id string) bool { return c.of == nil || c.of[id] }
 
 // label is what somebody of the crowd is called.
 func (c *crowd) label(ctx context.Context, id string) string {

@@ -20,6 +20,15 @@ type draft struct {
 	file  revision.Text     // which of its files
 	text  string            // what it is to be
 	fresh bool              // it is a new file: nothing is in force yet
+	seen  *examined         // what came of the last look at the text
+}
+
+// examined is a text that was compiled and tested.
+type examined struct {
+	text   string
+	policy *mapping.Policy
+	report mapping.Report
+	err    error
 }
 
 // firstFile is what a mapping is called that does not exist yet.
@@ -94,12 +103,14 @@ type faultJSON struct {
 	Column  int    `json:"column"`
 	Message string `json:"message"`
 	Excerpt string `json:"excerpt,omitempty"`
+
+	Open string `json:"-"` // what opens it in a form, where it is in one
 }
 
 func faultsWire(ps mapping.Problems) []faultJSON {
 	out := make([]faultJSON, len(ps))
 	for i, p := range ps {
-		out[i] = faultJSON{filepath.Base(p.File), p.Line, p.Column, p.Message, p.Excerpt}
+		out[i] = faultJSON{File: filepath.Base(p.File), Line: p.Line, Column: p.Column, Message: p.Message, Excerpt: p.Excerpt}
 	}
 	return out
 }
@@ -197,7 +208,8 @@ type effectJSON struct {
 	Changes    []gainJSON  `json:"changes"` // names, where they are asked for
 	More       int         `json:"more"`    // people that are touched and not named
 
-	MaySee bool `json:"-"` // whether the visitor may see who it is
+	Bound  bool `json:"ofThoseYouMaySee,omitempty"` // all of this is about no others
+	MaySee bool `json:"-"`                          // whether the visitor may see who it is
 }
 
 // maxNamed bounds how many people a preview names.
@@ -235,9 +247,18 @@ func (c *Console) check(r *request, d *draft, names bool) (*checkJSON, error) {
 	return v, nil
 }
 
-// examine compiles a draft. What other clients' fragments are like is nothing
-// to that of one.
+// examine compiles a draft and runs its tests, once for each text.
 func (c *Console) examine(d *draft) (*mapping.Policy, mapping.Report, error) {
+	if d.seen == nil || d.seen.text != d.text {
+		after, report, err := c.compiled(d)
+		d.seen = &examined{d.text, after, report, err}
+	}
+	return d.seen.policy, d.seen.report, d.seen.err
+}
+
+// compiled is [Console.examine] itself. What other clients' fragments are like
+// is nothing to that of one.
+func (c *Console) compiled(d *draft) (*mapping.Policy, mapping.Report, error) {
 	if d.file.Connection == "" {
 		return c.ledger.Examine(d.texts())
 	}
@@ -252,17 +273,20 @@ func (c *Console) examine(d *draft) (*mapping.Policy, mapping.Report, error) {
 	return after, after.Test(), nil
 }
 
-// effect holds everybody against two mappings.
+// effect holds everybody whom the visitor is told of against two mappings. The
+// counts are of everybody, and nil where that is not for the visitor to know.
 func (c *Console) effect(r *request, before, after *mapping.Policy, names bool) (*effectJSON, *revision.Counts, error) {
-	all, err := c.crowds.get(r.ctx)
+	all, bound, err := c.crowd(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	narrow, may := r.within(mapping.GateUsersView)
-	may = may && narrow.organization == "" // whoever sees their own people alone is told numbers
+	_, may := r.within(mapping.GateUsersView)
 	v, err := c.effectOn(r.ctx, all, before, after, names && may, may)
 	if err != nil {
 		return nil, nil, err
+	}
+	if v.Bound = bound; bound {
+		return v, nil, nil
 	}
 	return v, &revision.Counts{People: v.People, Changed: v.Touched, Gained: v.Gain, Lost: v.Lose, LetIn: v.Admitted, ShutOut: v.Refused}, nil
 }

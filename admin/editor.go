@@ -64,7 +64,7 @@ func (c *Console) editor(r *request) (any, error) {
 		return nil, err
 	}
 	if open := r.query("open"); open != "" {
-		v.Form, err = openForm(d, c.choices(), open)
+		v.Form, err = c.openedForm(d, open)
 	}
 	return v, err
 }
@@ -89,6 +89,14 @@ func (c *Console) fill(r *request, d *draft, v *editorView) (err error) {
 		return nil //nolint:nilerr // the check says what is wrong; there is nothing to open in a form
 	}
 	v.Entries, v.Open = entries(m, d.file.Connection != ""), d.file.Connection == ""
+	if v.Check == nil || len(v.Check.Faults) == 0 {
+		return nil
+	}
+	_, _, err = c.examine(d)
+	problems, _ := errors.AsType[mapping.Problems](err)
+	for i, open := range d.entriesAt(m, problems) {
+		v.Check.Faults[i].Open = open
+	}
 	return nil
 }
 
@@ -113,22 +121,37 @@ func (c *Console) edit(r *request) (any, error) {
 		if v.Error, err = inPage(err); err != nil {
 			return nil, err
 		}
-	case do == "names":
-		v.Names = true
+		v.Form = formAgain(d, c.choices(), r.form)
 	case do == "take" || do == "remove":
-		form, err := takeForm(d, c.choices(), r.form, do == "remove")
-		if err != nil {
-			if v.Error, err = inPage(err); err != nil {
-				return nil, err
-			}
-			v.Form = form
+		if v.Form, v.Error, err = c.takeSent(d, r.form, do == "remove"); err != nil {
+			return nil, err
 		}
+	case do == "check" || do == "names" || do == "propose":
+		v.Names = v.Names || do == "names"
+		v.Form = formAgain(d, c.choices(), r.form)
 	case open != "" && do == "":
-		if v.Form, err = openForm(d, c.choices(), open); err != nil {
+		if v.Form, err = c.openedForm(d, open); err != nil {
 			return nil, err
 		}
 	}
 	return v, c.fill(r, d, v)
+}
+
+// takeSent puts a form that was sent into a draft. One that cannot be, or that
+// would make a mistake, is given again.
+func (c *Console) takeSent(d *draft, form url.Values, remove bool) (again *formView, problem string, err error) {
+	before := d.text
+	again, err = takeForm(d, c.choices(), form, remove)
+	if err == nil && !remove {
+		return c.refusedForm(d, before, form), "", nil
+	}
+	if err != nil {
+		problem, err = inPage(err)
+	}
+	if again != nil {
+		problem = "" // which the form says itself
+	}
+	return again, problem, err
 }
 
 // unmoved reports whether a file is in force as it was in another revision.

@@ -67,9 +67,13 @@ func (c *Console) exceptionsOf(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	above, err := c.head(r, &s, "exceptions")
+	if err != nil {
+		return nil, err
+	}
 	now := c.now()
 	v := &exceptionsView{
-		head: c.head(r, &s, "exceptions"), Exceptions: make([]exceptionJSON, len(all)), Assignable: c.assignable(r, &s.Person),
+		head: above, Exceptions: make([]exceptionJSON, len(all)), Assignable: c.assignable(r, &s.Person),
 		First: now.Format(time.DateOnly), Last: now.Add(directory.MaxExceptionLife - 24*time.Hour).Format(time.DateOnly),
 	}
 	for i := range all {

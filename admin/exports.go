@@ -122,6 +122,7 @@ func (c *Console) approvalsCSV(r *request) (any, error) {
 			if events, q.Before, err = c.events(r, q); err != nil {
 				return nil, err
 			}
+			c.unsaidOf(r, events)
 			decided = append(decided, events...)
 		}
 	}
@@ -130,6 +131,7 @@ func (c *Console) approvalsCSV(r *request) (any, error) {
 		s := newCSV(r.gin.Writer, w, "approvals.csv", "at", "what", "about", "hash", "by", "byLink", "reason", "needsApproval", "approvedBy", "detail")
 		for _, p := range h.Proposals {
 			x := proposalWire(p, h.Overtaken[p.Seq])
+			c.unsaid(r, &x)
 			what := "waiting"
 			if x.Overtaken {
 				what = "overtaken"

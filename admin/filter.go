@@ -15,7 +15,7 @@ import (
 // filter is what the list of people is asked, as it stands in its URL.
 type filter struct {
 	Text         string `json:"q,omitempty"`
-	State        string `json:"state,omitempty"` // active, locked, deactivated, never
+	State        string `json:"state,omitempty"` // active, which is not frozen; locked, deactivated, frozen, never
 	Role         string `json:"role,omitempty"`
 	Group        string `json:"group,omitempty"` // permission group
 	Organization string `json:"organization,omitempty"`
@@ -42,7 +42,7 @@ func readFilter(q url.Values) (f filter, err error) {
 		value string
 		known []string
 	}{
-		"state":  {f.State, []string{"", "active", "locked", "deactivated", "never"}},
+		"state":  {f.State, []string{"", "active", "locked", "deactivated", "frozen", "never"}},
 		"source": {f.Source, []string{"", "scim", "sso"}},
 		"sort":   {f.Sort, []string{"", string(ByName), string(ByEmail), string(ByActive), string(ByCreated)}},
 	} {
@@ -110,11 +110,25 @@ func readPlace(text string) (*Place, error) {
 }
 
 // meets is the filter as the store would apply it.
-func (f *filter) meets(p *directory.Person, words []string) bool {
+func (f *filter) meets(s *directory.Standing, words []string) bool {
+	p, frozen := &s.Person, s.Organization.Disabled || s.PartFrozen
+	switch f.State {
+	case "":
+	case "never":
+		if !p.LastActive.IsZero() {
+			return false
+		}
+	case "frozen":
+		if !frozen {
+			return false
+		}
+	default:
+		if f.State != string(p.State()) || f.State == string(directory.Active) && frozen {
+			return false
+		}
+	}
 	switch {
-	case f.State == "never" && !p.LastActive.IsZero(),
-		f.State != "" && f.State != "never" && f.State != string(p.State()),
-		f.Organization != "" && f.Organization != p.Organization,
+	case f.Organization != "" && f.Organization != p.Organization,
 		f.units != nil && !slices.Contains(f.units, p.Unit),
 		f.Connection != "" && f.Connection != p.Connection,
 		f.Source != "" && (f.Source == "scim") != p.Provisioned:

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"portcullis/directory"
-	"portcullis/mapping"
 	"portcullis/scim"
 	"portcullis/web"
 )
@@ -172,7 +170,7 @@ func risks(now time.Time, conn Connection, f Fare, t Trust, tokens []scim.Token,
 		add(960, "Nobody can sign in yet: what stands at the identity provider is not filled in.")
 	}
 	if conn.unnamed {
-		add(930, "The mapping does not name this connection: whoever signs in is refused.")
+		add(930, "The mapping does not name this connection yet: nobody can sign in by it, and the page to sign in does not offer it.")
 	}
 	out = append(out, ending("client secret", conn.SecretExpires, now)...)
 	out = append(out, certificateRisks(t, now)...)
@@ -259,14 +257,11 @@ type drifts struct {
 	unseen map[string][]string // connection → groups
 }
 
-const (
-	driftLife   = 5 * time.Minute
-	driftPeople = 50_000 // who are looked at for it at most
-)
+const driftLife = 5 * time.Minute
 
 // unseen gives, by connection, the groups that the mapping in force names and
-// nobody has. With more people than can be looked at in passing it is empty:
-// "portcullis mapping coverage" tells then.
+// nobody has. With more people than are kept in memory it is empty: "portcullis
+// mapping coverage" tells then.
 func (c *Console) unseen(ctx context.Context) (map[string][]string, error) {
 	p := c.keeper.Policy()
 	if p == nil {
@@ -278,36 +273,23 @@ func (c *Console) unseen(ctx context.Context) (map[string][]string, error) {
 	if d.hash == p.Hash() && now.Sub(d.at) < driftLife && !now.Before(d.at) {
 		return d.unseen, nil
 	}
-	var failed error
-	looked := 0
-	coverage := p.Coverage(now, func(yield func(string, *mapping.Facts) bool) {
-		for after, more := int64(0), true; more && looked < driftPeople; more = after > 0 {
-			var page []directory.Standing
-			if page, after, failed = c.directory.StandingsAfter(ctx, time.Time{}, after, 1000); failed != nil {
-				return
-			}
-			for i := range page {
-				looked++
-				facts := page[i].Facts()
-				if !yield("", &facts) {
-					return
-				}
+	all, err := c.crowds.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unseen := make(map[string][]string)
+	if all.paged == nil {
+		for _, place := range p.Coverage(now, all.people(ctx, &err)).Unseen {
+			if !slices.Contains(unseen[place.Connection], place.Name) {
+				unseen[place.Connection] = append(unseen[place.Connection], place.Name)
 			}
 		}
-	})
-	if failed != nil {
-		return nil, failed
 	}
-	d.hash, d.at, d.unseen = p.Hash(), now, make(map[string][]string)
-	if looked >= driftPeople {
-		return d.unseen, nil
+	if err != nil {
+		return nil, err
 	}
-	for _, place := range coverage.Unseen {
-		if !slices.Contains(d.unseen[place.Connection], place.Name) {
-			d.unseen[place.Connection] = append(d.unseen[place.Connection], place.Name)
-		}
-	}
-	return d.unseen, nil
+	d.hash, d.at, d.unseen = p.Hash(), now, unseen
+	return unseen, nil
 }
 
 func (c *Console) fleetCSV(r *request) (any, error) {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,6 +85,8 @@ type formView struct {
 	ID       string
 	Fragment bool     // it stands in the file of one connection
 	Kept     []string // keys that the form does not show
+	Refused  refusal  // what is wrong, at its fields
+	Again    bool     // for that it was not put into the text
 
 	// Of a rule.
 	Note        string
@@ -259,13 +262,20 @@ func openForm(d *draft, n names, what string) (*formView, error) {
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // the check says what is wrong with the text: it has to be mended there first
 	}
-	n = n.with(m)
 	e, _ := s.find(m, name)
 	if e == nil && name != "" {
 		return nil, fault.New(fault.NotFound, "the file has no %s %s", s.one, clip(name))
 	}
-	f := &formView{Kind: kind, Title: s.one, Old: name, ID: name, Fragment: d.file.Connection != ""}
-	switch kind {
+	return formOf(d, n, s, name, m), nil
+}
+
+// formOf is the form of an entry of a draft, whose text holds m; an empty one
+// if the entry is not there.
+func formOf(d *draft, n names, s shape, name string, m map[string]any) *formView {
+	n = n.with(m)
+	e, _ := s.find(m, name)
+	f := &formView{Kind: s.kind, Title: s.one, Old: name, ID: name, Fragment: d.file.Connection != ""}
+	switch s.kind {
 	case formRule:
 		f.readRule(e, n)
 	case formRole:
@@ -285,16 +295,52 @@ func openForm(d *draft, n names, what string) (*formView, error) {
 	default:
 		f.readDefaults(e)
 	}
-	return f, nil
+	return f
+}
+
+// formAgain is a form as it was sent, whatever the text is like now.
+func formAgain(d *draft, n names, form url.Values) *formView {
+	s, ok := shapeOf(form.Get("kind"))
+	if !ok {
+		return nil
+	}
+	m, err := mapping.Read(d.file.Name, []byte(d.text))
+	if err != nil {
+		m = nil // what can be ticked is then what is in force
+	}
+	f := formOf(d, n, s, form.Get("old"), m)
+	f.sent(form)
+	return f
 }
 
 // ticked are names to tick, for a page.
 type ticked struct {
-	Name string
-	All  []choice
+	Name    string
+	All     []choice
+	Refused refusal
 }
 
-func ticks(name string, all []choice) ticked { return ticked{name, all} }
+func ticks(name string, all []choice, refused refusal) ticked { return ticked{name, all, refused} }
+
+// ID is that of the element of a name.
+func (t ticked) ID(i int) string { return "f-" + t.Name + "-" + strconv.Itoa(i) }
+
+// limited is what is asked of attributes, for a page.
+type limited struct {
+	All     []limit
+	Refused refusal
+}
+
+func limits(all []limit, refused refusal) limited { return limited{all, refused} }
+
+// worded is one word of some, for a page.
+type worded struct {
+	chosen
+
+	Refused refusal
+}
+
+func wordOf(c chosen, refused refusal) worded { return worded{c, refused} }
 
 // pickedOf are names to choose one of, for a page.
 type pickedOf struct {

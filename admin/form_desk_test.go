@@ -11,8 +11,8 @@ import (
 	"portcullis/revision"
 )
 
-// fieldsOf are the fields of the form on a page, as a browser would send them.
-func fieldsOf(t interface{ Fatalf(string, ...any) }, page string) url.Values {
+// FieldsOf gives the fields of the form on a page, as a browser would send them.
+func FieldsOf(t interface{ Fatalf(string, ...any) }, page string) url.Values {
 	root, err := html.Parse(strings.NewReader(page))
 	if err != nil {
 		t.Fatalf("the page is no HTML: %v", err)
@@ -47,7 +47,7 @@ func fieldsOf(t interface{ Fatalf(string, ...any) }, page string) url.Values {
 			out.Add(name, strings.ReplaceAll(content, "\n", "\r\n"))
 		case "select":
 			first, picked := "", ""
-			found := false
+			any, found := false, false
 			for o := range n.Descendants() {
 				if o.Data != "option" {
 					continue
@@ -56,8 +56,8 @@ func fieldsOf(t interface{ Fatalf(string, ...any) }, page string) url.Values {
 				if !has && o.FirstChild != nil {
 					v = o.FirstChild.Data
 				}
-				if !found && first == "" {
-					first = v
+				if !any {
+					first, any = v, true
 				}
 				if _, on := attribute(o, "selected"); on {
 					picked, found = v, true
@@ -88,7 +88,7 @@ func (s *desk) opened(t interface{ Fatalf(string, ...any) }, text, what string) 
 	if err := page.Render(rec, httptest.NewRequest(http.MethodGet, "/", nil), http.StatusOK, "editor", frame{View: view}); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	return fieldsOf(t, rec.Body.String())
+	return FieldsOf(t, rec.Body.String())
 }
 
 // taken sends a form, and gives the text then and what the page complains of.

@@ -12,37 +12,38 @@ import (
 )
 
 // takeForm puts what a form says into a draft, by splicing: comments and
-// everything else stay as they are. When that fails it gives the form again.
+// everything else stay as they are. When that fails it gives the form again, as
+// it was sent and with the reason at the field that is meant.
 func takeForm(d *draft, n names, form url.Values, remove bool) (*formView, error) {
 	kind, old, id := form.Get("kind"), form.Get("old"), strings.TrimSpace(form.Get("id"))
-	again := func(err error) (*formView, error) {
-		f, failed := openForm(d, n, kind+":"+old)
-		if failed != nil {
-			return nil, failed
-		}
-		return f, said(err)
+	again := func(field string, err error) (*formView, error) {
+		return formAgain(d, n, form).turnedDown(field, said(err))
+	}
+	s, ok := shapeOf(kind)
+	switch {
+	case !ok:
+		return nil, fault.New(fault.Invalid, "nothing of a mapping is called %s", clip(kind))
+	case d.file.Connection != "" && !s.local:
+		return nil, fault.New(fault.Invalid, "the file of one connection can have no %s", s.one)
 	}
 	m, err := mapping.Read(d.file.Name, []byte(d.text))
 	if err != nil {
-		return nil, said(err)
+		return again("", err)
 	}
-	s, ok := shapeOf(kind)
 	e, path := s.find(m, old)
 	if kind == formDefaults {
 		id = s.section
 	}
 	taken, _ := s.find(m, id)
 	switch {
-	case !ok || old != "" && e == nil:
-		return nil, fault.New(fault.Invalid, "the file has no %s %s", clip(kind), clip(old))
-	case d.file.Connection != "" && !s.local:
-		return nil, fault.New(fault.Invalid, "the file of one connection can have no %s", s.one)
+	case old != "" && e == nil:
+		return again("", fault.New(fault.Invalid, "the file has no %s %s", s.one, clip(old)))
 	case id == "" && !remove:
-		return again(fault.New(fault.Invalid, "it has no name"))
+		return again(nameField, fault.New(fault.Invalid, "it has no name"))
 	case !remove && kind != formDefaults && id != old && taken != nil:
-		return again(fault.New(fault.Conflict, "there is a %s %s already", s.one, clip(id)))
+		return again(nameField, fault.New(fault.Conflict, "there is a %s %s already", s.one, clip(id)))
 	case !remove && kind == formVariable && old != "" && id != old:
-		return again(fault.New(fault.Invalid, "a variable keeps its name here: change it in the text, with everything that says ${%s}", clip(old)))
+		return again(nameField, fault.New(fault.Invalid, "a variable keeps its name here: change it in the text, with everything that says ${%s}", clip(old)))
 	}
 	var steps []mapping.Amendment
 	if remove {
@@ -52,10 +53,14 @@ func takeForm(d *draft, n names, form url.Values, remove bool) (*formView, error
 	}
 	changed, err := mapping.Edit(d.file.Name, []byte(d.text), steps...)
 	if err != nil {
-		return again(err)
+		field := ""
+		if _, failed := mapping.Edit(d.file.Name, []byte(d.text), steps[:1]...); failed != nil && old != "" && old != id && s.named != "" && !remove {
+			field = nameField // it begins with the new name
+		}
+		return again(field, err)
 	}
 	if _, listed := m["connections"].([]any); listed && kind == formConnection && !remove && !keepsComments(d.text, string(changed)) {
-		return again(fault.New(fault.Invalid, "the connections are a list with comments: write them as {%s: {ceiling: unrestricted}} in the text first", clip(old)))
+		return again("", fault.New(fault.Invalid, "the connections are a list with comments: write them as {%s: {ceiling: unrestricted}} in the text first", clip(old)))
 	}
 	d.text = string(changed)
 	return nil, nil //nolint:nilnil // there is nothing more to fill in

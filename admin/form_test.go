@@ -90,5 +90,5 @@ tests: []
 		t.Errorf("removing: %s", got)
 	}
 	res = ada.form("/mapping/edit", "file", "mapping.yaml", "text", full, "do", "take", "kind", "role", "old", "author", "id", "viewer")
-	contains(t, "a name that is taken", res, "there is a role viewer already", "Put it into the text")
+	contains(t, "a name that is taken", res, "There is a role viewer already", "Put it into the text")
 }

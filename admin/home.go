@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"portcullis/audit"
-	"portcullis/directory"
 	"portcullis/mapping"
 )
 
@@ -79,9 +78,13 @@ func (c *Console) homePeople(r *request, v *homeView) error {
 	return err
 }
 
-func (c *Console) homeSignIns(r *request, v *homeView) (err error) {
-	v.SignIns = &signInSum{Since: c.now().Truncate(24 * time.Hour)}
-	v.SignIns.In, v.SignIns.Failed, err = c.store.SignInCounts(r.ctx, SignInQuery{Connections: c.connectionsOf(r), Units: r.units}, v.SignIns.Since)
+func (c *Console) homeSignIns(r *request, v *homeView) error {
+	const day = 24 * time.Hour
+	v.SignIns = &signInSum{Since: c.now().Truncate(day)}
+	found, err := c.store.SignInSpans(r.ctx, SignInQuery{Connections: c.connectionsOf(r), Units: r.units}, v.SignIns.Since, day)
+	for _, s := range found {
+		v.SignIns.In, v.SignIns.Failed = v.SignIns.In+s.In, v.SignIns.Failed+s.Failed
+	}
 	return err
 }
 
@@ -103,20 +106,11 @@ func (c *Console) homeLosses(r *request, v *homeView) error {
 	if r.units != nil {
 		return nil // they are of whole connections
 	}
-	of := c.connectionsOf(r)
-	if of == nil {
-		of = []string{""}
+	lost, err := c.directory.LatestMassLosses(r.ctx, c.connectionsOf(r), true, 10)
+	for i := range lost {
+		v.Losses = append(v.Losses, c.massLossWire(&lost[i]))
 	}
-	for _, conn := range of {
-		page, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Undoable: true, Limit: 10})
-		if err != nil {
-			return err
-		}
-		for i := range page.Items {
-			v.Losses = append(v.Losses, c.massLossWire(&page.Items[i]))
-		}
-	}
-	return nil
+	return err
 }
 
 func (c *Console) homeOpenings(r *request, v *homeView) (err error) {

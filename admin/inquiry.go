@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"time"
@@ -31,29 +32,26 @@ type sentJSON struct {
 // inquiries reports whether a route takes an inquiry.
 func (r *Route) inquiries() bool {
 	switch r.API {
-	case "/mapping/compare", "/mapping/explain", "/mapping/coverage":
+	case "/mapping/compare", "/mapping/explain", "/mapping/coverage", "/access":
 		return true
 	default:
 		return false
 	}
 }
 
-func (r *request) readInquiry(body []byte) error {
+func (o *order) readInquiry(body []byte) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&r.inquiry); err != nil || d.More() {
+	if err := d.Decode(&o.inquiry); err != nil || d.More() {
 		return fault.Wrap(fault.Invalid, err, "the body is not what this call wants")
 	}
 	return nil
 }
 
-// compile loads files that were sent. held is whether they are held against the
-// connections that there are.
-func (c *Console) compile(r *request, sent []sentJSON, held bool) (*mapping.Policy, error) {
-	o := mapping.Options{Environment: r.inquiry.Environment}
-	if o.Environment == "" {
-		o.Environment = c.environment
-	}
+// options is how the mappings of an inquiry are read. held is whether they are
+// held against the connections that there are.
+func (c *Console) options(r *request, held bool) mapping.Options {
+	o := mapping.Options{Environment: cmp.Or(r.inquiry.Environment, c.environment)}
 	if held {
 		o.Connections = []string{}
 		for _, conn := range c.connections() {
@@ -62,11 +60,16 @@ func (c *Console) compile(r *request, sent []sentJSON, held bool) (*mapping.Poli
 			}
 		}
 	}
+	return o
+}
+
+// compile loads files that were sent.
+func (c *Console) compile(r *request, sent []sentJSON, held bool) (*mapping.Policy, error) {
 	texts := make([]revision.Text, len(sent))
 	for i, t := range sent {
 		texts[i] = revision.Text{Name: t.Name, Body: []byte(t.Text)}
 	}
-	return revision.Compile(texts, o)
+	return revision.Compile(texts, c.options(r, held))
 }
 
 // faulty gives the mistakes of a text; any other error stays one.
@@ -77,7 +80,7 @@ func faulty(err error) ([]faultJSON, error) {
 	}
 	out := make([]faultJSON, len(problems))
 	for i, p := range problems {
-		out[i] = faultJSON{p.File, p.Line, p.Column, p.Message, p.Excerpt}
+		out[i] = faultJSON{File: p.File, Line: p.Line, Column: p.Column, Message: p.Message, Excerpt: p.Excerpt}
 	}
 	return out, nil
 }
@@ -103,8 +106,9 @@ type differenceJSON struct {
 	Roles      []shiftJSON     `json:"roles"`
 	Groups     []shiftJSON     `json:"permissionGroups"`
 	Caps       []capJSON       `json:"caps"`
-	Changes    []differentJSON `json:"changes"` // none for whoever may not see everybody
-	More       int             `json:"more"`    // people that are touched and not named
+	Changes    []differentJSON `json:"changes"`                    // none for whoever may not see people
+	More       int             `json:"more"`                       // people that are touched and not named
+	Bound      bool            `json:"ofThoseYouMaySee,omitempty"` // all of this is about no others
 }
 
 // differentJSON is what differs for one person.
@@ -159,7 +163,7 @@ func (c *Console) compareTexts(r *request) (any, error) {
 		v.Faults, err = faulty(err)
 		return v, err
 	}
-	all, err := c.crowds.get(r.ctx)
+	all, bound, err := c.crowd(r)
 	if err != nil {
 		return nil, err
 	}
@@ -167,10 +171,10 @@ func (c *Console) compareTexts(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	narrow, may := r.within(mapping.GateUsersView)
 	v.AsOf = &all.at
 	v.Difference = differenceWire(d)
-	if may && narrow.organization == "" { // whoever sees their own people alone is told numbers
+	v.Difference.Bound = bound
+	if _, may := r.within(mapping.GateUsersView); may {
 		for _, x := range d.Changes {
 			v.Difference.Changes = append(v.Difference.Changes, differentWire(x, all.userName(r.ctx, x.Person)))
 		}

@@ -37,11 +37,13 @@ func (c *Console) explainAny(r *request) (any, error) {
 		return nil, fault.New(fault.Invalid, "want one of facts and person")
 	}
 	v := &explainedJSON{Faults: []faultJSON{}}
-	policy, err := c.answeredBy(r, v, at)
+	m, err := c.answeredBy(r, at)
 	if err != nil {
 		v.Faults, err = faulty(err)
 		return v, err
 	}
+	policy := m.policy
+	v.Mapping = m
 	when := at
 	if at.IsZero() {
 		when = c.now()
@@ -90,23 +92,15 @@ func (v *explainedJSON) explain(e mapping.Explanation, sent bool) {
 }
 
 // answeredBy finds the mapping that an inquiry is answered by.
-func (c *Console) answeredBy(r *request, v *explainedJSON, at time.Time) (*mapping.Policy, error) {
-	if len(r.inquiry.Texts) > 0 {
-		p, err := c.compile(r, r.inquiry.Texts, false)
-		if err == nil {
-			v.Mapping = &ruling{Hash: p.Hash()}
-		}
-		return p, err
+func (c *Console) answeredBy(r *request, at time.Time) (*ruling, error) {
+	if len(r.inquiry.Texts) == 0 {
+		return c.ruled(r, at)
 	}
-	if r.inquiry.Environment != "" {
-		return nil, fault.New(fault.Invalid, "environment: the mapping in force is that of the gate's own")
-	}
-	m, err := c.ruled(r, at)
+	p, err := c.compile(r, r.inquiry.Texts, false)
 	if err != nil {
 		return nil, err
 	}
-	v.Mapping = m
-	return m.policy, nil
+	return &ruling{Hash: p.Hash(), policy: p}, nil
 }
 
 // personAt finds somebody whom the asker may see, as they were at a time.

@@ -93,15 +93,36 @@ func TestTheAccountIsWhollyInTheLanguageOfItsOwner(t *testing.T) {
 func TestALinksPageIsWhollyInTheLanguageOfTheBrowser(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	for _, l := range language.All()[1:] {
-		for _, path := range []string{"/break-glass?link=x", "/setup?link=x"} {
-			res := w.nobody().send(http.MethodGet, web.ConsolePrefix+path, asks(l.Tag()), nil)
-			if rest := languagetest.Read(t, l.Tag()).Rest(t, res.text, "Portcullis", res.Header.Get(web.ReferenceHeader)); rest != nil || res.StatusCode != http.StatusOK {
-				t.Errorf("%s in %s: %d, %q is left", path, l.Name(), res.StatusCode, rest)
-			}
-			if res.Header.Get("Content-Language") != l.Tag() || res.Header.Get("Vary") != "Accept-Language" {
-				t.Errorf("%s: %v", path, res.Header)
+		res := w.nobody().send(http.MethodGet, web.ConsolePrefix+"/break-glass?link=x", asks(l.Tag()), nil)
+		if rest := languagetest.Read(t, l.Tag()).Rest(t, res.text, "Portcullis", res.Header.Get(web.ReferenceHeader)); rest != nil || res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d, %q is left", l.Name(), res.StatusCode, rest)
+		}
+		if res.Header.Get("Content-Language") != l.Tag() || res.Header.Get("Vary") != "Accept-Language" {
+			t.Errorf("%s: %v", l.Name(), res.Header)
+		}
+	}
+}
+
+// What a setup link opens is in English, so the pages before and behind it are,
+// whatever the browser asks for.
+func TestASetupLinkIsInOneLanguage(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	it := w.setup(w.signIn("staff", "ada", mapping.GateConnectionsEdit), "acme")
+	for _, l := range language.All()[1:] {
+		english := func(what string, res answer, text string) {
+			t.Helper()
+			if res.StatusCode != http.StatusOK || res.Header.Get("Content-Language") != "en" || !strings.Contains(res.text, `<html lang="en">`) || !strings.Contains(res.text, text) {
+				t.Errorf("%s for %s: %d in %q, want English", what, l.Name(), res.StatusCode, res.Header.Get("Content-Language"))
 			}
 		}
+		english("the link", w.nobody().send(http.MethodGet, web.ConsolePrefix+"/setup?link=x", asks(l.Tag()), nil), "Set up your connection")
+		english("the steps", it.send(http.MethodGet, web.ConsolePrefix+"/setup/acme/setup", asks(l.Tag()), nil), "steps")
+	}
+	h := asks("de")
+	h.Set("Sec-Fetch-Site", "same-origin")
+	h.Set("Content-Type", "application/x-www-form-urlencoded")
+	if res := it.send(http.MethodPost, web.ConsolePrefix+"/setup/close", h, strings.NewReader("")); res.Header.Get("Content-Language") != "en" || !strings.Contains(res.text, "Thank you") {
+		t.Errorf("the end: %d in %q, want it in English", res.StatusCode, res.Header.Get("Content-Language"))
 	}
 }
 

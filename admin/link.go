@@ -53,7 +53,7 @@ func (l Links) Make(ctx context.Context, by audit.Actor) (string, error) {
 // askLink shows what a link is for. Looking at it does not use it up: mail and
 // chat programs look at links, too.
 func (c *Console) askLink(g *gin.Context) error {
-	return c.standard(g).Render(g.Writer, g.Request, http.StatusOK, "link", frame{View: g.Query("link")})
+	return c.standard(g, true).Render(g.Writer, g.Request, http.StatusOK, "link", frame{View: g.Query("link")})
 }
 
 // openVisit uses the link of a form up, for a visit that lasts for life, and

@@ -10,7 +10,7 @@ import (
 // looked for them, and how long the lister rests between two transactions
 // while there are more: who is pushed is not to wait for it.
 const (
-	listBatch = 50
+	listBatch = 200
 	listEvery = 500 * time.Millisecond
 	listRest  = 30 * time.Millisecond
 )

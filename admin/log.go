@@ -9,14 +9,15 @@ import (
 )
 
 // connectionsOf are the connections whose records a visitor may see; nil is
-// all of them, and what belongs to none.
+// all of them, and what belongs to none. Of two with one id the records are of
+// the one that is in force, and not of who made the other.
 func (c *Console) connectionsOf(r *request) []string {
 	if r.organization == "" {
 		return nil
 	}
 	ids := []string{}
 	for _, conn := range c.connections() {
-		if conn.Organization == r.organization {
+		if conn.Organization == r.organization && !conn.Shadowed {
 			ids = append(ids, conn.ID)
 		}
 	}
@@ -78,7 +79,7 @@ func (c *Console) logFilter(r *request) logFilter {
 		Failed: r.query("failed") == "yes",
 	}
 	for _, conn := range c.connections() {
-		if r.organization == "" || r.organization == conn.Organization {
+		if r.organization == "" || r.organization == conn.Organization && !conn.Shadowed {
 			f.Choices = append(f.Choices, conn.ID)
 		}
 	}

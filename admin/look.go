@@ -45,10 +45,13 @@ type looks struct {
 // maxLooks bounds how many looks are kept parsed.
 const maxLooks = 64
 
-// standard is the pages of whoever is not known.
-func (c *Console) standard(g *gin.Context) *web.Pages {
-	l := look{own: true, organization: "Organization", organizations: "Organizations", suborganization: "Sub-organization", suborganizations: "Sub-organizations"}
-	l.Language = web.Language(g.Writer, g.Request).Tag()
+// standard is the pages of whoever is not known, in the language of their
+// browser if they are own; else those of administrators.
+func (c *Console) standard(g *gin.Context, own bool) *web.Pages {
+	l := look{own: own, organization: "Organization", organizations: "Organizations", suborganization: "Sub-organization", suborganizations: "Sub-organizations"}
+	if own {
+		l.Language = web.Language(g.Writer, g.Request).Tag()
+	}
 	return c.looks.pages(l)
 }
 
@@ -134,7 +137,7 @@ func (l look) parse(english *web.Pages) (*web.Pages, error) {
 	return web.Look{Layout: layout.String(), Script: true, Language: t, Else: english, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": l.when, "day": l.day, "number": l.number, "short": short, "clip": clip, "path": url.PathEscape,
-		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "pick": picked,
+		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "limits": limits, "word": wordOf, "pick": picked,
 		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
 		"organization": func() string { return t.Say(l.organization) }, "organizations": func() string { return l.organizations },
 		"script": l.script, "languages": language.All, "example": l.example, "reason": l.reason, "device": l.device,

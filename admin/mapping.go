@@ -140,14 +140,7 @@ func (c *Console) mapping(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range h.Applications {
-		v.History = append(v.History, applicationWire(a, h.Revisions[a.Revision].Tests.Ran, a.Seq == h.Head.Seq))
-	}
-	for _, p := range h.Proposals {
-		w := proposalWire(p, h.Overtaken[p.Seq])
-		w.Tests = h.Revisions[p.Revision].Tests.Ran
-		v.Proposals = append(v.Proposals, w)
-	}
+	v.History, v.Proposals = c.told(r, &h)
 	v.More = len(h.Proposals) == size
 	if n := len(h.Applications); n > 0 && h.Applications[n-1].Seq > 1 {
 		v.Next = h.Applications[n-1].Seq

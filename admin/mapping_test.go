@@ -275,8 +275,8 @@ func TestSomebodyBecomesATest(t *testing.T) {
 	}
 }
 
-// Whoever may see their own organization's people alone is told how many gain
-// and lose, and not who.
+// Whoever may see their own organization's people alone is told of those, and
+// not even how many others gain and lose.
 func TestAPreviewNamesNobodyOfAnotherOrganization(t *testing.T) {
 	const text = `version: 1
 connections: {staff: {ceiling: unrestricted}, acme: {ceiling: unrestricted}, beta: {ceiling: unrestricted}}
@@ -293,7 +293,7 @@ tests: []
 	ada, carol := w.signIn("staff", "ada"), w.signIn("acme", "carol")
 	changed := strings.Replace(text, "grant: {roles: [viewer]}", "grant: {roles: [viewer, mapper]}", 1)
 	res := ada.form("/mapping/edit", "file", "mapping.yaml", "text", changed, "do", "names")
-	contains(t, "the preview", res, "<b>1</b> gain")
+	contains(t, "the preview", res, "<b>0</b> gain", "Nobody of 1 person gets anything else")
 	if strings.Contains(res.text, carol.id) || strings.Contains(res.text, "carol") || strings.Contains(res.text, "Show who") {
 		t.Errorf("it names somebody of another organization: %s", res.text)
 	}

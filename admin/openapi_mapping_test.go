@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"portcullis/revision"
 	"portcullis/store/storetest"
 )
 
@@ -60,6 +61,11 @@ func TestAnswersAboutTheMappingAreAsDescribed(t *testing.T) {
 	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"facts": map[string]any{"connection": "acme"}}, 200)
 	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"person": carol.id, "texts": sent}, 200)
 	say(ada, "post", "/mapping/explain", "/mapping/explain", map[string]any{"person": carol.id, "texts": broken}, 200)
+	all := w.signIn("staff", "all", tasks()...)
+	say(all, "post", "/access", "/access?role=viewer", map[string]any{"texts": sent, "environment": "uat"}, 200)
+	say(all, "post", "/access", "/access?role=viewer&limit=1", map[string]any{"environment": "uat"}, 200)
+	say(all, "post", "/access", "/access?role=viewer&at=2026-02-01T00:00:00Z", map[string]any{"environment": "uat"}, 200)
+	say(all, "post", "/access", "/access?role=viewer", map[string]any{"texts": broken}, 200)
 	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"record": carol.id}, 200)
 	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"record": carol.id, "text": text}, 400)
 	say(ada, "post", "/mapping/amend", "/mapping/amend", map[string]any{"record": "nobody"}, 404)
@@ -87,6 +93,10 @@ func TestAnswersAboutTheMappingAreAsDescribed(t *testing.T) {
 	say(ada, "post", one+"rollback", "/mapping/1/rollback", reason, 200)
 	w.follow()
 	say(ada, "get", "/mapping/history", "/mapping/history", nil, 200)
+	if err := w.db.Revisions().PutReplica(t.Context(), revision.Replica{ID: "gate-1", Hash: good, Since: w.now, Seen: w.now}); err != nil {
+		t.Fatal(err)
+	}
+	say(ada, "get", "/mapping/replicas", "/mapping/replicas", nil, 200)
 	say(ada, "get", "/mapping/{revision}", "/mapping/"+good+"?effect=yes", nil, 200)
 	say(ada, "get", "/mapping/{revision}", "/mapping/"+good+"?against=1", nil, 200)
 	var against struct {

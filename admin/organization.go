@@ -79,29 +79,23 @@ func (c *Console) unfreeze(r *request) (any, error) {
 	return done{to: "/organizations", Done: "organization-unfrozen"}, c.directory.Unfreeze(r.ctx, r.actor(), name, why)
 }
 
-// thawed says why the people of a connection may not go to another organization,
-// or nil: out of one that is frozen, or has a part that is, they would be let in
-// again by whoever may see to connections.
-func (c *Console) thawed(r *request, conn Connection, organization string) error {
-	if organization == "" {
-		organization = conn.ID // as in the configuration
-	}
-	if organization == conn.Organization {
-		return nil
-	}
+// thawed says why people may not go out of an organization, or nil: out of one
+// that is frozen, or has a part that is, they would be let in again by whoever
+// may see to connections.
+func (c *Console) thawed(r *request, organization string) error {
 	all, err := c.directory.Organizations(r.ctx)
 	if err != nil {
 		return err
 	}
 	for i := range all {
-		if all[i].Disabled && all[i].Name == conn.Organization {
-			return fault.New(fault.Conflict, "%q is frozen: its people go nowhere else before it is let in again", conn.Organization)
+		if all[i].Disabled && all[i].Name == organization {
+			return fault.New(fault.Conflict, "%q is frozen: its people go nowhere else before it is unfrozen", organization)
 		}
 	}
-	parts, err := c.directory.Units(r.ctx, conn.Organization)
+	parts, err := c.directory.Units(r.ctx, organization)
 	for _, u := range parts {
 		if u.Closed {
-			return fault.New(fault.Conflict, "%q of %q is frozen: its people go nowhere else before it is let in again", u.Name, conn.Organization)
+			return fault.New(fault.Conflict, "%q of %q is frozen: its people go nowhere else before it is unfrozen", u.Name, organization)
 		}
 	}
 	return err

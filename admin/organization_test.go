@@ -45,7 +45,7 @@ func TestAnOrganizationIsFrozenFromOutsideOfIt(t *testing.T) {
 				t.Errorf("%s: %d %s, want %d with %q", tc.name, res.StatusCode, res.text, tc.status, tc.text)
 			}
 		}
-		contains(t, "the organizations", staff.page("/organizations"), "▲ suspended", "Name of ada: a breach", "/organizations/unfreeze?organization=Acme", "/organizations/freeze?organization=Beta")
+		contains(t, "the organizations", staff.page("/organizations"), "▲ frozen", "Name of ada: a breach", "/organizations/unfreeze?organization=Acme", "/organizations/freeze?organization=Beta")
 		if status := ben.call(http.MethodGet, "/me", "", nil); status != http.StatusUnauthorized {
 			t.Errorf("somebody of a frozen client: status = %d, want 401", status)
 		}
@@ -109,13 +109,13 @@ func TestAFreezeEndsSetupLinks(t *testing.T) {
 func TestNobodyLeavesAFrozenOrganization(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	w.signIn("acme", "ben")
-	staff := w.signIn("staff", "ada", mapping.GateUsersLock, mapping.GateConnectionsEdit)
+	staff := w.signIn("staff", "ada", mapping.GateUsersLock, mapping.GateConnectionsEdit, mapping.GateMappingPropose)
 	w.ways.list[1].Made, w.ways.draft["acme"] = true, admin.Draft{ID: "acme", Organization: "Acme", Version: 1}
 	change := func(organization string) int {
 		return staff.call(http.MethodPut, "/connections/acme/settings", `{"organization":"`+organization+`","scim":true}`, nil)
 	}
 	staff.call(http.MethodPost, "/organizations/freeze", `{"organization": "Acme", "reason": "a breach"}`, nil)
-	for _, to := range []string{"Elsewhere", "Beta", ""} {
+	for _, to := range []string{"Elsewhere", "Beta", "acme"} {
 		if got := change(to); got != http.StatusConflict {
 			t.Errorf("to %q: %d, want 409", to, got)
 		}
@@ -139,7 +139,7 @@ func TestNobodyLeavesAFrozenOrganization(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := change("Elsewhere"); got != http.StatusOK {
-		t.Errorf("once it is let in again: %d, want 200", got)
+		t.Errorf("once it is unfrozen: %d, want 200", got)
 	}
 }
 

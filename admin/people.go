@@ -30,7 +30,8 @@ type personJSON struct {
 	Unit         string     `json:"subOrganizationId,omitempty"`
 	UnitName     string     `json:"subOrganization,omitempty"` // none of somebody who is not placed
 	Connection   string     `json:"connection"`
-	State        string     `json:"state"`
+	State        string     `json:"state"`            // their own
+	Frozen       string     `json:"frozen,omitempty"` // what is frozen that they are in: the organization, or the path to a part of it
 	Source       string     `json:"source"`
 	ExternalID   string     `json:"externalId,omitempty"`
 	Deactivated  *barJSON   `json:"deactivated,omitempty"`
@@ -147,7 +148,7 @@ func (c *Console) people(r *request) (any, error) {
 	if v.People, v.Next, v.Examined, err = c.list(r, f, size); err != nil {
 		return nil, err
 	}
-	if err := c.nameUnits(r, v.People); err != nil {
+	if err := c.tellPlaces(r, v.People); err != nil {
 		return nil, err
 	}
 	for _, conn := range c.connections() {
@@ -177,13 +178,13 @@ func (c *Console) list(r *request, f filter, limit int) (people []personJSON, ne
 		return c.search(r, f, limit)
 	}
 	q := PeopleQuery{
-		Text: f.Text, NeverIn: f.State == "never", Organization: f.Organization, Units: f.units, Connection: f.Connection, Source: f.Source,
+		Text: f.Text, NeverIn: f.State == "never", Frozen: f.State == "frozen", Organization: f.Organization, Units: f.units, Connection: f.Connection, Source: f.Source,
 		Order: ByName, Descending: f.Descending, After: f.after, Limit: limit,
 	}
 	if f.Sort != "" {
 		q.Order = Order(f.Sort)
 	}
-	if !q.NeverIn {
+	if !q.NeverIn && !q.Frozen {
 		q.State = directory.State(f.State)
 	}
 	if r.organization != "" {
@@ -248,7 +249,7 @@ func (c *Console) search(r *request, f filter, limit int) (people []personJSON, 
 			if !r.holds(s.Person.Organization, s.Person.Unit) {
 				continue // and how many they are is nobody's business
 			}
-			if examined++; !f.meets(&s.Person, words) {
+			if examined++; !f.meets(s, words) {
 				continue
 			}
 			facts := s.Facts()
@@ -276,13 +277,13 @@ func (c *Console) peopleCSV(r *request) (any, error) {
 	}
 	return file(func(w io.Writer) error {
 		out := newCSV(r.gin.Writer, w, "people.csv",
-			"id", "name", "userName", "email", "organization", "subOrganization", "connection", "state", "source", "created", "lastActive")
+			"id", "name", "userName", "email", "organization", "subOrganization", "connection", "state", "source", "created", "lastActive", "frozen")
 		for {
 			people, next, _, err := c.list(r, f, 1000)
 			if err != nil {
 				return err
 			}
-			if err := c.nameUnits(r, people); err != nil {
+			if err := c.tellPlaces(r, people); err != nil {
 				return err
 			}
 			for _, p := range people {
@@ -290,7 +291,7 @@ func (c *Console) peopleCSV(r *request) (any, error) {
 				if p.LastActive != nil {
 					last = p.LastActive.Format(time.RFC3339)
 				}
-				out.row(p.ID, p.Name, p.UserName, p.Email, p.Organization, p.Placed(), p.Connection, p.State, p.Source, p.Created.Format(time.RFC3339), last)
+				out.row(p.ID, p.Name, p.UserName, p.Email, p.Organization, p.Placed(), p.Connection, p.State, p.Source, p.Created.Format(time.RFC3339), last, p.Frozen)
 			}
 			if err := out.flush(); err != nil || next == "" {
 				return err

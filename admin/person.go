@@ -42,13 +42,13 @@ type head struct {
 	Person personJSON `json:"person"`
 	Tab    string     `json:"-"`
 	Tabs   []tab      `json:"-"`
-	Verbs  []verbLink `json:"-"`
 }
 
 type tab struct{ Name, Title string }
 
-func (c *Console) head(r *request, s *directory.Standing, name string) head {
-	h := head{Person: personWire(&s.Person), Tab: name, Verbs: c.offered(r.visitor, &s.Person)}
+// head is what stands above a tab of somebody, by a standing of whatever time.
+func (c *Console) head(r *request, s *directory.Standing, name string) (head, error) {
+	h := head{Person: personWire(&s.Person), Tab: name}
 	for _, t := range []struct {
 		tab
 		right string
@@ -65,30 +65,42 @@ func (c *Console) head(r *request, s *directory.Standing, name string) head {
 			h.Tabs = append(h.Tabs, t.tab)
 		}
 	}
-	return h
+	named := []personJSON{h.Person}
+	err := c.tellPlaces(r, named)
+	h.Person = named[0]
+	switch {
+	case s.Organization.Disabled:
+		h.Person.Frozen = s.Organization.Name
+	case !s.PartFrozen:
+		h.Person.Frozen = ""
+	case h.Person.Frozen == "": // it was then
+		h.Person.Frozen = s.Person.Organization + " / …"
+	}
+	return h, err
 }
 
 // personView is somebody's overview.
 type personView struct {
 	head
 
-	Subject       string    `json:"subject,omitempty"`
-	ExternalID    string    `json:"externalId,omitempty"`
-	EmailVerified bool      `json:"emailVerified"`
-	IDPActive     bool      `json:"activeAtIdentityProvider"`
-	Modified      time.Time `json:"modified"`
-	Suspended     bool      `json:"organizationSuspended"`
-	PartSuspended bool      `json:"subOrganizationSuspended"`
-	Deactivated   *barJSON  `json:"deactivated,omitempty"`
-	Locked        *barJSON  `json:"locked,omitempty"`
-	Login         bool      `json:"mayComeIn"`
-	Refusal       string    `json:"refusal,omitempty"`
-	Roles         []string  `json:"roles"`
-	Tasks         []string  `json:"tasks"`
-	Groups        []string  `json:"permissionGroups"`
-	Data          []string  `json:"data"` // in words
-	Kept          string    `json:"-"`    // why they cannot be deleted here, for whoever could
-	Fixed         string    `json:"-"`    // why their sub-organization cannot be chosen here, likewise
+	Subject       string     `json:"subject,omitempty"`
+	ExternalID    string     `json:"externalId,omitempty"`
+	EmailVerified bool       `json:"emailVerified"`
+	IDPActive     bool       `json:"activeAtIdentityProvider"`
+	Modified      time.Time  `json:"modified"`
+	Suspended     bool       `json:"organizationSuspended"`
+	PartSuspended bool       `json:"subOrganizationSuspended"`
+	Deactivated   *barJSON   `json:"deactivated,omitempty"`
+	Locked        *barJSON   `json:"locked,omitempty"`
+	Login         bool       `json:"mayComeIn"`
+	Refusal       string     `json:"refusal,omitempty"`
+	Roles         []string   `json:"roles"`
+	Tasks         []string   `json:"tasks"`
+	Groups        []string   `json:"permissionGroups"`
+	Data          []string   `json:"data"` // in words
+	Verbs         []verbLink `json:"-"`
+	Kept          string     `json:"-"` // why they cannot be deleted here, for whoever could
+	Fixed         string     `json:"-"` // why their sub-organization cannot be chosen here, likewise
 }
 
 func (c *Console) person(r *request) (any, error) {
@@ -97,16 +109,18 @@ func (c *Console) person(r *request) (any, error) {
 		return nil, err
 	}
 	p := &s.Person
-	named := []personJSON{personWire(p)}
-	if err := c.nameUnits(r, named); err != nil {
+	above, err := c.head(r, &s, "")
+	if err != nil {
 		return nil, err
 	}
 	v := &personView{
-		head: c.head(r, &s, ""), Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
+		head: above, Subject: s.Assertion.Subject, ExternalID: p.ExternalID, EmailVerified: p.EmailVerified,
 		IDPActive: p.IDPActive, Modified: p.Modified, Suspended: s.Organization.Disabled, PartSuspended: s.PartFrozen,
 		Deactivated: barWire(p.Deactivated), Locked: barWire(p.Locked), Roles: []string{}, Tasks: []string{}, Groups: []string{}, Data: []string{},
 	}
-	v.Person = named[0]
+	if v.Verbs, err = c.offered(r.ctx, r.visitor, p); err != nil {
+		return nil, err
+	}
 	if err := c.directory.Removable(*p); err != nil && r.may(mapping.GateUsersDelete) {
 		v.Kept = fault.Message(err)
 	}
@@ -210,7 +224,9 @@ func (c *Console) why(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.head = c.head(r, &s, "why")
+	if v.head, err = c.head(r, &s, "why"); err != nil {
+		return nil, err
+	}
 	if err := s.Bar(); err != nil {
 		v.Bar = fault.Message(err)
 	}
@@ -311,8 +327,12 @@ func (c *Console) sessionsOf(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	above, err := c.head(r, &s, "sessions")
+	if err != nil {
+		return nil, err
+	}
 	v := &sessionsView{
-		head: c.head(r, &s, "sessions"), Sessions: make([]sessionJSON, len(rows)), Streams: c.sessions.Streams(s.Person.ID),
+		head: above, Sessions: make([]sessionJSON, len(rows)), Streams: c.sessions.Streams(s.Person.ID),
 		MayEnd: r.reaches(mapping.GateUsersLock, &s.Person),
 	}
 	for i, row := range rows {

@@ -29,7 +29,7 @@ func (c *Console) placing(r *request, people []directory.Person, back string) (a
 	for i := range people {
 		v.People = append(v.People, personWire(&people[i]))
 	}
-	return v, c.nameUnits(r, v.People)
+	return v, c.tellPlaces(r, v.People)
 }
 
 // placeable says why this visitor may not put somebody elsewhere, or nil.

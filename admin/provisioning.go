@@ -47,7 +47,11 @@ func (c *Console) requestsAbout(r *request) (any, error) {
 		return nil, err
 	}
 	entries, err := c.store.RequestsAbout(r.ctx, s.Person, 2*pageSize)
-	return &personRequestsView{head: c.head(r, &s, "scim"), Requests: requestsWire(entries)}, err
+	if err != nil {
+		return nil, err
+	}
+	above, err := c.head(r, &s, "scim")
+	return &personRequestsView{head: above, Requests: requestsWire(entries)}, err
 }
 
 // massLossJSON is many losses over SCIM that are one change.
@@ -123,43 +127,26 @@ func (c *Console) provisioning(r *request) (any, error) {
 	if r.inAPI && r.query("limit") != "" {
 		losses = size
 	}
-	for _, conn := range c.pushing(r) {
-		if r.units != nil {
-			break // mass losses are of whole connections
-		}
-		lost, err := c.directory.MassLosses(r.ctx, directory.MassLossQuery{Connection: conn, Undoable: r.query("undoable") == "yes", Limit: losses})
+	if r.units == nil { // mass losses are of whole connections
+		lost, err := c.directory.LatestMassLosses(r.ctx, c.chosen(r), r.query("undoable") == "yes", losses)
 		if err != nil {
 			return nil, err
 		}
-		for i := range lost.Items {
-			v.Losses = append(v.Losses, c.massLossWire(&lost.Items[i]))
+		for i := range lost {
+			v.Losses = append(v.Losses, c.massLossWire(&lost[i]))
 		}
 	}
 	v.Requests, v.Next, err = c.requestsBefore(r, before, size)
 	return v, err
 }
 
-// pushing are the connections whose requests are asked for; an empty one is
-// all of them.
-func (c *Console) pushing(r *request) []string {
-	if of := c.chosen(r); of != nil {
-		return of
-	}
-	return []string{""}
-}
-
 // requestsBefore gives requests behind the one with a number, the newest
 // first, and what to go on behind; 0 at the end.
 func (c *Console) requestsBefore(r *request, before int64, limit int) (out []requestJSON, next int64, err error) {
-	var entries []scim.Entry
-	for _, conn := range c.pushing(r) {
-		some, err := c.entries(r, scim.JournalQuery{Connection: conn, Refused: r.query("failed") == "yes", Before: before, Limit: limit + 1})
-		if err != nil {
-			return nil, 0, err
-		}
-		entries = append(entries, some...)
+	entries, err := c.entries(r, scim.JournalQuery{Connections: c.chosen(r), Refused: r.query("failed") == "yes", Before: before, Limit: limit + 1})
+	if err != nil {
+		return nil, 0, err
 	}
-	slices.SortFunc(entries, func(a, b scim.Entry) int { return int(b.Seq - a.Seq) })
 	if len(entries) > limit {
 		entries = entries[:limit]
 		next = entries[limit-1].Seq

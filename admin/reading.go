@@ -95,6 +95,9 @@ func (r *request) reading(d *Draft) {
 			delete(named, a.Key)
 		}
 	}
+	if len(named) == 0 {
+		named = nil
+	}
 	d.Reading.Names = named
 }
 
@@ -116,18 +119,27 @@ func (d Draft) Links() []string {
 func (d Draft) Named(key string) string { return strings.Join(d.Reading.Names[key], ", ") }
 
 // divides says why a visitor may not change in which part of its organization
-// a connection's people are, or nil. Who is where is who sees and manages whom:
-// that is changed by whoever changes what a client may have at all, which
-// stands in the mapping, and like that by nobody alone where it takes two.
+// a connection's people are, or nil.
 func (c *Console) divides(r *request, old, next Reading) error {
+	if old.UnitAttribute == next.UnitAttribute && old.UnitClaim == next.UnitClaim {
+		return nil
+	}
+	return c.governs(r, "which part of an organization people are in")
+}
+
+// governs says why where people are is not the visitor's to change, or nil. Who
+// is where is who sees and manages whom: that is changed by whoever changes what
+// a client may have at all, which stands in the mapping, and like that by nobody
+// alone where it takes two.
+func (c *Console) governs(r *request, where string) error {
 	switch {
-	case old.UnitAttribute == next.UnitAttribute && old.UnitClaim == next.UnitClaim, r.link != nil:
+	case r.link != nil:
 		return nil
 	case !slices.Contains(r.wide, mapping.GateMappingPropose):
-		return fault.New(fault.Forbidden, "which part of an organization people are in decides who manages them: that takes the task %q, as a ceiling does", mapping.GateMappingPropose)
+		return fault.New(fault.Forbidden, "%s decides who manages them: that takes the task %q, as a ceiling does", where, mapping.GateMappingPropose)
 	case c.ledger.NeedsTwo():
 		return fault.New(fault.Forbidden,
-			"which part of an organization people are in decides who manages them, which nobody changes alone here: open the console by a one-time link of “portcullis admin bootstrap” for it")
+			"%s decides who manages them, which nobody changes alone here: open the console by a one-time link of “portcullis admin bootstrap” for it", where)
 	}
 	return nil
 }

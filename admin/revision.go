@@ -86,11 +86,14 @@ func (c *Console) revisionOf(r *request, rev revision.Revision) (*revisionView, 
 	}
 	for _, a := range applied {
 		v.Applied = append(v.Applied, a.At)
-		v.Applications = append(v.Applications, applicationWire(a, rev.Tests.Ran, a.Seq == h.Head.Seq))
+		w := applicationWire(a, rev.Tests.Ran, a.Seq == h.Head.Seq)
+		c.unsaid(r, &w)
+		v.Applications = append(v.Applications, w)
 	}
 	v.Now = h.Head.Revision
 	for _, p := range h.Proposals {
 		w := proposalWire(p, h.Overtaken[p.Seq])
+		c.unsaid(r, &w)
 		v.Proposal, v.Own = &w, r.actor().ID == p.Author.ID
 	}
 	base, _, err := c.ledger.InForce(r.ctx)
@@ -103,6 +106,7 @@ func (c *Console) revisionOf(r *request, rev revision.Revision) (*revisionView, 
 	if v.Proposal == nil && len(v.Applied) == 0 {
 		v.Decided, _, err = c.events(r, EventQuery{Action: string(audit.MappingDeclined), Limit: pageSize})
 		v.Decided = aboutRevision(v.Decided, rev.Number)
+		c.unsaidOf(r, v.Decided)
 	}
 	return v, err
 }
@@ -182,7 +186,7 @@ func (c *Console) approve(r *request) (any, error) {
 		return done{to: "/mapping/" + p.Hash, Done: "approve"}, nil
 	}
 	if _, _, err := c.ledger.ApplyKnown(r.ctx, r.signer(), p.Hash, ""); err != nil {
-		return nil, said(err)
+		return nil, c.unsaidIn(r, err)
 	}
 	return done{to: "/mapping/" + p.Hash, Done: "apply"}, nil
 }
@@ -234,7 +238,7 @@ func (c *Console) apply(r *request) (any, error) {
 		return nil, err
 	}
 	if _, _, err := c.ledger.ApplyKnown(r.ctx, r.signer(), rev.Hash, why); err != nil {
-		return nil, said(err)
+		return nil, c.unsaidIn(r, err)
 	}
 	return done{to: "/mapping/" + rev.Hash, Done: "apply"}, nil
 }
@@ -250,7 +254,7 @@ func (c *Console) rollback(r *request) (any, error) {
 		return nil, err
 	}
 	if _, err := c.ledger.Rollback(r.ctx, r.signer(), rev.Hash, why); err != nil {
-		return nil, said(err)
+		return nil, c.unsaidIn(r, err)
 	}
 	return done{to: "/mapping/" + rev.Hash, Done: "rollback"}, nil
 }
@@ -294,7 +298,9 @@ func (c *Console) approvals(r *request) (any, error) {
 	}
 	v := &approvalsView{Waiting: []changeJSON{}, Decided: []eventJSON{}, Managed: c.keeper.Status().Managed, MayApprove: r.may(mapping.GateMappingApprove)}
 	for _, p := range h.Proposals {
-		v.Waiting = append(v.Waiting, proposalWire(p, h.Overtaken[p.Seq]))
+		w := proposalWire(p, h.Overtaken[p.Seq])
+		c.unsaid(r, &w)
+		v.Waiting = append(v.Waiting, w)
 	}
 	if n := len(h.Proposals); n == size {
 		v.Next = h.Proposals[n-1].Seq
@@ -304,6 +310,7 @@ func (c *Console) approvals(r *request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		c.unsaidOf(r, events)
 		v.Decided = append(v.Decided, events...)
 	}
 	slices.SortFunc(v.Decided, func(a, b eventJSON) int { return cmp.Compare(b.Number, a.Number) })
@@ -322,6 +329,7 @@ type coverageView struct {
 	Unhit     []idleJSON `json:"unhit"`
 	Unseen    []idleJSON `json:"unseen"`
 	Caps      []capJSON  `json:"caps"`
+	Bound     bool       `json:"ofThoseYouMaySee,omitempty"` // what is said of people is about no others
 }
 
 // coverage holds the mapping in force against its tests and everybody.
@@ -336,7 +344,7 @@ func (c *Console) coverage(r *request) (any, error) {
 // covered holds a mapping against its tests and everybody; name is how its files are
 // called.
 func (c *Console) covered(r *request, p *mapping.Policy, name func(file string) string) (*coverageView, error) {
-	all, err := c.crowds.get(r.ctx)
+	all, bound, err := c.crowd(r)
 	if err != nil {
 		return nil, err
 	}
@@ -347,6 +355,6 @@ func (c *Console) covered(r *request, p *mapping.Policy, name func(file string) 
 	return &coverageView{
 		Tests: p.Test().Ran, Untested: placesWire(x.Untested, name), Overruled: placesWire(x.Overruled, name), Ungranted: placesWire(x.Ungranted, name),
 		Unused: placesWire(x.UnusedGroup, name), People: x.People, AsOf: all.at, Unhit: placesWire(x.Unhit, name), Unseen: placesWire(x.Unseen, name),
-		Caps: capsWire(x.Caps),
+		Caps: capsWire(x.Caps), Bound: bound,
 	}, nil
 }

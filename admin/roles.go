@@ -31,22 +31,26 @@ type grantJSON struct {
 type rolesView struct {
 	Roles  []roleJSON         `json:"roles"`
 	Gate   []mapping.GateTask `json:"-"`
-	People bool               `json:"-"` // whether the visitor may see who has them
+	Bound  bool               `json:"ofThoseYouMaySee,omitempty"` // numbers of people are of no others
+	People bool               `json:"-"`                          // whether the visitor may see who has them
 }
 
 func list(names []string) []string { return append([]string{}, names...) }
 
 // census counts everybody by what the mapping in force gives them.
-type census struct{ roles, groups, rules map[string]int }
+type census struct {
+	roles, groups, rules map[string]int
 
-// census is about those whom an administrator may see named or not: it holds
-// numbers alone.
+	bound bool // of those whom the visitor may see alone
+}
+
+// census counts those of whom the visitor is told numbers.
 func (c *Console) census(r *request, p *mapping.Policy) (*census, error) {
-	all, err := c.crowds.get(r.ctx)
+	all, bound, err := c.crowd(r)
 	if err != nil {
 		return nil, err
 	}
-	n := &census{make(map[string]int), make(map[string]int), make(map[string]int)}
+	n := &census{make(map[string]int), make(map[string]int), make(map[string]int), bound}
 	var access mapping.Access
 	now := c.now()
 	for _, facts := range all.people(r.ctx, &err) {
@@ -81,6 +85,7 @@ func (c *Console) roles(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.Bound = n.bound
 	grants := p.Grants()
 	for _, role := range p.Roles() {
 		w := roleJSON{
@@ -109,6 +114,7 @@ type comparedView struct {
 	People  int      `json:"peopleBoth"`
 	Marks   []string `json:"differences"` // beside the tasks
 
+	Bound bool     `json:"ofThoseYouMaySee,omitempty"` // numbers of people are of no others
 	Roles []string `json:"-"`
 }
 
@@ -145,10 +151,11 @@ func (c *Console) compareRoles(r *request) (any, error) {
 		}
 	}
 	v.Marks = marks(roles[v.A], roles[v.B])
-	all, err := c.crowds.get(r.ctx)
+	all, bound, err := c.crowd(r)
 	if err != nil {
 		return nil, err
 	}
+	v.Bound = bound
 	var access mapping.Access
 	now := c.now()
 	for _, facts := range all.people(r.ctx, &err) {

@@ -45,7 +45,7 @@ type Route struct {
 
 // everybodys reports whether the route's page is one that everybody meets, not
 // only administrators: it is there in every language.
-func (r *Route) everybodys() bool { return r.Right == Self || r.view == "setup-closed" }
+func (r *Route) everybodys() bool { return r.Right == Self }
 
 // Routes is the table of everything that the console does for somebody. Beside
 // it there are only its files and the way in by a link.
@@ -70,6 +70,7 @@ func (c *Console) Routes() []Route {
 		{get, "/sign-ins", get, "/sign-ins", mapping.GateAuditView, "sign-ins", (*Console).signIns},
 		{get, "/sign-ins.csv", "", "", mapping.GateAuditView, "", (*Console).signInsCSV},
 		{get, "/sign-ins/:reference", get, "/sign-ins/:reference", mapping.GateAuditView, "sign-in", (*Console).signIn},
+		{"", "", get, "/traces", mapping.GateAuditView, "", (*Console).wholeTraces},
 		{get, "/provisioning", get, "/provisioning", mapping.GateAuditView, "provisioning", (*Console).provisioning},
 		{get, "/provisioning.csv", "", "", mapping.GateAuditView, "", (*Console).provisioningCSV},
 		{get, "/mass-losses/:number", get, "/mass-losses/:number", mapping.GateAuditView, "mass-loss", (*Console).massLoss},
@@ -83,6 +84,7 @@ func (c *Console) Routes() []Route {
 		{get, "/mapping", get, "/mapping", mapping.GateMappingView, "mapping", (*Console).mapping},
 		{get, "/mapping/history", get, "/mapping/history", mapping.GateMappingView, "history", (*Console).history},
 		{get, "/mapping/history.csv", "", "", mapping.GateMappingView, "", (*Console).historyCSV},
+		{"", "", get, "/mapping/replicas", mapping.GateMappingView, "", (*Console).replicas},
 		{get, "/mapping/:revision", get, "/mapping/:revision", mapping.GateMappingView, "revision", (*Console).revision},
 		{post, "/mapping/:revision/approve", post, "/mapping/:revision/approve", mapping.GateMappingApprove, "", (*Console).approve},
 		{post, "/mapping/:revision/decline", post, "/mapping/:revision/decline", mapping.GateMappingApprove, "", (*Console).decline},
@@ -105,6 +107,7 @@ func (c *Console) Routes() []Route {
 		{get, "/permission-groups", get, "/permission-groups", mapping.GateMappingView, "permission-groups", (*Console).attributes},
 		{get, "/permission-groups.csv", "", "", mapping.GateMappingView, "", (*Console).groupsCSV},
 		{get, "/access", get, "/access", mapping.GateAuditView, "access", (*Console).access},
+		{"", "", post, "/access", mapping.GateMappingPropose, "", (*Console).accessBy},
 		{get, "/access.csv", "", "", mapping.GateAuditView, "", (*Console).accessCSV},
 	}
 	routes = append(routes, connectionRoutes()...)
@@ -154,11 +157,9 @@ type request struct {
 	ctx   context.Context //nolint:containedctx // it lives as long as the call
 	gin   *gin.Context
 	inAPI bool
-	own   bool       // it is about the visitor's own connections, see owned
-	form  url.Values // what is to be done; empty where nothing is
-	edits []editJSON // of a text
+	own   bool // it is about the visitor's own connections, see owned
 
-	inquiry inquiryJSON // about mapping files that were sent
+	order
 }
 
 func (r *request) param(name string) string { return r.gin.Param(name) }
@@ -184,7 +185,7 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 		if err != nil {
 			return nil, err
 		}
-		return &request{visitor: v, ctx: g.Request.Context(), gin: g, own: true, form: url.Values{}}, nil
+		return &request{visitor: v, ctx: g.Request.Context(), gin: g, own: true}, nil
 	}
 	v, err := c.visitor(g.Request)
 	if inAPI {
@@ -201,7 +202,7 @@ func (c *Console) admit(g *gin.Context, route Route, inAPI bool) (*request, erro
 			return nil, fault.New(fault.NotFound, "there is nothing here for this token: none of its scopes is a task of the gate that its owner has")
 		}
 	}
-	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, inAPI: inAPI, form: url.Values{}}
+	r := &request{visitor: v, ctx: g.Request.Context(), gin: g, inAPI: inAPI}
 	if right == Self && v.who != nil {
 		return r, nil
 	}
@@ -275,7 +276,7 @@ type refused struct {
 
 func (c *Console) page(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route, false)
+		r, err := c.hear(g, route, false)
 		if fault.Is(err, fault.Unauthenticated) && route.Right != Setup && g.Request.Method == http.MethodGet && web.WantsPage(g.Request) {
 			web.SetHeaders(g.Writer.Header())
 			g.Redirect(http.StatusFound, web.Prefix+"/sign-in?return_to="+url.QueryEscape(g.Request.URL.RequestURI()))
@@ -283,11 +284,6 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 		}
 		if err != nil {
 			return err
-		}
-		if route.Method == http.MethodPost {
-			if r.form, err = readForm(g, route.limit()); err != nil {
-				return err
-			}
 		}
 		defer c.watch(r)()
 		out, err := route.serve(c, r)
@@ -317,14 +313,9 @@ func (c *Console) page(route Route) func(*gin.Context) error {
 
 func (c *Console) api(route Route) func(*gin.Context) error {
 	return func(g *gin.Context) error {
-		r, err := c.admit(g, route, true)
+		r, err := c.hear(g, route, true)
 		if err != nil {
 			return err
-		}
-		if route.Verb != http.MethodGet {
-			if err = r.readBody(&route); err != nil {
-				return err
-			}
 		}
 		defer c.watch(r)()
 		out, err := route.serve(c, r)
@@ -349,7 +340,7 @@ func (c *Console) watch(r *request) context.CancelFunc {
 	if r.who == nil {
 		return func() {}
 	}
-	ctx, cancel := c.sessions.Watch(r.ctx, r.who)
+	ctx, cancel := c.sessions.Watch(r.ctx, r.who, r.address)
 	r.ctx = ctx
 	return cancel
 }

@@ -2,14 +2,12 @@ package admin_test
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
 	"portcullis/admin"
 	"portcullis/directory"
 	"portcullis/mapping"
-	"portcullis/revision"
 	"portcullis/store"
 	"portcullis/store/storetest"
 	"portcullis/trace"
@@ -98,42 +96,4 @@ func TestAManagerOfAPartDeletesNobodyOutOfIt(t *testing.T) {
 			}
 		}
 	})
-}
-
-// Who comes into an organization has their rights around its people: a client
-// is put among the gate's own administrators by nobody who could not say who
-// those are.
-func TestAClientIsNotPutAmongTheGatesAdministrators(t *testing.T) {
-	var all []string
-	for _, task := range mapping.GateTasks() {
-		all = append(all, task.Name)
-	}
-	for name, approval := range map[string]revision.Approval{"one is enough": {}, "it takes two": {Privileged: true}} {
-		t.Run(name, func(t *testing.T) {
-			w := newManagedWorld(t, storetest.SQLite(t), rules(), approval)
-			i := slices.IndexFunc(w.ways.list, func(c admin.Connection) bool { return c.ID == "acme" })
-			w.ways.list[i].Made = true
-			w.ways.draft["acme"] = admin.Draft{ID: "acme", Organization: "Acme", Protocol: admin.OverOIDC, SCIM: true}
-			ada, root := w.signIn("staff", "ada", mapping.GateConnectionsEdit), w.signIn("staff", "root", all...)
-			into := func(who *somebody, organization string) int {
-				return who.call(http.MethodPut, "/connections/acme/settings", `{"organization":"`+organization+`","scim":true}`, nil)
-			}
-			if got := into(ada, "Staff"); got != http.StatusForbidden {
-				t.Errorf("by whoever sees to connections alone: %d, want 403", got)
-			}
-			if got := into(ada, "Beta"); got != http.StatusOK {
-				t.Errorf("among another client: %d, want 200", got)
-			}
-			want := http.StatusOK
-			if approval.Privileged {
-				want = http.StatusForbidden
-			}
-			if got := into(root, "Staff"); got != want {
-				t.Errorf("by whoever has all rights: %d, want %d", got, want)
-			}
-			if got := into(w.open(), "Staff"); got != http.StatusOK {
-				t.Errorf("by a one-time link: %d, want 200", got)
-			}
-		})
-	}
 }

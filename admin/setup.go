@@ -61,9 +61,11 @@ func (c *Console) makeSetupLink(r *request) (any, error) {
 	return &setupLinkView{c.spot(r, conn, w, ""), strings.TrimSuffix(c.public.String(), "/") + setupPath + "?link=" + token, link.Expires}, nil
 }
 
-// askSetup shows what a setup link is for. Looking at it does not use it up.
+// askSetup shows what a setup link is for. Looking at it does not use it up. It
+// is in English, as what it leads to is: nobody is to choose by its language
+// and lose it with the next page.
 func (c *Console) askSetup(g *gin.Context) error {
-	return c.standard(g).Render(g.Writer, g.Request, http.StatusOK, "setup", frame{View: g.Query("link")})
+	return c.standard(g, false).Render(g.Writer, g.Request, http.StatusOK, "setup", frame{View: g.Query("link")})
 }
 
 // openSetup uses a setup link up.

@@ -96,7 +96,10 @@ func (c *Console) signInsOf(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &personSignInsView{head: c.head(r, &s, "sign-ins")}
+	v := &personSignInsView{}
+	if v.head, err = c.head(r, &s, "sign-ins"); err != nil {
+		return nil, err
+	}
 	v.SignIns, v.Next, err = c.attempts(r, SignInQuery{Person: s.Person.ID})
 	return v, err
 }

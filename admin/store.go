@@ -30,11 +30,12 @@ type Place struct {
 
 // PeopleQuery asks for a page of people.
 type PeopleQuery struct {
-	Text         string // words of their name, address or userName, all of them; any case
-	State        directory.State
-	NeverIn      bool     // only who never signed in
-	Organization string   // empty: all of them; likewise below
-	Units        []string // ids of sub-organizations, the empty one for who is in none; nil: all
+	Text         string          // words of their name, address or userName, all of them; any case
+	State        directory.State // directory.Active: and in nothing that is frozen
+	NeverIn      bool            // only who never signed in
+	Frozen       bool            // only whose organization or sub-organization is frozen, whatever their own state
+	Organization string          // empty: all of them; likewise below
+	Units        []string        // ids of sub-organizations, the empty one for who is in none; nil: all
 	Connection   string
 	Source       string // "scim": pushed; "sso": known from a sign-in alone
 	Order        Order  // required
@@ -122,10 +123,12 @@ type Store interface {
 	List(ctx context.Context, limit int) (more bool, err error)
 	People(ctx context.Context, q PeopleQuery) (people []directory.Person, next *Place, err error)
 	PeopleCounts(ctx context.Context, organization string, units []string) (PeopleCounts, error)
+	// PeopleIn gives the ids of everybody in an organization, or in some units of
+	// it, in any order.
+	PeopleIn(ctx context.Context, organization string, units []string) ([]string, error)
 	Memberships(ctx context.Context, person string) ([]Membership, error)
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 	SignIns(ctx context.Context, q SignInQuery) ([]SignIn, error)
-	SignInCounts(ctx context.Context, q SignInQuery, since time.Time) (in, failed int, err error)
 	RequestsAbout(ctx context.Context, person directory.Person, limit int) ([]scim.Entry, error)
 	RequestsIn(ctx context.Context, units []string, q scim.JournalQuery) ([]scim.Entry, error)
 

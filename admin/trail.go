@@ -107,6 +107,9 @@ func (c *Console) events(r *request, q EventQuery) (out []eventJSON, next int64,
 	for i, e := range events {
 		out[i] = eventWire(e)
 	}
+	if r.organization != "" {
+		c.unsaidOf(r, out)
+	}
 	return out, next, err
 }
 
@@ -159,6 +162,9 @@ func (c *Console) event(r *request) (any, error) {
 		return nil, fault.New(fault.NotFound, "there is no such event")
 	}
 	v := &eventView{Event: eventWire(events[0])}
+	if r.organization != "" {
+		c.unsaidOf(r, []eventJSON{v.Event})
+	}
 	for _, name := range slices.Sorted(maps.Keys(v.Event.Detail)) {
 		v.Detail = append(v.Detail, name+": "+v.Event.Detail[name])
 	}
@@ -181,7 +187,10 @@ func (c *Console) eventsOf(r *request) (any, error) {
 	if q.Before, err = r.before(); err != nil {
 		return nil, err
 	}
-	v := &personAuditView{head: c.head(r, &s, "audit")}
+	v := &personAuditView{}
+	if v.head, err = c.head(r, &s, "audit"); err != nil {
+		return nil, err
+	}
 	v.Events, v.Next, err = c.events(r, q)
 	return v, err
 }

@@ -20,6 +20,7 @@ type freezeView struct {
 	Path         []string `json:"-"` // names down to the sub-organization; none for the whole
 	Action, Back string   `json:"-"`
 	Freezes      bool     `json:"-"`
+	Frozen       *barJSON `json:"-"` // who has frozen the sub-organization; nil for nobody
 }
 
 // freezes says why a sub-organization is not for a visitor to freeze or
@@ -58,7 +59,7 @@ func (c *Console) freezing(r *request, freezes bool) (any, error) {
 		return nil, err
 	}
 	v := askedToFreeze(u.Organization, effect, "/sub-organizations/"+u.ID, freezes)
-	v.Name, v.Path = u.Name, tree.Path(u.ID)
+	v.Name, v.Path, v.Frozen = u.Name, tree.Path(u.ID), barWire(u.Frozen)
 	v.Back += "?" + url.Values{"organization": {u.Organization}}.Encode()
 	return v, nil
 }
@@ -85,7 +86,11 @@ func (c *Console) freezeUnit(r *request) (any, error) {
 		return nil, err
 	}
 	to := r.toTree(u.Organization, "unit-frozen")
-	to.Ended, err = c.directory.FreezeUnit(r.ctx, r.actor(), u.Organization, u.ID, why)
+	freeze := c.directory.FreezeUnit
+	if r.organization != "" {
+		freeze = c.directory.FreezeOwnUnit
+	}
+	to.Ended, err = freeze(r.ctx, r.actor(), u.Organization, u.ID, why)
 	return to, err
 }
 
@@ -98,15 +103,10 @@ func (c *Console) unfreezeUnit(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.Frozen != nil && r.organization != "" {
+	unfreeze := c.directory.UnfreezeUnit
+	if r.organization != "" {
 		// As with a lock: what the gate's own administrators decided is not a client's to take back.
-		by, err := c.directory.Look(r.ctx, u.Freezer)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return nil, err
-		}
-		if err != nil || !r.holds(by.Person.Organization, by.Person.Unit) {
-			return nil, errOutside
-		}
+		unfreeze = c.directory.UnfreezeOwnUnit
 	}
-	return r.toTree(u.Organization, "unit-unfrozen"), c.directory.UnfreezeUnit(r.ctx, r.actor(), u.Organization, u.ID, why)
+	return r.toTree(u.Organization, "unit-unfrozen"), unfreeze(r.ctx, r.actor(), u.Organization, u.ID, why)
 }

@@ -53,6 +53,7 @@ type unitJSON struct {
 
 	MayFreeze bool         `json:"-"`
 	MayThaw   bool         `json:"-"`
+	MayTake   bool         `json:"-"` // the decision of one of the organization's own managers
 	MayChange bool         `json:"-"`
 	Targets   []unitChoice `json:"-"` // where it may be moved to
 }
@@ -166,6 +167,8 @@ func (c *Console) grown(r *request, v *organizationsView) error {
 		}
 		if freezes(r.visitor, u) == nil {
 			w.MayFreeze, w.MayThaw = u.Frozen == nil, u.Frozen != nil
+			_, gate := r.reach(mapping.GateUsersLock)
+			w.MayTake = gate && u.Frozen != nil && u.Freezer != ""
 			v.MayFreeze = true
 		}
 		if w.MayChange {
@@ -344,6 +347,27 @@ func (c *Console) nameUnits(r *request, people []personJSON) error {
 		people[i].UnitName = names[people[i].Unit]
 	}
 	return err
+}
+
+// tellPlaces says of people how their sub-organization is called, and what is
+// frozen that they are in.
+func (c *Console) tellPlaces(r *request, people []personJSON) error {
+	if err := c.nameUnits(r, people); err != nil {
+		return err
+	}
+	spots := make([]directory.Spot, len(people))
+	for i := range people {
+		spots[i] = people[i].spot()
+	}
+	frozen, err := c.directory.Frozen(r.ctx, spots...)
+	for i := range people {
+		people[i].Frozen = frozen[spots[i]]
+	}
+	return err
+}
+
+func (p *personJSON) spot() directory.Spot {
+	return directory.Spot{Organization: p.Organization, Unit: p.Unit}
 }
 
 // narrow finds out which sub-organizations a filter is about, within those that

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"portcullis/audit"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/mapping"
@@ -24,58 +23,55 @@ type verb struct {
 	wants  bool // a reason is required
 	ends   bool // every session ends with it
 	effect string
-	fits   func(*directory.Person) bool // whether there is anything to do
-	do     func(context.Context, Directory, audit.Actor, string, string) (int, error)
+	bar    directory.State // that it sets or lifts; empty: neither
+	lifts  bool
+	do     func(r *request, d Directory, id, why string) (int, error)
 }
 
 func verbs() []verb {
+	bars := func(what directory.State) func(*request, Directory, string, string) (int, error) {
+		return func(r *request, d Directory, id, why string) (int, error) {
+			return d.BarWithin(r.ctx, r.actor(), r.bounds(), what, id, why)
+		}
+	}
+	lifts := func(what directory.State) func(*request, Directory, string, string) (int, error) {
+		return func(r *request, d Directory, id, why string) (int, error) {
+			return 0, d.LiftWithin(r.ctx, r.actor(), r.bounds(), what, id, why)
+		}
+	}
 	return []verb{
 		{
 			"lock", "Lock", mapping.GateUsersLock, true, true, true,
 			"They are out at once and cannot sign in until somebody here unlocks them. Their profile stays whole.",
-			func(p *directory.Person) bool { return p.Locked == nil },
-			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
-				return d.Lock(ctx, by, id, why)
-			},
+			directory.Locked, false, bars(directory.Locked),
 		},
 		{
 			"unlock", "Unlock", mapping.GateUsersLock, true, false, false,
 			"They can sign in again. Sessions that ended do not come back.",
-			func(p *directory.Person) bool { return p.Locked != nil },
-			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
-				return 0, d.Unlock(ctx, by, id, why)
-			},
+			directory.Locked, true, lifts(directory.Locked),
 		},
 		{
 			"deactivate", "Deactivate", mapping.GateUsersEdit, true, true, true,
 			"They are out at once and cannot sign in until somebody here reactivates them, whatever their identity provider says.",
-			func(p *directory.Person) bool { return p.Deactivated == nil },
-			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
-				return d.Deactivate(ctx, by, id, why)
-			},
+			directory.Deactivated, false, bars(directory.Deactivated),
 		},
 		{
 			"reactivate", "Reactivate", mapping.GateUsersEdit, true, false, false,
 			"They can sign in again. Sessions that ended do not come back.",
-			func(p *directory.Person) bool { return p.Deactivated != nil },
-			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
-				return 0, d.Reactivate(ctx, by, id, why)
-			},
+			directory.Deactivated, true, lifts(directory.Deactivated),
 		},
 		{
 			"sign-out", "End all sessions", mapping.GateUsersLock, false, false, true,
 			"They are out at once, and can sign in again.",
-			func(*directory.Person) bool { return true },
-			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
-				return d.SignOut(ctx, by, id, why)
+			"", false, func(r *request, d Directory, id, why string) (int, error) {
+				return d.SignOut(r.ctx, r.actor(), id, why)
 			},
 		},
 		{
 			"delete", "Delete", mapping.GateUsersDelete, false, true, true,
 			"Their profile, sign-ins and past are erased for good; the audit trail stays. Whoever the mapping still lets in begins anew at their next sign-in, in the part of the organization that they are in now; who is locked or deactivated now stays that then.",
-			func(*directory.Person) bool { return true },
-			func(ctx context.Context, d Directory, by audit.Actor, id, why string) (int, error) {
-				return 0, d.Remove(ctx, by, id, why)
+			"", false, func(r *request, d Directory, id, why string) (int, error) {
+				return 0, d.Remove(r.ctx, r.actor(), id, why)
 			},
 		},
 	}
@@ -96,17 +92,37 @@ func (v *visitor) many() (links []verbLink) {
 
 // offered are the verbs that a visitor may do to somebody, and that would
 // change anything.
-func (c *Console) offered(v *visitor, p *directory.Person) (links []verbLink) {
+func (c *Console) offered(ctx context.Context, v *visitor, p *directory.Person) (links []verbLink, err error) {
 	for _, verb := range verbs() {
-		if !v.reaches(verb.right, p) || !verb.fits(p) {
+		if !v.reaches(verb.right, p) {
 			continue
 		}
 		if verb.Name == "delete" && c.directory.Removable(*p) != nil || v.is(p.ID) && verb.ends && verb.Name != "sign-out" {
 			continue
 		}
-		links = append(links, verbLink{verb.Name, verb.Title})
+		title, fits := verb.Title, true
+		if verb.bar != "" {
+			of, gate := v.reach(verb.right)
+			hold, err := c.directory.HoldOn(ctx, of.bounds(), *p, verb.bar)
+			if err != nil {
+				return nil, err
+			}
+			switch {
+			case verb.lifts:
+				fits = hold.Bar != nil
+			case !hold.Over:
+				fits = hold.Bar == nil
+			case gate:
+				title += " as the gate"
+			default:
+				title += " as well"
+			}
+		}
+		if fits {
+			links = append(links, verbLink{verb.Name, title})
+		}
 	}
-	return links
+	return links, nil
 }
 
 // confirmView asks before something is done.
@@ -114,13 +130,17 @@ type confirmView struct {
 	Verb     verbLink
 	Effect   string
 	People   []personJSON
-	Sessions int  // that would end
-	Streams  int  // of those, with a page or stream open on this gate
-	Ends     bool // whether sessions end with it
-	Wants    bool // a reason is required
+	Over     []overView // of those, whom somebody barred already whose decision this takes the place of
+	Sessions int        // that would end
+	Streams  int        // of those, with a page or stream open on this gate
+	Ends     bool       // whether sessions end with it
+	Wants    bool       // a reason is required
 	Action   string
 	Back     string
 }
+
+// overView is a decision that another one takes the place of.
+type overView struct{ Label, By, State string }
 
 // ask shows what a verb would do to somebody.
 func (v verb) ask(c *Console, r *request) (any, error) {
@@ -130,6 +150,16 @@ func (v verb) ask(c *Console, r *request) (any, error) {
 	}
 	if err := c.forbids(r, v, &s.Person); err != nil {
 		return nil, err
+	}
+	if v.lifts {
+		// Asked again by what lifts it.
+		hold, err := c.directory.HoldOn(r.ctx, r.bounds(), s.Person, v.bar)
+		if err == nil {
+			err = hold.Kept
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	return c.confirm(r, v, []directory.Person{s.Person}, web.ConsolePrefix+"/people/"+s.Person.ID)
 }
@@ -144,6 +174,15 @@ func (c *Console) confirm(r *request, v verb, people []directory.Person, back st
 		if !v.ends {
 			continue
 		}
+		if v.bar != "" {
+			hold, err := c.directory.HoldOn(r.ctx, r.bounds(), people[i], v.bar)
+			if err != nil {
+				return nil, err
+			}
+			if hold.Over {
+				view.Over = append(view.Over, overView{view.People[i].Label(), hold.Bar.By, string(v.bar)})
+			}
+		}
 		rows, err := c.sessions.Of(r.ctx, people[i].ID)
 		if err != nil {
 			return nil, err
@@ -154,7 +193,7 @@ func (c *Console) confirm(r *request, v verb, people []directory.Person, back st
 	if back != web.ConsolePrefix+"/people" {
 		view.Action = back + "/" + v.Name
 	}
-	return view, nil
+	return view, c.tellPlaces(r, view.People)
 }
 
 // one does a verb to somebody.
@@ -231,7 +270,7 @@ func (c *Console) do(r *request, v verb, p *directory.Person, why string) (int, 
 	if err := c.forbids(r, v, p); err != nil {
 		return 0, err
 	}
-	return v.do(r.ctx, c.directory, r.actor(), p.ID, why)
+	return v.do(r, c.directory, p.ID, why)
 }
 
 // forbids says why a verb is not for this visitor to do to somebody.
@@ -244,28 +283,8 @@ func (c *Console) forbids(r *request, v verb, p *directory.Person) error {
 	if v.ends && v.Name != "sign-out" && r.is(p.ID) {
 		return fault.New(fault.Conflict, "you cannot do this to yourself")
 	}
-	barred := map[string]audit.Action{"unlock": audit.PersonLocked, "reactivate": audit.PersonDeactivated}[v.Name]
-	if barred == "" || r.organization == "" {
-		return nil
-	}
-	// What the gate's own administrators decided is not a client's to take back.
-	events, err := c.store.Events(r.ctx, EventQuery{Person: p.ID, Action: string(barred), Limit: 1})
-	if err != nil {
-		return err
-	}
-	if len(events) == 1 && events[0].Actor.Kind == "person" {
-		by, err := c.directory.Look(r.ctx, events[0].Actor.ID)
-		if err == nil && r.holds(by.Person.Organization, by.Person.Unit) {
-			return nil
-		}
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
-	}
-	return errOutside
+	return nil
 }
-
-var errOutside = fault.New(fault.Forbidden, "this was decided by somebody outside of those whom you manage, who has to take it back")
 
 // maxReason bounds a reason, in bytes.
 const maxReason = 1000

@@ -40,6 +40,14 @@ func (s scope) holds(organization, unit string) bool {
 	return s.organization == "" || s.organization == organization && (s.units == nil || slices.Contains(s.units, unit))
 }
 
+// bounds are the scope's where it names an organization; nil elsewhere.
+func (s scope) bounds() *directory.Bounds {
+	if s.organization == "" {
+		return nil
+	}
+	return &directory.Bounds{Organization: s.organization, Units: s.units}
+}
+
 // visit finds what a one-time link opened, for one connection or for the whole
 // console; nil where the browser holds nothing of the kind.
 func (c *Console) visit(r *http.Request, cookie string, setup bool) (*Visit, error) {

@@ -80,7 +80,7 @@ type Walk func(ctx context.Context, at time.Time, f func(directory.Standing) err
 
 // Who calls f with everybody who has what is wanted, in the order in which
 // their records were made. facts is the time of the facts, zero for now; at is
-// the time of the evaluation. Whoever is locked, deactivated or of a suspended
+// the time of the evaluation. Whoever is locked, deactivated or of a frozen
 // organization has nothing. An error of f ends it and is returned as it is.
 func Who(ctx context.Context, walk Walk, p *mapping.Policy, w Wanted, facts, at time.Time, f func(Holder) error) error {
 	why := make(map[string][]string)

@@ -139,7 +139,7 @@ func built(t testing.TB, db *store.DB, managed string) *world {
 	if err := w.dir.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.sessions = session.New(session.Config{Store: db.Sessions(), Sealer: plain{}, Policy: policy, Now: now})
+	w.sessions = session.New(session.Config{Store: db.Sessions(), Sealer: plain{}, Policy: policy, Foreign: w.dir.Foreign, Now: now})
 	w.keeper = revision.New(revision.Config{Store: db.Revisions(), File: file, Now: now})
 	if err := w.keeper.Load(t.Context()); err != nil && managed != "empty" {
 		t.Fatal(err)

@@ -22,13 +22,14 @@ const secretValue = "hunter2-Zq8vXw"
 // env is an environment with a secret, a database and an empty variable.
 func env(name string) (string, bool) {
 	v, ok := map[string]string{
-		"SECRET":              secretValue,
-		"PARTNER_SECRET":      secretValue + "-partner",
-		"PORTCULLIS_DATABASE": "postgres://gate:" + secretValue + "@db.example/portcullis",
-		"SQLITE":              "sqlite:state.db",
-		"EMPTY":               "",
-		"LINES":               "one\ntwo",
-		"NOT_A_DSN":           secretValue,
+		"SECRET":                  secretValue,
+		"PARTNER_SECRET":          secretValue + "-partner",
+		"PORTCULLIS_DATABASE":     "postgres://gate:" + secretValue + "@db.example/portcullis",
+		"SQLITE":                  "sqlite:state.db",
+		"EMPTY":                   "",
+		"LINES":                   "one\ntwo",
+		"COLLECTOR_AUTHORIZATION": "Bearer " + secretValue,
+		"NOT_A_DSN":               secretValue,
 	}[name]
 	return v, ok
 }
@@ -126,8 +127,11 @@ func TestFullFileIsUnderstood(t *testing.T) {
 		Database:    config.Database{URL: config.NewSecret("postgres://gate:" + secretValue + "@db.example/portcullis")},
 		Keys:        config.Keys{File: "/var/lib/portcullis/gate.key"},
 		Mapping:     config.Mapping{File: filepath.Join(dir, "mapping.yaml")},
-		Sessions:    config.Sessions{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
-		Shutdown:    config.Shutdown{Delay: 10 * time.Second, Drain: 30 * time.Second},
+		Sessions:    config.Sessions{Idle: 30 * time.Minute, Absolute: 8 * time.Hour, Max: 5},
+		Traces: config.Traces{
+			Endpoint: mustURL(t, "http://127.0.0.1:4318"), Sample: 0.1, Authorization: config.NewSecret("Bearer " + secretValue),
+		},
+		Shutdown: config.Shutdown{Delay: 10 * time.Second, Drain: 30 * time.Second},
 		Routes: []config.Route{
 			{Path: "/assets/", Public: true},
 			{Path: "/assets/internal/"},

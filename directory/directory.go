@@ -271,7 +271,7 @@ type Tx interface {
 	ConnectionLink(id string) (link string, err error)       // what Link was when the connection was last seen
 	ConnectionUnits(id string) (attribute string, err error) // what Units.Attribute was when the connection was last seen
 	PutConnection(Connection) error
-	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people, to another organization
+	Rehome(connection, organization string, at time.Time) (moved int, err error) // its people and API tokens, to another organization
 
 	UnitTx // sub-organizations
 
@@ -355,6 +355,8 @@ type Tx interface {
 	AuditEnding(e audit.Event, reason string) error
 	Change(Change) error
 	Audit(audit.Event) error
+	// Decision gives the last event about a person of that action and time.
+	Decision(person string, action audit.Action, at time.Time) (audit.Event, error)
 }
 
 // Identity ties what an identity provider calls somebody to a person.

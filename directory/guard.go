@@ -1,7 +1,9 @@
 package directory
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 
 	"portcullis/audit"
@@ -162,6 +164,23 @@ func (d *Directory) MassLosses(ctx context.Context, q MassLossQuery) (page Page[
 		page.Next = &Cursor{Seq: page.Items[asked-1].ID}
 	}
 	return page, err
+}
+
+// LatestMassLosses gives up to limit mass losses of each connection in turn, the
+// newest first; where connections is nil, of all of them together.
+func (d *Directory) LatestMassLosses(ctx context.Context, connections []string, undoable bool, limit int) (found []MassLoss, err error) {
+	if connections == nil {
+		page, err := d.MassLosses(ctx, MassLossQuery{Undoable: undoable, Limit: limit})
+		return page.Items, err
+	}
+	err = d.store.Glance(ctx, func(tx Tx) error {
+		found, err = tx.LatestMassLosses(connections, undoable, limit, d.now())
+		return err
+	})
+	slices.SortStableFunc(found, func(a, b MassLoss) int {
+		return cmp.Compare(slices.Index(connections, a.Connection), slices.Index(connections, b.Connection))
+	})
+	return found, err
 }
 
 // MassLoss gives one mass loss. It fails with fault.NotFound.

@@ -22,6 +22,7 @@ func (d *Directory) LookAt(ctx context.Context, id string, at time.Time) (s Stan
 		s, err = tx.StandingAt(id, at)
 		return err
 	})
+	d.hold(&s)
 	return s, err
 }
 
@@ -41,6 +42,7 @@ func (d *Directory) Standings(ctx context.Context, at time.Time, f func(Standing
 			return err
 		}
 		for i := range page {
+			d.hold(&page[i])
 			if err := f(page[i]); err != nil {
 				return err
 			}
@@ -59,5 +61,8 @@ func (d *Directory) StandingsAfter(ctx context.Context, at time.Time, after int6
 		page, next, err = tx.Standings(at, after, limit)
 		return err
 	})
+	for i := range page {
+		d.hold(&page[i])
+	}
 	return page, next, err
 }

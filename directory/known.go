@@ -60,10 +60,15 @@ type KnownTx interface {
 	// which they were made, without those who are not there.
 	StandingsOf(people []string) ([]Standing, error)
 
-	// Enrolled calls f with everybody, about so many, in the order in which they were
-	// made, and with the pushed groups that they are in. Of a person there is what facts are
-	// made of, and Attributes only where they may hold [PortalURN].
-	Enrolled(about int, f func(Person, []Group)) error
+	// Enrolled calls f with everybody in the order in which they were made. Of a
+	// person there is what facts are made of, and Attributes only where they may
+	// hold [PortalURN].
+	Enrolled(f func(*Person)) error
+	// Enrolments reads who is in which pushed group. What it gives is told the
+	// place of each person, counted from 0, and gives what finds the groups of
+	// whoever is at one, through other groups too. Those who are in the same ones
+	// share the list. It needs the transaction no more.
+	Enrolments() (func(places map[string]int) func(place int) []Group, error)
 	// Newest gives the places of the newest assertion of everybody who has one,
 	// which rise.
 	Newest() (places []int64, err error)
@@ -108,12 +113,23 @@ func (d *Directory) Everybody(ctx context.Context, about int) ([]Known, *Mark, e
 		})
 	}
 	var people []Known
+	var provisioned []bool
 	place := make(map[string]int, about)
+	var groups func(map[string]int) func(int) []Group
+	grouped := make(chan struct{})
 	var sayings [][]Saying
 	read(func() (err error) {
-		people, err = d.enrolled(ctx, about)
+		defer close(grouped)
+		groups, err = d.enrolments(ctx)
+		return err
+	})
+	read(func() (err error) {
+		people, provisioned, err = d.enrolled(ctx, about)
 		for i := range people {
 			place[people[i].ID] = i
+		}
+		if <-grouped; err == nil && groups != nil {
+			enrol(people, provisioned, groups(place))
 		}
 		return err
 	})
@@ -153,30 +169,49 @@ func (d *Directory) Everybody(ctx context.Context, about int) ([]Known, *Mark, e
 // database are for others, too.
 const maxParts = 4
 
-// enrolled gives everybody, and of their facts what is not asserted.
-func (d *Directory) enrolled(ctx context.Context, about int) (out []Known, err error) {
+// enrolled gives everybody, of their facts what is neither asserted nor a
+// group, and whom of them an identity provider pushed.
+func (d *Directory) enrolled(ctx context.Context, about int) (out []Known, provisioned []bool, err error) {
 	err = d.store.View(ctx, func(tx Tx) error {
-		out = make([]Known, 0, about)
+		out, provisioned = make([]Known, 0, about), make([]bool, 0, about)
 		excepted, err := tx.Excepted()
 		if err != nil {
 			return err
 		}
-		alike := make(map[*Group][]mapping.Group) // of lists that the store gives to many
-		return tx.Enrolled(about, func(p Person, groups []Group) {
-			s := Standing{Person: p, Exceptions: InForce(excepted[p.ID])}
-			k := Known{p.ID, s.Facts()}
-			if len(groups) > 0 {
-				same, known := alike[&groups[0]]
-				if !known {
-					same = pushed(groups)
-					alike[&groups[0]] = same
-				}
-				k.Facts.Pushed = same
-			}
-			out = append(out, k)
+		return tx.Enrolled(func(p *Person) {
+			s := Standing{Person: *p, Exceptions: InForce(excepted[p.ID])}
+			out, provisioned = append(out, Known{p.ID, s.Facts()}), append(provisioned, p.Provisioned)
 		})
 	})
-	return out, err
+	return out, provisioned, err
+}
+
+func (d *Directory) enrolments(ctx context.Context) (groups func(map[string]int) func(int) []Group, err error) {
+	err = d.store.View(ctx, func(tx Tx) error {
+		groups, err = tx.Enrolments()
+		return err
+	})
+	return groups, err
+}
+
+// enrol completes the facts of those who were pushed.
+func enrol(people []Known, provisioned []bool, groups func(place int) []Group) {
+	alike := make(map[*Group][]mapping.Group) // of lists that the store gives to many
+	for i := range people {
+		if !provisioned[i] {
+			continue
+		}
+		in := groups(i)
+		if len(in) == 0 {
+			continue
+		}
+		same, known := alike[&in[0]]
+		if !known {
+			same = pushed(in)
+			alike[&in[0]] = same
+		}
+		people[i].Facts.Pushed = same
+	}
 }
 
 func (d *Directory) newest(ctx context.Context) (places []int64, err error) {
@@ -242,6 +277,9 @@ func (d *Directory) StandingsOf(ctx context.Context, ids []string) (out []Standi
 		out, err = tx.StandingsOf(ids)
 		return err
 	})
+	for i := range out {
+		d.hold(&out[i])
+	}
 	return out, err
 }
 

@@ -187,3 +187,75 @@ func TestTheNewestSignInIsFoundAmongMany(t *testing.T) {
 		}
 	})
 }
+
+// Everybody is read in the order in which they were made and each with what is
+// theirs, whoever beside them is gone, nameless or in no group.
+func TestEverybodyIsReadAsEachOfThemIs(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		const people = 700
+		id := func(i int) string { return fmt.Sprintf("%036d", (i*7919)%people) } // in another order than they are made
+		r.update(func(tx directory.Tx) error {
+			for _, g := range []string{"g1", "g2", "all"} {
+				if err := tx.InsertGroup(directory.Group{ID: g, Connection: "alpha", Name: g, Version: 1, Created: r.now, Modified: r.now}); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.Nest("all", []string{"g1"}, r.now); err != nil {
+				return err
+			}
+			for i := range people {
+				p := directory.Person{
+					ID: id(i), Connection: "alpha", Organization: "Alpha", UserName: fmt.Sprint("user", i), EmailVerified: i%2 == 0, Provisioned: i%3 != 0, IDPActive: true, Version: 1,
+				}
+				if i%5 != 0 {
+					p.Name, p.Email = "Zoë, the "+strconv.Itoa(i), fmt.Sprintf("u%d@example.com", i)
+				}
+				if p.Provisioned && i%4 != 0 {
+					p.Attributes = fmt.Appendf(nil, `{"userName":"user%d"}`, i)
+				}
+				if p.Provisioned && i%11 == 0 {
+					p.Attributes = fmt.Appendf(nil, `{%q:{"desk":"%d"}}`, directory.PortalURN, i)
+				}
+				if err := tx.InsertPerson(p, ""); err != nil {
+					return err
+				}
+				if i%2 == 0 {
+					a := says(strconv.Itoa(i))
+					a.Received, a.GroupsIncomplete = r.now, i%14 == 0
+					if _, err := tx.InsertAssertion(p.ID, a); err != nil {
+						return err
+					}
+				}
+				if g := fmt.Sprint("g", 1+i%4); p.Provisioned && i%4 < 2 {
+					if _, err := tx.AddMembers(g, []string{p.ID}, r.now); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		for _, gone := range [][2]int{{0, 1}, {60, 70}, {127, 129}, {200, 450}, {690, people}} {
+			r.update(func(tx directory.Tx) error {
+				for i := gone[0]; i < gone[1]; i++ {
+					if err := tx.DeletePerson(id(i)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			var want []directory.Known
+			r.must(r.Standings(t.Context(), time.Time{}, func(s directory.Standing) error {
+				want = append(want, directory.Known{ID: s.Person.ID, Facts: s.Facts()})
+				return nil
+			}))
+			got, _, err := r.Everybody(t.Context(), len(want))
+			r.must(err)
+			for i := range got {
+				got[i].Facts = allRead(got[i].Facts)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("without %v (-one by one +together):\n%s", gone, diff)
+			}
+		}
+	})
+}

@@ -190,6 +190,7 @@ type LedgerTx interface {
 	OpenMassLoss(connection, group string) (MassLoss, error)
 	MassLoss(id int64) (MassLoss, error)
 	MassLosses(q MassLossQuery, now time.Time) ([]MassLoss, error)
+	LatestMassLosses(connections []string, undoable bool, limit int, now time.Time) ([]MassLoss, error) // up to limit of each, the newest first
 	InsertMassLoss(MassLoss) (id int64, err error)
 	UpdateMassLoss(MassLoss) error
 	Losses(mass, after int64, limit int) ([]Loss, error) // in order, without restatements

@@ -12,56 +12,32 @@ import (
 )
 
 // Lock bars a person by a decision at the gate and ends every session at
-// once. It does nothing if they are locked already. It fails with
-// fault.NotFound.
+// once. It takes the place of a lock by one of their organization's own
+// managers, see [Directory.BarWithin], and does nothing if the gate has locked
+// them already. It fails with fault.NotFound.
 func (d *Directory) Lock(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error) {
-	return d.turn(ctx, id, audit.PersonLocked, by, reason, func(p *Person, now time.Time) (bool, error) {
-		if p.Locked != nil {
-			return false, nil
-		}
-		p.Locked = &Bar{At: now, By: by.Name, Reason: reason}
-		return true, nil
-	})
+	return d.BarWithin(ctx, by, nil, Locked, id, reason)
 }
 
 // Unlock takes the lock away; sessions do not come back. It does nothing if
 // the person is not locked. It fails with fault.NotFound.
 func (d *Directory) Unlock(ctx context.Context, by audit.Actor, id, reason string) error {
-	_, err := d.turn(ctx, id, audit.PersonUnlocked, by, reason, func(p *Person, _ time.Time) (bool, error) {
-		changed := p.Locked != nil
-		p.Locked = nil
-		return changed, nil
-	})
-	return err
+	return d.LiftWithin(ctx, by, nil, Locked, id, reason)
 }
 
 // Deactivate bars the person by an administrator's decision and ends every
-// session at once. It does nothing if an administrator has done so already;
-// an identity provider cannot undo it. It fails with fault.NotFound.
+// session at once. It takes the place of what one of their organization's own
+// managers decided, as Lock does, and does nothing if the gate has done so
+// already; an identity provider cannot undo it. It fails with fault.NotFound.
 func (d *Directory) Deactivate(ctx context.Context, by audit.Actor, id, reason string) (ended int, err error) {
-	return d.turn(ctx, id, audit.PersonDeactivated, by, reason, func(p *Person, now time.Time) (bool, error) {
-		if p.Deactivated != nil {
-			return false, nil
-		}
-		p.Deactivated = &Bar{At: now, By: by.Name, Reason: reason}
-		return true, nil
-	})
+	return d.BarWithin(ctx, by, nil, Deactivated, id, reason)
 }
 
 // Reactivate takes back what an administrator did; sessions do not come back.
 // It fails with fault.NotFound, and with fault.Conflict for somebody whom
 // their identity provider deactivated: only it can undo that.
 func (d *Directory) Reactivate(ctx context.Context, by audit.Actor, id, reason string) error {
-	_, err := d.turn(ctx, id, audit.PersonReactivated, by, reason, func(p *Person, _ time.Time) (bool, error) {
-		if !p.IDPActive {
-			return false, fault.New(fault.Conflict,
-				"the identity provider of connection %q deactivated this person; only it can reactivate them", p.Connection)
-		}
-		changed := p.Deactivated != nil
-		p.Deactivated = nil
-		return changed, nil
-	})
-	return err
+	return d.LiftWithin(ctx, by, nil, Deactivated, id, reason)
 }
 
 // SignOut ends every session of a person and leaves their state alone. It
@@ -86,10 +62,11 @@ func (d *Directory) SignOut(ctx context.Context, by audit.Actor, id, reason stri
 	return ended, err
 }
 
-// turn is one turn of the life cycle: edit changes the person and says
-// whether anything changed. A way out of Active ends every session.
+// turn is one turn of the life cycle: edit changes the person, says whether
+// anything changed and adds to the event what there is to say beside that. A
+// way out of Active ends every session.
 func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by audit.Actor, reason string,
-	edit func(*Person, time.Time) (bool, error),
+	edit func(Tx, *Person, *audit.Event) (bool, error),
 ) (ended int, err error) {
 	now := d.now()
 	err = d.store.Update(ctx, func(tx Tx) error {
@@ -98,7 +75,8 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 		if err != nil {
 			return err
 		}
-		changed, err := edit(&p, now)
+		event := personEvent(now, action, by, p)
+		changed, err := edit(tx, &p, &event)
 		if err != nil || !changed {
 			return err
 		}
@@ -122,8 +100,12 @@ func (d *Directory) turn(ctx context.Context, id string, action audit.Action, by
 				return err
 			}
 		}
-		event := personEvent(now, action, by, p)
-		event.Reason, event.Detail = reason, EndedDetail(ended)
+		event.Reason = reason
+		if event.Detail == nil {
+			event.Detail = EndedDetail(ended)
+		} else {
+			noteEnded(&event, ended)
+		}
 		if err := tx.Audit(event); err != nil {
 			return err
 		}

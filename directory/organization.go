@@ -42,7 +42,7 @@ func (d *Directory) Freeze(ctx context.Context, by audit.Actor, name, reason str
 		if err := tx.FreezeOrganization(name, Bar{At: now, By: by.Name, Reason: reason}); err != nil {
 			return err
 		}
-		if ended, err = tx.EndSessionsOf(name, "access for "+name+" is suspended", now); err != nil {
+		if ended, err = tx.EndSessionsOf(name, "access for "+name+" is frozen", now); err != nil {
 			return err
 		}
 		err = tx.Audit(audit.Event{
@@ -91,7 +91,7 @@ func (d *Directory) Unfreeze(ctx context.Context, by audit.Actor, name, reason s
 
 // ErrFrozen refuses what would give something to people of an organization
 // that is frozen. It is a fault.Forbidden.
-var ErrFrozen = fault.New(fault.Forbidden, "access of this organization is suspended: only what takes rights away is accepted until it is lifted")
+var ErrFrozen = fault.New(fault.Forbidden, "this organization is frozen: only what takes rights away is accepted until it is unfrozen")
 
 func organizationOf(tx Tx, name string) (Organization, error) {
 	o, err := tx.Organization(name)

@@ -45,7 +45,7 @@ func TestFreezeKeepsOneOrganizationOutAndSaysHowMany(t *testing.T) {
 		if got := r.during(nil, freeze); ended != 0 || len(got.Actions) > 0 {
 			t.Errorf("a second Freeze ended %d and wrote %v, want nothing", ended, got.Actions)
 		}
-		r.refused(says("ada"), fault.Forbidden, "access for Alpha is suspended")
+		r.refused(says("ada"), fault.Forbidden, "access for Alpha is frozen")
 
 		list, err := r.Organizations(t.Context())
 		r.must(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"portcullis/audit"
+	"portcullis/document"
 	"portcullis/fault"
 )
 
@@ -116,7 +117,7 @@ func (d *Directory) apply(p *Person, r Record) error {
 	if strings.TrimSpace(r.UserName) == "" {
 		return fault.New(fault.Invalid, "userName is required")
 	}
-	doc, err := json.Marshal(r.Attributes)
+	doc, err := document.Append(make([]byte, 0, 512), r.Attributes)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "the resource cannot be stored")
 	}
@@ -185,7 +186,7 @@ func (d *Directory) merge(tx Tx, by audit.Actor, from string, p *Person, link st
 		return err
 	}
 	ended := 0
-	if p.State() != Active || d.foreign(d.known()[p.Connection], p.Email) {
+	if p.State() != Active || d.Foreign(p) {
 		var err error
 		if ended, err = tx.EndSessions(p.ID, string(p.State()), now); err != nil {
 			return err

@@ -12,8 +12,8 @@ import (
 // Reconcile brings the stored organizations and connections into line with
 // the configuration. Where a connection meets on another attribute than
 // before, every pushed person's link value is computed anew. Where a
-// connection belongs to another organization than before, its people move
-// there, out of their sub-organizations; where it reads those from another
+// connection belongs to another organization than before, its people and API tokens
+// move there, the people out of their sub-organizations; where it reads those from another
 // attribute than before, everybody is put where that says.
 func (d *Directory) Reconcile(ctx context.Context) error {
 	return d.reconcileAll(ctx, d.known())
@@ -21,7 +21,9 @@ func (d *Directory) Reconcile(ctx context.Context) error {
 
 // SetConnections puts other connections in the place of those that were. What
 // is new or different is reconciled first, see [Directory.Reconcile]; if that
-// fails, everything stays as it was.
+// fails, everything stays as it was. Where a domain belongs to another
+// organization than before, everybody's access is computed anew. It is not for
+// concurrent use with itself.
 func (d *Directory) SetConnections(ctx context.Context, connections []Connection) error {
 	next, fresh := newWays(connections), make(map[string]Connection)
 	for id, conn := range next.byID {
@@ -32,8 +34,17 @@ func (d *Directory) SetConnections(ctx context.Context, connections []Connection
 	if err := d.reconcileAll(ctx, fresh); err != nil {
 		return err
 	}
-	d.ways.Store(next)
-	return nil
+	old := d.ways.Swap(next)
+	if old.sameOwners(next) {
+		return nil
+	}
+	// After the swap, so that whoever forgets because of it computes with the
+	// new owners. Other replicas write theirs as they come to know of them.
+	err := d.store.Update(ctx, func(tx Tx) error { return tx.Change(Change{At: d.now()}) })
+	if err != nil {
+		d.ways.Store(old)
+	}
+	return err
 }
 
 func (d *Directory) reconcileAll(ctx context.Context, connections map[string]Connection) error {

@@ -133,12 +133,11 @@ func (d *Directory) relinked(tx Tx, by audit.Actor, p *Person, link string, now 
 // the change record.
 func (d *Directory) follow(tx Tx, by audit.Actor, old, next Person, now time.Time) error {
 	event := personEvent(now, audit.PersonUpdated, by, next)
-	conn := d.known()[next.Connection]
 	why := ""
 	switch {
 	case old.IDPActive && !next.IDPActive:
 		event.Action, why = audit.PersonDeactivated, string(Deactivated)
-	case d.foreign(conn, next.Email) && !d.foreign(conn, old.Email):
+	case d.Foreign(&next) && !d.Foreign(&old):
 		why = "the e-mail address belongs to another organization"
 	case !old.IDPActive && next.IDPActive:
 		event.Action = audit.PersonReactivated

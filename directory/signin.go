@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"portcullis/audit"
@@ -159,19 +158,8 @@ func (d *Directory) limitEmail(conn Connection, a *Assertion) {
 // ownDomain reports whether email lies in a domain of the connection. A
 // connection that names no domains has none.
 func (d *Directory) ownDomain(conn Connection, email string) bool {
-	domain, ok := emailDomain(email)
-	return ok && d.ways.Load().claimed[domain] == conn.Organization
-}
-
-// emailDomain gives the domain in lower case and without final dots, and
-// false for what is not one plain address.
-func emailDomain(email string) (string, bool) {
-	local, domain, ok := strings.Cut(email, "@")
-	domain = canonicalDomain(domain)
-	if !ok || local == "" || domain == "" || strings.ContainsAny(domain, "@ \t\r\n") {
-		return "", false
-	}
-	return domain, true
+	_, domain := plainAddress(email)
+	return domain != "" && d.ways.Load().claimed[domain] == conn.Organization
 }
 
 var errForeign = fault.New(fault.Forbidden, "the e-mail address that your identity provider sent belongs to another organization")
@@ -180,7 +168,7 @@ var errForeign = fault.New(fault.Forbidden, "the e-mail address that your identi
 // allows it, and stores the assertion. It writes nothing when it refuses.
 func (d *Directory) place(tx Tx, conn Connection, a Assertion, now time.Time) (SignedIn, error) {
 	in := SignedIn{Assertion: a}
-	if d.foreign(conn, a.Email) {
+	if d.ways.Load().foreign(conn.Organization, a.Email) {
 		return in, errForeign
 	}
 	found, err := find(tx, conn, a)
@@ -261,13 +249,13 @@ func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now tim
 	case conn.Provisioning == SCIM && f.link == nil && (f.subject == nil || !f.subject.Provisioned):
 		return Person{}, fault.New(fault.Forbidden, "%s has not set you up here yet", conn.Organization)
 	case f.subject != nil && (f.subject.Provisioned || f.link == nil):
-		if f.subject.Provisioned && d.foreign(conn, f.subject.Email) {
+		if f.subject.Provisioned && d.Foreign(f.subject) {
 			return *f.subject, errForeign
 		}
 		// A push that comes later meets them on what is asserted today.
 		return *f.subject, tx.Relink(identity)
 	case f.link != nil:
-		if d.foreign(conn, f.link.Email) {
+		if d.Foreign(f.link) {
 			return *f.link, errForeign
 		}
 		return d.meet(tx, conn, f, identity, now)
@@ -365,6 +353,7 @@ func (d *Directory) refresh(tx Tx, conn Connection, p *Person, a Assertion, now 
 // standing gathers what a fresh sign-in is judged by.
 func (d *Directory) standing(tx Tx, in SignedIn) (s Standing, err error) {
 	s = Standing{Person: in.Person, Assertion: in.Assertion}
+	d.hold(&s)
 	if s.Organization, err = tx.Organization(in.Person.Organization); err != nil {
 		return s, err
 	}

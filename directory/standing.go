@@ -18,6 +18,7 @@ type Standing struct {
 	Exceptions   []mapping.Exception // that nobody has taken back
 	Unit         string              // the sub-organization that they are in today, of whatever time the rest is
 	PartFrozen   bool                // the sub-organization that they are in, or one above it, is frozen
+	Foreign      bool                // their address is another organization's, today; the store does not know, see [Directory.Foreign]
 }
 
 // Facts are what the mapping sees of the standing.
@@ -27,7 +28,7 @@ func (s *Standing) Facts() mapping.Facts {
 		Connection: s.Person.Connection,
 		Subject:    a.Subject,
 		UserName:   s.Person.UserName,
-		Email:      s.Person.Email,
+		Email:      s.Person.Address(),
 		// What SCIM pushed is the word of the same identity provider.
 		EmailVerified:    s.Person.EmailVerified,
 		Name:             s.Person.Name,
@@ -40,6 +41,7 @@ func (s *Standing) Facts() mapping.Facts {
 		Attributes:       portalAttributes(s.Person.Attributes),
 		Exceptions:       s.Exceptions,
 	}
+	f.EmailVerified = f.EmailVerified && f.Email != ""
 	if a.GroupsIncomplete && s.LastComplete != nil {
 		f.LastKnownGroups = s.LastComplete.Groups
 	}
@@ -64,7 +66,7 @@ func pushed(groups []Group) []mapping.Group {
 func (s *Standing) Bar() error {
 	switch {
 	case s.Organization.Disabled:
-		return fault.New(fault.Forbidden, "access for %s is suspended", s.Organization.Name)
+		return fault.New(fault.Forbidden, "access for %s is frozen", s.Organization.Name)
 	case s.PartFrozen:
 		return errPartFrozen(s.Organization.Name)
 	case s.Person.Deactivated != nil || !s.Person.IDPActive:
@@ -73,6 +75,8 @@ func (s *Standing) Bar() error {
 		return fault.New(fault.Forbidden, "%s has not confirmed your account yet since this gate was restored", s.Organization.Name)
 	case s.Person.Locked != nil:
 		return fault.New(fault.Forbidden, "your account is locked")
+	case s.Foreign:
+		return errForeign
 	default:
 		return nil
 	}
@@ -81,7 +85,7 @@ func (s *Standing) Bar() error {
 // errPartFrozen is what somebody is told whose part of an organization is
 // frozen.
 func errPartFrozen(organization string) error {
-	return fault.New(fault.Forbidden, "access for your part of %s is suspended", organization)
+	return fault.New(fault.Forbidden, "access for your part of %s is frozen", organization)
 }
 
 // Admit decides: the access that policy grants at now, or a Forbidden fault

@@ -3,12 +3,12 @@ package directory
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
 	"portcullis/audit"
+	"portcullis/document"
 )
 
 // tombstones are the hashes under which a sign-in finds that somebody was
@@ -48,10 +48,20 @@ func revivals(connection, link, userName string) []string {
 	return append(tombstones(connection, "", "", link), tombstone(connection, "userName alone", userName))
 }
 
+// tombstone hashes the JSON list of some texts, which keeps them apart.
 func tombstone(parts ...string) string {
-	text, _ := json.Marshal(parts) //nolint:errchkjson // a list of strings always marshals, and JSON keeps the parts apart
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	var room [256]byte
+	list := append(room[:0], '[')
+	for i, part := range parts {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = document.AppendText(list, part)
+	}
+	sum := sha256.Sum256(append(list, ']'))
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
 // graves are the hashes that the deletion of a pushed person leaves behind:

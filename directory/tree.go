@@ -150,6 +150,9 @@ type UnitTx interface {
 	Unit(id string) (Unit, error)                     // it stays there until the transaction ends
 	UnitNamed(organization, key string) (Unit, error) // likewise; key: the name in lower case
 	UnitNames(ids []string) (map[string]string, error)
+	// FrozenAmong gives those of some organizations that are frozen, and those
+	// of some units that are closed.
+	FrozenAmong(organizations, units []string) (frozen, closed []string, err error)
 	UnitCounts(organization string) (map[string]int, error)   // people by unit
 	ConnectionsIn(unit string, pushed bool) ([]string, error) // whose people, pushed or not, are in it
 	InsertUnit(u Unit) error

@@ -19,7 +19,7 @@ type Unit struct {
 	Name         string
 	Created      time.Time
 	Frozen       *Bar   // nil while it is not, see [Directory.FreezeUnit]
-	Freezer      string // id of the person who froze it; empty if that was nobody of them
+	Freezer      string // id of the person of the organization who froze it; empty: that is the gate's decision
 	Closed       bool   // it is frozen, or one above it: none of its people is inside
 }
 

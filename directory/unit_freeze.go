@@ -21,21 +21,36 @@ type FreezeEffect struct {
 // and ends all of their sessions at once, on every replica; their API tokens
 // open nothing while it lasts. What an identity provider pushes of them is
 // taken all the same, for the connection is that of the whole organization. It
-// does nothing if the sub-organization is frozen already. It fails with
-// fault.NotFound.
+// is the gate's decision: it takes the place of one of the organization's own
+// managers, see [Directory.FreezeOwnUnit], and does nothing if the gate has
+// frozen the sub-organization already. It fails with fault.NotFound.
 func (d *Directory) FreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) (ended int, err error) {
+	return d.freezeUnit(ctx, by, organization, id, reason, false)
+}
+
+// FreezeOwnUnit is [Directory.FreezeUnit] for somebody who manages that
+// organization alone: it does nothing if the sub-organization is frozen already,
+// whoever decided that.
+func (d *Directory) FreezeOwnUnit(ctx context.Context, by audit.Actor, organization, id, reason string) (ended int, err error) {
+	return d.freezeUnit(ctx, by, organization, id, reason, true)
+}
+
+func (d *Directory) freezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string, own bool) (ended int, err error) {
 	err = d.grow(ctx, organization, func(tx Tx, tree Tree, now time.Time) error {
 		ended = 0
 		u, ok := tree.Find(id)
 		if !ok {
 			return errNoUnit
 		}
-		if u.Frozen != nil {
+		if u.Frozen != nil && (own || u.Freezer == "") {
 			return nil
 		}
 		event := unitEvent(now, audit.UnitFrozen, by, u, tree)
-		u.Frozen = &Bar{At: now, By: by.Name, Reason: reason}
-		if by.Kind == "person" {
+		if u.Frozen != nil {
+			event.Detail["frozen_before_by"] = u.Frozen.By
+		}
+		u.Frozen, u.Freezer = &Bar{At: now, By: by.Name, Reason: reason}, ""
+		if own && by.Kind == "person" {
 			u.Freezer = by.ID
 		}
 		if ended, err = d.reshape(tx, tree, u, now); err != nil {
@@ -53,6 +68,17 @@ func (d *Directory) FreezeUnit(ctx context.Context, by audit.Actor, organization
 // come back. It does nothing if the sub-organization is not frozen. It fails
 // with fault.NotFound.
 func (d *Directory) UnfreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string) error {
+	return d.unfreezeUnit(ctx, by, organization, id, reason, false)
+}
+
+// UnfreezeOwnUnit is [Directory.UnfreezeUnit] for somebody who manages that
+// organization alone. It fails with fault.Forbidden where somebody else than a
+// person of that organization decided that the sub-organization is frozen.
+func (d *Directory) UnfreezeOwnUnit(ctx context.Context, by audit.Actor, organization, id, reason string) error {
+	return d.unfreezeUnit(ctx, by, organization, id, reason, true)
+}
+
+func (d *Directory) unfreezeUnit(ctx context.Context, by audit.Actor, organization, id, reason string, own bool) error {
 	return d.grow(ctx, organization, func(tx Tx, tree Tree, now time.Time) error {
 		u, ok := tree.Find(id)
 		if !ok {
@@ -60,6 +86,11 @@ func (d *Directory) UnfreezeUnit(ctx context.Context, by audit.Actor, organizati
 		}
 		if u.Frozen == nil {
 			return nil
+		}
+		if own {
+			if err := frozenByTheirs(tx, u); err != nil {
+				return err
+			}
 		}
 		u.Frozen, u.Freezer = nil, ""
 		if _, err := d.reshape(tx, tree, u, now); err != nil {
@@ -69,6 +100,22 @@ func (d *Directory) UnfreezeUnit(ctx context.Context, by audit.Actor, organizati
 		event.Reason = reason
 		return tx.Audit(event)
 	})
+}
+
+// errNotTheirs refuses to take back what the gate decided.
+var errNotTheirs = fault.New(fault.Forbidden, "this was decided by somebody outside of those whom you manage, who has to take it back")
+
+// frozenByTheirs refuses for a frozen unit that nobody of its organization
+// froze. Somebody who is gone may have been anybody.
+func frozenByTheirs(tx Tx, u Unit) error {
+	if u.Freezer == "" {
+		return errNotTheirs
+	}
+	p, err := tx.Person(u.Freezer)
+	if fault.Is(err, fault.NotFound) || err == nil && p.Organization != u.Organization {
+		return errNotTheirs
+	}
+	return err
 }
 
 // UnitEffect says whom FreezeUnit would put out now.
@@ -129,7 +176,7 @@ func (t Tree) Frozen(id string) (u Unit, frozen bool) {
 }
 
 // errStaysFrozen refuses what would take somebody out of a part that is frozen.
-var errStaysFrozen = fault.New(fault.Conflict, "access of this sub-organization is suspended: that has to be lifted first")
+var errStaysFrozen = fault.New(fault.Conflict, "this sub-organization is frozen: unfreeze it first")
 
 // closedUnit reports whether a unit is closed; one that is not there is not.
 func closedUnit(tx Tx, id string) (bool, error) {

@@ -16,7 +16,7 @@ import (
 	"portcullis/store/storetest"
 )
 
-const partSuspended = "access for your part of Alpha is suspended"
+const partFrozen = "access for your part of Alpha is frozen"
 
 // Frozen, a part has nobody inside, nor has what is below it; the rest of the
 // organization goes on.
@@ -64,8 +64,8 @@ func TestAFrozenPartHasNobodyInside(t *testing.T) {
 				t.Errorf("session %d is alive: %v", i, alive)
 			}
 		}
-		r.refused(says("ada"), fault.Forbidden, partSuspended)
-		r.refused(says("ben"), fault.Forbidden, partSuspended)
+		r.refused(says("ada"), fault.Forbidden, partFrozen)
+		r.refused(says("ben"), fault.Forbidden, partFrozen)
 		r.enter(says("cleo"))
 		r.wants(r.during(nil, func() {
 			_, err := r.FreezeUnit(t.Context(), operator, "Alpha", europe, "again")
@@ -77,7 +77,7 @@ func TestAFrozenPartHasNobodyInside(t *testing.T) {
 		r.now = r.now.Add(time.Minute)
 		r.wants(r.during(nil, func() { r.must(r.UnfreezeUnit(t.Context(), operator, "Alpha", europe, "over")) }),
 			wrote{Actions: []audit.Action{audit.UnitUnfrozen}})
-		r.refused(says("ada"), fault.Forbidden, partSuspended)
+		r.refused(says("ada"), fault.Forbidden, partFrozen)
 		r.enter(says("ben"))
 		r.must(r.UnfreezeUnit(t.Context(), operator, "Alpha", nordics, ""))
 		r.enter(says("ada"))
@@ -104,16 +104,16 @@ func TestNobodyComesOutOfAFrozenPart(t *testing.T) {
 		r.must(r.Place(t.Context(), operator, ada.ID, nordics, ""))
 		_, err := r.FreezeUnit(t.Context(), operator, "Alpha", europe, "")
 		r.must(err)
-		r.fails(r.Place(t.Context(), operator, ada.ID, top, ""), fault.Conflict, "lifted first")
-		r.fails(r.Place(t.Context(), operator, ada.ID, "", ""), fault.Conflict, "lifted first")
-		r.fails(r.MoveUnit(t.Context(), operator, "Alpha", nordics, top), fault.Conflict, "lifted first")
+		r.fails(r.Place(t.Context(), operator, ada.ID, top, ""), fault.Conflict, "unfreeze it first")
+		r.fails(r.Place(t.Context(), operator, ada.ID, "", ""), fault.Conflict, "unfreeze it first")
+		r.fails(r.MoveUnit(t.Context(), operator, "Alpha", nordics, top), fault.Conflict, "unfreeze it first")
 		r.must(r.Remove(t.Context(), operator, ada.ID, ""))
-		r.fails(r.RemoveUnit(t.Context(), operator, "Alpha", nordics), fault.Conflict, "lifted first")
-		r.refused(says("ada"), fault.Forbidden, partSuspended)
+		r.fails(r.RemoveUnit(t.Context(), operator, "Alpha", nordics), fault.Conflict, "unfreeze it first")
+		r.refused(says("ada"), fault.Forbidden, partFrozen)
 		r.must(r.Place(t.Context(), operator, r.found("ada").ID, europe, "")) // from one to the other
-		r.refused(says("ada"), fault.Forbidden, partSuspended)
+		r.refused(says("ada"), fault.Forbidden, partFrozen)
 		r.must(r.MoveUnit(t.Context(), operator, "Alpha", europe, "")) // it takes its own along
-		r.refused(says("ada"), fault.Forbidden, partSuspended)
+		r.refused(says("ada"), fault.Forbidden, partFrozen)
 
 		// In it, everything new is frozen, too.
 		ben := r.enter(says("ben"))
@@ -127,7 +127,7 @@ func TestNobodyComesOutOfAFrozenPart(t *testing.T) {
 		if last := r.events()[len(r.events())-1]; last.Detail[directory.EndedKey] != "1" {
 			t.Errorf("event = %+v", last)
 		}
-		r.refused(says("ben"), fault.Forbidden, partSuspended)
+		r.refused(says("ben"), fault.Forbidden, partFrozen)
 		cleo := r.enter(says("cleo"))
 		token = r.session(cleo)
 		asia := r.unit("", "Asia")
@@ -155,7 +155,7 @@ func TestAProviderPutsSomebodyIntoAFrozenPart(t *testing.T) {
 		if alive, _ := r.alive(token); alive {
 			t.Error("the session goes on")
 		}
-		r.refused(says("ada"), fault.Forbidden, partSuspended)
+		r.refused(says("ada"), fault.Forbidden, partFrozen)
 		r.revise(p.ID, func(rec *directory.Record) { *rec = inDivision("ada", "Desk") })
 		r.enter(says("ada"))
 	})

@@ -134,7 +134,7 @@ func TestAPersonIsPlacedByHand(t *testing.T) {
 		}
 		_, err = r.Freeze(t.Context(), operator, "Alpha", "unpaid")
 		r.must(err)
-		r.refused(says("ada"), fault.Forbidden, "access for Alpha is suspended")
+		r.refused(says("ada"), fault.Forbidden, "access for Alpha is frozen")
 	})
 }
 

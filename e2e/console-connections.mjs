@@ -20,6 +20,14 @@ const everyLook = async (page, name) => {
   const size = page.viewportSize();
   await page.setViewportSize({ width: 320, height: 640 });
   equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, `the width of ${name} at 320 px`);
+  const cut = await page.evaluate(() => [...document.querySelectorAll("select")].filter((select) => {
+    const style = getComputedStyle(select), pen = document.createElement("canvas").getContext("2d");
+    pen.font = style.font;
+    const room = select.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - 20; // the arrow
+    const wraps = style.appearance === "base-select" && style.whiteSpace === "normal";
+    return select.checkVisibility() && !wraps && pen.measureText(select.selectedOptions[0]?.text ?? "").width > room;
+  }).map((select) => select.name));
+  equal(cut.join(), "", `what is chosen and cut off in ${name} at 320 px`);
   await look(page, `${name}-320`);
   await page.setViewportSize(size);
   await page.emulateMedia({ colorScheme: "light" });
@@ -40,7 +48,7 @@ await tell(async ({ open, step }) => {
   await admin.click('button:text-is("Make it")');
   await admin.waitForSelector("text=Not saved.");
   check(/alpha\.example/.test(await admin.textContent('[role="alert"]')), "the domain of somebody else is named");
-  await look(admin, "connection-refused");
+  await everyLook(admin, "connection-refused");
   await admin.fill("#domains", "omega.example");
   await admin.click('button:text-is("Make it")');
   await admin.waitForURL(`${base}/connections/omega/setup?*`);
@@ -115,7 +123,9 @@ await tell(async ({ open, step }) => {
   await admin.fill("#addresses", "10.0.0.1/8");
   await admin.click('button:text-is("Save")');
   await admin.waitForSelector("text=Not saved.");
-  check(/addresses/.test(await admin.textContent('[role="alert"]')), "the network that is none is named");
+  check(/Networks that people may come from: Want .*10\.0\.0\.1/.test(await admin.textContent('[role="alert"]')), "the field and the network that is none are named");
+  await admin.click('[role="alert"] a');
+  equal(await admin.evaluate(() => document.activeElement.id), "addresses", "where the summary leads");
   await everyLook(admin, "settings-refused");
   await admin.fill("#addresses", "127.0.0.0/8, ::1");
   await admin.fill("#scimAttributes", "costCenter = string");

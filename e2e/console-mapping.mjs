@@ -36,6 +36,18 @@ await tell(async ({ open, step }) => {
   await ada.click('button:text-is("accounts")');
   await ada.waitForSelector("#form");
   await shot(ada, "form", { fullPage: true });
+  await ada.fill("#f-value-0", "Accounts-(");
+  await ada.selectOption('#form select[name="selector"] >> nth=0', "regex");
+  await ada.fill("#f-from", "soon");
+  await ada.click('button:text-is("Put it into the text")');
+  await ada.waitForSelector("text=Not saved.");
+  equal(await ada.locator("[aria-invalid=true]").evaluateAll((all) => all.map((field) => field.id)), ["f-value-0", "f-from"], "the fields that are wrong");
+  equal([await ada.inputValue("#f-value-0"), await ada.inputValue("#f-from"), await ada.inputValue("#text")], ["Accounts-(", "soon", good], "what was typed, and the text");
+  equal(await ada.evaluate(() => document.activeElement.id), "f-value-0", "where the focus is");
+  await shot(ada, "form-mistakes", { fullPage: true });
+  await ada.fill("#f-value-0", "Accounts-*");
+  await ada.selectOption('#form select[name="selector"] >> nth=0', "name");
+  await ada.fill("#f-from", "");
   await ada.check('#form input[name="roles"][value="manager"]');
   await ada.click('button:text-is("Put it into the text")');
   await poll("one gains", async () => /1 gain/.test(await ada.textContent("#check .tally")));

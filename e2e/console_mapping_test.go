@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"portcullis/internal/freeport"
 )
 
 const consoleMapping = `version: 1
@@ -36,7 +38,7 @@ tests:
 
 // TestConsoleMapping changes the mapping in the console, with two people.
 func TestConsoleMapping(t *testing.T) {
-	idp := free(t)
+	idp := freeport.Address(t)
 	d := prepare(t, idp, overOpenID("http://"+idp))
 	d.env = append(d.env, "E2E_CONFORM=no")
 	d.write(t, "mapping.yaml", consoleMapping)

@@ -9,12 +9,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"portcullis/internal/freeport"
 )
 
 // console runs a story in a demo of its own, with a link to its console.
 func console(t *testing.T, file string, more ...string) {
 	t.Helper()
-	out := start(t, t.TempDir(), nil, gate, "demo", "--listen", free(t)).out
+	out := start(t, t.TempDir(), nil, gate, "demo", "--listen", freeport.Address(t)).out
 	var text strings.Builder
 	for !strings.Contains(text.String(), "Ctrl-C") {
 		line, err := out.ReadString('\n')
@@ -54,7 +56,7 @@ rules:
 
 // TestConsoleJobs does the everyday work on people.
 func TestConsoleJobs(t *testing.T) {
-	idp := free(t)
+	idp := freeport.Address(t)
 	d := prepare(t, idp, overOpenID("http://"+idp)+"\n    scim: {enabled: true}")
 	d.env = append(d.env, "E2E_CONFORM=no")
 	d.write(t, "mapping.yaml", jobsMapping)

@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"portcullis/internal/freeport"
 )
 
 // gate is the path of the program under test.
@@ -148,7 +149,7 @@ func browser(t *testing.T) string {
 }
 
 func TestDemo(t *testing.T) {
-	out := start(t, t.TempDir(), nil, gate, "demo", "--listen", free(t)).out
+	out := start(t, t.TempDir(), nil, gate, "demo", "--listen", freeport.Address(t)).out
 	var text strings.Builder
 	for !strings.Contains(text.String(), "Ctrl-C") {
 		line, err := out.ReadString('\n')
@@ -198,8 +199,8 @@ type deployment struct {
 // prepare writes the files of one, with a connection to the provider at idp.
 func prepare(t *testing.T, idp, connection string) *deployment {
 	t.Helper()
-	listen := free(t)
-	d := &deployment{dir: t.TempDir(), ops: free(t), public: "http://" + listen, idp: "http://" + idp}
+	listen := freeport.Address(t)
+	d := &deployment{dir: t.TempDir(), ops: freeport.Address(t), public: "http://" + listen, idp: "http://" + idp}
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		_ = json.NewEncoder(w).Encode(map[string]string{
@@ -250,7 +251,7 @@ func overOpenID(issuer string) string {
 // at the userinfo endpoint alone.
 func deploy(t *testing.T, conform string) *deployment {
 	t.Helper()
-	idp := free(t)
+	idp := freeport.Address(t)
 	d := prepare(t, idp, overOpenID("http://"+idp))
 	d.env = append(d.env, "E2E_CONFORM="+conform)
 	d.serve(t)
@@ -318,16 +319,6 @@ func fetch(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // lines keeps what a program says.

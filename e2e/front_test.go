@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"portcullis/internal/freeport"
 )
 
 // TestProxiesInFront runs the snippets of the guide, with other addresses,
@@ -32,7 +34,7 @@ func TestProxiesInFront(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			snippets := snippetsOf(t, string(guide), name)
 			dir := t.TempDir()
-			front, listen, ops, idp := free(t), free(t), free(t), free(t)
+			front, listen, ops, idp := freeport.Address(t), freeport.Address(t), freeport.Address(t), freeport.Address(t)
 			portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Upgrade") != "" {
 					switchProtocols(t, w)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"portcullis/internal/freeport"
 )
 
 // TestKeycloak signs in and out at Keycloak over OpenID Connect and over SAML,
@@ -18,7 +20,7 @@ func TestKeycloak(t *testing.T) {
 	if home == "" {
 		t.Fatal("no Keycloak: want its folder in KEYCLOAK, as make interop does")
 	}
-	idp := free(t)
+	idp := freeport.Address(t)
 	realm := "http://" + idp + "/realms/portal"
 	openID := prepare(t, idp, overOpenID(realm))
 	federated := prepare(t, idp, `saml: {metadata_url: "`+realm+`/protocol/saml/descriptor"}`)

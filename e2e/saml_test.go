@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"portcullis/internal/freeport"
 )
 
 // simpleSAML is where Debian puts SimpleSAMLphp.
@@ -54,7 +56,7 @@ func deploySimple(t *testing.T, settings map[string]any) *simple {
 	if _, err := os.Stat(simpleSAML); err != nil {
 		t.Fatal("no SimpleSAMLphp: want the packages simplesamlphp php-cli php-xml php-mbstring php-curl php-sqlite3")
 	}
-	idp := free(t)
+	idp := freeport.Address(t)
 	s := &simple{prepare(t, idp, "saml: {metadata_file: idp.xml}"), t.TempDir()}
 	for _, name := range []string{"config", "cert", "log", "data", "tmp", "metadata"} {
 		if err := os.Mkdir(filepath.Join(s.home, name), 0o700); err != nil {
@@ -176,7 +178,7 @@ func TestSimpleSAMLphpChangesItsKey(t *testing.T) {
 // TestSAMLIdP signs in and out at saml-idp, which signs answer and assertion
 // and whose metadata the gate fetches.
 func TestSAMLIdP(t *testing.T) {
-	idp := free(t)
+	idp := freeport.Address(t)
 	_, port, err := net.SplitHostPort(idp)
 	if err != nil {
 		t.Fatal(err)

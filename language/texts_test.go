@@ -49,7 +49,7 @@ var spoken = map[string][]string{
 	"saml/response.go":          nil,
 	"admin/account.go":          nil,
 	"admin/link.go":             nil,
-	"admin/setup.go":            {"openSetup", "closeSetup"},
+	"admin/setup.go":            {"openSetup"},
 	"admin/route.go":            nil,
 	"admin/visitor.go":          nil,
 	"admin/look.go":             {"scriptTexts"},

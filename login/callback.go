@@ -19,7 +19,13 @@ import (
 	"portcullis/web"
 )
 
-var errNoSuchWay = fault.New(fault.NotFound, "there is no such way to sign in")
+var (
+	errNoSuchWay = fault.New(fault.NotFound, "there is no such way to sign in")
+	errNotOurs   = fault.New(fault.Invalid, "this sign-in was not started in this browser")
+	errSignIns   = fault.New(fault.Unavailable, "too many sign-ins from your network at the moment")
+	errSignOuts  = fault.New(fault.Unavailable, "too many sign-outs from your network fail at the moment")
+	errPart      = fault.New(fault.Invalid, "a sign-in is a page of its own, and not a part of one")
+)
 
 // arrival is who came back from an identity provider, verified.
 type arrival struct {
@@ -31,16 +37,33 @@ type arrival struct {
 // that the request belongs to and verifies what the identity provider says;
 // the attempt it gives is the zero value while it is not known to be this
 // browser's.
+//
+// Who shares an address with others cannot help what those send: failures of
+// the address keep nobody out who comes back from a sign-in of this browser.
 func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival, error)) error {
-	if err := l.limit.debt(web.ClientAddress(c.Request)); err != nil {
-		return err
+	if !web.Navigates(c.Request) { // a page of any site can have its visitors send these, and count for them
+		return errPart
 	}
+	debt := l.limit.debt(web.ClientAddress(c.Request))
 	p, ok := l.provider(c.Param("connection"))
+	stranger := !ok || l.browser(c.Request, p.protocol.cookie()) == ""
+	if stranger && framed(c.Request) && (!ok || !p.unasked()) { // likewise, and nobody comes in without the cookie
+		return errNotOurs
+	}
+	if stranger && debt != nil {
+		return debt
+	}
 	if !ok {
 		return l.lost(c)
 	}
 	b := l.traced(c, p)
 	attempt, who, err := answer(p)
+	if debt != nil && err != nil && attempt.Created.IsZero() {
+		return debt
+	}
+	if err == nil {
+		err = l.inForce(b, p)
+	}
 	b.Start(attempt.Reference, attempt.Created, attempt.Demand.String())
 	if attempt.Test != "" {
 		return l.finishTest(c, p, b, attempt, who, err)
@@ -58,6 +81,16 @@ func (l *Login) arrive(c *gin.Context, answer func(*provider) (Attempt, arrival,
 		return nil
 	}
 	return l.failure(p, attempt.ReturnTo, err)
+}
+
+// framed reports whether a page loads the request as a frame of its own (W3C
+// Fetch Metadata, section 2.1), as one of any site can.
+func framed(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "iframe", "frame", "fencedframe", "embed", "object":
+		return true
+	}
+	return false
 }
 
 // lost ends a request that comes back to a connection that does not exist: one
@@ -101,7 +134,7 @@ func (l *Login) admit(c *gin.Context, p *provider, b *trace.Builder, a Attempt, 
 	if !a.Created.IsZero() {
 		who.ticket.Begun = a.Created
 	}
-	if err := l.enter(c, in, who.ticket); err != nil {
+	if err := l.enter(c, b, p, in, who.ticket); err != nil {
 		b.Check("session", false, "one that may begin", outcomeOf(err))
 		return in, err
 	}
@@ -180,7 +213,7 @@ func (l *Login) consume(r *http.Request, p *provider, state string) (Attempt, er
 	b.Check("connection", a.Connection == p.conn.ID, a.Connection, p.conn.ID)
 	switch {
 	case !ours:
-		return Attempt{}, fault.New(fault.Invalid, "this sign-in was not started in this browser")
+		return Attempt{}, errNotOurs
 	case a.Connection != p.conn.ID:
 		return Attempt{}, outbound.Refuse(nil, "it came back at another connection than the sign-in was started at")
 	}
@@ -188,8 +221,13 @@ func (l *Login) consume(r *http.Request, p *provider, state string) (Attempt, er
 }
 
 // enter begins a session: always a new one, and what this browser held before
-// ends.
-func (l *Login) enter(c *gin.Context, in directory.SignedIn, ticket session.Ticket) error {
+// ends. A provider that is replaced meanwhile begins none: whoever replaces it
+// ends every session that there is once the new one is in force, so that a
+// session is either among those or found out here.
+func (l *Login) enter(c *gin.Context, b *trace.Builder, p *provider, in directory.SignedIn, ticket session.Ticket) error {
+	if err := l.inForce(b, p); err != nil {
+		return err
+	}
 	ctx, address := c.Request.Context(), web.ClientAddress(c.Request)
 	for _, old := range web.Cookies(c.Request, l.public, web.SessionCookie) {
 		if _, _, err := l.sessions.End(ctx, old, l.actor(ctx, old, address)); err != nil {
@@ -200,6 +238,12 @@ func (l *Login) enter(c *gin.Context, in directory.SignedIn, ticket session.Tick
 	token, principal, err := l.sessions.Issue(ctx, in, client, ticket)
 	if err != nil {
 		return fmt.Errorf("session: %w", err)
+	}
+	if err := l.inForce(b, p); err != nil {
+		if _, _, failed := l.sessions.End(context.WithoutCancel(ctx), token, audit.Gate()); failed != nil {
+			return fmt.Errorf("session of a provider that was replaced: %w", failed)
+		}
+		return err
 	}
 	// As long as the session can live at most: it outlives the browser.
 	web.SetCookie(c.Writer, l.public, web.SessionCookie, token, principal.Expires.Sub(l.now()))

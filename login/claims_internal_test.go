@@ -143,7 +143,7 @@ func TestObjectIDIsJudgedLikeASubject(t *testing.T) {
 
 func TestLimiterRemembersABoundedNumberOfAddresses(t *testing.T) {
 	now := time.Unix(0, 0)
-	l := newLimiter(Limit{PerSecond: 1, Burst: 2}, func() time.Time { return now })
+	l := newLimiter(errSignIns, Limit{PerSecond: 1, Burst: 2}, func() time.Time { return now })
 	address := netip.MustParseAddr("10.0.0.0")
 	for range maxBuckets + 10 {
 		if err := l.start(address.String()); err != nil {

@@ -243,6 +243,29 @@ func TestChooserListsConnectionsAndFindsThemByDomain(t *testing.T) {
 	}
 }
 
+// A connection that the mapping does not name yet lets nobody in: nobody is
+// offered it, and it takes nobody the way straight to the only other one.
+func TestChooserOffersWhatTheMappingNames(t *testing.T) {
+	named := map[string]bool{"acme": true, "gamma": true}
+	acme, beta := newIDP(t), newIDP(t)
+	g := newGate(t, func(c *login.Config) { c.Named = func(id string) bool { return named[id] } }, acme, beta, newIDP(t))
+	signIn := g.public.String() + "/.portcullis/sign-in"
+	if page := newBrowser(t).get(signIn); !strings.Contains(page.body, "ACME") || strings.Contains(page.body, "sign-in/beta") || !strings.Contains(page.body, "sign-in/gamma") {
+		t.Errorf("chooser:\n%s", page.body)
+	}
+	if to := newBrowser(t).get(signIn + "/beta").location(t); !strings.HasPrefix(to, beta.issuer()) {
+		t.Errorf("its own address leads to %s", to)
+	}
+	delete(named, "gamma")
+	if to := newBrowser(t).get(signIn).location(t); !strings.HasPrefix(to, acme.issuer()) && !strings.HasSuffix(to, "/sign-in/acme") {
+		t.Errorf("the only one that is named: led to %s", to)
+	}
+	clear(named)
+	if page := newBrowser(t).get(signIn); !strings.Contains(page.body, "sign-in/acme") || !strings.Contains(page.body, "sign-in/beta") {
+		t.Errorf("none is named: chooser:\n%s", page.body)
+	}
+}
+
 func TestChooserIsInertHTML(t *testing.T) {
 	g := newGate(t, nil, newIDP(t), newIDP(t))
 	evil := `"><script>alert(1)</script>@x.example`

@@ -1,14 +1,12 @@
 package login
 
 import (
-	"errors"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"sync"
 	"time"
 
-	"portcullis/fault"
 	"portcullis/web"
 )
 
@@ -17,10 +15,12 @@ const (
 	maxBuckets  = 50_000 // addresses that are remembered at once
 )
 
-// limiter counts started sign-ins per address: a bucket of tokens each, which
-// may go into debt by failures. Safe for concurrent use.
+// limiter counts started sign-ins, or sign-outs that identity providers ask
+// for, per address: a bucket of tokens each, which may go into debt by
+// failures. Safe for concurrent use.
 type limiter struct {
 	rate, burst float64
+	full        error // what whoever is over it is told
 	now         func() time.Time
 
 	mu      sync.Mutex
@@ -32,8 +32,8 @@ type bucket struct {
 	at     time.Time
 }
 
-func newLimiter(l Limit, now func() time.Time) *limiter {
-	return &limiter{rate: l.PerSecond, burst: l.Burst, now: now, buckets: make(map[netip.Addr]*bucket)}
+func newLimiter(full error, l Limit, now func() time.Time) *limiter {
+	return &limiter{rate: l.PerSecond, burst: l.Burst, full: full, now: now, buckets: make(map[netip.Addr]*bucket)}
 }
 
 // start takes a token for a sign-in, or fails.
@@ -113,7 +113,7 @@ func (l *limiter) forget(now time.Time) {
 func (l *limiter) tooMany(missing float64) error {
 	wait := max(1, int(missing/l.rate+0.999))
 	return &web.Failure{
-		Err:    fault.Wrap(fault.Unavailable, errors.New("limit"), "too many sign-ins from your network at the moment"),
+		Err:    l.full,
 		Status: http.StatusTooManyRequests,
 		Header: http.Header{"Retry-After": {strconv.Itoa(wait)}},
 	}

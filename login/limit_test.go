@@ -3,6 +3,7 @@ package login_test
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -79,4 +80,110 @@ func TestNobodySignsInFromANetworkThatIsNotTheirs(t *testing.T) {
 			t.Errorf("the page says %s", answer.body)
 		}
 	}
+}
+
+// Failures of a network keep nobody out who comes back from a sign-in that was
+// begun in time, in the browser that began it.
+func TestFailuresOfOthersKeepNobodyOutWhoComesBack(t *testing.T) {
+	p, q := newIDP(t), newSAMLIDP(t)
+	g := newGate(t, all(q.connection("saml", nil), func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 30} }), p)
+	worker, federated := newBrowser(t), newBrowser(t)
+	back := worker.authorize(g, "/.portcullis/sign-in/acme")
+	action, form := federated.samlForm(g, "/.portcullis/sign-in/saml")
+	guess := func(cookie string) int {
+		return newBrowser(t).do(http.MethodGet, g.callback("acme")+"?state=guess&code=x", nil, "Cookie", cookie).StatusCode
+	}
+	const planted = login.BrowserCookie + "=AAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for range 4 {
+		guess(planted)
+	}
+	for _, cookie := range []string{"", planted} {
+		if status := guess(cookie); status != http.StatusTooManyRequests {
+			t.Errorf("a guess in debt with the cookie %q: %d", cookie, status)
+		}
+	}
+	if answer := newBrowser(t).get(back); answer.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("in another browser: %d", answer.StatusCode)
+	}
+	if answer := worker.get(back); answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("who comes back: %d\n%s", answer.StatusCode, answer.body)
+	}
+	if answer := federated.do(http.MethodPost, action, form); answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("who comes back over SAML: %d\n%s", answer.StatusCode, answer.body)
+	}
+	if answer := worker.get(back); answer.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the same answer again: %d", answer.StatusCode)
+	}
+}
+
+// Somebody who sends answers that nobody asked for has none of them verified
+// while their network fails too often.
+func TestUnaskedAnswersWaitWhileTheirNetworkFails(t *testing.T) {
+	q := newSAMLIDP(t)
+	idpInitiated := func(s *login.SAML) { s.AllowIDPInitiated = true }
+	g := newGate(t, all(q.connection("acme", idpInitiated), func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 30} }))
+	b := newBrowser(t)
+	send := func() int {
+		return b.do(http.MethodPost, g.public.String()+"/.portcullis/saml/acme/acs", url.Values{"SAMLResponse": {"x"}}).StatusCode
+	}
+	b.samlForm(g, "/.portcullis/sign-in/acme") // brings a cookie
+	for status, tries := 0, 0; status != http.StatusTooManyRequests; tries++ {
+		if status = send(); tries > 10 {
+			t.Fatalf("after %d answers: %d", tries, status)
+		}
+	}
+}
+
+// A page that has its visitors load answers as parts of it neither makes their
+// network wait nor uses a sign-in up.
+func TestWhatIsPartOfAPageIsNoAnswer(t *testing.T) {
+	p, q := newIDP(t), newSAMLIDP(t)
+	g := newGate(t, all(q.connection("saml", nil), func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 30} }), p)
+	worker, federated := newBrowser(t), newBrowser(t)
+	back := worker.authorize(g, "/.portcullis/sign-in/acme")
+	action, form := federated.samlForm(g, "/.portcullis/sign-in/saml")
+	for _, mode := range []string{"no-cors", "cors", "same-origin", "websocket", ""} {
+		for _, target := range []string{back, g.callback("acme") + "?state=x", g.callback("nope") + "?state=x"} {
+			if answer := worker.do(http.MethodGet, target, nil, "Sec-Fetch-Mode", mode); answer.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s in mode %q: %d", target, mode, answer.StatusCode)
+			}
+		}
+		if answer := federated.do(http.MethodPost, action, form, "Sec-Fetch-Mode", mode); answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("over SAML in mode %q: %d", mode, answer.StatusCode)
+		}
+	}
+	if answer := worker.do(http.MethodGet, back, nil, "Sec-Fetch-Mode", "navigate"); answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("who comes back: %d\n%s", answer.StatusCode, answer.body)
+	}
+	if answer := federated.do(http.MethodPost, action, form, "Sec-Fetch-Mode", "navigate"); answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("who comes back over SAML: %d\n%s", answer.StatusCode, answer.body)
+	}
+	newBrowser(t).mustSignIn(g)
+}
+
+// Nor does it keep them from beginning a sign-in, or load answers in frames,
+// where no cookie of ours comes along.
+func TestWhatAPageLoadsKeepsNobodyFromBeginning(t *testing.T) {
+	p := newIDP(t)
+	g := newGate(t, func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 5} }, p)
+	worker := newBrowser(t)
+	back := worker.authorize(g, "/.portcullis/sign-in/acme")
+	for range 10 {
+		for _, path := range []string{"/sign-in", "/sign-in/acme", "/sign-in/nope"} {
+			if answer := newBrowser(t).do(http.MethodGet, g.public.String()+"/.portcullis"+path, nil, "Sec-Fetch-Mode", "no-cors"); answer.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s as an image: %d", path, answer.StatusCode)
+			}
+		}
+		for _, target := range []string{back, g.callback("acme") + "?state=x", g.callback("nope") + "?state=x"} {
+			answer := newBrowser(t).do(http.MethodGet, target, nil, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe")
+			if answer.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s in a frame: %d", target, answer.StatusCode)
+			}
+		}
+	}
+	answer := worker.do(http.MethodGet, back, nil, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe")
+	if answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("who comes back in a frame, with their cookie: %d\n%s", answer.StatusCode, answer.body)
+	}
+	newBrowser(t).mustSignIn(g)
 }

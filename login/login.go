@@ -133,6 +133,7 @@ type Config struct {
 	HTTP        *http.Client                       // transport and timeout towards identity providers; defaults to a guarded one of 5 s
 	Traces      Traces                             // takes what happened at each attempt; none does by default
 	Demand      func(target string) session.Demand // what a local path and query asks of a sign-in; nothing by default
+	Named       func(connection string) bool       // whether the mapping in force names it, see [Login.offered]; defaults to all of them
 	Thread      Thread                             // ties the way back to the way there; nothing does by default
 	Limit       Limit
 	Now         func() time.Time // defaults to time.Now
@@ -155,8 +156,11 @@ type Login struct {
 	store     Store
 	traces    Traces                      // may be nil
 	demand    func(string) session.Demand // may be nil
+	named     func(string) bool           // may be nil
 	thread    Thread                      // may be nil
-	limit     *limiter
+	limit     *limiter                    // of sign-ins
+	signOuts  *limiter                    // of messages that are to sign somebody out, and are not good
+	line      chan struct{}               // holds who verifies such a message in spite of that
 	forgery   *http.CrossOriginProtection
 	now       func() time.Time
 	log       *slog.Logger
@@ -179,8 +183,9 @@ func New(c Config) *Login {
 	}
 	l := &Login{
 		public: c.PublicURL, changed: make(chan struct{}, 1), config: c, directory: c.Directory, sessions: c.Sessions,
-		store: c.Store, limit: newLimiter(c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
-		traces: c.Traces, demand: c.Demand, thread: c.Thread, now: c.Now, log: c.Log,
+		store: c.Store, limit: newLimiter(errSignIns, c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
+		signOuts: newLimiter(errSignOuts, c.Limit, c.Now), line: make(chan struct{}, 1),
+		traces: c.Traces, demand: c.Demand, named: c.Named, thread: c.Thread, now: c.Now, log: c.Log,
 	}
 	// Behind a proxy the Host header may not be ours; the public URL is. An
 	// origin that cannot be trusted this way leaves the check stricter.

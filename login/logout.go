@@ -36,19 +36,19 @@ func (l *Login) openID(c *gin.Context) (*openID, error) {
 func (l *Login) backChannelLogout(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
 	ctx, address := c.Request.Context(), web.ClientAddress(c.Request)
-	err := l.limit.debt(address)
-	if err == nil {
-		err = l.obeyLogoutToken(c, address)
-	}
+	err := l.obeyLogoutToken(c, address)
 	if err == nil {
 		c.Status(http.StatusOK)
 		return
 	}
+	refusal := err
 	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
-		l.limit.failed(address)
+		refusal = l.signOutFailed(address, err)
 	}
-	l.log.WarnContext(ctx, "logout token refused", "reference", web.Reference(ctx), "connection", c.Param("connection"), "error", err.Error())
-	c.JSON(http.StatusBadRequest, logoutProblem{Error: "invalid_request", Description: fault.Message(err)})
+	if refusal == err { //nolint:errorlint // the same, not one of its kind
+		l.log.WarnContext(ctx, "logout token refused", "reference", web.Reference(ctx), "connection", c.Param("connection"), "error", err.Error())
+	} // and nothing more of an address that would fill the log
+	c.JSON(http.StatusBadRequest, logoutProblem{Error: "invalid_request", Description: fault.Message(refusal)})
 }
 
 // logoutProblem is the answer to a request that failed (section 2.8).
@@ -67,13 +67,44 @@ func (l *Login) obeyLogoutToken(c *gin.Context, address string) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	token, err := o.client.VerifyLogout(ctx, raw)
+	var token oidc.Logout
+	err = l.inLine(ctx, address, func() (err error) {
+		token, err = o.client.VerifyLogout(ctx, raw)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	hash := sha256.Sum256([]byte(token.ID))
 	return l.obey(ctx, o, session.Named{Subject: token.Subject, Session: token.Session},
 		&session.Once{Hash: hash[:], Expires: token.Expires}, "back-channel", address)
+}
+
+// inLine verifies a message that is to sign somebody out, which was received
+// whole. A good one is always obeyed: its sender may have the address of others,
+// who send bad ones. While those of an address fail too often they wait for each
+// other, so that no more than one at a time is verified of all such addresses.
+func (l *Login) inLine(ctx context.Context, address string, verify func() error) error {
+	if l.signOuts.debt(address) == nil {
+		return verify()
+	}
+	select {
+	case l.line <- struct{}{}:
+		defer func() { <-l.line }()
+		return verify()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting in line: %w", ctx.Err())
+	}
+}
+
+// signOutFailed counts a message that was to sign somebody out and is not good,
+// and gives what its sender is told: err, or that there were too many of them.
+func (l *Login) signOutFailed(address string, err error) error {
+	if debt := l.signOuts.debt(address); debt != nil {
+		return debt
+	}
+	l.signOuts.failed(address)
+	return err
 }
 
 // logoutToken reads the one parameter of the request, which is a form (section

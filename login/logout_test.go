@@ -211,15 +211,44 @@ func TestLogoutTokenCountsOnceOnEveryReplicaAndAtItsConnection(t *testing.T) {
 	}
 }
 
-func TestLogoutTokensCostTheirSenderWhenForged(t *testing.T) {
-	p := newIDP(t)
-	g := newGate(t, func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 20} }, p)
+// Tenants of one provider share its address: what one of them sends does not
+// silence the sign-outs of another, and keeps nobody from signing in.
+func TestForgedLogoutTokensSilenceNoGoodOne(t *testing.T) {
+	r, p := newRooms(t), newIDP(t)
+	g := newGate(t, all(r.use, func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 20} }), p)
+	token := g.enter(t, "s-1")
 	for range 5 {
-		g.push(t, "acme", "x.y.z")
+		if answer := g.push(t, "acme", "x.y.z"); answer.StatusCode != http.StatusBadRequest {
+			t.Fatalf("a forged one: %d", answer.StatusCode)
+		}
 	}
-	answer := g.push(t, "acme", p.logoutToken(nil))
-	if !strings.Contains(answer.body, "too many") {
-		t.Errorf("after five forged ones: %d: %s", answer.StatusCode, answer.body)
+	logged := strings.Count(g.log.String(), "logout token refused")
+	for _, forged := range []string{"x.y.z", p.logoutToken(nil)[1:], p.logoutToken(func(c map[string]any) { c["aud"] = "another tenant" })} {
+		if answer := g.push(t, "acme", forged); answer.StatusCode != http.StatusBadRequest || !strings.Contains(answer.body, "too many sign-outs") {
+			t.Errorf("another forged one: %d: %s", answer.StatusCode, answer.body)
+		}
+	}
+	if n := strings.Count(g.log.String(), "logout token refused"); n != logged {
+		t.Errorf("%d more lines in the log", n-logged)
+	}
+	if answer := g.push(t, "acme", p.logoutToken(nil)); answer.StatusCode != http.StatusOK || alive(t, r.sessions, token) {
+		t.Errorf("a good one: %d: %s; the session lives: %t", answer.StatusCode, answer.body, alive(t, r.sessions, token))
+	}
+	newBrowser(t).mustSignIn(g)
+}
+
+// Forged tokens have the keys fetched at most once in ten seconds, whatever
+// they cost their sender.
+func TestForgedLogoutTokensHaveTheKeysFetchedSeldom(t *testing.T) {
+	p, forger := newIDP(t), newIDP(t)
+	g := newGate(t, func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 20} }, p)
+	g.push(t, "acme", p.logoutToken(nil))
+	fetched := p.count("/jwks")
+	for range 10 {
+		g.push(t, "acme", forger.logoutToken(func(c map[string]any) { c["iss"] = p.issuer() }))
+	}
+	if n := p.count("/jwks") - fetched; n > 1 {
+		t.Errorf("the keys were fetched %d times", n)
 	}
 }
 

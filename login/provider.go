@@ -1,8 +1,11 @@
 package login
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +58,34 @@ func newProvider(conn Connection, c *Config) *provider {
 	return &provider{conn: conn, protocol: newOpenID(conn, c)}
 }
 
+// is reports whether both are the same identity provider, and know us as the
+// same: what else is said of a connection, as its name or a client secret, may
+// change while somebody is under way.
+func (p *provider) is(other *provider) bool {
+	if p == other {
+		return true
+	}
+	a, b := p.conn, other.conn
+	switch {
+	case a.OIDC != nil && b.OIDC != nil:
+		return a.OIDC.Provider.Issuer == b.OIDC.Provider.Issuer && a.OIDC.Provider.ClientID == b.OIDC.Provider.ClientID
+	case a.SAML != nil && b.SAML != nil:
+		return a.SAML.sameIDP(b.SAML)
+	}
+	return false
+}
+
+// sameIDP reports whether what both trust is said at the same place.
+func (s *SAML) sameIDP(other *SAML) bool {
+	return s.MetadataFile == other.MetadataFile && s.MetadataURL == other.MetadataURL && bytes.Equal(s.Metadata, other.Metadata) &&
+		s.Provider == other.Provider && s.EntityID == other.EntityID && s.AllowSHA1 == other.AllowSHA1 &&
+		slices.EqualFunc(s.Signers, other.Signers, (*x509.Certificate).Equal)
+}
+
+// unasked reports whether people may begin at the provider, and arrive without
+// a cookie of ours.
+func (p *provider) unasked() bool { return p.conn.SAML != nil && p.conn.SAML.AllowIDPInitiated }
+
 // send makes the browser go.
 func (d departure) send(c *gin.Context, title string) error {
 	c.Header("Cache-Control", "no-store")
@@ -87,7 +118,8 @@ type Result struct {
 	Detail     string // what was found, in words
 	Err        error  // nil if it is well
 	Warning    bool   // Detail is something to look at, though it works
-	// Expires is when what Detail names ends; the zero time for nothing.
+	// Expires is when what Detail names, without an article, ends; the zero
+	// time for nothing.
 	Expires time.Time
 }
 

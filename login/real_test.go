@@ -61,7 +61,7 @@ func openRooms(t *testing.T, databaseURL, keyFile string) *rooms {
 	if err := r.people.Reconcile(ctx); err != nil {
 		t.Fatal(err)
 	}
-	r.sessions = session.New(session.Config{Store: r.db.Sessions(), Sealer: r.ring, Policy: current})
+	r.sessions = session.New(session.Config{Store: r.db.Sessions(), Sealer: r.ring, Policy: current, Foreign: r.people.Foreign})
 	return r
 }
 

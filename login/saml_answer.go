@@ -92,6 +92,9 @@ func (l *Login) samlAnswer(c *gin.Context) error {
 // RelayState says at most which of our own pages they want.
 func (l *Login) expected(r *http.Request, p *provider, f *federated, relayState string) (Attempt, saml.Expect, error) {
 	if f.c.AllowIDPInitiated && !isState(relayState) {
+		if err := l.limit.debt(web.ClientAddress(r)); err != nil {
+			return Attempt{}, saml.Expect{}, err
+		}
 		trace.Of(r.Context()).Check("state", true, "of a sign-in that is under way, or none", "none: begun at the identity provider")
 		// There is no request to be younger than: one that we might have made
 		// takes its place.

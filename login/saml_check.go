@@ -24,7 +24,7 @@ func (f *federated) check(ctx context.Context) []Result {
 		expired.Connection = f.conn.ID
 		results = append(results, expired)
 	} else if !md.ValidUntil.IsZero() {
-		results = append(results, Result{Connection: f.conn.ID, Name: "metadata", Detail: "the metadata's validity", Expires: md.ValidUntil})
+		results = append(results, Result{Connection: f.conn.ID, Name: "metadata", Detail: "metadata's validity", Expires: md.ValidUntil})
 	}
 	if f.c.Subject == "" && len(f.c.Attributes.Subject) == 0 && len(md.IDP.NameIDFormats) > 0 &&
 		!slices.ContainsFunc(md.IDP.NameIDFormats, func(format string) bool { return format != formatTransient }) {

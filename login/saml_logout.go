@@ -33,40 +33,41 @@ func (l *Login) samlLogout(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	address := web.ClientAddress(c.Request)
-	if err := l.limit.debt(address); err != nil {
-		return err
-	}
 	c.Header("Cache-Control", "no-store")
 	if err = l.obeyLogout(c, f); err != nil && web.Status(err) < http.StatusInternalServerError {
-		l.limit.failed(address)
+		return l.signOutFailed(web.ClientAddress(c.Request), err)
 	}
 	return err
 }
 
 func (l *Login) obeyLogout(c *gin.Context, f *federated) error {
-	ctx := c.Request.Context()
+	ctx, address := c.Request.Context(), web.ClientAddress(c.Request)
 	sp, _, err := f.provider(ctx)
 	if err != nil {
 		return err
 	}
-	var message *saml.Logout
+	var form url.Values
 	if c.Request.Method == http.MethodPost {
-		form, err := samlForm(c)
-		if err != nil {
+		if form, err = samlForm(c); err != nil {
 			return err
 		}
-		message, err = sp.ReadLogoutPOST(form)
-		if err != nil {
-			return refused(err)
+	}
+	var message *saml.Logout
+	err = l.inLine(ctx, address, func() (err error) {
+		if c.Request.Method == http.MethodPost {
+			message, err = sp.ReadLogoutPOST(form)
+		} else {
+			message, err = sp.ReadLogoutRedirect(c.Request.URL.RawQuery)
 		}
-	} else if message, err = sp.ReadLogoutRedirect(c.Request.URL.RawQuery); err != nil {
+		return err
+	})
+	if err != nil {
 		return refused(err)
 	}
 	if message.Answer != nil {
 		return l.loggedOut(c, message.Answer)
 	}
-	status, err := l.endNamed(ctx, f, message, web.ClientAddress(c.Request))
+	status, err := l.endNamed(ctx, f, message, address)
 	if err != nil {
 		return err
 	}

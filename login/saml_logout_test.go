@@ -78,6 +78,30 @@ func TestTheProviderEndsSessionsByName(t *testing.T) {
 	}
 }
 
+// Messages of others from the same network silence no good one, in either
+// binding, and keep nobody from signing in.
+func TestLogoutMessagesThatAreRefusedSilenceNoGoodOne(t *testing.T) {
+	for _, binding := range []string{saml.BindingRedirect, saml.BindingPOST} {
+		r, p := newRooms(t), newSAMLIDP(t)
+		g := newGate(t, all(r.use, p.connection("acme", nil), func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 20} }))
+		_, token := p.enterAs(t, g, "alice-1", "i-1")
+		for i := range 6 {
+			answer := newBrowser(t).get(g.public.String() + "/.portcullis/saml/acme/slo?SAMLRequest=x&SigAlg=y&Signature=z")
+			if want := i > 2; (answer.StatusCode == http.StatusTooManyRequests) != want || answer.StatusCode < 400 || answer.StatusCode > 499 {
+				t.Errorf("message %d: %d\n%s", i, answer.StatusCode, answer.body)
+			}
+		}
+		out, err := p.mirror(g, "acme").MakeLogoutRequest(saml.LogoutRequest{NameID: "alice-1", Binding: binding})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer := newBrowser(t).deliver(out); answer.StatusCode >= 400 || alive(t, r.sessions, token) {
+			t.Errorf("a good one: %d; the session lives: %t\n%s", answer.StatusCode, alive(t, r.sessions, token), answer.body)
+		}
+		p.enterAs(t, g, "alice-1", "i-2")
+	}
+}
+
 // read is what the provider makes of our logout message, in either binding.
 func (p *samlIDP) read(t *testing.T, idp *saml.ServiceProvider, answer page) *saml.Logout {
 	t.Helper()

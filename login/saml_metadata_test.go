@@ -192,6 +192,9 @@ func TestDoctorLooksAtProviders(t *testing.T) {
 		if list := found[id+" metadata"]; len(list) == 0 || list[0].Err != nil || !strings.Contains(list[0].Detail, p.entityID()) {
 			t.Errorf("%s: %+v", id, list)
 		}
+		if list := found[id+" metadata"]; len(list) != 2 || list[1].Expires.IsZero() || list[1].Detail != "metadata's validity" { // doctor puts "the" before it
+			t.Errorf("%s: validity %+v", id, list)
+		}
 		if list := found[id+" certificate"]; len(list) != 2 || list[0].Expires.IsZero() {
 			t.Errorf("%s: certificates %+v", id, list)
 		}

@@ -44,7 +44,7 @@ func (l *Login) choose(c *gin.Context) error {
 		c.Redirect(http.StatusSeeOther, w.returnTo)
 		return nil
 	}
-	if all := l.providers(); len(all) == 1 {
+	if all := l.offered(); len(all) == 1 {
 		return l.startAt(c, all[0].conn.ID, w)
 	}
 	if w.another {
@@ -104,13 +104,14 @@ func (l *Login) byDomain(email string) *provider {
 // choices fills in the identity providers. One organization may have several.
 func (l *Login) choices(page web.SignIn) web.SignIn {
 	count := make(map[string]int)
-	for _, p := range l.providers() {
+	offered := l.offered()
+	for _, p := range offered {
 		count[p.conn.Organization]++
 		if len(p.conn.Domains) > 0 {
 			page.Action = signInPath
 		}
 	}
-	for _, p := range l.providers() {
+	for _, p := range offered {
 		name := p.conn.Organization
 		if count[name] > 1 {
 			name += " (" + p.conn.ID + ")"
@@ -133,6 +134,9 @@ func (l *Login) start(c *gin.Context) error {
 
 // startAt sends the browser to an identity provider with a new attempt.
 func (l *Login) startAt(c *gin.Context, id string, w wish) error {
+	if !web.Navigates(c.Request) { // as in [Login.arrive]
+		return errPart
+	}
 	address := web.ClientAddress(c.Request)
 	if err := l.limit.start(address); err != nil {
 		return err

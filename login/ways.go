@@ -4,7 +4,9 @@ import (
 	"context"
 	"sync"
 
+	"portcullis/fault"
 	"portcullis/saml"
+	"portcullis/trace"
 )
 
 // ways are the connections of a moment. Nothing changes them.
@@ -15,6 +17,27 @@ type ways struct {
 
 // providers are the connections of now.
 func (l *Login) providers() []*provider { return l.ways.Load().providers }
+
+// offered are the providers that somebody may choose from: those whose
+// connection the mapping names, for nobody comes in by another. One that is
+// being set up is reached by its own address until then. Where the mapping names
+// none, all are offered: an empty list would say less than a refusal.
+func (l *Login) offered() []*provider {
+	all := l.providers()
+	if l.named == nil {
+		return all
+	}
+	var out []*provider
+	for _, p := range all {
+		if l.named(p.conn.ID) {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return all
+	}
+	return out
+}
 
 func (l *Login) provider(id string) (*provider, bool) {
 	p, ok := l.ways.Load().byID[id]
@@ -45,6 +68,17 @@ func (l *Login) SetConnections(connections []Connection) {
 	case l.changed <- struct{}{}:
 	default: // whoever waits looks at the newest anyway
 	}
+}
+
+// inForce fails unless p is what the people of its connection sign in with
+// now. A provider answers when it likes: one that was broken into does so after
+// an administrator has named another.
+func (l *Login) inForce(b *trace.Builder, p *provider) error {
+	if now, ok := l.provider(p.conn.ID); ok && now.is(p) {
+		return nil
+	}
+	b.Check("in force", false, "the identity provider that the connection has now", "one that was removed or replaced meanwhile")
+	return fault.New(fault.Invalid, "the way in of your organization was changed while you signed in")
 }
 
 // attend keeps what is known of the providers of now fresh, and leaves those

@@ -126,7 +126,11 @@ func (v *surveyor) mapping(s *site, values []*ast.MappingValueNode, flow bool, s
 		key := &site{node: &node{kind: kindString, at: f.key.at, text: f.key.text}}
 		v.scalar(key, value.Key, 0, -1)
 		e := entry{key: key, from: key.from, mark: v.colon(key.to)}
-		e.value = v.site(value.Value, f.value, e.mark, v.column(key.from))
+		indent := -1
+		if !flow { // where it would be counted from the beginning of one long line
+			indent = v.column(key.from)
+		}
+		e.value = v.site(value.Value, f.value, e.mark, indent)
 		e.to = max(e.mark, e.value.to)
 		s.entries = append(s.entries, e)
 	}

@@ -91,9 +91,53 @@ func (l *linter) rule(r *rule) {
 		for _, n := range r.grants {
 			if !p.roles[n].closure.meets(c.roles) {
 				l.warn(placeOf(r, p.roles[n].decl.Name), "rule %q grants role %q, which is above the ceiling of connection %q", r.id.text, p.roles[n].decl.Name, c.id)
+				continue
 			}
+			l.below(r, c, n)
 		}
 	}
+}
+
+// below warns of rights in the gate that a role inherits from roles which the
+// ceiling of the rule's connection keeps: whoever gets the rest has no console.
+func (l *linter) below(r *rule, c *connection, role int) {
+	roles := l.policy.roles
+	for i := range roles[role].closure.all() {
+		if lost := l.ownTasks(i); len(lost) > 0 && !c.roles.has(i) {
+			l.warn(placeOf(r, roles[role].decl.Name), "rule %q grants role %q without %s: the ceiling of connection %q does not let role %q through",
+				r.id.text, roles[role].decl.Name, strings.Join(lost, ", "), c.id, roles[i].decl.Name)
+		}
+	}
+}
+
+// voided warns of rights in the gate that a ceiling takes from a role which it
+// lets through.
+func (l *linter) voided(c *connection, listed []name) {
+	roles, told := l.policy.roles, newBitset(len(l.policy.roles))
+	for _, n := range listed {
+		for i := range roles[l.policy.roleNumber[n.text]].closure.all() {
+			lost := l.ownTasks(i)
+			if len(lost) == 0 || !c.roles.has(i) || c.listed.has(i) || told.has(i) {
+				continue
+			}
+			told.set(i)
+			why := "it has no scope: organization"
+			if roles[i].decl.Organization {
+				why = "it is not listed itself"
+			}
+			l.warn(n.at, "the ceiling of connection %q takes %s from role %q: %s", c.id, strings.Join(lost, ", "), roles[i].decl.Name, why)
+		}
+	}
+}
+
+// ownTasks lists the tasks of a role, itself, that are rights in the gate.
+func (l *linter) ownTasks(role int) (out []string) {
+	for _, t := range l.policy.roles[role].decl.Tasks {
+		if slices.Contains(gateTaskNames(), t) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // gateTasks warns of rights in the gate that it does not have: whoever holds
@@ -213,6 +257,7 @@ func (l *linter) connections() {
 		l.warn(first, "nobody can sign in through %s: the gate has it and this file does not", strings.Join(missing, ", "))
 	}
 	for _, c := range p.homes {
+		l.voided(c, p.ceilings[c.id])
 		for _, n := range p.ceilings[c.id] {
 			if i := p.roleNumber[n.text]; p.reach.has(i) || p.local.has(i) && !c.covers(p.base, i) {
 				l.warn(n.at, "the ceiling of connection %q lists privileged role %q, which no ceiling lets through", c.id, n.text)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 
 	"portcullis/fault"
 	"portcullis/session"
@@ -120,8 +121,8 @@ func (p *Proxy) whose(j *journey, host string) (*session.Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if from := (*p.networks.Load())[who.Connection]; len(from) > 0 && !within(from, j.Client()) {
-		return nil, fault.New(fault.Forbidden, "your organization does not let you in from your network")
+	if p.keepsOut(who, j.Client()) {
+		return nil, errElsewhere()
 	}
 	return who, nil
 }
@@ -133,10 +134,14 @@ func (p *Proxy) recognize(j *journey, host string) (who *session.Principal, err 
 		return p.bearer(j, secret)
 	}
 	for token := range p.tokens(j.in, host) {
-		if who, err = p.sessions.Verify(j.ctx, token); err == nil || !fault.Is(err, fault.Unauthenticated) {
-			return who, err
+		if who, err = p.sessions.Verify(j.ctx, token); err == nil {
+			return who, nil
+		}
+		if !fault.Is(err, fault.Unauthenticated) {
+			break
 		}
 	}
+	j.nobodys = true
 	if err == nil {
 		err = fault.New(fault.Unauthenticated, "you are not signed in")
 	}
@@ -170,7 +175,34 @@ func (p *Proxy) signInFirst(err error, host string) error {
 	}
 }
 
-// SetNetworks puts in force where the people of connections may come from, for
-// every request that begins from now on. The caller changes nothing of it
-// afterwards.
-func (p *Proxy) SetNetworks(networks map[string][]netip.Prefix) { p.networks.Store(&networks) }
+// SetNetworks puts in force where the people of connections may come from: for
+// every request that begins from now on, and for what is open, which ends at
+// once where it comes from elsewhere. It gives how much that is. The caller
+// changes nothing of networks afterwards, and calls it for one state after the
+// other.
+func (p *Proxy) SetNetworks(networks map[string][]netip.Prefix) (cut int) {
+	before := *p.networks.Swap(&networks)
+	changed := make(map[string]bool)
+	for id, from := range networks {
+		if len(from) > 0 && !slices.Equal(from, before[id]) {
+			changed[id] = true
+		}
+	}
+	if len(changed) == 0 {
+		return 0
+	}
+	return p.sessions.CutWhere(func(who *session.Principal, from string) bool {
+		return changed[who.Connection] && p.keepsOut(who, from)
+	})
+}
+
+// keepsOut reports whether somebody may not come from an address.
+func (p *Proxy) keepsOut(who *session.Principal, from string) bool {
+	networks := (*p.networks.Load())[who.Connection]
+	return len(networks) > 0 && !within(networks, from)
+}
+
+// errElsewhere refuses whom their connection does not let in from where they are.
+func errElsewhere() error {
+	return fault.New(fault.Forbidden, "your organization does not let you in from your network")
+}

@@ -58,9 +58,15 @@ func opensWebSocket(r *http.Request) bool {
 // harmless reports whether nothing that only the gate may say begins like a
 // header: almost all do not.
 func harmless(name string) bool {
-	switch name[0] | 0x20 { // a header name is not empty
-	case 'f', 'r', 'x':
+	first, second := name[0]|0x20, byte(0) // a header name is not empty
+	if len(name) > 1 {
+		second = name[1] | 0x20
+	}
+	switch {
+	case first == 'f', first == 'r', first == 'x':
 		return false
+	case first == 'c' && (second == 'f' || second == 'l'), first == 's' && second == 's', first == 't' && second == 'r':
+		return false // Cf-, Client-, Ssl-, True-
 	default:
 		return strings.IndexByte(name, '_') < 0
 	}
@@ -102,35 +108,43 @@ func dashed(name string) string {
 	}, name)
 }
 
+// forwardedIdentity reports whether what follows X-Forwarded- names somebody: a
+// certificate does, and no proxy's word on one is the gate's.
 func forwardedIdentity(rest string) bool {
-	switch strings.ToLower(rest) {
-	case "user", "email", "groups", "preferred-username", "access-token":
-		return true
+	return isOne(rest, "User", "Email", "Groups", "Preferred-Username", "Access-Token", "Client-Cert")
+}
+
+// forwardingHeader reports whether a header is a proxy's word on the original
+// request: where it came from, what it asked for and how, and by which
+// certificate (RFC 9440). Portals and what they are built with believe it
+// under many names.
+func forwardingHeader(name string) bool {
+	name = dashed(name)
+	switch name[0] | 0x20 {
+	case 'c':
+		return isOne(name, "Client-Ip", "Client-Cert", "Client-Cert-Chain", "Cf-Connecting-Ip")
+	case 'f':
+		return isOne(name, "Forwarded", "Forwarded-For", "Front-End-Https", "Fastly-Client-Ip")
+	case 's':
+		return hasPrefix(name, "Ssl-Client-")
+	case 't':
+		return strings.EqualFold(name, "True-Client-Ip")
+	case 'x':
+		return hasPrefix(name, "X-Forwarded") || hasPrefix(name, "X-Original-") || hasPrefix(name, "X-Ssl") ||
+			isOne(name, "X-Real-Ip", "X-Rewrite-Url", "X-Client-Ip", "X-Client-Cert", "X-Cluster-Client-Ip", "X-Scheme", "X-Url-Scheme")
 	default:
 		return false
 	}
 }
 
-// forwardingHeader reports whether a header is a proxy's word on the original
-// request.
-func forwardingHeader(name string) bool {
-	name = dashed(name)
-	switch name[0] | 0x20 {
-	case 'f':
-		return strings.EqualFold(name, "Forwarded")
-	case 'x':
-		if hasPrefix(name, "X-Forwarded-") {
-			switch strings.ToLower(name[len("X-Forwarded-"):]) {
-			case "for", "proto", "host", "port", "prefix", "uri", "method":
-				return true
-			default:
-				return false
-			}
+// isOne reports whether s is one of several names, regardless of case.
+func isOne(s string, names ...string) bool {
+	for _, name := range names {
+		if len(s) == len(name) && strings.EqualFold(s, name) {
+			return true
 		}
-		return strings.EqualFold(name, "X-Real-Ip") || hasPrefix(name, "X-Original-") || strings.EqualFold(name, "X-Rewrite-Url")
-	default:
-		return false
 	}
+	return false
 }
 
 // hasPrefix is strings.HasPrefix regardless of case.

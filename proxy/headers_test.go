@@ -19,6 +19,7 @@ func spoofs() []string {
 	for _, name := range []string{
 		"X-Portcullis-User", "X-Portcullis-Email", "X-Portcullis-Name", "X-Portcullis-Roles", "X-Portcullis-Assertion", "X-Portcullis-Anything",
 		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token",
+		"X-Forwarded-Client-Cert",
 		"X-Auth-Request-User", "X-Auth-Request-Email", "X-Remote-User", "X-Remote-Group", "Remote-User", "Remote-Groups", "Remote-Email", "X-WebAuth-User", "X-WEBAUTH-ROLE",
 	} {
 		out = append(out, name, strings.ToUpper(name), strings.ToLower(name), strings.ReplaceAll(name, "-", "_"),
@@ -33,6 +34,17 @@ var proxied = []string{
 	"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Method",
 	"Forwarded", "X-Real-IP", "X-Original-URL", "X-Original-Host", "X-Rewrite-URL", "x-forwarded-for", "FORWARDED", "x-real-ip",
 	"X.Forwarded.For", "X-Forwarded+Host", "x*real*ip", "X-Original.URL",
+	"X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Protocol", "X-Forwarded-Server", "X-Forwarded-Path", "X-Forwarded-By", "X-Forwarded-Anything",
+	"X-Forwarded-Roles", "X-Forwarded-Name", "X-Forwarded-Userid", "X-Forwarded", "Forwarded-For",
+	"X-Client-IP", "True-Client-IP", "Client-IP", "X-Cluster-Client-IP", "CF-Connecting-IP", "Fastly-Client-IP", "x-client.ip", "true~client~ip", "cf.connecting.ip",
+	"X-Scheme", "X-Url-Scheme", "Front-End-Https", "front.end.https",
+	"Client-Cert", "Client-Cert-Chain", "X-Client-Cert", "X-SSL", "X-SSL-Client-S-Dn", "X-SSL-Cert", "ssl-client-subject-dn", "SSL.Client.Verify",
+}
+
+// plain are headers of clients that begin like one that a proxy writes.
+var plain = []string{
+	"X-Requested-With", "X-Request-Id", "X-Client-Version", "X-Csrf-Token", "X-Schemes", "X-Forwarder", "X-Form", "Client-Id", "Clear", "Cfg", "C", "S", "T",
+	"Trace", "Traceparent", "Tru", "Ssl", "Sso", "From", "Forward", "Front", "Referer", "Remote",
 }
 
 func TestLookAlikesNeverArrive(t *testing.T) {
@@ -114,6 +126,23 @@ func TestLookAlikesDoNotReachOwnPaths(t *testing.T) {
 	}
 }
 
+// What merely begins like a header that a proxy writes is the client's own.
+func TestHeadersOfClientsArrive(t *testing.T) {
+	tp := record(t)
+	g := open(t, tp.url)
+	lines := []string{"ann"}
+	for _, name := range plain {
+		lines = append(lines, name+": mine")
+	}
+	g.get(t, "/x", lines...)
+	h := header(t, tp.head(t))
+	for _, name := range plain {
+		if got := h.Get(name); got != "mine" {
+			t.Errorf("%s = %q, want it to arrive", name, got)
+		}
+	}
+}
+
 func TestConnectionHeaderCannotTakeIdentityAway(t *testing.T) {
 	tp := record(t)
 	g := open(t, tp.url)
@@ -128,11 +157,13 @@ func TestTrustedProxiesAreHeard(t *testing.T) {
 	tp := record(t)
 	g := open(t, tp.url, trusting("127.0.0.0/8"))
 	g.get(t, "/x", "ann", "X-Forwarded-For: 1.1.1.1, 203.0.113.9", "X-Forwarded-Proto: gopher", "X-Forwarded-Host: evil.example",
-		"X-Forwarded-Prefix: /p", "Forwarded: for=203.0.113.9", "X-Real-IP: 203.0.113.9", "X-Original-URL: /o", "X-Forwarded-User: root", "X-Portcullis-User: root")
+		"X-Forwarded-Prefix: /p", "Forwarded: for=203.0.113.9", "X-Real-IP: 203.0.113.9", "X-Original-URL: /o", "X-Forwarded-User: root", "X-Portcullis-User: root",
+		"X-Forwarded-Ssl: on", "X-Forwarded-Client-Cert: Subject=root", "X-Client-IP: 203.0.113.9", "True-Client-IP: 203.0.113.9", "X-Scheme: https", "Client-Cert: :cm9vdA==:")
 	h := header(t, tp.head(t))
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http", "X-Forwarded-Host": g.addr, "X-Forwarded-Prefix": "/p",
 		"Forwarded": "for=203.0.113.9", "X-Real-Ip": "203.0.113.9", "X-Original-Url": "/o", "X-Forwarded-User": "", "X-Portcullis-User": "ann-1",
+		"X-Forwarded-Ssl": "on", "X-Forwarded-Client-Cert": "", "X-Client-Ip": "203.0.113.9", "True-Client-Ip": "203.0.113.9", "X-Scheme": "https", "Client-Cert": ":cm9vdA==:",
 	} {
 		if got := strings.Join(h[name], "|"); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)

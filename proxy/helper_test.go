@@ -47,6 +47,14 @@ type seat struct {
 	who *session.Principal
 	ctx context.Context
 	end context.CancelFunc
+
+	running map[*running]bool
+}
+
+// running is a request under Watch.
+type running struct {
+	from   string
+	cancel context.CancelCauseFunc
 }
 
 func newPeople() *people {
@@ -57,7 +65,7 @@ func (s *people) enter(token string, who *session.Principal) {
 	ctx, end := context.WithCancel(context.Background())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sessions[token] = &seat{who, ctx, end}
+	s.sessions[token] = &seat{who, ctx, end, map[*running]bool{}}
 }
 
 func (s *people) leave(token string) {
@@ -84,14 +92,28 @@ func (s *people) Verify(_ context.Context, token string) (*session.Principal, er
 	return nil, fault.New(fault.Unauthenticated, "your session has expired")
 }
 
-func (s *people) Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc) {
+func (s *people) CutWhere(over func(*session.Principal, string) bool) (cut int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seat := range s.sessions {
+		for r := range seat.running {
+			if over(seat.who, r.from) {
+				r.cancel(session.ErrEnded)
+				cut++
+			}
+		}
+	}
+	return cut
+}
+
+func (s *people) Watch(ctx context.Context, p *session.Principal, from string) (context.Context, context.CancelFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := func() bool { return true }
+	stop, r := func() bool { return true }, &running{from, cancel}
 	for _, seat := range s.sessions {
 		if seat.who == p {
-			stop = context.AfterFunc(seat.ctx, func() { cancel(session.ErrEnded) })
+			stop, seat.running[r] = context.AfterFunc(seat.ctx, func() { cancel(session.ErrEnded) }), true
 		}
 	}
 	select {
@@ -100,6 +122,11 @@ func (s *people) Watch(ctx context.Context, p *session.Principal) (context.Conte
 	}
 	return ctx, func() {
 		stop()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, seat := range s.sessions {
+			delete(seat.running, r)
+		}
 		cancel(context.Canceled)
 	}
 }
@@ -192,72 +219,6 @@ func portal(tb testing.TB, h http.HandlerFunc) string {
 	}
 	serve(tb, l, h, slog.New(slog.DiscardHandler))
 	return "http://" + l.Addr().String()
-}
-
-// tape is a portal that records the bytes of each request up to its body, and
-// answers 200.
-type tape struct {
-	url   string
-	heads chan string
-}
-
-func record(tb testing.TB) *tape {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tp := &tape{url: "http://" + l.Addr().String(), heads: make(chan string, 100)}
-	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			open.Go(func() {
-				defer conn.Close()
-				var head strings.Builder
-				for r := bufio.NewReader(conn); ; {
-					line, err := r.ReadString('\n')
-					if err != nil {
-						return
-					}
-					if head.WriteString(line); line == "\r\n" {
-						break
-					}
-				}
-				tp.heads <- head.String()
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
-			})
-		}
-	})
-	tb.Cleanup(func() {
-		_ = l.Close()
-		open.Wait()
-	})
-	return tp
-}
-
-// head gives the one request that the portal has seen, and "" for none.
-func (tp *tape) head(tb testing.TB) string {
-	tb.Helper()
-	select {
-	case h := <-tp.heads:
-		return h
-	default:
-		return ""
-	}
-}
-
-// header reads the header of a recorded request.
-func header(tb testing.TB, head string) http.Header {
-	tb.Helper()
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
-	if err != nil {
-		tb.Fatalf("%v in %q", err, head)
-	}
-	return r.Header
 }
 
 // answer is what came back.

@@ -49,8 +49,11 @@ type Sessions interface {
 	// VerifyToken is Verify for the secret of an API token.
 	VerifyToken(ctx context.Context, secret string) (*session.Principal, error)
 	// Watch gives a context that ends soon after the right to be inside does,
-	// with session.ErrEnded as its cause.
-	Watch(ctx context.Context, p *session.Principal) (context.Context, context.CancelFunc)
+	// with session.ErrEnded as its cause. from is where the request comes from.
+	Watch(ctx context.Context, p *session.Principal, from string) (context.Context, context.CancelFunc)
+	// CutWhere ends what runs under Watch where something holds, and gives how
+	// much that is.
+	CutWhere(over func(p *session.Principal, from string) bool) (cut int)
 }
 
 // Keys signs what the portal is told, and publishes the keys to check it.
@@ -155,7 +158,7 @@ func New(c Config) *Proxy {
 		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, language: c.Language, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}
-	p.SetNetworks(c.Networks)
+	p.networks.Store(&c.Networks)
 	if c.HSTS > 0 && c.PublicURL.Scheme == "https" { // on http browsers must ignore it (RFC 6797, section 7.2)
 		p.hsts = "max-age=" + strconv.Itoa(int(c.HSTS.Seconds()))
 	}

@@ -37,9 +37,10 @@ func (j *journey) Language() string {
 }
 
 // reader is who asks, nil for nobody. Who may be refused what they ask for is a
-// reader all the same.
+// reader all the same. Cookies that were found to be nobody's are not looked up
+// again: whoever sends many of them has the store asked once for each.
 func (p *Proxy) reader(ctx context.Context, j *journey) *session.Principal {
-	if j.who != nil {
+	if j.who != nil || j.nobodys {
 		return j.who
 	}
 	host := j.host

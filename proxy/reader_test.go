@@ -66,3 +66,35 @@ func TestALanguageThatCannotBeFoundOutIsTheBrowsers(t *testing.T) {
 		})
 	}
 }
+
+// A page that says that somebody is not signed in costs the store no more than
+// finding that out did.
+func TestCookiesOfNobodyAreLookedUpOnce(t *testing.T) {
+	g := open(t, record(t).url, tongues(func(context.Context, string) (string, error) { return "fr", nil }),
+		routes(proxy.Route{Path: "/vault/", Tasks: []string{"vault.open"}}))
+	junk := strings.Repeat("portcullis=junk; ", 7)
+	for name, tc := range map[string]struct {
+		method, target, cookies string
+		asks                    int64
+		status                  int
+		tongue                  string
+	}{
+		"a page that is nobody's":      {"GET", "/x", junk + "portcullis=OLD", 8, 302, ""},
+		"a form that is nobody's":      {"POST", "/x", junk + "portcullis=OLD", 8, 401, "de"},
+		"whoami":                       {"GET", "/.portcullis/whoami", junk + "portcullis=OLD", 8, 401, "de"},
+		"the store is away":            {"POST", "/x", "portcullis=AWAY; " + junk, 1, 503, "en"},
+		"refused by a rule":            {"POST", "/vault/", "portcullis=" + annToken, 2, 403, "fr"},
+		"refused before that is asked": {"POST", "/a//b", junk + "portcullis=" + annToken, 8, 400, "fr"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := g.people.verified.Load()
+			res := g.ask(t, tc.method, tc.target, "page", "Accept-Language: de", "Cookie: "+tc.cookies)
+			if res.Code != tc.status || res.Header.Get("Content-Language") != tc.tongue {
+				t.Errorf("status %d, Content-Language %q, want %d and %q", res.Code, res.Header.Get("Content-Language"), tc.status, tc.tongue)
+			}
+			if n := g.people.verified.Load() - before; n != tc.asks {
+				t.Errorf("%d look-ups, want %d", n, tc.asks)
+			}
+		})
+	}
+}

@@ -69,7 +69,7 @@ func furnish(t *testing.T) *rooms {
 	if err := r.dir.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.sessions = session.New(session.Config{Store: db.Sessions(), Sealer: r.ring, Policy: inForce})
+	r.sessions = session.New(session.Config{Store: db.Sessions(), Sealer: r.ring, Policy: inForce, Foreign: r.dir.Foreign})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"io"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -206,6 +207,66 @@ func TestAConnectionIsBoundToItsNetworks(t *testing.T) {
 	}
 	if res := g.get(t, authURL, "ann", "X-Forwarded-For: 198.51.100.1", "X-Original-URI: /x"); res.Code != 403 || res.Header.Get("X-Portcullis-User") != "" {
 		t.Errorf("forward-auth = %d %v", res.Code, res.Header)
+	}
+}
+
+// Fewer networks end what is open from elsewhere, and nothing else.
+func TestFewerNetworksCutWhatIsOpenFromElsewhere(t *testing.T) {
+	near, far := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+	upstream, stuck := chatty(t)
+	g := open(t, upstream, trusting("127.0.0.1/32"))
+	bob := ann()
+	bob.SessionID, bob.PersonID, bob.Connection = "s2", "p2", "beta"
+	g.people.enter("BOBSTOKEN", bob)
+	const in, out = "X-Forwarded-For: 192.0.2.7", "X-Forwarded-For: 198.51.100.1"
+	socket := append([]string{"ann", "Origin: " + g.url}, upgrade...)
+	_, inside, _ := g.begin(t, "/ws", append(socket, in)...)                   //nolint:bodyclose // begin closes it
+	outside, _, _ := g.begin(t, "/ws", append(socket, out)...)                 //nolint:bodyclose // begin closes it
+	events, _, _ := g.begin(t, "/events", "ann", out)                          //nolint:bodyclose // begin closes it
+	_, others, _ := g.begin(t, "/events", "Cookie: portcullis=BOBSTOKEN", out) //nolint:bodyclose // begin closes it
+	flood, _, _ := g.begin(t, "/flood", append(socket, out)...)                //nolint:bodyclose // begin closes it
+	<-stuck
+	if cut := g.SetNetworks(map[string][]netip.Prefix{"acme": append(near, far...)}); cut != 0 {
+		t.Errorf("%d requests cut by networks that they come from", cut)
+	}
+	if cut := g.SetNetworks(map[string][]netip.Prefix{"acme": near, "beta": nil}); cut != 3 {
+		t.Errorf("%d requests cut, want 3", cut)
+	}
+	for _, conn := range []io.Reader{outside, events, flood} {
+		mustEnd(t, conn)
+	}
+	if line, err := others.ReadString('\n'); err != nil {
+		t.Errorf("another client's stream: %q, %v", line, err)
+	}
+	_ = inside
+	if cut := g.SetNetworks(map[string][]netip.Prefix{"acme": near}); cut != 0 {
+		t.Errorf("%d requests cut, and nothing was changed", cut)
+	}
+	if cut := g.SetNetworks(map[string][]netip.Prefix{"acme": far, "beta": near}); cut != 2 {
+		t.Errorf("%d requests were open, want one of each client", cut)
+	}
+}
+
+// late changes where people may come from once a request is admitted.
+type late struct {
+	pen
+	change func()
+}
+
+func (l *late) Sign(claims any) (string, error) {
+	l.change()
+	return l.pen.Sign(claims)
+}
+
+// What is admitted by the networks of before, and runs by those of now, ends
+// like what was open.
+func TestNetworksOfAMomentAgoLetNothingThrough(t *testing.T) {
+	up := record(t)
+	keys := &late{}
+	g := open(t, up.url, func(c *proxy.Config) { c.Keys = keys })
+	keys.change = func() { g.SetNetworks(map[string][]netip.Prefix{"acme": {netip.MustParsePrefix("192.0.2.0/24")}}) }
+	if res := g.get(t, "/x", "ann"); res.Code != http.StatusForbidden {
+		t.Errorf("a request that was admitted before = %d, want 403", res.Code)
 	}
 }
 

@@ -113,8 +113,11 @@ func (p *Proxy) forward(j *journey) error {
 			return err
 		}
 		var cancel context.CancelFunc
-		ctx, cancel = p.sessions.Watch(ctx, j.who)
+		ctx, cancel = p.sessions.Watch(ctx, j.who, j.Client())
 		defer cancel()
+		if p.keepsOut(j.who, j.Client()) { // since it was admitted: nobody cuts it any more
+			return errElsewhere()
+		}
 	}
 	delete(w.Header(), headerHSTS) // the portal says so itself, or dress does
 	upgrade := len(r.Header["Upgrade"]) > 0

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"portcullis/internal/freeport"
 	"portcullis/proxy"
 )
 
@@ -111,12 +112,7 @@ func TestGinDoesNotThinkForItself(t *testing.T) {
 }
 
 func TestAnUpstreamThatIsDown(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	g := open(t, "http://"+l.Addr().String())
+	g := open(t, "http://"+freeport.Address(t))
 	for _, as := range []string{"page", "Accept: */*"} {
 		res := g.get(t, "/x", "ann", as)
 		ref := res.Header.Get("X-Portcullis-Reference")

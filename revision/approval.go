@@ -3,8 +3,11 @@ package revision
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
+	"portcullis/fault"
 	"portcullis/mapping"
 )
 
@@ -19,6 +22,39 @@ type Approval struct {
 // Reach counts what a revision changes for people; before is nil when nothing
 // was in force. A nil Reach means that it cannot be told.
 type Reach func(ctx context.Context, before, after *mapping.Policy) (*Counts, error)
+
+// moreThan stands between the numbers and the limit that they are held against.
+const moreThan = ", more than "
+
+// Countless gives why a revision needs an approval without how many people it
+// touches, for whoever may not see all of them.
+func Countless(needs []string) []string {
+	out := slices.Clone(needs)
+	for i, text := range out {
+		if _, limit, ok := strings.Cut(text, moreThan); ok && strings.HasPrefix(text, "it changes the access of ") {
+			out[i] = "it changes the access of more than " + limit + " of the people"
+		}
+	}
+	return out
+}
+
+// Unapproved refuses what needs the approval of a second person, and has none.
+type Unapproved struct {
+	Needs []string // why it needs one, in words
+	Lacks string   // what is missing, in words
+}
+
+func unapproved(needs []string, lacks string) error {
+	return (&Unapproved{Needs: needs, Lacks: lacks}).Fault()
+}
+
+// Error says what it is, and leaves the words to [Unapproved.Fault].
+func (*Unapproved) Error() string { return "not approved" }
+
+// Fault is the refusal in words: fault.Forbidden.
+func (u *Unapproved) Fault() error {
+	return fault.Wrap(fault.Forbidden, u, "it needs the approval of a second person (%s): %s", strings.Join(u.Needs, "; "), u.Lacks)
+}
 
 // needs says in words why after needs an approval over before, which may be
 // nil. What cannot be told counts as needing one.
@@ -35,7 +71,7 @@ func (a Approval) needs(before, after *mapping.Policy, counts *Counts) (out []st
 		case counts == nil:
 			out = append(out, "how many people it touches is not known")
 		case float64(counts.Changed)*100 > *a.PeopleOver*float64(counts.People):
-			out = append(out, fmt.Sprintf("it changes the access of %d of %d people, more than %s %%", counts.Changed, counts.People, limit))
+			out = append(out, fmt.Sprintf("it changes the access of %d of %d people%s%s %%", counts.Changed, counts.People, moreThan, limit))
 		}
 	}
 	return out

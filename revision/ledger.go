@@ -310,17 +310,16 @@ func (l *Ledger) approved(tx Tx, c candidate) (Proposal, error) {
 	if len(c.needs) == 0 {
 		return p, nil
 	}
-	why := strings.Join(c.needs, "; ")
 	ok, err := still(tx, p, c.base.Seq)
 	switch {
 	case err != nil:
 		return p, err
 	case p.Seq == 0:
-		return p, fault.New(fault.Forbidden, "it needs the approval of a second person (%s): propose it first", why)
+		return p, unapproved(c.needs, "propose it first")
 	case !ok:
 		return p, overtaken(c.base, c.revision)
 	case p.Approved.IsZero():
-		return p, fault.New(fault.Forbidden, "it needs the approval of a second person (%s): it is proposed by %s and not approved", why, p.Author.Name)
+		return p, unapproved(c.needs, "it is proposed by "+p.Author.Name+" and not approved")
 	case p.Author.Anonymous(): // likewise from here: nobody should have been able to
 		return p, byNobody(c.revision, p)
 	case p.Approver.Same(p.Author):

@@ -3,6 +3,7 @@ package revision
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ func (k *Keeper) report(ctx context.Context) {
 	s := k.Status()
 	r := Replica{ID: k.replica, Hash: s.Hash, Since: s.Since, Seen: k.now()}
 	if s.Problem != nil {
-		r.Problem = strings.ToValidUTF8(firstLine(s.Problem), "?")
+		r.Problem = strings.ToValidUTF8(bare(s.Problem), "?")
 	}
 	same := r.Hash == k.reported.Hash && r.Since.Equal(k.reported.Since) && r.Problem == k.reported.Problem
 	if same && r.Seen.Before(k.reported.Seen.Add(reportEvery)) {
@@ -44,6 +45,16 @@ func (k *Keeper) sayGoodbye(ctx context.Context) {
 	if err := k.store.DeleteReplica(ctx, k.replica); err != nil {
 		k.log.WarnContext(ctx, "the report of what ran here is not taken back", "error", err)
 	}
+}
+
+// bare is firstLine for those who need not know where a gate's files are.
+func bare(err error) string {
+	if problems, ok := errors.AsType[mapping.Problems](err); ok && len(problems) > 0 {
+		p := problems[0]
+		p.File = filepath.Base(p.File)
+		return p.String()
+	}
+	return fault.Message(err)
 }
 
 // firstLine bounds a reason for the audit trail.

@@ -137,6 +137,19 @@ type Replica struct {
 	Seen    time.Time
 }
 
+// State says how a gate stands to what is in force, by its last report: it is
+// "current", "behind" or "gone".
+func (r *Replica) State(head Application, now time.Time) string {
+	switch {
+	case now.Sub(r.Seen) > GoneAfter:
+		return "gone"
+	case r.Hash != head.Hash || r.Problem != "":
+		return "behind"
+	default:
+		return "current"
+	}
+}
+
 // Store keeps revisions. Update runs f in one transaction, one at a time over
 // all replicas; f may be called again, so it does nothing but with its Tx.
 type Store interface {

@@ -73,7 +73,7 @@ func parseObject(raw []byte) (map[string]any, error) {
 	if !json.Valid(raw) {
 		return nil, errJSON()
 	}
-	v, err := (&documentReader{raw: raw}).value(0)
+	v, err := (&documentReader{raw: string(raw)}).value(0)
 	if err != nil {
 		return nil, err
 	}

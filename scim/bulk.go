@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +14,6 @@ import (
 
 const (
 	bulkSchema    = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
-	bulkRef       = "bulkId:"
 	maxOperations = 1000
 )
 
@@ -23,16 +21,19 @@ const (
 type bulkOp struct {
 	method, path, bulkID, version string
 
-	data  map[string]any
-	needs []string // bulkIds that it refers to
-	done  bool
-	id    string // of what it made; empty: nothing
-	reply map[string]any
+	data      map[string]any
+	needs     []string // bulkIds that it refers to, each once
+	waits     int      // for so many of them
+	awaitedBy []int    // the operations that refer to it
+	done      bool
+	id        string // of what it made; empty: nothing
+	reply     map[string]any
 }
 
 // bulk runs operations one by one, each in a transaction of its own. One that
 // refers to what a later one creates waits for it; those that wait for each
-// other are refused.
+// other are refused. Before each one it is asked again who asks: of a token that
+// is revoked meanwhile, each operation that is left is answered with a 401.
 func (c *call) bulk(string) error {
 	body, err := c.body()
 	if err != nil {
@@ -61,12 +62,23 @@ func (c *call) bulk(string) error {
 		}
 		makers[o.bulkID] = o
 	}
+	var gone error // the token is good no longer: nothing that is left is done
+	todo := newPlan(ops, makers)
 	for errs := 0; limit == 0 || errs < limit; {
-		o, err := next(ops, makers)
+		o, err := todo.next()
 		if o == nil {
 			break
 		}
-		if o.done = true; err == nil {
+		denied := gone
+		if denied == nil {
+			denied = c.vouch()
+		}
+		if denied != nil {
+			if err = denied; fault.Is(denied, fault.Unauthenticated) {
+				gone = denied
+			}
+		}
+		if err == nil {
 			err = o.resolve(makers)
 		}
 		if c.run(o, err) >= http.StatusBadRequest {
@@ -113,105 +125,10 @@ func bulkOps(body map[string]any) ([]*bulkOp, error) {
 		if o.data, ok = data.(map[string]any); !ok && data != nil {
 			return nil, invalid(typeSyntax, "data of an operation is an object")
 		}
-		o.needs = references(o.path, referencesIn(o.data, nil))
+		o.needs = neededBy(o.path, o.data)
 		ops[i] = o
 	}
 	return ops, nil
-}
-
-// references adds the bulkId that a path refers to.
-func references(path string, to []string) []string {
-	if _, ref, ok := strings.Cut(path, "/"+bulkRef); ok {
-		ref, _, _ = strings.Cut(ref, "/")
-		to = append(to, ref)
-	}
-	return to
-}
-
-// referencesIn adds those that a document refers to.
-func referencesIn(v any, to []string) []string {
-	switch v := v.(type) {
-	case string:
-		if ref, ok := strings.CutPrefix(v, bulkRef); ok {
-			return append(to, ref)
-		}
-		if i := strings.Index(v, `"`+bulkRef); i >= 0 { // members[value eq "bulkId:x"]
-			ref, _, _ := strings.Cut(v[i+1+len(bulkRef):], `"`)
-			return append(to, ref)
-		}
-	case []any:
-		for _, e := range v {
-			to = referencesIn(e, to)
-		}
-	case map[string]any:
-		for _, key := range sortedKeys(v) {
-			to = referencesIn(v[key], to)
-		}
-	}
-	return to
-}
-
-// next gives the first operation that needs none that is still to come. If
-// there is none, what is left waits for itself.
-func next(ops []*bulkOp, makers map[string]*bulkOp) (*bulkOp, error) {
-	var waiting *bulkOp
-	for _, o := range ops {
-		if o.done {
-			continue
-		}
-		if !slices.ContainsFunc(o.needs, func(ref string) bool { m := makers[ref]; return m != nil && !m.done }) {
-			return o, nil
-		}
-		if waiting == nil {
-			waiting = o
-		}
-	}
-	return waiting, &refusal{
-		status: http.StatusConflict, err: fault.New(fault.Conflict, "the operation waits for one that waits for it: their bulkIds go round in a circle"),
-	}
-}
-
-// resolve puts identifiers in the place of references.
-func (o *bulkOp) resolve(makers map[string]*bulkOp) error {
-	if len(o.needs) == 0 {
-		return nil
-	}
-	ids := make(map[string]string, len(o.needs))
-	for _, ref := range o.needs {
-		m := makers[ref]
-		if m == nil {
-			return invalid(typeValue, "no operation of the request has the bulkId %q", clip(ref))
-		}
-		if m.id == "" {
-			return &refusal{status: http.StatusConflict, err: fault.New(fault.Conflict, "the operation with the bulkId %q made nothing", clip(ref))}
-		}
-		ids[ref] = m.id
-		o.path = strings.ReplaceAll(o.path, "/"+bulkRef+ref, "/"+m.id)
-	}
-	o.data, _ = resolved(o.data, ids).(map[string]any)
-	return nil
-}
-
-func resolved(v any, ids map[string]string) any {
-	switch v := v.(type) {
-	case string:
-		if ref, ok := strings.CutPrefix(v, bulkRef); ok && ids[ref] != "" {
-			return ids[ref]
-		}
-		for ref, id := range ids {
-			v = strings.ReplaceAll(v, `"`+bulkRef+ref+`"`, `"`+id+`"`)
-		}
-		return v
-	case []any:
-		for i := range v {
-			v[i] = resolved(v[i], ids)
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = resolved(v[k], ids)
-		}
-	}
-	return v
 }
 
 // run carries out an operation, or answers it with why it cannot be.

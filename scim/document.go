@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -11,9 +10,9 @@ import (
 
 // documentReader reads a document that [json.Valid] has passed, so that it looks only
 // for what is valid JSON and not welcome: a member twice, a NUL, depth.
-// Numbers stay as written.
+// Numbers stay as written. Names and texts share the memory of the document.
 type documentReader struct {
-	raw []byte
+	raw string
 	at  int
 }
 
@@ -66,11 +65,11 @@ func (p *documentReader) value(depth int) (any, error) {
 // text reads a text from quote to quote.
 func (p *documentReader) text() (string, error) {
 	start := p.at
-	end := start + 1 + bytes.IndexByte(p.raw[start+1:], '"')
+	end := start + 1 + strings.IndexByte(p.raw[start+1:], '"')
 	inner := p.raw[start+1 : end]
-	if bytes.IndexByte(inner, '\\') < 0 {
+	if strings.IndexByte(inner, '\\') < 0 {
 		p.at = end + 1
-		return string(inner), nil
+		return inner, nil
 	}
 	for end = start + 1; p.raw[end] != '"'; end++ {
 		if p.raw[end] == '\\' {
@@ -83,7 +82,7 @@ func (p *documentReader) text() (string, error) {
 		return "", invalid(typeSyntax, "a text holds half of a surrogate pair")
 	}
 	var s string
-	if json.Unmarshal(p.raw[start:p.at], &s) != nil {
+	if json.Unmarshal([]byte(p.raw[start:p.at]), &s) != nil {
 		return "", errJSON()
 	}
 	return s, nil
@@ -91,7 +90,7 @@ func (p *documentReader) text() (string, error) {
 
 // halfPair reports whether a text in JSON has an escape that is half of a
 // character (RFC 8259, section 8.2).
-func halfPair(text []byte) bool {
+func halfPair(text string) bool {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {
 			continue
@@ -114,8 +113,8 @@ func halfPair(text []byte) bool {
 }
 
 // escaped reads the four digits of an escape.
-func escaped(digits []byte) rune {
-	r, err := strconv.ParseUint(string(digits[:4]), 16, 16)
+func escaped(digits string) rune {
+	r, err := strconv.ParseUint(digits[:4], 16, 16)
 	if err != nil {
 		return utf8.RuneError // impossible: the document is valid
 	}

@@ -63,19 +63,3 @@ func depth(v any) int {
 	}
 	return deepest + 1
 }
-
-// FuzzText: a text is written as encoding/json writes it.
-func FuzzText(f *testing.F) {
-	for _, seed := range []string{"", "Ada", `a"b\c`, "<&>", "é\u2028\x00\x7f", "\xff"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		want, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := appendText(nil, s); !bytes.Equal(got, want) {
-			t.Fatalf("appendText(%q) = %s, want %s", s, got, want)
-		}
-	})
-}

@@ -2,28 +2,17 @@ package scim
 
 import (
 	"bytes"
-	"encoding/json"
 	"net/url"
 	"strconv"
 	"time"
 
 	"portcullis/directory"
+	"portcullis/document"
 )
 
 // Resources that are shown whole are written as text at once: to put a
 // document together first and to marshal it then takes as long as all the rest
 // of a request.
-
-// appendText appends a JSON text.
-func appendText(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			raw, _ := json.Marshal(s) //nolint:errchkjson // a text always marshals
-			return append(b, raw...)
-		}
-	}
-	return append(append(append(b, '"'), s...), '"')
-}
 
 func appendTime(b []byte, t time.Time) []byte {
 	return append(t.UTC().AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
@@ -31,7 +20,7 @@ func appendTime(b []byte, t time.Time) []byte {
 
 func (s *site) appendLocation(b []byte, t *resourceType, id string) []byte {
 	if !plainID(id) {
-		return appendText(b, s.base+"/"+t.endpoint+"/"+url.PathEscape(id))
+		return document.AppendText(b, s.base+"/"+t.endpoint+"/"+url.PathEscape(id))
 	}
 	b = append(append(append(append(b, s.baseText...), '/'), t.endpoint...), '/')
 	return append(append(b, id...), '"')
@@ -70,9 +59,9 @@ func (s *site) appendGroups(b []byte, groups []directory.Group) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendText(append(b, `{"value":`...), g.ID)
+		b = document.AppendText(append(b, `{"value":`...), g.ID)
 		b = s.appendLocation(append(b, `,"$ref":`...), s.group, g.ID)
-		b = appendText(append(b, `,"display":`...), g.Name)
+		b = document.AppendText(append(b, `,"display":`...), g.Name)
 		kind := "direct"
 		if g.Indirect {
 			kind = "indirect"
@@ -105,7 +94,7 @@ func (s *site) appendUser(b []byte, p *directory.Person, groups []directory.Grou
 			b = append(append(append(b, `,"`...), s.user.extensions[i].ID...), '"')
 		}
 	}
-	b = appendText(append(b, `],"id":`...), p.ID)
+	b = document.AppendText(append(b, `],"id":`...), p.ID)
 	b = strconv.AppendBool(append(b, `,"active":`...), p.IDPActive)
 	b = s.appendMeta(append(b, ','), s.user, p.ID, p.Version, p.Created, p.Modified)
 	if len(groups) > 0 {

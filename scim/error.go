@@ -22,7 +22,6 @@ const errorSchema = "urn:ietf:params:scim:api:messages:2.0:Error"
 // The detail error keywords of RFC 7644, section 3.12, table 9.
 const (
 	typeFilter     = "invalidFilter"
-	typeTooMany    = "tooMany"
 	typeUniqueness = "uniqueness"
 	typeMutability = "mutability"
 	typeSyntax     = "invalidSyntax"

@@ -20,7 +20,7 @@ func TestAFrozenOrganizationLosesAndGainsNothing(t *testing.T) {
 	}
 	refused := func(what string, a answer) {
 		t.Helper()
-		if a.status != 403 || !strings.Contains(a.text("detail"), "suspended") {
+		if a.status != 403 || !strings.Contains(a.text("detail"), "frozen") {
 			t.Errorf("%s = %d %s, want 403 that says why", what, a.status, a.raw)
 		}
 	}

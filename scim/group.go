@@ -164,7 +164,7 @@ func (c *call) groupBody() (projection, groupBody, error) {
 	if body.name, err = groupName(name); err != nil {
 		return show, body, err
 	}
-	if doc, err = t.validate(doc); err != nil {
+	if err := t.validate(doc); err != nil {
 		return show, body, err
 	}
 	if external, ok := doc["externalId"].(string); ok {

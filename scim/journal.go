@@ -2,7 +2,6 @@ package scim
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -26,7 +25,8 @@ const (
 
 // Entry is one request in the provisioning log: what an identity provider
 // asked, and what it was told. It holds userNames and identifiers, and of what
-// else is known of people only that it was there.
+// else is known of people only that it was there. No secret of the gate stands
+// in it, wherever in the request somebody put one.
 type Entry struct {
 	Seq        int64
 	At         time.Time
@@ -34,7 +34,7 @@ type Entry struct {
 	Token      string // id of the token; empty: the credential was refused
 	Address    string
 	Method     string
-	Path       string // below the connection's base URL, with the query
+	Path       string // below the connection's base URL, with what is known of the query
 	Status     int
 	Cause      string // of a refusal, in the words that the client got
 	Body       string // redacted JSON; empty: none
@@ -43,10 +43,10 @@ type Entry struct {
 
 // JournalQuery asks for the newest entries.
 type JournalQuery struct {
-	Connection string // empty: of all connections
-	Refused    bool   // only what was refused
-	Before     int64  // only entries with a lower Seq; 0: all
-	Limit      int    // required
+	Connections []string // nil: of all connections
+	Refused     bool     // only what was refused
+	Before      int64    // only entries with a lower Seq; 0: all
+	Limit       int      // required
 }
 
 // JournalStore keeps the provisioning log.
@@ -175,12 +175,13 @@ func (e *Endpoint) record(entry Entry, r *http.Request, status int, err error) {
 	}
 	path := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, Prefix), entry.Connection)
 	if r.URL.RawQuery != "" && path != TokenPath { // where a secret might stand by mistake
-		path += "?" + r.URL.RawQuery
+		path += "?" + loggedQuery(r.URL.RawQuery)
 	}
-	entry.Method, entry.Path, entry.Status = clip(r.Method), plain(path, journalPath), status
+	entry.Method, entry.Path, entry.Status = clip(withoutSecrets(r.Method)), plain(withoutSecrets(path), journalPath), status
 	if err != nil {
-		entry.Cause = plain(fault.Message(err), journalPath)
+		entry.Cause = plain(withoutSecrets(fault.Message(err)), journalPath)
 	}
+	entry.Body = withoutSecrets(entry.Body)
 	entry.Took = e.now().Sub(entry.At)
 	e.journal.add(entry)
 }
@@ -192,80 +193,4 @@ func plain(s string, most int) string {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
-}
-
-// shown are the members of a body whose texts may stand in the log: what a
-// request is made of, and what resources are looked up by.
-var shown = map[string]bool{ //nolint:gochecknoglobals // a constant
-	"schemas": true, "op": true, "method": true, "bulkid": true, "username": true, "externalid": true, "id": true,
-	"type": true, "active": true, "version": true, "filter": true, "sortby": true, "sortorder": true, "attributes": true, "excludedattributes": true,
-}
-
-const redacted = "[redacted]"
-
-// redact makes a body fit for the log. Identifiers stay; of every other text,
-// passwords first, only that it was there.
-func redact(doc map[string]any) string {
-	raw, err := json.Marshal(redactValue("", "", doc))
-	if err != nil {
-		return ""
-	}
-	return plain(string(raw), journalBody)
-}
-
-// redactValue redacts a value: name is the member it stands in, path what the
-// operation around it changes.
-func redactValue(name, path string, v any) any {
-	const most = 50
-	switch v := v.(type) {
-	case map[string]any:
-		if raw, ok := member(v, "path"); ok {
-			path, _ = raw.(string)
-		}
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			key := strings.ToLower(k)
-			switch {
-			case key == "path":
-				s, _ := e.(string)
-				out[k] = quotesOut(s)
-			case key == "value" && (name == "members" || strings.HasPrefix(strings.ToLower(path), "members") || shown[strings.ToLower(path)]):
-				out[k] = redactValue("id", path, e)
-			default:
-				out[k] = redactValue(key, path, e)
-			}
-		}
-		return out
-	case []any:
-		n := min(len(v), most)
-		out := make([]any, n, n+1)
-		for i := range n {
-			out[i] = redactValue(name, path, v[i])
-		}
-		if len(v) > n {
-			out = append(out, "…")
-		}
-		return out
-	case string:
-		if name == "password" || !shown[name] && name != "id" {
-			return redacted
-		}
-		return plain(v, 256)
-	default:
-		if name == "password" {
-			return redacted
-		}
-		return v
-	}
-}
-
-// quotesOut hides the compare values of a path, except those of members, which
-// are identifiers.
-func quotesOut(path string) string {
-	open := strings.IndexByte(path, '"')
-	end := strings.LastIndexByte(path, '"')
-	if open < 0 || end == open || strings.HasPrefix(strings.ToLower(path), "members") {
-		return plain(path, 256)
-	}
-	return plain(path[:open]+redacted+path[end+1:], 256)
 }

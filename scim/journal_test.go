@@ -31,7 +31,7 @@ func TestJournal(t *testing.T) {
 		if err := endpoint.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		entries, err := db.Journal().Journal(t.Context(), scim.JournalQuery{Connection: "acme", Limit: 100})
+		entries, err := db.Journal().Journal(t.Context(), scim.JournalQuery{Connections: []string{"acme"}, Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}

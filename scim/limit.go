@@ -101,6 +101,11 @@ func (g *guesses) count(from string, now time.Time) {
 	b.take(now)
 }
 
+// guesser names who guesses at a connection. A stranger chooses the name of one
+// that does not exist: of a long one the beginning counts, and all are told
+// apart, so that nobody finds out which ones there are by guessing at two.
+func guesser(connection, address string) string { return clip(connection) + " " + network(address) }
+
 // network is what counts as one address: of IPv6 the 64 bits that one customer
 // has to themselves.
 func network(address string) string {

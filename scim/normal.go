@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	liberrors "github.com/elimity-com/scim/errors"
 	"github.com/elimity-com/scim/schema"
+
+	"portcullis/document"
 )
 
 // maxValues bounds the elements of one multi-valued attribute of a user, and
@@ -24,8 +27,9 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // know is left out (RFC 7644, section 3.3), as is what only the endpoint
 // writes.
 func (t *resourceType) normalise(doc map[string]any) (map[string]any, error) {
+	var room [16]string
 	out := make(map[string]any, len(doc))
-	for _, key := range sortedKeys(doc) {
+	for _, key := range document.Names(room[:0], doc) {
 		urn, name := t.splitURN(key)
 		if urn != "" && name == "" {
 			part, ok := doc[key].(map[string]any)
@@ -199,8 +203,9 @@ func coerceOne(a schema.CoreAttribute, v any) (any, error) {
 		}
 		m = map[string]any{"value": v} // {"manager": "26118915"}
 	}
+	var room [8]string
 	out := make(map[string]any, len(m))
-	for _, key := range sortedKeys(m) {
+	for _, key := range document.Names(room[:0], m) {
 		sub, ok := a.SubAttributes().ContainsAttribute(key)
 		if !ok || m[key] == nil {
 			continue
@@ -249,8 +254,8 @@ func coerceScalar(a schema.CoreAttribute, v any) (any, error) {
 			}
 		}
 	default: // string, reference, binary
-		if s, ok := v.(string); ok {
-			return s, nil
+		if _, ok := v.(string); ok {
+			return v, nil
 		}
 	}
 	return nil, invalid(typeValue, "%s is not a value of type %s", a.Name(), a.AttributeType())
@@ -288,31 +293,62 @@ func asNumber(v any) (json.Number, bool) {
 	return "", false
 }
 
-// validate is the library's judgement on a normalised resource. It gives a
-// fresh document.
-func (t *resourceType) validate(doc map[string]any) (map[string]any, error) {
-	core := t.core
-	if external, ok := t.common.ContainsAttribute("externalId"); ok {
-		core.Attributes = append(slices.Clone(core.Attributes), external)
+// validate is the library's judgement on a normalised resource, in place: of
+// what is there alone, for its own Validate looks for every attribute of a
+// schema among all that a resource has.
+func (t *resourceType) validate(doc map[string]any) error {
+	if err := validateAll(t.judged.Attributes, doc); err != nil {
+		return err
 	}
-	out, e := core.Validate(doc)
-	if e != nil {
-		return nil, libraryError(e)
-	}
-	for _, x := range t.extensions {
-		part, ok := doc[x.ID]
+	for i := range t.extensions {
+		x := &t.extensions[i]
+		part, ok := doc[x.ID].(map[string]any)
 		if !ok {
 			continue
 		}
-		valid, e := x.Validate(part)
-		if e != nil {
-			return nil, libraryError(e)
-		}
-		if len(valid) > 0 {
-			out[x.ID] = valid
+		if err := validateAll(x.Attributes, part); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
+}
+
+func validateAll(attributes schema.Attributes, in map[string]any) error {
+	for i := range attributes {
+		a := &attributes[i]
+		v, ok := in[a.Name()]
+		switch {
+		case !ok && a.Required():
+			return libraryError(&liberrors.ScimErrorInvalidValue)
+		case !ok:
+			continue
+		case a.Mutability() == "readOnly":
+			delete(in, a.Name())
+			continue
+		}
+		list, ok := v.([]any)
+		if !ok {
+			var err error
+			if in[a.Name()], err = validateOne(a, v); err != nil {
+				return err
+			}
+		}
+		for i, e := range list {
+			var err error
+			if list[i], err = validateOne(a, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func validateOne(a *schema.CoreAttribute, v any) (any, error) {
+	if m, ok := v.(map[string]any); ok && a.HasSubAttributes() {
+		return m, validateAll(a.SubAttributes(), m)
+	}
+	valid, e := a.ValidateSingular(v)
+	return valid, libraryError(e)
 }
 
 // checkSchemas refuses a body that says it is something else. One that says

@@ -62,7 +62,7 @@ func (e *Endpoint) grant(w http.ResponseWriter, r *http.Request, connection stri
 			err: fault.New(fault.Invalid, "the token endpoint takes POST alone"),
 		}
 	}
-	from := connection + " " + network(e.address(r))
+	from := guesser(connection, e.address(r))
 	if wait := e.guesses.wait(from, e.now()); wait > 0 {
 		return tooManyGrants(wait)
 	}

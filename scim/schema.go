@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/elimity-com/scim/optional"
@@ -25,6 +26,19 @@ type resourceType struct {
 	core       schema.Schema
 	common     schema.Attributes // id, externalId, meta, schemas
 	extensions []schema.Schema
+
+	all    []schema.Schema // core and extensions
+	judged schema.Schema   // core with externalId, which bodies have as well
+}
+
+// complete derives the rest from the schemas.
+func (t *resourceType) complete() *resourceType {
+	t.all = append([]schema.Schema{t.core}, t.extensions...)
+	t.judged = t.core
+	if external, ok := t.common.ContainsAttribute("externalId"); ok {
+		t.judged.Attributes = append(slices.Clone(t.core.Attributes), external)
+	}
+	return t
 }
 
 // field is a resolved attribute: where it stands and what it is.
@@ -40,7 +54,7 @@ func groupType() *resourceType {
 			t.core.Attributes[i] = memberSchema()
 		}
 	}
-	return t
+	return t.complete()
 }
 
 // memberSchema is what a group says of its members: clients name them, and
@@ -81,7 +95,7 @@ func userType(attributes map[string]string) *resourceType {
 	if len(attributes) > 0 {
 		t.extensions = append(t.extensions, portalSchema(attributes))
 	}
-	return t
+	return t.complete()
 }
 
 func portalSchema(attributes map[string]string) schema.Schema {
@@ -151,7 +165,8 @@ func (t *resourceType) field(urn, name string) (field, bool) {
 // spelling: the library's parser cannot read one that has a hyphen in it, or
 // one that stands alone.
 func (t *resourceType) splitURN(path string) (urn, rest string) {
-	for _, s := range append([]schema.Schema{t.core}, t.extensions...) {
+	for i := range t.all {
+		s := &t.all[i]
 		if len(path) < len(s.ID) || !strings.EqualFold(path[:len(s.ID)], s.ID) {
 			continue
 		}

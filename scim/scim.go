@@ -16,7 +16,8 @@
 //     list: the client would create its people a second time.
 //   - A PATCH is applied whole or not at all.
 //   - No password is stored, logged or echoed. The provisioning log holds bodies
-//     with identifiers alone; the operators' log holds none.
+//     with identifiers alone, and no secret of the gate; the operators' log
+//     holds none.
 //   - Foreign input is bounded before it is parsed: size, depth and length.
 //
 // The package does not decide who may enter: that is what package directory
@@ -39,6 +40,7 @@ import (
 
 	"portcullis/audit"
 	"portcullis/directory"
+	"portcullis/document"
 	"portcullis/fault"
 )
 
@@ -195,7 +197,7 @@ func (e *Endpoint) newSite(conn Connection) *site {
 		grants:    newBucket(Limit{PerSecond: grantRate, Burst: grantBurst}),
 		audiences: []string{base + TokenPath, base, base + "/", public, public + "/"},
 	}
-	s.baseText, s.extensionKeys = bytes.TrimSuffix(appendText(nil, base), []byte{'"'}), keysOf(s.user)
+	s.baseText, s.extensionKeys = bytes.TrimSuffix(document.AppendText(nil, base), []byte{'"'}), keysOf(s.user)
 	return s
 }
 
@@ -230,6 +232,8 @@ type call struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	by       audit.Actor
+	key      credential // of who asks; a call within a Bulk request has none
+	secret   string
 	query    url.Values
 	endpoint string    // Users, Groups, …: what is asked for
 	entry    *Entry    // in the provisioning log; nil within a Bulk request
@@ -266,7 +270,9 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return e.grant(w, r, connection, entry)
 	}
 	// Who asks comes before what there is: a stranger learns of no connection.
-	token, err := e.verify(r.Context(), connection, bearer(r))
+	secret := bearer(r)
+	key := credentialOf(connection, secret)
+	token, err := e.verify(r.Context(), key, secret)
 	if err != nil {
 		return err
 	}
@@ -287,11 +293,11 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, entry *Entry) e
 		return invalid(typeValue, "the query string cannot be read")
 	}
 	c := &call{
-		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry, frozen: token.Frozen,
+		Endpoint: e, site: s, w: w, r: r, query: query, entry: entry, key: key, secret: secret, frozen: token.Frozen,
 		by: audit.Actor{Kind: "scim", ID: token.ID, Name: connection, Address: entry.Address},
 	}
 	defer c.end()
-	return c.route(rest)
+	return c.route(rest) //nolint:contextcheck // the call has the context of its request
 }
 
 // bearer gives the token of the one Authorization header (RFC 6750, section

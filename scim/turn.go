@@ -73,8 +73,9 @@ func (q *queue) leave() { <-q.turns }
 
 // turn waits until the request may use the database: it is called when the
 // body is there, so that nobody has a turn who is slow. It fails with a 429
-// when others of the same connection are in the way for too long. The turn
-// ends with [call.end].
+// when others of the same connection are in the way for too long, and as
+// [call.vouch] does: who asks is judged by what holds when the work begins. The
+// turn ends with [call.end].
 func (c *call) turn() error {
 	if c.entry == nil || c.taken > 0 { // within a Bulk request, or again
 		return nil
@@ -93,7 +94,7 @@ func (c *call) turn() error {
 	if list {
 		c.within, c.stop = context.WithTimeout(c.r.Context(), c.listWithin)
 	}
-	return nil
+	return c.vouch()
 }
 
 // enter takes a turn of a queue.

@@ -233,7 +233,7 @@ func (t *resourceType) record(doc map[string]any, active bool) (directory.Record
 	if text, _ := doc["userName"].(string); strings.TrimSpace(text) == "" {
 		return r, invalid(typeValue, "userName is required")
 	}
-	if doc, err = t.validate(doc); err != nil {
+	if err := t.validate(doc); err != nil {
 		return r, err
 	}
 	if b, ok := doc["active"].(bool); ok {
@@ -246,11 +246,11 @@ func (t *resourceType) record(doc map[string]any, active bool) (directory.Record
 	if r.ExternalID, _ = doc["externalId"].(string); r.ExternalID == "" {
 		delete(doc, "externalId") // an empty one ties to nobody
 	}
-	for name, value := range map[string]string{
-		"userName": r.UserName, "externalId": r.ExternalID, "displayName": r.Name, "emails": r.Email,
+	for _, key := range [...]struct{ name, value string }{
+		{"userName", r.UserName}, {"externalId", r.ExternalID}, {"displayName", r.Name}, {"emails", r.Email},
 	} {
-		if len(value) > maxKey {
-			return r, invalid(typeValue, "%s is longer than %d bytes", name, maxKey)
+		if len(key.value) > maxKey {
+			return r, invalid(typeValue, "%s is longer than %d bytes", key.name, maxKey)
 		}
 	}
 	return r, nil

@@ -38,9 +38,13 @@ type verdict struct {
 	generation uint64 // of the store
 }
 
-// verify gives the token of a secret, as [Tokens.Verify] does.
-func (e *Endpoint) verify(ctx context.Context, connection, secret string) (Token, error) {
-	key := credential{connection, sha256.Sum256([]byte(secret))}
+func credentialOf(connection, secret string) credential {
+	return credential{connection, sha256.Sum256([]byte(secret))}
+}
+
+// verify gives the token of a secret, whose credential key is, as
+// [Tokens.Verify] does.
+func (e *Endpoint) verify(ctx context.Context, key credential, secret string) (Token, error) {
 	now, generation := e.now(), e.tokens.store.Generation() // before the look-up
 	e.verified.mu.Lock()
 	v, ok := e.verified.known[key]
@@ -48,7 +52,7 @@ func (e *Endpoint) verify(ctx context.Context, connection, secret string) (Token
 	if age := now.Sub(v.at); ok && v.generation == generation && age >= 0 && age < verifiedFor && v.token.Live(now) {
 		return v.token, nil
 	}
-	token, err := e.tokens.Verify(ctx, connection, secret)
+	token, err := e.tokens.Verify(ctx, key.connection, secret)
 	e.verified.mu.Lock()
 	defer e.verified.mu.Unlock()
 	if err != nil {
@@ -60,4 +64,19 @@ func (e *Endpoint) verify(ctx context.Context, connection, secret string) (Token
 	}
 	e.verified.known[key] = verdict{token: token, at: now, generation: generation}
 	return token, nil
+}
+
+// vouch asks once more who asks, before something is done: a body may take its
+// time, a turn has to be waited for, and a Bulk request has many operations.
+// Meanwhile the token may have been revoked, or the organization frozen.
+func (c *call) vouch() error {
+	token, err := c.verify(c.ctx(), c.key, c.secret)
+	if err != nil {
+		return err
+	}
+	if c.Endpoint.site(c.site.connection) == nil {
+		return errToken()
+	}
+	c.frozen = token.Frozen
+	return nil
 }

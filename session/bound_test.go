@@ -25,11 +25,14 @@ type bubble struct {
 	*memory
 }
 
+// nobodyForeign is for those who have addresses of their own.
+func nobodyForeign(*directory.Person) bool { return false }
+
 func newBubble(tb testing.TB) (b *bubble, stop func()) {
 	tb.Helper()
 	p := policyOf(tb, rules)
 	b = &bubble{t: tb, memory: newMemory()}
-	b.Manager = session.New(session.Config{Store: b.memory, Sealer: plain{}, Policy: func() *mapping.Policy { return p }})
+	b.Manager = session.New(session.Config{Store: b.memory, Sealer: plain{}, Policy: func() *mapping.Policy { return p }, Foreign: nobodyForeign})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -56,7 +59,7 @@ func (b *bubble) watch(token string) (context.Context, context.CancelFunc) {
 	b.t.Helper()
 	p, err := b.Verify(context.Background(), token)
 	must(b.t, err)
-	return b.Watch(context.Background(), p)
+	return b.Watch(context.Background(), p, "192.0.2.7")
 }
 
 // after gives how long it takes until a stream is cut.
@@ -178,7 +181,7 @@ func (b *bubble) tryWatch(token string) (context.Context, context.CancelFunc) {
 	if err != nil {
 		return nil, nil
 	}
-	return b.Watch(context.Background(), p)
+	return b.Watch(context.Background(), p, "192.0.2.7")
 }
 
 func TestADatabaseThatWentBackIsReadAnew(t *testing.T) {

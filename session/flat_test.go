@@ -50,7 +50,7 @@ func (c *crowd) FindSession(_ context.Context, hash []byte) (session.Row, direct
 func (c *crowd) begin(tb testing.TB, n int) (m *session.Manager, tokens []string) {
 	tb.Helper()
 	policy := policyOf(tb, rules)
-	m = session.New(session.Config{Store: c, Sealer: plain{}, Policy: func() *mapping.Policy { return policy }})
+	m = session.New(session.Config{Store: c, Sealer: plain{}, Policy: func() *mapping.Policy { return policy }, Foreign: nobodyForeign})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -86,7 +86,7 @@ func TestAKnownSessionAsksNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, cancel := m.Watch(t.Context(), p)
+			_, cancel := m.Watch(t.Context(), p, "192.0.2.7")
 			cancel()
 		})
 		if asked := c.asked.Load() - before; asked != 0 {
@@ -116,7 +116,7 @@ func BenchmarkWarm(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					_, cancel := m.Watch(b.Context(), p)
+					_, cancel := m.Watch(b.Context(), p, "192.0.2.7")
 					cancel()
 				}
 				each = append(each, float64(processor(b)-before)/batch)

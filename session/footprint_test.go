@@ -31,7 +31,7 @@ func TestASessionTakesLittleMemory(t *testing.T) {
 	const many = 20_000
 	b := &bubble{t: t, memory: newMemory()}
 	p := policyOf(t, rules)
-	b.Manager = session.New(session.Config{Store: fresh{b.memory}, Sealer: plain{}, Policy: func() *mapping.Policy { return p }})
+	b.Manager = session.New(session.Config{Store: fresh{b.memory}, Sealer: plain{}, Policy: func() *mapping.Policy { return p }, Foreign: nobodyForeign})
 	tokens := make([]string, many)
 	for i := range tokens {
 		tokens[i] = b.enter(fmt.Sprintf("somebody-with-a-name-%06d", i))

@@ -74,7 +74,7 @@ func TestTheOldestSessionEndsAtOneTooMany(t *testing.T) {
 		c := &clock{at: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
 		r := newReplica(t, open(), c.now, nil)
 		m := session.New(session.Config{
-			Store: r.db.Sessions(), Sealer: plain{}, Policy: func() *mapping.Policy { return policyOf(t, rules) }, Max: 2, Now: c.now,
+			Store: r.db.Sessions(), Sealer: plain{}, Policy: func() *mapping.Policy { return policyOf(t, rules) }, Foreign: r.dir.Foreign, Max: 2, Now: c.now,
 		})
 		enter := func(subject string) string {
 			t.Helper()

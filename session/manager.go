@@ -17,15 +17,16 @@ import (
 
 // Config is what a Manager needs.
 type Config struct {
-	Store    Store                  // required
-	Sealer   Sealer                 // required
-	Policy   func() *mapping.Policy // required; nil while no revision is in force
-	Idle     time.Duration          // defaults to 15 minutes, at least 1 minute
-	Absolute time.Duration          // defaults to 12 hours
-	Max      int                    // sessions of one person at a time: at a new one the oldest ends; 0: any number
-	Remember int                    // sessions at most that are known without asking the Store, half a kilobyte each; defaults to 1,000,000
-	Now      func() time.Time       // defaults to time.Now
-	Log      *slog.Logger           // defaults to discarding
+	Store    Store                        // required
+	Sealer   Sealer                       // required
+	Policy   func() *mapping.Policy       // required; nil while no revision is in force
+	Foreign  func(*directory.Person) bool // required; whether their address belongs to another organization, see [directory.Directory.Foreign]
+	Idle     time.Duration                // defaults to 15 minutes, at least 1 minute
+	Absolute time.Duration                // defaults to 12 hours
+	Max      int                          // sessions of one person at a time: at a new one the oldest ends; 0: any number
+	Remember int                          // sessions at most that are known without asking the Store, half a kilobyte each; defaults to 1,000,000
+	Now      func() time.Time             // defaults to time.Now
+	Log      *slog.Logger                 // defaults to discarding
 }
 
 // Manager is safe for concurrent use. [Manager.Run] must run for as long as
@@ -34,6 +35,7 @@ type Manager struct {
 	store    Store
 	sealer   Sealer
 	policy   func() *mapping.Policy
+	foreign  func(*directory.Person) bool
 	idle     time.Duration
 	absolute time.Duration
 	most     int
@@ -67,7 +69,7 @@ func New(c Config) *Manager {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		store: c.Store, sealer: c.Sealer, policy: c.Policy, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
+		store: c.Store, sealer: c.Sealer, policy: c.Policy, foreign: c.Foreign, idle: max(c.Idle, time.Minute), absolute: c.Absolute, most: c.Max,
 		now: c.Now, log: c.Log, cache: newCache(c.Remember), rechecks: newRechecks(), shelf: newShelf(), shared: newShared(), started: c.Now(),
 	}
 }
@@ -80,7 +82,7 @@ const (
 
 // Issue begins a session for somebody who signed in. The token is 256 random
 // bits and is given to the browser alone. It fails with fault.Forbidden if the
-// person was barred in the meantime.
+// person was barred in the meantime, or lost their access.
 func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Client, ticket Ticket) (string, *Principal, error) {
 	now := m.now().UTC()
 	token := rand.Text() + rand.Text()
@@ -101,8 +103,29 @@ func (m *Manager) Issue(ctx context.Context, in directory.SignedIn, client Clien
 	if err := m.endExcess(ctx, r); err != nil {
 		return "", nil, err
 	}
-	s := directory.Standing{Person: in.Person, Assertion: in.Assertion}
-	return token, principal(r, s, in.Access, hash), nil
+	// What changed since the sign-in was judged counts, and what changes from
+	// here on finds the session.
+	_, s, err := m.store.FindSession(ctx, hash[:])
+	if fault.Is(err, fault.NotFound) {
+		return "", nil, fault.New(fault.Forbidden, "your access has ended") // they were deleted
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	access, err := m.admit(&s, m.policy(), now)
+	if fault.Is(err, fault.Forbidden) {
+		_ = m.lose(ctx, r, s, err) // who asks has no session yet
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return token, principal(r, s, access, hash), nil
+}
+
+// admit decides about a standing as the store gave it.
+func (m *Manager) admit(s *directory.Standing, policy *mapping.Policy, now time.Time) (mapping.Access, error) {
+	s.Foreign = m.foreign(&s.Person)
+	return s.Admit(policy, now)
 }
 
 // Verify says who holds a token. It fails with fault.Unauthenticated when
@@ -160,7 +183,7 @@ func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, e
 		m.cache.discard(r.ID)
 		return nil, err
 	}
-	access, err := s.Admit(policy, now)
+	access, err := m.admit(&s, policy, now)
 	if fault.Is(err, fault.Forbidden) {
 		return nil, m.lose(ctx, r, s, err)
 	}
@@ -221,7 +244,7 @@ func principal(r Row, s directory.Standing, access mapping.Access, hash [32]byte
 	return &Principal{
 		hash:      hash,
 		SessionID: r.ID, PersonID: r.Person, Connection: r.Connection, Organization: s.Person.Organization,
-		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Email, Name: s.Person.Name,
+		Issuer: s.Assertion.Issuer, Subject: s.Assertion.Subject, Email: s.Person.Address(), Name: s.Person.Name,
 		Access: access, ACR: s.Assertion.ACR, AuthTime: s.Assertion.AuthTime, Created: r.Created, Expires: r.Expires,
 	}
 }
@@ -257,10 +280,11 @@ func (m *Manager) EndHashed(ctx context.Context, hash []byte, by audit.Actor) (t
 
 // Watch gives a context that ends with ctx, and as soon as the session or
 // any right of it ends; its cause is then [ErrEnded]. Every request that runs
-// for p runs under it. Call cancel when the request is over.
-func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, context.CancelFunc) {
+// for p runs under it, from says the address that it comes from, see
+// [Manager.CutWhere]. Call cancel when the request is over.
+func (m *Manager) Watch(ctx context.Context, p *Principal, from string) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w, current := m.cache.join(p, m.now(), cancel)
+	w, current := m.cache.join(p, from, m.now(), cancel)
 	if !current {
 		// A change was heard after p was verified and before the request
 		// joined: what it took away must not slip through between the two.
@@ -274,4 +298,11 @@ func (m *Manager) Watch(ctx context.Context, p *Principal) (context.Context, con
 		m.cache.leave(w)
 		cancel(context.Canceled)
 	}
+}
+
+// CutWhere ends the requests under [Manager.Watch] of which something holds,
+// and gives how many. The sessions stay, and so do other requests of theirs.
+// over is called with the manager locked: it is quick, and calls nothing of it.
+func (m *Manager) CutWhere(over func(p *Principal, from string) bool) (cut int) {
+	return m.cache.cutWhere(over)
 }

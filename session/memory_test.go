@@ -101,7 +101,9 @@ func (s *memory) FindAPIToken(ctx context.Context, _ []byte) (session.APIToken, 
 	return session.APIToken{}, directory.Standing{}, s.call(ctx)
 }
 
-func (s *memory) APITokens(ctx context.Context) ([]session.APIToken, error) { return nil, s.call(ctx) }
+func (s *memory) APITokens(ctx context.Context, _ session.TokenQuery) ([]session.APIToken, error) {
+	return nil, s.call(ctx)
+}
 
 func (s *memory) EndExcess(ctx context.Context, _ string, _ int, _ time.Time, _ string, _ time.Time) ([]string, error) {
 	return nil, s.call(ctx)

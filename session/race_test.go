@@ -71,7 +71,7 @@ func TestAReadThatAChangeOvertookIsUsedOnceAtMost(t *testing.T) {
 		if _, err := r.Verify(t.Context(), token); err == nil {
 			t.Error("what was read before the change was kept after it")
 		}
-		ctx, cancel := r.Watch(t.Context(), stale)
+		ctx, cancel := r.Watch(t.Context(), stale, "192.0.2.7")
 		defer cancel()
 		cut(t, "a change before Watch", ctx)
 	})
@@ -88,7 +88,7 @@ func TestAChangeBetweenVerifyAndWatchIsNotMissed(t *testing.T) {
 		_, err = r.dir.SignOut(t.Context(), operator, issued.PersonID, "")
 		must(t, err)
 		h.settle(t)
-		ctx, cancel := r.Watch(t.Context(), p)
+		ctx, cancel := r.Watch(t.Context(), p, "192.0.2.7")
 		defer cancel()
 		if ctx.Err() == nil {
 			t.Error("the stream began after the end of its session was heard, and runs")
@@ -102,7 +102,7 @@ func TestAChangeBetweenVerifyAndWatchIsNotMissed(t *testing.T) {
 			return tx.Change(directory.Change{At: time.Now(), Person: p.PersonID})
 		}))
 		h.settle(t)
-		ctx, cancel = r.Watch(t.Context(), p)
+		ctx, cancel = r.Watch(t.Context(), p, "192.0.2.7")
 		defer cancel()
 		if ctx.Err() != nil {
 			t.Error("the stream of somebody who lost nothing was ended")
@@ -173,7 +173,7 @@ func TestRevocationUnderLoad(t *testing.T) {
 					default:
 					}
 					if p, err := r.Verify(context.Background(), tokens[i%people]); err == nil {
-						_, cancel := r.Watch(t.Context(), p)
+						_, cancel := r.Watch(t.Context(), p, "192.0.2.7")
 						cancel()
 					}
 				}

@@ -26,7 +26,7 @@ func TestNoTableHoldsACookie(t *testing.T) {
 		ring, err := keys.Open(t.Context(), keys.Config{Store: db.Keys(), File: filepath.Join(t.TempDir(), "gate.key"), Create: true})
 		must(t, err)
 		r := newReplica(t, db, nil, nil)
-		m := session.New(session.Config{Store: db.Sessions(), Sealer: ring, Policy: func() *mapping.Policy { return policyOf(t, rules) }})
+		m := session.New(session.Config{Store: db.Sessions(), Sealer: ring, Policy: func() *mapping.Policy { return policyOf(t, rules) }, Foreign: r.dir.Foreign})
 		in, err := r.dir.SignIn(t.Context(), says("ada"), "ref")
 		must(t, err)
 		token, _, err := m.Issue(t.Context(), in, session.Client{}, session.Ticket{IDToken: "the.id.token", Refresh: "the-refresh-token", RefreshEvery: time.Hour})

@@ -98,7 +98,7 @@ func newReplica(tb testing.TB, db *store.DB, now func() time.Time, wrap func(ses
 	if wrap != nil {
 		s = wrap(s)
 	}
-	r.Manager = session.New(session.Config{Store: s, Sealer: plain{}, Policy: current, Now: now})
+	r.Manager = session.New(session.Config{Store: s, Sealer: plain{}, Policy: current, Foreign: r.dir.Foreign, Now: now})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -148,7 +148,7 @@ func (r *replica) watch(token string) context.Context {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ctx, cancel := r.Watch(r.t.Context(), p)
+	ctx, cancel := r.Watch(r.t.Context(), p, "192.0.2.7")
 	r.t.Cleanup(cancel)
 	if ctx.Err() != nil {
 		r.t.Fatal("the stream of a good session ended at once")
@@ -226,6 +226,40 @@ func TestASessionIsIssuedVerifiedAndEnded(t *testing.T) {
 		}
 		for _, bad := range []string{"", "x", token + "x", token[1:], strings.ToLower(token), "\x00", "\xff"} {
 			a.refused(bad, fault.Unauthenticated, "you are not signed in")
+		}
+	})
+}
+
+// Requests are cut by whose they are and where they come from, one by one.
+func TestRequestsAreCutByWhereTheyComeFrom(t *testing.T) {
+	both(t, func(t *testing.T, a, b *replica) {
+		watch := func(r *replica, token, from string) context.Context {
+			p, err := r.Verify(t.Context(), token)
+			must(t, err)
+			ctx, cancel := r.Watch(t.Context(), p, from)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		ada, _ := a.enter("ada")
+		ben, _ := a.enter("ben")
+		gone := []context.Context{watch(a, ada, "far"), watch(a, ada, "far")}
+		stay := []context.Context{watch(a, ada, "near"), watch(a, ben, "far"), watch(b, ada, "far")}
+		count := a.CutWhere(func(p *session.Principal, from string) bool { return p.Subject == "ada" && from == "far" })
+		if count != len(gone) {
+			t.Errorf("CutWhere = %d, want %d", count, len(gone))
+		}
+		for _, ctx := range gone {
+			if context.Cause(ctx) != session.ErrEnded { //nolint:errorlint // the very cause
+				t.Errorf("cause = %v", context.Cause(ctx))
+			}
+		}
+		for i, ctx := range stay {
+			if ctx.Err() != nil {
+				t.Errorf("request %d was cut", i)
+			}
+		}
+		if _, err := a.Verify(t.Context(), ada); err != nil {
+			t.Errorf("the session ended: %v", err)
 		}
 	})
 }

@@ -86,7 +86,7 @@ type Store interface {
 	// FindAPIToken gives a token, dead or not, with all that is known of whom
 	// it stands for. It fails with fault.NotFound, also if the person is gone.
 	FindAPIToken(ctx context.Context, hash []byte) (APIToken, directory.Standing, error)
-	APITokens(ctx context.Context) ([]APIToken, error)
+	APITokens(ctx context.Context, q TokenQuery) ([]APIToken, error)
 
 	// Touch moves LastSeen of sessions, and LastActive of their people,
 	// forward; never back. Ids of API tokens move when those were last used.

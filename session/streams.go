@@ -28,6 +28,7 @@ type stream struct {
 // cache's lock holds for that.
 type watch struct {
 	of           *stream
+	from         string // the address that it comes from
 	cancel       context.CancelCauseFunc
 	next, before *watch
 }
@@ -54,6 +55,23 @@ func (c *cache) cutPerson(person string) (cut int) {
 	return cut
 }
 
+// cutWhere ends the requests of which something holds; others of the same
+// session go on.
+func (c *cache) cutWhere(over func(p *Principal, from string) bool) (cut int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.streams {
+		for w := s.running; w != nil; w = w.next {
+			if over(s.principal, w.from) {
+				w.cancel(ErrEnded) // whoever runs it takes it out
+				cut++
+			}
+		}
+	}
+	c.cuts += uint64(cut) //nolint:gosec // not below zero
+	return cut
+}
+
 // open lists the streams of some people; everybody's if one of them is empty.
 func (c *cache) open(people ...string) []*stream {
 	c.mu.RLock()
@@ -67,10 +85,10 @@ func (c *cache) open(people ...string) []*stream {
 	return out
 }
 
-// join adds a request to the stream of its session: cancel is called when that
-// is cut. current says that the principal is what the cache holds, so that no
+// join adds a request from an address to the stream of its session: cancel is
+// called when that is cut. current says that the principal is what the cache holds, so that no
 // change was missed.
-func (c *cache) join(p *Principal, now time.Time, cancel context.CancelCauseFunc) (w *watch, current bool) {
+func (c *cache) join(p *Principal, from string, now time.Time, cancel context.CancelCauseFunc) (w *watch, current bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[p.SessionID]
@@ -82,7 +100,7 @@ func (c *cache) join(p *Principal, now time.Time, cancel context.CancelCauseFunc
 		s = &stream{principal: p, until: p.Access.Until}
 		c.streams[p.SessionID] = s
 	}
-	w = &watch{of: s, cancel: cancel, next: s.running}
+	w = &watch{of: s, from: from, cancel: cancel, next: s.running}
 	if s.running != nil {
 		s.running.before = w
 	}

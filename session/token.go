@@ -110,8 +110,23 @@ func (m *Manager) CreateToken(ctx context.Context, by audit.Actor, t APIToken, l
 	})
 }
 
-// Tokens lists every API token, dead ones included, the oldest first.
-func (m *Manager) Tokens(ctx context.Context) ([]APIToken, error) { return m.store.APITokens(ctx) }
+// TokenQuery asks for API tokens, dead ones included, the oldest first.
+type TokenQuery struct {
+	ID      string      // that one alone; empty: any
+	Of      *TokenOwner // theirs alone; nil: everybody's
+	Created time.Time   // with After: behind the token that was made then and has that id
+	After   string
+	Limit   int // 0: all
+}
+
+// TokenOwner is whose tokens are asked for: those that stand for a person, and
+// the one with which a program asks.
+type TokenOwner struct{ Person, Token string }
+
+// Tokens lists API tokens.
+func (m *Manager) Tokens(ctx context.Context, q TokenQuery) ([]APIToken, error) {
+	return m.store.APITokens(ctx, q)
+}
 
 // RevokeToken ends an API token, with the streams that it opened, on every
 // replica within a second. It does nothing to one that is revoked already,
@@ -166,7 +181,7 @@ func (m *Manager) loadToken(ctx context.Context, hash [32]byte, used bool) (*ent
 		m.cache.discard(t.ID)
 		return nil, errToken()
 	}
-	access, err := s.Admit(policy, now)
+	access, err := m.admit(&s, policy, now)
 	if fault.Is(err, fault.Forbidden) {
 		m.cache.discard(t.ID)
 		return nil, fault.Wrap(fault.Unauthenticated, err, "the token is not good here")
@@ -196,6 +211,17 @@ func (m *Manager) reload(ctx context.Context, p *Principal, used bool) (*entry, 
 		return m.loadToken(ctx, p.hash, used)
 	}
 	return m.load(ctx, p.hash, used)
+}
+
+// Unmet lists the scopes that leave nothing of an access: roles and tasks that
+// whoever has it has not got, and may get later.
+func Unmet(a *mapping.Access, scopes []string) (unmet []string) {
+	for _, s := range scopes {
+		if s != AllScopes && !slices.Contains(a.Roles, s) && !slices.Contains(a.Tasks, s) {
+			unmet = append(unmet, s)
+		}
+	}
+	return unmet
 }
 
 // narrow leaves of an access what scopes name: roles with their tasks, and

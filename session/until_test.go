@@ -28,7 +28,7 @@ func TestAccessBeginsAndEndsOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policyOf(t, timed(time.Now()))
 		b := &bubble{t: t, memory: newMemory()}
-		b.Manager = session.New(session.Config{Store: b.memory, Sealer: plain{}, Idle: time.Hour, Policy: func() *mapping.Policy { return p }})
+		b.Manager = session.New(session.Config{Store: b.memory, Sealer: plain{}, Idle: time.Hour, Policy: func() *mapping.Policy { return p }, Foreign: nobodyForeign})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- b.Run(ctx) }()

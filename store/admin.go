@@ -30,6 +30,20 @@ func withinOf(column string, connections []string) (fragment, error) {
 	return join(out, ")"), storable(anys(connections)...)
 }
 
+// among is the same condition on the connection where rows are found by another
+// one: it is no more to test for many connections than for one.
+func (s adminStore) among(connections []string) (fragment, error) {
+	if connections == nil {
+		return sqlf(always), nil
+	}
+	these, err := list(append([]string{}, connections...))
+	in := "(SELECT value FROM json_each(?))"
+	if s.db.dialect == "postgres" {
+		in = "(SELECT jsonb_array_elements_text(?::jsonb))"
+	}
+	return sqlf("(connection IN "+in+") IS TRUE", these), err
+}
+
 // denseActions are those without an index: an everyday push and sign-in writes
 // them. rareActions says of an event that it is none of them, in the words of
 // the index of the others.
@@ -37,49 +51,40 @@ var ( //nolint:gochecknoglobals // never written
 	denseActions = []audit.Action{
 		audit.PersonCreated, audit.PersonUpdated, audit.PersonDeactivated, audit.GroupCreated, audit.GroupUpdated, audit.SignIn, audit.SignOut, audit.SessionEnded,
 	}
-	rareActions = `action NOT IN ('person.created', 'person.updated', 'person.deactivated',
-    'group.created', 'group.updated', 'sign-in', 'sign-out', 'session.ended')`
+	rareActions = `action <> 'person.created' AND action <> 'person.updated' AND action <> 'person.deactivated'
+		AND action <> 'group.created' AND action <> 'group.updated' AND action <> 'sign-in' AND action <> 'sign-out' AND action <> 'session.ended'`
 )
+
+// rare reports whether an action has an index, and is few events.
+func rare(action string) bool {
+	return action != "" && !slices.Contains(denseActions, audit.Action(action))
+}
 
 func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Event, error) {
 	way, err := s.logWay(ctx, q.Units)
 	if err != nil {
 		return nil, err
 	}
-	where, err := withinOf(way.text("connection"), q.Connections)
+	q, first, err := s.numbered(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	add := func(text string, args ...any) { where = join(where, " AND ", sqlf(text, args...)) }
-	if q.Person != "" {
-		add("person = ?", q.Person)
-	}
-	about, err := tx{dialect: s.db.dialect}.ofUnits("person", q.Units)
+	where, err := s.happened(q, way, first)
 	if err != nil {
 		return nil, err
 	}
-	where = join(where, " AND ", about)
-	if q.Action != "" {
-		add(way.text("action")+" = ?", q.Action)
-		if !way.byPerson && !slices.Contains(denseActions, audit.Action(q.Action)) {
-			where = join(where, " AND ", rareActions)
-		}
-	}
-	if !q.From.IsZero() {
-		add(way.number("at")+" >= ?", micros(q.From))
-	}
-	if !q.To.IsZero() {
-		add(way.number("at")+" < ?", micros(q.To))
-	}
-	if q.Before > 0 {
-		add(way.number("seq")+" < ?", q.Before)
-	}
-	newest := sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit)
 	part := func(of string) fragment { // only what is sealed has more indexes than its own
 		return join("SELECT * FROM (SELECT * FROM audit_events WHERE "+of+" AND ", where, way.newest(q.Limit), ") "+strings.ReplaceAll(of, " ", "_"))
 	}
+	sealed := part("sealed")
+	if len(q.Connections) > 0 && q.Units == nil && q.Person == "" && !rare(q.Action) {
+		if sealed, err = s.sealedOf(q, way, first); err != nil {
+			return nil, err
+		}
+	}
+	newest := sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit)
 	query := join(`SELECT e.*, coalesce(s.position, 0) AS position, s.event AS seal_event, s.hash FROM
-		(`, part("sealed"), " UNION ALL ", part("NOT sealed"), newest, `) e
+		(`, sealed, " UNION ALL ", part("NOT sealed"), newest, `) e
 		LEFT JOIN audit_seals s ON s.event = e.seq ORDER BY e.seq DESC`)
 	var rows []event
 	if err := s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) }); err != nil {
@@ -95,6 +100,55 @@ func (s adminStore) Events(ctx context.Context, q admin.EventQuery) ([]admin.Eve
 	return out, nil
 }
 
+// sealedOf is the newest sealed events of some connections.
+func (s adminStore) sealedOf(q admin.EventQuery, way logWay, first int64) (fragment, error) {
+	m := merge{table: "audit_events", index: "audit_events_connection", connections: q.Connections, before: q.Before, limit: q.Limit}
+	q.Connections, q.Before = nil, 0
+	where, err := s.happened(q, way, first)
+	if err != nil {
+		return where, err
+	}
+	m.where = join("sealed AND ", where)
+	return m.rows(s.db.dialect, "*")
+}
+
+// happened is the condition on events that a query asks for; first is the lowest
+// number that they can have. No index of the time is of use beside that.
+func (s adminStore) happened(q admin.EventQuery, way logWay, first int64) (fragment, error) {
+	where, err := withinOf(way.text("connection"), q.Connections)
+	if q.Person != "" || rare(q.Action) { // they are found by an index of that
+		where, err = s.among(q.Connections)
+	}
+	if err != nil {
+		return where, err
+	}
+	add := func(text string, args ...any) { where = join(where, " AND ", sqlf(text, args...)) }
+	if q.Person != "" {
+		add("person = ?", q.Person)
+	}
+	about, err := tx{dialect: s.db.dialect}.ofUnits("person", q.Units)
+	if err != nil {
+		return where, err
+	}
+	where = join(where, " AND ", about)
+	if q.Action != "" {
+		add(way.text("action")+" = ?", q.Action)
+		if !way.byPerson && rare(q.Action) {
+			where = join(where, " AND ", rareActions)
+		}
+	}
+	if !q.From.IsZero() {
+		add("at + 0 >= ? AND "+way.seq()+" >= ?", micros(q.From), first)
+	}
+	if !q.To.IsZero() {
+		add("at + 0 < ?", micros(q.To))
+	}
+	if q.Before > 0 {
+		add(way.seq()+" < ?", q.Before)
+	}
+	return where, nil
+}
+
 type signInRow struct {
 	Seq  int64  `gorm:"column:seq"`
 	Body string `gorm:"column:body"`
@@ -105,6 +159,11 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 	if err != nil {
 		return nil, err
 	}
+	m := merge{table: "login_traces", index: "login_traces_log", connections: q.Connections, before: q.Before, limit: q.Limit}
+	apart := len(q.Connections) > 0 && q.Units == nil && q.Person == "" && q.Reference == "" && q.Tester == ""
+	if apart {
+		q.Connections, q.Before = nil, 0
+	}
 	where, err := s.attempts(q, way)
 	if err != nil {
 		return nil, err
@@ -113,7 +172,7 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 		where = join(where, sqlf(" AND person = ? AND person <> ''", q.Person))
 	}
 	if q.Failed {
-		where = join(where, " AND NOT came_in")
+		where, m.index = join(where, " AND NOT came_in"), "login_traces_log_failed"
 	}
 	if q.Tester != "" {
 		where = join(where, sqlf(" AND reference IN (SELECT reference FROM login_tests WHERE operator_id = ? AND operator_id <> '')", q.Tester))
@@ -122,9 +181,16 @@ func (s adminStore) SignIns(ctx context.Context, q admin.SignInQuery) ([]admin.S
 		where = join(where, sqlf(" AND reference = ?", q.Reference))
 	}
 	if q.Before > 0 {
-		where = join(where, sqlf(" AND "+way.number("seq")+" < ?", q.Before))
+		where = join(where, sqlf(" AND "+way.seq()+" < ?", q.Before))
 	}
 	query := join("SELECT seq, body FROM login_traces WHERE ", where, way.newest(q.Limit))
+	if apart {
+		m.where = where
+		if query, err = m.rows(s.db.dialect, "seq, body"); err != nil {
+			return nil, err
+		}
+		query = join(query, " ORDER BY seq DESC")
+	}
 	var rows []signInRow
 	if err := s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) }); err != nil {
 		return nil, err
@@ -157,27 +223,6 @@ func (s adminStore) attempts(q admin.SignInQuery, way logWay) (fragment, error) 
 // well names nobody.
 const signedIn = "came_in AND person <> ''"
 
-func (s adminStore) SignInCounts(ctx context.Context, q admin.SignInQuery, since time.Time) (in, failed int, err error) {
-	way, err := s.logWay(ctx, q.Units)
-	if err != nil {
-		return 0, 0, err
-	}
-	where, err := s.attempts(q, way)
-	if err != nil {
-		return 0, 0, err
-	}
-	err = s.db.glance(ctx, func(t tx) error {
-		for came, into := range map[string]*int{signedIn: &in, "NOT came_in": &failed} {
-			query := join("SELECT count(*) FROM login_traces WHERE ", where, sqlf(" AND finished >= ? AND "+came, micros(since)))
-			if err := t.once().rows(into, query.text, query.args...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return in, failed, err
-}
-
 func (s adminStore) RequestsAbout(ctx context.Context, p directory.Person, limit int) (out []scim.Entry, err error) {
 	var rows []logEntry
 	err = s.db.glance(ctx, func(t tx) error {
@@ -200,17 +245,11 @@ func (s adminStore) RequestsIn(ctx context.Context, units []string, q scim.Journ
 	if err != nil {
 		return nil, err
 	}
-	query := join("SELECT * FROM scim_log WHERE substr(path, 1, 7) = '/Users/' AND substr(path, 1, 43) IN (SELECT '/Users/' || id FROM people WHERE ", in, ")")
-	if q.Connection != "" {
-		query = join(query, sqlf(" AND "+way.text("connection")+" = ?", q.Connection))
+	about := join("substr(path, 1, 7) = '/Users/' AND substr(path, 1, 43) IN (SELECT '/Users/' || id FROM people WHERE ", in, ")")
+	query, err := journalStore(s).requests(q, about, way)
+	if err != nil {
+		return nil, err
 	}
-	if q.Refused {
-		query = join(query, " AND status >= 400")
-	}
-	if q.Before > 0 {
-		query = join(query, sqlf(" AND "+way.number("seq")+" < ?", q.Before))
-	}
-	query = join(query, way.newest(q.Limit))
 	var rows []logEntry
 	err = s.db.glance(ctx, func(t tx) error { return t.once().rows(&rows, query.text, query.args...) })
 	for i := range rows {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -42,25 +41,20 @@ func peopleOrder(o admin.Order) (column, as string) {
 const maxHits = 2000
 
 func (s adminStore) People(ctx context.Context, q admin.PeopleQuery) (people []directory.Person, next *admin.Place, err error) {
-	text, look := strings.ToLower(strings.TrimSpace(q.Text)), s.db.glance
-	if text != "" {
-		look = s.db.view // what two statements see has to be the same
-	}
-	err = look(ctx, func(t tx) error {
+	// A transaction: what several statements see has to be the same.
+	err = s.db.view(ctx, func(t tx) error {
 		t = t.once()
 		where, err := t.peopleFilter(q)
 		if err != nil {
 			return err
 		}
-		found := sqlf(always)
-		if text != "" {
-			var holds fragment
+		holds, found := sqlf(always), (*fragment)(nil)
+		if text := strings.ToLower(strings.TrimSpace(q.Text)); text != "" {
 			if holds, found, err = t.searched(text); err != nil {
 				return err
 			}
-			where = join(where, " AND ", holds)
 		}
-		people, next, err = t.listPeople(q, where, found)
+		people, next, err = t.listPeople(q, where, holds, found)
 		return err
 	})
 	return people, next, err
@@ -69,46 +63,46 @@ func (s adminStore) People(ctx context.Context, q admin.PeopleQuery) (people []d
 // The states of people_list.
 var listStates = map[directory.State]int{directory.Active: 0, directory.Locked: 1, directory.Deactivated: 2} //nolint:gochecknoglobals // never written
 
-// peopleFilter is what a query asks beside its text, of a row of people_list
-// or people_listing.
+// peopleFilter is what a query asks beside its text, of a row of people_list,
+// people_listing or people_kinds.
 func (t tx) peopleFilter(q admin.PeopleQuery) (fragment, error) {
 	where := sqlf(always)
-	// SQLite takes every equality for rare.
-	add := func(share, text string, args ...any) {
-		if t.dialect == "sqlite" {
-			text = "likelihood(" + text + ", " + share + ")"
-		}
-		where = join(where, " AND ", sqlf(text, args...))
-	}
+	add := func(text string, args ...any) { where = join(where, " AND ", sqlf(text, args...)) }
 	if state, ok := listStates[q.State]; ok {
-		share := "0.01"
-		if q.State == directory.Active {
-			share = "0.95"
+		add("state = " + strconv.Itoa(state))
+	}
+	if q.Frozen || q.State == directory.Active {
+		within, some, err := t.frozenPlaces()
+		switch {
+		case err != nil:
+			return where, err
+		case q.Frozen && !some:
+			return sqlf(never), nil
+		case q.Frozen:
+			where = join(where, " AND ", within)
+		case some:
+			where = join(where, " AND NOT (", within, ")")
 		}
-		add(share, "state = "+strconv.Itoa(state))
 	}
 	if q.NeverIn {
-		add("0.5", "never = TRUE")
+		add("never = TRUE")
 	}
 	if q.Organization != "" {
-		add("0.02", "organization = ?", q.Organization)
+		add("organization = ?", q.Organization)
 	}
 	if q.Connection != "" {
-		add("0.02", "connection = ?", q.Connection)
+		add("connection = ?", q.Connection)
 	}
 	switch q.Source {
 	case "scim":
-		add("0.5", "provisioned = TRUE")
+		add("provisioned = TRUE")
 	case "sso":
-		add("0.5", "provisioned = FALSE")
+		add("provisioned = FALSE")
 	}
 	if q.Units == nil {
 		return where, nil
 	}
-	in, err := t.inUnits("unit", q.Units)
-	if !slices.Contains(q.Units, "") {
-		in = join("unit <> '' AND ", in) // in the words of the index
-	}
+	in, err := t.inUnits(q.Units)
 	return join(where, " AND ", in), err
 }
 
@@ -118,30 +112,64 @@ const (
 	waiting = "seq IN (SELECT seq FROM people_unlisted)"
 )
 
-// listPeople reads a page of those who meet a condition; found is one more for
-// those who are on the list, which the others need not meet.
-func (t tx) listPeople(q admin.PeopleQuery, where, found fragment) (people []directory.Person, next *admin.Place, err error) {
+// pageOrder is how a page is sorted.
+type pageOrder struct {
+	value string // by what, beside seq
+	way   string // DESC, or nothing
+	by    string // the whole clause
+}
+
+// sorted is how a query wants its page sorted, and the condition that a row is
+// behind the page before.
+func sorted(q admin.PeopleQuery) (o pageOrder, behind fragment) {
 	column, as := peopleOrder(q.Order)
-	sign, way := ">", ""
+	o, behind = pageOrder{value: "''"}, sqlf(always)
+	sign := ">"
 	if q.Descending {
-		sign, way = "<", " DESC"
+		sign, o.way = "<", " DESC"
+	}
+	if o.by = " ORDER BY seq" + o.way; column != "" {
+		o.value, o.by = column, " ORDER BY "+column+o.way+", seq"+o.way
 	}
 	if a := q.After; a != nil && column == "" {
-		where = join(where, sqlf(" AND seq "+sign+" ?", a.Seq))
-	} else if a != nil {
-		// The first half leads the index, the second decides.
-		where = join(where, sqlf(" AND "+column+" "+sign+"= CAST(? AS "+as+") AND ("+column+" "+sign+" CAST(? AS "+as+") OR seq "+sign+" ?)", a.Value, a.Value, a.Seq))
+		behind = sqlf("seq "+sign+" ?", a.Seq)
+	} else if a != nil { // as one row: many share a value, and are not walked through
+		behind = sqlf("("+column+", seq) "+sign+" (CAST(? AS "+as+"), CAST(? AS bigint))", a.Value, a.Seq)
 	}
-	value, order := "''", " ORDER BY seq"+way
-	if column != "" {
-		value, order = column, " ORDER BY "+column+way+", seq"+way
+	return o, behind
+}
+
+// listed is the page of those who are on the list and meet two conditions; where
+// is the one that their kind decides. Found, if there is one, is that the
+// few whom an index has found do, however they are called.
+func (t tx) listed(where, holds fragment, found *fragment, o pageOrder, limit int) (fragment, error) {
+	of := join(settled+" AND ", where, " AND ", holds)
+	if found != nil {
+		of = join(of, " AND ", *found)
+	} else if where.text != always {
+		kinds, many, err := t.kinds(where)
+		if err != nil {
+			return of, err
+		}
+		if !many {
+			kinds, err = t.nearest(kinds, holds, o, limit)
+			return join("SELECT seq, place FROM (", t.firstOf(kinds, holds, o, limit), ") firsts ORDER BY place"+o.way+", seq"+o.way, sqlf(" LIMIT ?", limit)), err
+		}
 	}
-	part := func(from, of string, more fragment) fragment {
-		return join("SELECT * FROM (SELECT seq, "+value+" AS place FROM "+from+" WHERE "+of+" AND ", more, order, sqlf(" LIMIT ?", q.Limit+1), ") "+from)
+	return join("SELECT seq, "+o.value+" AS place FROM people_list WHERE ", of, o.by, sqlf(" LIMIT ?", limit)), nil
+}
+
+// listPeople reads a page of those who meet conditions as [tx.listed] has them.
+func (t tx) listPeople(q admin.PeopleQuery, where, holds fragment, found *fragment) (people []directory.Person, next *admin.Place, err error) {
+	o, behind := sorted(q)
+	holds = join(holds, " AND ", behind)
+	onList, err := t.listed(where, holds, found, o, q.Limit+1)
+	if err != nil {
+		return nil, nil, err
 	}
-	query := join("SELECT "+t.packed(listed)+", CAST(chosen.place AS text) AS sort_value FROM (",
-		part("people_list", settled, join(where, " AND ", found)), " UNION ALL ", part("people_listing", waiting, where),
-		") chosen JOIN people ON people.seq = chosen.seq ORDER BY chosen.place"+way+", chosen.seq"+way, sqlf(" LIMIT ?", q.Limit+1))
+	query := join("SELECT "+t.packed(listed)+", CAST(chosen.place AS text) AS sort_value FROM (SELECT * FROM (", onList, ") people_list UNION ALL SELECT * FROM (SELECT seq, "+
+		o.value+" AS place FROM people_listing WHERE "+waiting+" AND ", where, " AND ", holds, o.by, sqlf(" LIMIT ?", q.Limit+1),
+		") people_listing) chosen JOIN people ON people.seq = chosen.seq ORDER BY chosen.place"+o.way+", chosen.seq"+o.way, sqlf(" LIMIT ?", q.Limit+1))
 	rows, err := t.scanPeople(true, query.text, query.args...)
 	if err != nil {
 		return nil, nil, err
@@ -163,19 +191,14 @@ func (t tx) listPeople(q admin.PeopleQuery, where, found fragment) (people []dir
 // maxWords bounds the conditions of one search.
 const maxWords = 8
 
-// hit is somebody whom a search found.
-type hit struct {
-	Seq int64 `gorm:"column:seq"`
-}
-
 // searched is the condition that people have every word of a text, and one
 // that says the same of those who are on the list by what an index has found:
 // a few hits are looked up first, so that they are sorted; many are met on the
-// way.
-func (t tx) searched(text string) (holds, found fragment, err error) {
+// way, and there is none.
+func (t tx) searched(text string) (holds fragment, found *fragment, err error) {
 	words := strings.Fields(text)
 	words = words[:min(len(words), maxWords)]
-	holds, found = sqlf(always), sqlf(always)
+	holds = sqlf(always)
 	var long []string
 	for _, w := range words {
 		holds = join(holds, " AND ", t.contains(w))
@@ -184,23 +207,20 @@ func (t tx) searched(text string) (holds, found fragment, err error) {
 		}
 	}
 	if len(long) == 0 {
-		return holds, found, nil
+		return holds, nil, nil
 	}
 	if dense, err := t.dense(long); err != nil || dense {
-		return holds, found, err
+		return holds, nil, err
 	}
-	var hits []hit
+	var hits []int64
 	if err := t.rows(&hits, t.lookUp(long), append(t.lookUpArgs(long), maxHits+1)...); err != nil {
-		return holds, found, err
+		return holds, nil, err
 	}
 	if len(hits) > maxHits {
-		return holds, found, nil
+		return holds, nil, nil
 	}
-	numbers := make([]int64, len(hits))
-	for i, h := range hits {
-		numbers[i] = h.Seq
-	}
-	return holds, t.among("seq", numbers), nil
+	these := t.among("seq", hits)
+	return holds, &these, nil
 }
 
 // Words are dense where so many of a sample have them: then a page of people is met
@@ -265,7 +285,11 @@ func (s adminStore) PeopleCounts(ctx context.Context, organization string, units
 			if err != nil {
 				return err
 			}
-			query := join("SELECT (SELECT count(*) FROM people_list WHERE ", where, ") - (SELECT count(*) FROM people_list WHERE "+waiting+" AND ", where,
+			of := where
+			if where.text != always {
+				of = join("kind IN (SELECT id FROM people_kinds WHERE ", where, ")")
+			}
+			query := join("SELECT (SELECT count(*) FROM people_list WHERE ", of, ") - (SELECT count(*) FROM people_list WHERE "+waiting+" AND ", where,
 				") + (SELECT count(*) FROM people_listing WHERE "+waiting+" AND ", where, ")")
 			if err := t.rows(into, query.text, query.args...); err != nil {
 				return err
@@ -274,6 +298,18 @@ func (s adminStore) PeopleCounts(ctx context.Context, organization string, units
 		return nil
 	})
 	return c, err
+}
+
+func (s adminStore) PeopleIn(ctx context.Context, organization string, units []string) (ids []string, err error) {
+	err = s.db.glance(ctx, func(t tx) error {
+		in, err := t.inUnits(units)
+		if err != nil {
+			return err
+		}
+		query := join("SELECT id FROM people WHERE ", sqlf("organization = ?", organization), " AND ", in)
+		return t.rows(&ids, query.text, query.args...)
+	})
+	return ids, err
 }
 
 type membershipRow struct {

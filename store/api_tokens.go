@@ -111,9 +111,20 @@ func (t tx) stand(st *directory.Standing, person string) (err error) {
 	return nil
 }
 
-func (s sessionStore) APITokens(ctx context.Context) ([]session.APIToken, error) {
+func (s sessionStore) APITokens(ctx context.Context, q session.TokenQuery) ([]session.APIToken, error) {
+	query := join("SELECT * FROM api_tokens WHERE ", sqlf("(created, id) > (?, ?)", micros(q.Created), q.After))
+	if q.ID != "" {
+		query = join(query, sqlf(" AND id = ?", q.ID))
+	}
+	if q.Of != nil {
+		query = join(query, sqlf(" AND (person_id = ? AND person_id <> '' OR id = ?)", q.Of.Person, q.Of.Token))
+	}
+	query = join(query, " ORDER BY created, id")
+	if q.Limit > 0 {
+		query = join(query, sqlf(" LIMIT ?", q.Limit))
+	}
 	var rows []apiToken
-	err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, "SELECT * FROM api_tokens ORDER BY created, id") })
+	err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, query.text, query.args...) })
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"testing"
 
 	"portcullis/audit"
@@ -89,6 +90,57 @@ func TestAnArrivalIsStoredUnlessSomethingWaits(t *testing.T) {
 			})
 			if fault.Is(err, fault.NotFound) != (result != nil) {
 				t.Errorf("after %v the person is %v", result, err)
+			}
+		}
+	})
+}
+
+// Somebody may be awaited in three ways, each by several values, and in one
+// connection alone.
+func TestAnArrivalIsAwaitedByItsConnection(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		db := open()
+		seed(t, db)
+		store.Fill(t, db, []string{
+			"INSERT INTO connections (id, organization, link) VALUES ('beta', 'Alpha', 'externalId')",
+			"INSERT INTO tombstones (connection, hash, burial, at) VALUES ('alpha', 'grave a', 'b1', 1), ('beta', 'grave b', 'b2', 1)",
+			`INSERT INTO pushed_groups (id, connection, name, name_key, external_id, version, created, modified)
+				VALUES ('ga', 'alpha', 'ga', 'ga', '', 1, 1, 1), ('gb', 'beta', 'gb', 'gb', '', 1, 1, 1)`,
+			"INSERT INTO parked_members (group_id, connection, value) VALUES ('ga', 'alpha', 'name a'), ('gb', 'beta', 'name b')",
+		})
+		update(t, db, func(tx directory.Tx) error {
+			err := tx.InsertPerson(person("known", "known"), "")
+			for _, of := range []string{"a", "b"} {
+				connection := map[string]string{"a": "alpha", "b": "beta"}[of]
+				err = errors.Join(err, tx.InsertIdentity(directory.Identity{
+					Connection: connection, Issuer: "i", Subject: of, Link: "link " + of, Person: "known", Created: start,
+				}))
+			}
+			return err
+		})
+		for name, tc := range map[string]struct {
+			arrival directory.Arrival
+			want    bool
+		}{
+			"nothing":      {directory.Arrival{Graves: []string{"1", "2"}, Names: []string{"3", "4", "5"}, Link: "6"}, true},
+			"no link":      {directory.Arrival{Graves: []string{"1"}, Names: []string{"2"}}, true},
+			"first grave":  {directory.Arrival{Graves: []string{"grave a", "2"}, Names: []string{"3"}}, false},
+			"last grave":   {directory.Arrival{Graves: []string{"1", "grave a"}, Names: []string{"3"}, Link: "4"}, false},
+			"first name":   {directory.Arrival{Graves: []string{"1"}, Names: []string{"name a", "2", "3"}}, false},
+			"last name":    {directory.Arrival{Graves: []string{"1"}, Names: []string{"2", "3", "name a"}}, false},
+			"link":         {directory.Arrival{Graves: []string{"1", "2"}, Names: []string{"3"}, Link: "link a"}, false},
+			"of beta":      {directory.Arrival{Graves: []string{"grave b"}, Names: []string{"name b"}, Link: "link b"}, true},
+			"another kind": {directory.Arrival{Graves: []string{"name a", "link a"}, Names: []string{"grave a", "link a"}, Link: "name a"}, true},
+		} {
+			tc.arrival.Person = person(name, name)
+			tc.arrival.Event = audit.Event{At: start, Action: audit.PersonCreated, Person: name}
+			var welcome bool
+			update(t, db, func(tx directory.Tx) (err error) {
+				welcome, err = tx.Welcome(tc.arrival)
+				return err
+			})
+			if welcome != tc.want {
+				t.Errorf("%s: welcome = %t, want %t", name, welcome, tc.want)
 			}
 		}
 	})

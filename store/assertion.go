@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"hash/maphash"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -174,7 +175,11 @@ func (s *scanner) own() string { return s.words.text(s.string()) }
 func (s *scanner) string() string {
 	s.want('"')
 	start := s.at
-	for ; s.at+8 <= len(s.text) && plain(s.text[s.at:s.at+8]); s.at += 8 {
+	for ; s.at+8 <= len(s.text); s.at += 8 {
+		if found := special(s.text[s.at : s.at+8]); found != 0 {
+			s.at += bits.TrailingZeros64(found) / 8
+			break
+		}
 	}
 	for ; s.at < len(s.text); s.at++ {
 		switch c := s.text[s.at]; {
@@ -191,16 +196,17 @@ func (s *scanner) string() string {
 	return ""
 }
 
-// plain reports whether eight characters, looked at at once, are ASCII's,
-// and neither a quotation mark, a backslash nor one that does not print.
-func plain(s string) bool {
+// special looks at eight characters at once. The lowest bit of what it gives is
+// in the byte of the first that is a quotation mark, a backslash, not ASCII's
+// or does not print; 0 if there is none.
+func special(s string) uint64 {
 	const each, high = 0x0101010101010101, 0x8080808080808080
 	_ = s[7]
 	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 	quote, slash := x^each*'"', x^each*'\\'
 	// Of a byte less than n, and of none but those behind it, the subtraction
 	// borrows from the high bit.
-	return (x|(x-each*' ')|(quote-each)|(slash-each))&high == 0
+	return (x | (x - each*' ') | (quote - each) | (slash - each)) & high
 }
 
 // escaped reads a text with escapes, or of other characters, that began at a

@@ -2,6 +2,7 @@ package store //nolint:testpackage // what is read of a row is nobody else's
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +115,11 @@ func FuzzAssertion(f *testing.F) {
 		`{"Claims":{"a":{"b":[[[[[]]]]]}}}`, `{"Claims":{"n":1e999}}`, `{"Name":"12345678"}`, "{\"Name\":\"1234567\x01\"}", "{\"Name\":\"123456\xc3\xa4\"}", `{"Name":"1234567\"8"}`, `{"Claims":{"n":0,"m":12345678901234567890,"k":-1}}`, `{"Name":"x",}`, `{"Groups":["a",]}`, `{"Claims":{"x":tru}}`, "{\"Name\":\"\xff\"}",
 	} {
 		f.Add(text)
+	}
+	for at := range 17 { // eight characters are looked at at once
+		for _, c := range []string{`\"`, `\\`, `"`, "\x1f", "\x7f", "\x80", "ä", " ", "!", "#", "[", "]"} {
+			f.Add(`{"Name":"` + strings.Repeat("a", at) + c + `bc","UserType":"defghijklmnop` + c + `"}`)
+		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		want, bad := readAssertion(text)

@@ -32,5 +32,9 @@ func (t tx) Rehome(connection, organization string, at time.Time) (int, error) {
 	n, err := t.exec(`UPDATE people SET organization = ?, unit = CASE WHEN unit = '' THEN '' ELSE ? END,
 		since = CASE WHEN since < ? THEN ? ELSE since END WHERE connection = ? AND organization <> ?`,
 		organization, directory.Unplaced, micros(at), micros(at), connection, organization)
-	return int(n), err
+	if err != nil {
+		return 0, err
+	}
+	tokens, err := t.exec("UPDATE api_tokens SET organization = ? WHERE connection = ? AND organization <> ?", organization, connection, organization)
+	return int(n + tokens), err
 }

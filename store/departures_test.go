@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"portcullis/audit"
 	"portcullis/directory"
@@ -9,10 +11,11 @@ import (
 	"portcullis/store/storetest"
 )
 
-// A sign-in that is under way when its person is dismissed, and commits first,
-// leaves no session behind.
-func TestADismissalEndsTheSessionsOfWhoeverWasQuicker(t *testing.T) {
-	databaseURL := storetest.MigratedPostgresURL(t) // SQLite has one writer at a time
+// dismissBehind dismisses p1, which is there, while another transaction does
+// statements and commits before it.
+func dismissBehind(t *testing.T, statements ...string) (databaseURL string, p directory.Shown, gone bool) {
+	t.Helper()
+	databaseURL = storetest.MigratedPostgresURL(t) // SQLite has one writer at a time
 	db, err := store.Open(t.Context(), store.Config{URL: databaseURL})
 	if err != nil {
 		t.Fatal(err)
@@ -20,45 +23,80 @@ func TestADismissalEndsTheSessionsOfWhoeverWasQuicker(t *testing.T) {
 	t.Cleanup(func() { db.Close() })
 	seed(t, db)
 	update(t, db, func(tx directory.Tx) error { return tx.InsertPerson(person("p1", "one"), "l") })
-	signIn, err := storetest.Raw(t, databaseURL).BeginTx(t.Context(), nil)
+	other, err := storetest.Raw(t, databaseURL).BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = signIn.Rollback() }()
-	for _, statement := range []string{
-		"SELECT 1 FROM people WHERE id = 'p1' FOR UPDATE",
-		`INSERT INTO sessions (id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token)
-			VALUES ('s1', 'h', 'p1', 'a', 'alpha', 1, 1, 9000000000000000, '', '', '')`,
-	} {
-		if _, err := signIn.ExecContext(t.Context(), statement); err != nil {
+	defer func() { _ = other.Rollback() }()
+	for _, statement := range statements {
+		if _, err := other.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
 	done := make(chan struct{})
-	var gone bool
 	var failed error
 	go func() {
 		defer close(done)
 		failed = db.Directory().UpdateOne(t.Context(), func(tx directory.Tx) (err error) {
-			_, gone, err = tx.Dismiss(directory.Departure{
-				Event:  audit.Event{At: start, Action: audit.PersonDeactivated, Person: "p1", Connection: "alpha"},
+			p, gone, err = tx.Dismiss(directory.Departure{
+				Event:  audit.Event{At: start.Add(time.Second), Action: audit.PersonDeactivated, Person: "p1", Connection: "alpha"},
 				Reason: "deactivated",
 			})
 			return err
 		})
 	}()
 	awaitLock(t, databaseURL, done)
-	if err := signIn.Commit(); err != nil {
+	if err := other.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	<-done
-	if failed != nil || !gone {
-		t.Fatalf("Dismiss = %t, %v, want true", gone, failed)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return databaseURL, p, gone
+}
+
+// A sign-in that is under way when its person is dismissed, and commits first,
+// leaves no session behind.
+func TestADismissalEndsTheSessionsOfWhoeverWasQuicker(t *testing.T) {
+	databaseURL, _, gone := dismissBehind(t, "SELECT 1 FROM people WHERE id = 'p1' FOR UPDATE",
+		`INSERT INTO sessions (id, token_hash, person_id, assertion_id, connection, created, last_seen, expires, address, user_agent, id_token)
+			VALUES ('s1', 'h', 'p1', 'a', 'alpha', 1, 1, 9000000000000000, '', '', '')`)
+	if !gone {
+		t.Fatal("Dismiss = false, want true")
 	}
 	var ended int64
 	var detail string
 	row := storetest.Raw(t, databaseURL).QueryRowContext(t.Context(), "SELECT ended, (SELECT detail FROM audit_events WHERE person = 'p1') FROM sessions")
 	if err := row.Scan(&ended, &detail); err != nil || ended == 0 || detail != `{"sessions_ended" : "1"}` {
 		t.Errorf("the session ended at %d, and the event says %s (%v): it goes on", ended, detail, err)
+	}
+}
+
+// What another change has made of somebody, who is dismissed behind it, is what
+// they were until then.
+func TestADismissalKeepsWhatAQuickerChangeSaid(t *testing.T) {
+	databaseURL, p, gone := dismissBehind(t, "UPDATE people SET name = 'Married', version = 7, since = since + 1 WHERE id = 'p1'")
+	if !gone || p.Version != 8 || p.IDPActive {
+		t.Fatalf("Dismiss = %t, version %d, active %t, want version 8", gone, p.Version, p.IDPActive)
+	}
+	var was, is string
+	row := storetest.Raw(t, databaseURL).QueryRowContext(t.Context(), `SELECT (SELECT concat_ws(' ', name, version, idp_active, since, until) FROM people_history),
+		(SELECT concat_ws(' ', name, version, idp_active, since) FROM people)`)
+	began, until := start.UnixMicro()+1, start.Add(time.Second).UnixMicro()
+	wantWas, wantIs := fmt.Sprintf("Married 7 t %d %d", began, until), fmt.Sprintf("Married 8 f %d", until)
+	if err := row.Scan(&was, &is); err != nil || was != wantWas || is != wantIs {
+		t.Errorf("it was %q and is %q (%v), want %q and %q", was, is, err, wantWas, wantIs)
+	}
+}
+
+// Whoever is gone meanwhile is not dismissed, and nothing is written of them.
+func TestNobodyIsDismissedTwice(t *testing.T) {
+	databaseURL, _, gone := dismissBehind(t, "UPDATE people SET idp_active = FALSE WHERE id = 'p1'")
+	var rows int
+	row := storetest.Raw(t, databaseURL).QueryRowContext(t.Context(),
+		"SELECT (SELECT count(*) FROM people_history) + (SELECT count(*) FROM losses) + (SELECT count(*) FROM audit_events) + (SELECT count(*) FROM changes WHERE loss)")
+	if err := row.Scan(&rows); err != nil || gone || rows != 0 {
+		t.Errorf("Dismiss = %t, %d rows about it (%v), want none", gone, rows, err)
 	}
 }

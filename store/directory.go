@@ -71,6 +71,19 @@ func (t tx) Audit(e audit.Event) error {
 	return t.later(auditInto+"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(auditColumns(e), string(detail))...)
 }
 
+// decided finds an event by when it was, in both parts of the trail, for each
+// has indexes of its own.
+const decided = `SELECT * FROM (
+	SELECT * FROM audit_events WHERE sealed AND person = ? AND action = ? AND at = ?
+	UNION ALL SELECT * FROM audit_events WHERE NOT sealed AND person = ? AND action = ? AND at = ?) e ORDER BY seq DESC LIMIT 1`
+
+func (t tx) Decision(person string, action audit.Action, at time.Time) (audit.Event, error) {
+	var r event
+	a, when := string(action), micros(at)
+	err := t.row(&r, "event", decided, person, a, when, person, a, when)
+	return r.domain(), err
+}
+
 // endedDetail is directory.EndedDetail of n in PostgreSQL.
 const endedDetail = `CASE WHEN n = 0 THEN 'null' ELSE json_build_object('` + directory.EndedKey + `', n::text)::text END`
 

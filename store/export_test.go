@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -55,3 +56,37 @@ func Queued(db *DB) int {
 
 // RareActions is for the plan of a list of events.
 var RareActions = rareActions
+
+// OtherEmails are the addresses of a resource beside the main one.
+func OtherEmails(attributes, main string) []string {
+	row := person{Attributes: attributes, Email: main, EmailKey: strings.ToLower(main)}
+	return row.otherEmails()
+}
+
+// MergeQueries are those for the newest rows of connections, by the index that
+// each is to use.
+func MergeQueries(db *DB, connections []string, before int64, limit int) map[string]string {
+	out := make(map[string]string)
+	for index, m := range map[string]merge{
+		"login_traces_log":        {table: "login_traces", where: sqlf(always)},
+		"login_traces_log_failed": {table: "login_traces", where: sqlf("NOT came_in")},
+		"scim_log_connection":     {table: "scim_log", where: sqlf(always)},
+		"scim_log_refused_log":    {table: "scim_log", where: sqlf("status >= 400")},
+		"audit_events_connection": {table: "audit_events", where: sqlf("sealed")},
+	} {
+		m.index, m.connections, m.before, m.limit = index, connections, before, limit
+		query, err := m.seqs(db.dialect)
+		if err != nil {
+			panic(err)
+		}
+		for _, arg := range query.args {
+			value := fmt.Sprint(arg)
+			if text, ok := arg.(string); ok {
+				value = "'" + text + "'"
+			}
+			query.text = strings.Replace(query.text, "?", value, 1)
+		}
+		out[index] = query.text
+	}
+	return out
+}

@@ -44,8 +44,10 @@ func classify(err error) error {
 	return fault.Wrap(fault.Unavailable, err, "the database did not answer")
 }
 
-// The result codes of SQLite that are not its fault but the caller's.
+// The result codes of SQLite that are not its fault but the caller's, and that
+// of a lock which somebody else holds.
 const (
+	sqliteBusy       = 5
 	sqliteUnique     = 2067
 	sqlitePrimaryKey = 1555
 	sqliteForeignKey = 787

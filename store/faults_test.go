@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"portcullis/directory"
 	"portcullis/fault"
+	"portcullis/internal/freeport"
 	"portcullis/store"
 	"portcullis/store/storetest"
 )
@@ -87,11 +87,7 @@ func TestReplicasOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 }
 
 func TestBadAddressesAreRefusedInWords(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := freeport.Address(t)
 	for _, tc := range []struct {
 		url  string
 		kind fault.Kind
@@ -100,7 +96,7 @@ func TestBadAddressesAreRefusedInWords(t *testing.T) {
 		{"mysql://x", fault.Invalid},
 		{"sqlite:" + filepath.Join(t.TempDir(), "no", "folder", "p.db"), fault.Unavailable},
 		{"sqlite:" + t.TempDir(), fault.Unavailable},
-		{"postgres://secret-user:secret-word@" + closed.Addr().String() + "/x?connect_timeout=2", fault.Unavailable},
+		{"postgres://secret-user:secret-word@" + closed + "/x?connect_timeout=2", fault.Unavailable},
 		{"postgres://secret-user:secret-word@127.0.0.1:notaport/x", fault.Unavailable},
 	} {
 		db, err := store.Open(t.Context(), store.Config{URL: tc.url})

@@ -102,54 +102,63 @@ const factColumns = "people.id, people.connection, people.user_name, people.emai
 
 // attributesDeclared are the attributes of somebody who may have some that a
 // connection declares. SQLite takes longer to look for them than to hand all of
-// them on.
+// them on, so there they are looked at here.
 const attributesDeclared = "CASE WHEN strpos(people.attributes, '" + directory.PortalURN + "') > 0 THEN people.attributes ELSE '' END"
 
 func (r *person) factPlaces() []any {
 	return []any{&r.ID, &r.Connection, &r.UserName, &r.Email, &r.EmailVerified, &r.Name, &r.Provisioned}
 }
 
-func (t tx) Enrolled(about int, f func(directory.Person, []directory.Group)) error {
-	groups, err := t.enrolments(about)
-	if err != nil {
-		return err
+// known is a person of what facts are made of, whose attributes are JSON.
+func (r *person) known(attributes string) directory.Person {
+	p := directory.Person{
+		ID: r.ID, Connection: r.Connection, UserName: r.UserName, Email: r.Email, EmailVerified: r.EmailVerified, Name: r.Name, Provisioned: r.Provisioned,
 	}
-	declared := "people.attributes"
-	if t.dialect == "postgres" {
-		declared = attributesDeclared
+	if strings.Contains(attributes, directory.PortalURN) {
+		p.Attributes = []byte(attributes)
 	}
+	return p
+}
+
+func (t tx) Enrolled(f func(*directory.Person)) error {
 	var r person
+	var p directory.Person
 	places := r.factPlaces()
-	return t.each("SELECT "+t.packed(factColumns)+", "+declared+" FROM people ORDER BY seq", nil, func(rows picked) error {
-		if err := t.unpack(rows, places, &r.Attributes); err != nil {
+	known := func(attributes string) {
+		p = r.known(attributes)
+		f(&p)
+	}
+	if t.dialect == "sqlite" {
+		var last int64
+		if err := t.number(&last, "SELECT coalesce(max(seq), 0) FROM people"); err != nil {
 			return err
 		}
-		p := directory.Person{
-			ID: r.ID, Connection: r.Connection, UserName: r.UserName, Email: r.Email, EmailVerified: r.EmailVerified, Name: r.Name, Provisioned: r.Provisioned,
+		return t.briefly().eachTogether("people", factColumns, places, "attributes", 1, last, func(attributes string) error {
+			known(attributes)
+			return nil
+		})
+	}
+	places = append(places, &r.Attributes)
+	return t.each("SELECT "+factColumns+", "+attributesDeclared+" FROM people ORDER BY seq", nil, func(rows picked) error {
+		if err := rows.Scan(places...); err != nil {
+			return err
 		}
-		if strings.Contains(r.Attributes, directory.PortalURN) {
-			p.Attributes = []byte(r.Attributes)
-		}
-		var in []directory.Group
-		if p.Provisioned {
-			in = groups(p.ID)
-		}
-		f(p, in)
+		known(r.Attributes)
 		return nil
 	})
 }
 
-// enrolments reads who is in which group, and gives what finds the groups of
-// somebody, through other groups too. Those who are in the same ones share the
-// list.
-func (t tx) enrolments(about int) (func(person string) []directory.Group, error) {
-	var ids []string // groups, by number
-	// Of somebody by number, the last membership; of a membership, its group and
-	// the one before it.
-	number := make(map[string]int32, about)
-	last := make([]int32, 0, about)
-	var groups []uint32
-	var before []int32
+// memberships are all of them: groups, and of each who is in it, one id in a
+// line.
+type memberships struct {
+	groups  []string // ids
+	members []string
+	above   map[string][]string // a group and those that it is in
+	named   map[string]directory.Group
+}
+
+func (t tx) Enrolments() (func(map[string]int) func(int) []directory.Group, error) {
+	var m memberships
 	// One row of each group is read in a third of the time of one of each membership.
 	members := "SELECT group_id, group_concat(person_id, char(10)) FROM memberships GROUP BY group_id"
 	if t.dialect == "postgres" {
@@ -157,47 +166,52 @@ func (t tx) enrolments(about int) (func(person string) []directory.Group, error)
 	}
 	err := t.each(members, nil, func(rows picked) error {
 		var group, people string
-		if err := rows.Scan(&group, &people); err != nil {
-			return err
-		}
-		n := uint32(len(ids)) //nolint:gosec // there are fewer than 2^32
-		ids = append(ids, group)
-		for person := range strings.SplitSeq(people, "\n") {
-			i, known := number[person]
-			if !known {
-				i = int32(len(last)) //nolint:gosec // there are fewer than 2^31
-				number[person], last = i, append(last, -1)
-			}
-			groups, before = append(groups, n), append(before, last[i])
-			last[i] = int32(len(groups) - 1) //nolint:gosec // there are fewer than 2^31
-		}
-		return nil
+		err := rows.Scan(&group, &people)
+		m.groups, m.members = append(m.groups, group), append(m.members, people)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	above := make(map[string][]string, len(ids)) // a group and those it is in
-	for _, id := range ids {
-		above[id] = nil
+	m.above = make(map[string][]string, len(m.groups))
+	for _, id := range m.groups {
+		m.above[id] = nil
 	}
-	if err := t.nestings(ids, above, asIs); err != nil {
+	if err := t.nestings(m.groups, m.above, asIs); err != nil {
 		return nil, err
 	}
-	named, err := t.namesAt(slices.Sorted(maps.Keys(above)), asIs)
-	if err != nil {
-		return nil, err
+	m.named, err = t.namesAt(slices.Sorted(maps.Keys(m.above)), asIs)
+	return m.by, err
+}
+
+// by gives what finds the groups of whoever is at a place.
+func (m *memberships) by(places map[string]int) func(place int) []directory.Group {
+	// Of somebody the last membership; of a membership, its group and the one
+	// before it.
+	last := make([]int32, len(places))
+	for i := range last {
+		last[i] = -1
+	}
+	var groups []uint32
+	var before []int32
+	for n, people := range m.members {
+		for person := range strings.SplitSeq(people, "\n") {
+			if i, known := places[person]; known {
+				groups, before = append(groups, uint32(n)), append(before, last[i]) //nolint:gosec // there are fewer than 2^32
+				last[i] = int32(len(groups) - 1)                                    //nolint:gosec // there are fewer than 2^31
+			}
+		}
 	}
 	alike := make(map[string][]directory.Group)
 	var mine []uint32
 	var key []byte
-	return func(person string) []directory.Group {
-		i, known := number[person]
-		if !known {
-			return nil
-		}
+	return func(place int) []directory.Group {
 		mine = mine[:0]
-		for at := last[i]; at >= 0; at = before[at] {
+		for at := last[place]; at >= 0; at = before[at] {
 			mine = append(mine, groups[at])
+		}
+		if len(mine) == 0 {
+			return nil
 		}
 		slices.Sort(mine)
 		key = key[:0]
@@ -209,13 +223,13 @@ func (t tx) enrolments(about int) (func(person string) []directory.Group, error)
 		}
 		in := make(map[string]bool, len(mine))
 		for _, n := range mine {
-			in[ids[n]] = true
+			in[m.groups[n]] = true
 		}
-		climb(in, above)
-		list := inOrder(in, named)
+		climb(in, m.above)
+		list := inOrder(in, m.named)
 		alike[string(key)] = list
 		return list
-	}, nil
+	}
 }
 
 func (t tx) Excepted() (map[string][]directory.Exception, error) {

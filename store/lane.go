@@ -110,26 +110,35 @@ func numbered(query string) string {
 // the first column of the last row, to a list of texts, or to a struct or a
 // list of structs, which gorm fills.
 func (t tx) read(rows gorm.Rows, out any) (n int64, err error) {
-	var text string
-	list, isList := out.(*[]string)
-	switch out.(type) {
-	case *[]string, *string, *int, *int64, *bool:
-		to := out
-		if isList {
-			to = &text
-		}
+	switch out := out.(type) {
+	case *[]string:
+		return readList(rows, out)
+	case *[]int64:
+		return readList(rows, out)
+	case *string, *int, *int64, *bool:
 		for rows.Next() {
-			if err := rows.Scan(to); err != nil {
+			if err := rows.Scan(out); err != nil {
 				return n, err
 			}
-			if n++; isList {
-				*list = append(*list, text)
-			}
+			n++
 		}
 		return n, rows.Err()
 	default:
 		return t.readStructs(rows, out)
 	}
+}
+
+// readList reads rows of one column.
+func readList[T any](rows gorm.Rows, out *[]T) (n int64, err error) {
+	var value T
+	for rows.Next() {
+		if err := rows.Scan(&value); err != nil {
+			return n, err
+		}
+		*out = append(*out, value)
+		n++
+	}
+	return n, rows.Err()
 }
 
 // closing closes rows after they were read.

@@ -277,17 +277,37 @@ func (t tx) MassLoss(id int64) (directory.MassLoss, error) {
 }
 
 func (t tx) MassLosses(q directory.MassLossQuery, now time.Time) ([]directory.MassLoss, error) {
-	query := sqlf("SELECT * FROM mass_losses WHERE " + always)
+	query := join("SELECT * FROM mass_losses WHERE ", openLosses(q.Undoable, now))
 	if q.Connection != "" {
 		query = join(query, sqlf(" AND connection = ?", q.Connection))
-	}
-	if q.Undoable {
-		query = join(query, sqlf(" AND undone = 0 AND last_at > ?", micros(now.Add(-directory.UndoLife))))
 	}
 	if q.After != nil {
 		query = join(query, sqlf(" AND id < ?", q.After.Seq))
 	}
-	query = join(query, sqlf(" ORDER BY id DESC LIMIT ?", q.Limit))
+	return t.massLosses(join(query, sqlf(" ORDER BY id DESC LIMIT ?", q.Limit)))
+}
+
+// LatestMassLosses reads the table once, however many connections there are:
+// mass losses are few.
+func (t tx) LatestMassLosses(connections []string, undoable bool, limit int, now time.Time) ([]directory.MassLoss, error) {
+	these, err := list(append([]string{}, connections...))
+	if err != nil {
+		return nil, err
+	}
+	return t.massLosses(join("SELECT * FROM (SELECT m.*, row_number() OVER (PARTITION BY connection ORDER BY id DESC) AS place FROM mass_losses m WHERE ",
+		openLosses(undoable, now), " AND ", sqlf(t.inList("connection"), these), sqlf(") latest WHERE place <= ? ORDER BY id DESC", limit)))
+}
+
+// openLosses is the condition on a mass loss that it can be undone, where that is
+// asked for.
+func openLosses(undoable bool, now time.Time) fragment {
+	if !undoable {
+		return sqlf(always)
+	}
+	return sqlf("undone = 0 AND last_at > ?", micros(now.Add(-directory.UndoLife)))
+}
+
+func (t tx) massLosses(query fragment) ([]directory.MassLoss, error) {
 	var rows []massLoss
 	err := t.rows(&rows, query.text, query.args...)
 	out := make([]directory.MassLoss, len(rows))

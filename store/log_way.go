@@ -36,14 +36,14 @@ func (w logWay) text(column string) string {
 	return column
 }
 
-func (w logWay) number(column string) string {
+func (w logWay) seq() string {
 	if w.byPerson {
-		return column + " + 0"
+		return "seq + 0"
 	}
-	return column
+	return "seq"
 }
 
 // newest is the order of a log and how much of it is wanted.
 func (w logWay) newest(limit int) fragment {
-	return sqlf(" ORDER BY "+w.number("seq")+" DESC LIMIT ?", limit)
+	return sqlf(" ORDER BY "+w.seq()+" DESC LIMIT ?", limit)
 }

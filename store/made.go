@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"portcullis/admin"
@@ -26,6 +27,7 @@ type madeRow struct {
 	Changed  int64  `gorm:"column:changed"`
 	Author   string `gorm:"column:author"`
 	Removed  int64  `gorm:"column:removed"`
+	Stays    bool   `gorm:"column:stays"`
 }
 
 // Version is that of the last change of a connection that was made in the
@@ -47,7 +49,7 @@ func (s Made) All(ctx context.Context) (out []admin.Made, version int64, err err
 	for _, r := range rows {
 		out = append(out, admin.Made{
 			ID: r.ID, Document: r.Document, Sealed: nilIfEmpty(r.Sealed), Version: r.Version, Created: moment(r.Created),
-			Changed: moment(r.Changed), Author: r.Author, Removed: moment(r.Removed),
+			Changed: moment(r.Changed), Author: r.Author, Removed: moment(r.Removed), Stays: r.Stays,
 		})
 		version = max(version, r.Version)
 	}
@@ -127,7 +129,7 @@ func (s Made) Remove(ctx context.Context, id string, stays bool, at time.Time, e
 		if err != nil {
 			return err
 		}
-		err = t.one("connection", "UPDATE console_connections SET removed = ?, version = ?, sealed = ? WHERE id = ? AND removed = 0", micros(at), version, []byte{}, id)
+		err = t.one("connection", "UPDATE console_connections SET removed = ?, stays = ?, version = ?, sealed = ? WHERE id = ? AND removed = 0", micros(at), stays, version, []byte{}, id)
 		if err != nil {
 			return err
 		}
@@ -150,6 +152,24 @@ func (s Made) Empty(ctx context.Context, id string, at time.Time) error {
 	})
 }
 
+// SignOutOthers ends the sessions of a connection by any other provider than
+// that issuer, and the API tokens of their people: what came in late at a gate
+// that had not heard of the change, and nobody whom the new provider let in.
+func (s Made) SignOutOthers(ctx context.Context, id, issuer string, at time.Time) error {
+	return s.db.update(ctx, func(t tx) error {
+		people, err := t.endSessions("connection = ? AND idp_issuer <> ?", []any{id, issuer}, at, anotherProvider)
+		if err != nil {
+			return err
+		}
+		for _, person := range people {
+			if err := t.revokeAPITokens("connection = ? AND person_id = ?", []any{id, person}, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (t tx) emptyConnection(id string, at time.Time) (ended int, err error) {
 	if err := t.endSetup(id, at); err != nil {
 		return 0, err
@@ -169,11 +189,20 @@ const anotherProvider = "your organization signs in somewhere else now"
 // signOutConnection ends every session of those who came in by a connection,
 // and their API tokens.
 func (t tx) signOutConnection(id string, at time.Time, reason string) (ended int, err error) {
-	var people []string
-	err = t.rows(&people, "UPDATE sessions SET ended = ?, end_reason = ? WHERE connection = ? AND ended = 0 AND expires > ? RETURNING person_id",
-		micros(at), reason, id, micros(at))
+	people, err := t.endSessions("connection = ?", []any{id}, at, reason)
 	if err != nil {
 		return 0, err
+	}
+	return len(people), t.revokeAPITokens("connection = ?", []any{id}, at)
+}
+
+// endSessions ends the living sessions of a condition, and gives the person of
+// each.
+func (t tx) endSessions(which string, args []any, at time.Time, reason string) (people []string, err error) {
+	err = t.rows(&people, "UPDATE sessions SET ended = ?, end_reason = ? WHERE "+which+" AND ended = 0 AND expires > ? RETURNING person_id",
+		slices.Concat([]any{micros(at), reason}, args, []any{micros(at)})...)
+	if err != nil {
+		return nil, err
 	}
 	told := make(map[string]bool)
 	for _, person := range people {
@@ -182,17 +211,23 @@ func (t tx) signOutConnection(id string, at time.Time, reason string) (ended int
 		}
 		told[person] = true
 		if err := t.Change(directory.Change{At: at, Person: person, Loss: true}); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
+	return people, nil
+}
+
+// revokeAPITokens makes the API tokens of a condition void.
+func (t tx) revokeAPITokens(which string, args []any, at time.Time) error {
 	var tokens []string
-	if err := t.rows(&tokens, "UPDATE api_tokens SET revoked = ? WHERE connection = ? AND revoked = 0 RETURNING id", micros(at), id); err != nil {
-		return 0, err
+	err := t.rows(&tokens, "UPDATE api_tokens SET revoked = ? WHERE "+which+" AND revoked = 0 RETURNING id", slices.Concat([]any{micros(at)}, args)...)
+	if err != nil {
+		return err
 	}
 	for _, token := range tokens {
 		if err := t.Change(directory.Change{At: at, Session: token, Loss: true}); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return len(people), nil
+	return nil
 }

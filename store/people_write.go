@@ -22,14 +22,23 @@ func (r *person) values() []any {
 	}
 }
 
-func (t tx) InsertPerson(p directory.Person, link string) error {
-	row := personRow(p, link)
+// newPerson is the row of somebody new, and their addresses beside the main one.
+func newPerson(p directory.Person, link string) (row person, more []string, err error) {
+	row = personRow(p, link)
 	if err := row.storable(); err != nil {
+		return row, nil, err
+	}
+	more = row.otherEmails()
+	row.MoreEmails = len(more) > 0
+	return row, more, nil
+}
+
+func (t tx) InsertPerson(p directory.Person, link string) error {
+	row, more, err := newPerson(p, link)
+	if err != nil {
 		return err
 	}
-	more := row.otherEmails()
-	row.MoreEmails = len(more) > 0
-	err := t.later(personInto+"VALUES ("+commas(len(row.values()))+")", row.values()...)
+	err = t.later(personInto+"VALUES ("+commas(len(row.values()))+")", row.values()...)
 	t.memo.held = row
 	if err != nil {
 		return err
@@ -123,11 +132,13 @@ func (r *person) changes(old *person) (set string, args []any) {
 	return b.String(), args
 }
 
+const emailsInto = "INSERT INTO person_emails (person_id, connection, value_key) "
+
 // insertEmails stores the addresses beside the main one, which has a column.
 // Most people have none.
 func (t tx) insertEmails(row *person, more []string) error {
 	for _, key := range more {
-		err := t.later("INSERT INTO person_emails (person_id, connection, value_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row.ID, row.Connection, key)
+		err := t.later(emailsInto+"VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row.ID, row.Connection, key)
 		if err != nil {
 			return err
 		}
@@ -140,11 +151,19 @@ func (t tx) insertEmails(row *person, more []string) error {
 // none has a list.
 const emailsKey = `"emails":[`
 
+// onlyOne reports whether a list of addresses is known to hold one alone, the
+// main one: that of nearly everybody. The members of an address are stored in
+// order, so that its value is the last one. A list that looks otherwise is read.
+func onlyOne(list, main string) bool {
+	first, _, ok := strings.Cut(list, "]")
+	return ok && main != "" && strings.Count(first, "{") == 1 && strings.Contains(first, `"value":"`+main+`"`)
+}
+
 // otherEmails are the addresses of a resource beside the main one, in lower
 // case. Only the addresses are read, for a resource is long.
 func (r *person) otherEmails() []string {
 	_, list, ok := strings.Cut(r.Attributes, emailsKey)
-	if !ok {
+	if !ok || onlyOne(list, r.Email) {
 		return nil
 	}
 	var emails []struct {

@@ -32,25 +32,13 @@ func errPlace(place, value any) error {
 	return fmt.Errorf("a %T of the database does not go into a %T", value, place)
 }
 
-// pick implements [lane]. Only what is not cancelled half-way can do without
-// database/sql.
+// pick implements [lane].
 func (l *sqliteLane) pick(query string, args []any, read func(picked) error) error {
-	if !l.write && !l.brief || l.once {
+	if !l.isDirect() {
 		return l.query(query, args, func(rows gorm.Rows) error { return read(rows) })
 	}
-	if err := l.ctx.Err(); err != nil {
-		return err
-	}
-	return l.c.conn.Raw(func(driverConn any) error {
-		s, err := l.c.quickly(l.ctx, driverConn, query)
-		if err != nil {
-			return err
-		}
-		named, err := valuesOf(args)
-		if err != nil {
-			return err
-		}
-		rows, err := s.QueryContext(context.WithoutCancel(l.ctx), named)
+	return l.directly(query, args, func(s directStmt, values []driver.NamedValue) error {
+		rows, err := s.QueryContext(context.WithoutCancel(l.ctx), values)
 		if err != nil {
 			return err
 		}
@@ -62,9 +50,31 @@ func (l *sqliteLane) pick(query string, args []any, read func(picked) error) err
 	})
 }
 
-// quickly prepares a statement, once for each connection.
-func (c *sqliteConn) quickly(ctx context.Context, driverConn any, query string) (quickStmt, error) {
-	if s, ok := c.quick[query]; ok {
+// isDirect reports whether statements go past database/sql, as all can that are
+// kept prepared and not cancelled half-way.
+func (l *sqliteLane) isDirect() bool { return (l.write || l.brief) && !l.once }
+
+// directly runs a statement of the driver. What run is given is not for longer.
+func (l *sqliteLane) directly(query string, args []any, run func(directStmt, []driver.NamedValue) error) error {
+	if err := l.ctx.Err(); err != nil {
+		return err
+	}
+	values, err := valuesOf(args)
+	if err != nil {
+		return err
+	}
+	return l.c.conn.Raw(func(driverConn any) error {
+		s, err := l.c.stmt(l.ctx, driverConn, query)
+		if err != nil {
+			return err
+		}
+		return run(s, values)
+	})
+}
+
+// stmt prepares a statement, once for each connection.
+func (c *sqliteConn) stmt(ctx context.Context, driverConn any, query string) (directStmt, error) {
+	if s, ok := c.direct[query]; ok {
 		return s, nil
 	}
 	d, ok := driverConn.(driver.ConnPrepareContext)
@@ -75,34 +85,35 @@ func (c *sqliteConn) quickly(ctx context.Context, driverConn any, query string) 
 	if err != nil {
 		return nil, err
 	}
-	q, ok := s.(quickStmt)
+	q, ok := s.(directStmt)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the statement of the driver is %T", s), s.Close())
 	}
-	if len(c.quick) >= maxPrepared {
+	if len(c.direct) >= maxPrepared {
 		if err := c.forget(); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
-	if c.quick == nil {
-		c.quick = make(map[string]quickStmt)
+	if c.direct == nil {
+		c.direct = make(map[string]directStmt)
 	}
-	c.quick[query] = q
+	c.direct[query] = q
 	return q, nil
 }
 
-// quickStmt is a prepared statement of the driver.
-type quickStmt interface {
+// directStmt is a prepared statement of the driver.
+type directStmt interface {
 	driver.Stmt
 	driver.StmtQueryContext
+	driver.StmtExecContext
 }
 
-// forget closes what quickly has prepared.
+// forget closes what stmt has prepared.
 func (c *sqliteConn) forget() (err error) {
-	for _, s := range c.quick {
+	for _, s := range c.direct {
 		err = errors.Join(err, s.Close())
 	}
-	clear(c.quick)
+	clear(c.direct)
 	return err
 }
 

@@ -57,6 +57,8 @@ var hot = map[string]string{
 	"old log entries":      "DELETE FROM scim_log WHERE at < 1 AND seq < coalesce((SELECT seq FROM scim_log WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
 	"rare events":          "SELECT seq FROM audit_events WHERE action = 'person.locked' AND " + store.RareActions + " AND seq < 5000 ORDER BY seq DESC LIMIT 50",
 	"events of a person":   "SELECT seq FROM audit_events WHERE sealed AND person = 'p1' ORDER BY seq DESC LIMIT 50",
+	"a decision":           "SELECT * FROM audit_events WHERE sealed AND person = 'p1' AND action = 'person.locked' AND at = 5",
+	"the latest decision":  "SELECT * FROM audit_events WHERE NOT sealed AND person = 'p1' AND action = 'person.locked' AND at = 5",
 	"their latest events":  "SELECT seq FROM audit_events WHERE NOT sealed AND person = 'p1' ORDER BY seq DESC LIMIT 50",
 	"losses of an hour":    "SELECT seq FROM losses WHERE connection = 'c' AND group_id = '' AND at > 1 AND at <= 5 AND NOT pending",
 	"losses of a member":   "SELECT 1 FROM losses WHERE member = 'p1' AND seq > 5 AND NOT pending",

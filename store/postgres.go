@@ -21,7 +21,8 @@ type postgresLane struct {
 	ctx    context.Context //nolint:containedctx // a transaction has one context, as a *sql.Tx has
 	conn   *pgx.Conn
 	queued *pgx.Batch
-	ended  bool // the transaction was committed with its last statement
+	ended  bool  // the last statement went with the end of the transaction
+	lost   error // how that went wrong; nil: it is committed
 }
 
 var errEnded = errors.New("the transaction has ended")
@@ -134,11 +135,8 @@ func readRows(rows pgx.Rows, err error, read func(pgx.Rows) error) error {
 // finish runs the last statements of a transaction, of which the first is read,
 // and commits it, in one way.
 func (l *postgresLane) finish(query fragment, read func(gorm.Rows) error, then ...fragment) error {
-	for _, q := range append([]fragment{query}, then...) {
-		l.queued.Queue(numbered(q.text), q.args...)
-	}
-	l.queued.Queue("COMMIT")
-	err := l.send(2+len(then), func(results pgx.BatchResults) error {
+	explicit := l.conclude(append([]fragment{query}, then...)...)
+	err := l.send(1+len(then)+explicit, func(results pgx.BatchResults) error {
 		rows, err := results.Query()
 		if err := readRows(rows, err, func(rows pgx.Rows) error { return read(postgresRows{rows}) }); err != nil {
 			return err
@@ -148,10 +146,31 @@ func (l *postgresLane) finish(query fragment, read func(gorm.Rows) error, then .
 				return err
 			}
 		}
+		if explicit == 0 {
+			return nil
+		}
 		return committed(results)
 	})
-	l.ended = err == nil
+	l.ended, l.lost = true, err // whoever goes on all the same writes nothing outside of a transaction
 	return err
+}
+
+// conclude queues the last statements of a transaction and its end, and counts
+// what the end takes: nothing, where the whole transaction is queued, for what
+// goes to the server in one way is one by itself.
+func (l *postgresLane) conclude(last ...fragment) (end int) {
+	if q := l.queued.QueuedQueries; len(q) > 0 && q[0].SQL == beginWriting {
+		l.queued.QueuedQueries = q[1:]
+	} else {
+		end = 1
+	}
+	for _, q := range last {
+		l.queued.Queue(numbered(q.text), q.args...)
+	}
+	if end > 0 {
+		l.queued.Queue("COMMIT")
+	}
+	return end
 }
 
 // reopen begins another transaction after finish.
@@ -170,22 +189,26 @@ func committed(results pgx.BatchResults) error {
 	return err
 }
 
+const beginWriting = "BEGIN"
+
 func (l *postgresLane) begin(kind txKind) error {
 	if kind == readOnly {
 		return l.later("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", nil)
 	}
-	return l.later("BEGIN", nil)
+	return l.later(beginWriting, nil)
 }
 
 func (l *postgresLane) commit() error {
 	if l.ended {
-		return nil
+		return l.lost
 	}
 	if l.conn.PgConn().TxStatus() == 'I' && l.queued.Len() <= 1 {
 		l.queued = &pgx.Batch{} // nothing was asked between BEGIN and now
 		return nil
 	}
-	l.queued.Queue("COMMIT")
+	if l.conclude() == 0 {
+		return l.send(0, func(pgx.BatchResults) error { return nil })
+	}
 	return l.send(1, committed)
 }
 

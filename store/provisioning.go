@@ -119,24 +119,36 @@ func each[T any](entries []scim.Entry, of func(scim.Entry) T) []T {
 }
 
 func (s journalStore) Journal(ctx context.Context, q scim.JournalQuery) ([]scim.Entry, error) {
-	query := sqlf("SELECT * FROM scim_log WHERE " + always)
-	if q.Connection != "" {
-		query = join(query, sqlf(" AND connection = ?", q.Connection))
+	query, err := s.requests(q, sqlf(always), logWay{})
+	if err != nil {
+		return nil, err
 	}
-	if q.Refused {
-		query = join(query, " AND status >= 400")
-	}
-	if q.Before > 0 {
-		query = join(query, sqlf(" AND seq < ?", q.Before))
-	}
-	query = join(query, sqlf(" ORDER BY seq DESC LIMIT ?", q.Limit))
 	var rows []logEntry
-	err := s.db.view(ctx, func(t tx) error { return t.rows(&rows, query.text, query.args...) })
+	err = s.db.view(ctx, func(t tx) error { return t.rows(&rows, query.text, query.args...) })
 	out := make([]scim.Entry, len(rows))
 	for i := range rows {
 		out[i] = rows[i].domain()
 	}
 	return out, err
+}
+
+// requests is a query for entries of which something else is true, too.
+func (s journalStore) requests(q scim.JournalQuery, where fragment, way logWay) (fragment, error) {
+	index := "scim_log_connection"
+	if q.Refused {
+		where, index = join("status >= 400 AND ", where), "scim_log_refused_log"
+	}
+	if len(q.Connections) > 0 && !way.byPerson {
+		m := merge{table: "scim_log", index: index, where: where, connections: q.Connections, before: q.Before, limit: q.Limit}
+		query, err := m.rows(s.db.dialect, "*")
+		return join(query, " ORDER BY seq DESC"), err
+	}
+	of, err := adminStore(s).among(q.Connections)
+	where = join(where, " AND ", of)
+	if q.Before > 0 {
+		where = join(where, sqlf(" AND "+way.seq()+" < ?", q.Before))
+	}
+	return join("SELECT * FROM scim_log WHERE ", where, way.newest(q.Limit)), err
 }
 
 func (s journalStore) DeleteJournal(ctx context.Context, before time.Time) error {

@@ -21,20 +21,33 @@ func (t tx) Newest() (places []int64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	query := "SELECT max(seq) FROM assertions GROUP BY person_id"
+	query := "SELECT max(seq) AS newest FROM assertions GROUP BY person_id"
 	switch {
 	case assertions <= people*fewSignIns:
 	case t.dialect == "postgres":
-		query = "SELECT a.seq FROM people p CROSS JOIN LATERAL (SELECT seq FROM assertions WHERE person_id = p.id ORDER BY seq DESC LIMIT 1) a"
+		query = "SELECT a.seq AS newest FROM people p CROSS JOIN LATERAL (SELECT seq FROM assertions WHERE person_id = p.id ORDER BY seq DESC LIMIT 1) a"
 	default:
-		query = `SELECT newest FROM (SELECT (SELECT max(a.seq) FROM assertions a WHERE a.person_id = p.id) AS newest FROM people p)
-			WHERE newest IS NOT NULL`
+		query = "SELECT (SELECT max(a.seq) FROM assertions a WHERE a.person_id = p.id) AS newest FROM people p" // group_concat leaves NULL out
 	}
-	err = t.each(query, nil, func(rows picked) error {
-		var place int64
-		err := rows.Scan(&place)
-		places = append(places, place)
-		return err
+	// One row of all of them is read in half the time of one of each.
+	together := "string_agg(newest::text, ',')"
+	if t.dialect == "sqlite" {
+		together = "group_concat(newest)"
+	}
+	err = t.each("SELECT coalesce("+together+", '') AS places FROM ("+query+") n", nil, func(rows picked) error {
+		var text string
+		if err := rows.Scan(&text); err != nil || text == "" {
+			return err
+		}
+		places = make([]int64, 0, 1+strings.Count(text, ","))
+		for word := range strings.SplitSeq(text, ",") {
+			var place int64
+			if err := fill(&place, word); err != nil {
+				return err
+			}
+			places = append(places, place)
+		}
+		return nil
 	})
 	slices.Sort(places)
 	return places, err
@@ -50,11 +63,12 @@ const (
 
 func (t tx) Said(places []int64, f func(*directory.Saying)) error {
 	r := newHearer()
+	var said directory.Saying
 	var partial []directory.Saying
 	for chunk := range slices.Chunk(places, saidAtOnce) {
 		err := t.briefly().eachSaid(chunk, func(person, facts string) error {
-			said, err := r.saying(facts)
-			if err != nil {
+			var err error
+			if said, err = r.saying(facts); err != nil {
 				return err
 			}
 			if said.Person = person; said.GroupsIncomplete {
@@ -81,21 +95,27 @@ func (t tx) Said(places []int64, f func(*directory.Saying)) error {
 
 // eachSaid reads the assertions at some places, which rise.
 func (t tx) eachSaid(places []int64, f func(person, facts string) error) error {
-	first, last := places[0], places[len(places)-1]
-	where := t.among("seq", places)
-	if last-first < int64(denseOf*len(places)) {
-		where = sqlf("seq BETWEEN ? AND ? ORDER BY seq", first, last)
-	}
-	return t.each("SELECT seq, person_id, facts FROM assertions WHERE "+where.text, where.args, func(rows picked) error {
-		var place int64
-		var person, facts string
-		if err := rows.Scan(&place, &person, &facts); err != nil {
-			return err
-		}
-		if _, wanted := slices.BinarySearch(places, place); !wanted {
+	var place int64
+	var person, facts string
+	wanted := func(facts string) error {
+		if _, is := slices.BinarySearch(places, place); !is {
 			return nil
 		}
 		return f(person, facts)
+	}
+	first, last := places[0], places[len(places)-1]
+	where := t.among("seq", places)
+	if last-first < int64(denseOf*len(places)) {
+		if t.dialect == "sqlite" {
+			return t.eachTogether("assertions", "seq, person_id", []any{&place, &person}, "facts", first, last, wanted)
+		}
+		where = sqlf("seq BETWEEN ? AND ? ORDER BY seq", first, last)
+	}
+	return t.each("SELECT seq, person_id, facts FROM assertions WHERE "+where.text, where.args, func(rows picked) error {
+		if err := rows.Scan(&place, &person, &facts); err != nil {
+			return err
+		}
+		return wanted(facts)
 	})
 }
 
@@ -147,6 +167,9 @@ func (h *hearer) saying(facts string) (directory.Saying, error) {
 	return out, err
 }
 
+// neverText is the zero time.
+const neverText = `"0001-01-01T00:00:00Z"`
+
 // saying reads an assertion as [scanner.assertion] does, and takes as right
 // what that does, but leaves the claims as they are.
 func (s *scanner) saying(h *hearer) (a directory.Saying, ok bool) {
@@ -157,7 +180,9 @@ func (s *scanner) saying(h *hearer) (a directory.Saying, ok bool) {
 		case "EmailVerified":
 			s.flag()
 		case "AuthTime":
-			s.time()
+			if !s.word(neverText) { // of most people, and read by nobody here
+				s.time()
+			}
 		case "Subject":
 			a.Subject = h.kept.keep(s.string())
 		case "Groups":

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"strconv"
 	"sync"
@@ -164,8 +165,8 @@ func (s *sqliteLanes) close() (err error) {
 type sqliteConn struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
-	quick    map[string]quickStmt // see pick
-	broken   bool                 // it may be within a transaction still
+	direct   map[string]directStmt // see stmt
+	broken   bool                  // it may be within a transaction still
 
 	version int64          // of the data, when counts were taken
 	counts  map[string]int // see counted
@@ -246,7 +247,17 @@ func (l *sqliteLane) patient() (context.Context, error) {
 	return l.ctx, nil
 }
 
-func (l *sqliteLane) exec(query string, args []any) (int64, error) {
+func (l *sqliteLane) exec(query string, args []any) (n int64, err error) {
+	if l.isDirect() {
+		err = l.directly(query, args, func(s directStmt, values []driver.NamedValue) error {
+			res, err := s.ExecContext(context.WithoutCancel(l.ctx), values)
+			if err == nil {
+				n, err = res.RowsAffected()
+			}
+			return err
+		})
+		return n, err
+	}
 	ctx, err := l.patient()
 	if err != nil {
 		return 0, err

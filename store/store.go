@@ -12,6 +12,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,7 @@ import (
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+	sqlite3 "modernc.org/sqlite"
 
 	"portcullis/fault"
 )
@@ -58,8 +61,10 @@ type DB struct {
 	dialect string
 	observe func(context.Context, string) func(error) // never nil
 	lanes   *sqliteLanes                              // SQLite's connections; nil on PostgreSQL
+	texts   sync.Map                                  // see written
 	tokens  atomic.Uint64                             // see tokenStore.Generation
 	woken   chan struct{}                             // a change was committed, here or (PostgreSQL) anywhere
+	name    string                                    // by which this replica knows its own notifications
 	told    chan struct{}                             // a change was committed here, and others are to be told (PostgreSQL)
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -75,16 +80,19 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Observe == nil {
 		c.Observe = func(context.Context, string) func(error) { return func(error) {} }
 	}
-	db := &DB{log: c.Log, observe: c.Observe, woken: make(chan struct{}, 1), told: make(chan struct{}, 1), done: make(chan struct{})}
+	db := &DB{
+		log: c.Log, observe: c.Observe, name: rand.Text(),
+		woken: make(chan struct{}, 1), told: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	var dialector gorm.Dialector
 	switch {
 	case strings.HasPrefix(c.URL, "sqlite:"):
 		db.dialect = "sqlite"
-		path := strings.TrimPrefix(c.URL, "sqlite:")
-		if err := reserve(path); err != nil {
+		pool, err := openSQLite(ctx, strings.TrimPrefix(c.URL, "sqlite:"))
+		if err != nil {
 			return nil, err
 		}
-		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: sqliteDSN(path)})
+		dialector = sqlite.New(sqlite.Config{DriverName: "sqlite", Conn: pool})
 	case strings.HasPrefix(c.URL, "postgres://"), strings.HasPrefix(c.URL, "postgresql://"):
 		db.dialect = "postgres"
 		dialector = postgres.Open(c.URL)
@@ -129,6 +137,41 @@ func sqliteDSN(path string) string {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-256)", "wal_autocheckpoint(4096)",
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+// openSQLite opens the file, and makes it where there is none.
+func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
+	if err := reserve(path); err != nil {
+		return nil, err
+	}
+	pool, err := sql.Open("sqlite", sqliteDSN(path))
+	if err != nil {
+		return nil, err
+	}
+	if err := goOver(ctx, pool); err != nil {
+		return nil, errors.Join(fault.Wrap(fault.Unavailable, err, "the database cannot be opened"), pool.Close())
+	}
+	return pool, nil
+}
+
+// goOver makes the first connection, which takes a new file over to the
+// write-ahead log. While another process is at the same, SQLite answers "busy"
+// at once, whatever busy_timeout says: it holds a lock for reading then, and two
+// that wait with one could wait for each other.
+func goOver(ctx context.Context, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for {
+		err := pool.PingContext(ctx)
+		if e, ok := errors.AsType[*sqlite3.Error](err); !ok || e.Code() != sqliteBusy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // reserve makes the file before SQLite does, which would let everybody read

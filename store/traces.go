@@ -42,18 +42,12 @@ func (s traceStore) InsertTraces(ctx context.Context, records []trace.Record, lo
 	})
 	return s.db.update(ctx, func(t tx) error {
 		for _, k := range shares {
-			kept, err := t.take(k, len(waiting[k]), caps[k.class])
-			if err != nil {
+			if err := t.insertTraces(k, waiting[k], caps[k.class]); err != nil {
 				return err
-			}
-			for _, r := range waiting[k][:kept] {
-				if err := t.insertTrace(r); err != nil {
-					return err
-				}
 			}
 		}
 		for _, l := range lost {
-			if err := t.count(share{micros(l.Hour), l.Connection, ""}, 0, l.Count); err != nil {
+			if err := t.count(share{micros(l.Hour), l.Connection, ""}, counts{lost: l.Count}); err != nil {
 				return err
 			}
 		}
@@ -61,42 +55,63 @@ func (s traceStore) InsertTraces(ctx context.Context, records []trace.Record, lo
 	})
 }
 
-// take counts n records and says how many of them there is room for.
-func (t tx) take(k share, n, limit int) (kept int, err error) {
-	if err := t.count(k, 0, 0); err != nil { // the row is there, and ours until the transaction ends
-		return 0, err
+// counts are of one share: came and failed of what is kept, but for dry runs
+// that went well.
+type counts struct{ kept, lost, came, failed int64 }
+
+// insertTraces keeps those records of a share for which it has room, and counts
+// them all. A reference that is there already is kept once, and counts once
+// among those that came in or failed.
+func (t tx) insertTraces(k share, records []trace.Record, limit int) error {
+	if err := t.count(k, counts{}); err != nil { // the row is there, and ours until the transaction ends
+		return err
 	}
 	var have int
-	err = t.row(&have, "count", "SELECT kept FROM login_trace_counts WHERE hour = ? AND connection = ? AND class = ?",
+	err := t.row(&have, "count", "SELECT kept FROM login_trace_counts WHERE hour = ? AND connection = ? AND class = ?",
 		k.hour, k.connection, string(k.class))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	kept = min(n, max(0, limit-have))
-	return kept, t.count(k, int64(kept), int64(n-kept))
+	room := min(len(records), max(0, limit-have))
+	n := counts{kept: int64(room), lost: int64(len(records) - room)}
+	for i := range records[:room] {
+		r := &records[i]
+		switch fresh, err := t.insertTrace(r); {
+		case err != nil:
+			return err
+		case !fresh:
+		case !r.In():
+			n.failed++
+		case r.Outcome == trace.SignedIn && r.Person != "":
+			n.came++
+		}
+	}
+	return t.count(k, n)
 }
 
-func (t tx) count(k share, kept, lost int64) error {
-	_, err := t.exec(`INSERT INTO login_trace_counts (hour, connection, class, kept, lost) VALUES (?, ?, ?, ?, ?)
+func (t tx) count(k share, n counts) error {
+	_, err := t.exec(`INSERT INTO login_trace_counts (hour, connection, class, kept, lost, came, failed) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (hour, connection, class) DO UPDATE SET
-		kept = login_trace_counts.kept + excluded.kept, lost = login_trace_counts.lost + excluded.lost`,
-		k.hour, k.connection, string(k.class), kept, lost)
+		kept = login_trace_counts.kept + excluded.kept, lost = login_trace_counts.lost + excluded.lost,
+		came = login_trace_counts.came + excluded.came, failed = login_trace_counts.failed + excluded.failed`,
+		k.hour, k.connection, string(k.class), n.kept, n.lost, n.came, n.failed)
 	return err
 }
 
-func (t tx) insertTrace(r trace.Record) error {
+// insertTrace reports whether its reference is new.
+func (t tx) insertTrace(r *trace.Record) (fresh bool, err error) {
 	body, err := json.Marshal(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	person := r.Person
 	if r.Outcome == trace.Tested { // nobody signed in
 		person = ""
 	}
-	_, err = t.exec(`INSERT INTO login_traces (reference, start_ref, connection, finished, came_in, person, body)
+	n, err := t.exec(`INSERT INTO login_traces (reference, start_ref, connection, finished, came_in, person, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (reference) DO NOTHING`,
 		r.Reference, r.Start, r.Connection, micros(r.Finished), r.In(), person, string(body))
-	return err
+	return n > 0, err
 }
 
 func (s traceStore) FindTrace(ctx context.Context, reference string) (r trace.Record, err error) {

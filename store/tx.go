@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"reflect"
+	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -17,7 +18,28 @@ type tx struct {
 	lane    lane
 	dialect string
 	write   bool
-	memo    *memo // nil: it only reads
+	memo    *memo     // nil: it only reads
+	texts   *sync.Map // of long statements that are run often, by what they depend on
+}
+
+// statement is what the text of a statement depends on. There are few of a kind.
+type statement interface {
+	comparable
+	String() string
+}
+
+// written is the text of a statement. It is written once: to do that takes longer than
+// to hand it on.
+func written[S statement](t tx, s S) string {
+	kept, _ := t.texts.Load(s)
+	text, ok := kept.(string)
+	if !ok {
+		if text = s.String(); t.dialect == "postgres" {
+			text = numbered(text)
+		}
+		t.texts.Store(s, text)
+	}
+	return text
 }
 
 // memo is what a transaction remembers from one statement to the next.
@@ -63,7 +85,7 @@ func (db *DB) write(ctx context.Context, kind txKind, f func(tx) error) (err err
 	for try := 1; ; try++ {
 		memory := memo{}
 		err = db.transaction(ctx, kind, func(l lane) error {
-			return f(tx{g: db.g, lane: l, dialect: db.dialect, write: true, memo: &memory})
+			return f(tx{g: db.g, lane: l, dialect: db.dialect, write: true, memo: &memory, texts: &db.texts})
 		})
 		if memory.clients {
 			db.tokens.Add(1) // whatever comes of it, see updateTokens

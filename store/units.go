@@ -157,13 +157,13 @@ func (t tx) UnitNames(ids []string) (map[string]string, error) {
 	return out, err
 }
 
-// inUnits is the condition that a column names one of some units; nil is all.
-func (t tx) inUnits(column string, units []string) (fragment, error) {
+// inUnits is the condition that somebody is in one of some units; nil is all.
+func (t tx) inUnits(units []string) (fragment, error) {
 	if units == nil {
 		return sqlf(always), nil
 	}
 	these, err := list(units)
-	return sqlf(t.inList(column), these), err
+	return sqlf(t.inList("unit"), these), err
 }
 
 // ofUnits is the condition that a column holds the id of somebody who is in
@@ -172,6 +172,6 @@ func (t tx) ofUnits(column string, units []string) (fragment, error) {
 	if units == nil {
 		return sqlf(always), nil
 	}
-	in, err := t.inUnits("unit", units)
+	in, err := t.inUnits(units)
 	return join(column+" IN (SELECT id FROM people WHERE unit <> '' AND ", in, ")"), err
 }

@@ -49,6 +49,50 @@ func (t tx) closed(unit string) (is bool, err error) {
 	return is, err
 }
 
+func (t tx) FrozenAmong(organizations, units []string) (frozen, closed []string, err error) {
+	named, err := list(organizations)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.rows(&frozen, "SELECT name FROM organizations WHERE disabled AND "+t.inList("name"), named); err != nil || len(units) == 0 {
+		return frozen, nil, err
+	}
+	these, err := list(units)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = t.rows(&closed, "SELECT id FROM units WHERE closed AND "+t.inList("id"), these)
+	return frozen, closed, err
+}
+
+// frozenPlaces is the condition that a row with an organization and a unit is
+// of a frozen organization, or of a closed unit; none if nothing is frozen. It is
+// of what is frozen now, which is little: a page that asks for it, or for
+// everybody else, does not join each row with where it stands.
+func (t tx) frozenPlaces() (within fragment, some bool, err error) {
+	var frozen, closed []string
+	if err := t.rows(&frozen, "SELECT name FROM organizations WHERE disabled"); err != nil {
+		return within, false, err
+	}
+	if err := t.rows(&closed, "SELECT id FROM units WHERE closed"); err != nil {
+		return within, false, err
+	}
+	named, err := list(frozen)
+	if err != nil {
+		return within, false, err
+	}
+	these, err := list(closed)
+	switch in, of := sqlf(t.inList("unit"), these), sqlf(t.inList("organization"), named); {
+	case len(frozen) == 0:
+		within = in
+	case len(closed) == 0:
+		within = of
+	default:
+		within = join("(", of, " OR ", in, ")")
+	}
+	return within, len(frozen)+len(closed) > 0, err
+}
+
 // closedAt says of the units that some people are in which were closed at a
 // time.
 func (t tx) closedAt(rows []person, at int64) (map[string]bool, error) {
@@ -80,7 +124,7 @@ func (t tx) closedAt(rows []person, at int64) (map[string]bool, error) {
 
 // within is the condition that a person is in one of some units.
 func (t tx) within(ids []string) (fragment, error) {
-	in, err := t.inUnits("unit", append([]string{}, ids...))
+	in, err := t.inUnits(append([]string{}, ids...))
 	return join("unit <> '' AND ", in), err
 }
 

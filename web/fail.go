@@ -197,11 +197,20 @@ func writeProblem(w http.ResponseWriter, r *http.Request, d description) {
 	_, _ = w.Write(body)
 }
 
+// Navigates reports whether the browser goes to another page, as far as it
+// says: Sec-Fetch-Mode is "navigate" or absent (W3C Fetch Metadata, section
+// 2.2). An image, a script or a call of one is none, whoever made the page that
+// it is in.
+func Navigates(r *http.Request) bool {
+	mode, ok := r.Header["Sec-Fetch-Mode"]
+	return !ok || len(mode) == 1 && strings.EqualFold(mode[0], "navigate")
+}
+
 // WantsPage reports whether a browser navigates, so that it can show a page
-// or follow a redirect: Sec-Fetch-Mode is "navigate" or absent, and Accept
-// names text/html. Whatever else asks is a script.
+// or follow a redirect: it [Navigates], and Accept names text/html. Whatever
+// else asks is a script.
 func WantsPage(r *http.Request) bool {
-	if mode, ok := r.Header["Sec-Fetch-Mode"]; ok && (len(mode) != 1 || !strings.EqualFold(mode[0], "navigate")) {
+	if !Navigates(r) {
 		return false
 	}
 	for _, line := range r.Header["Accept"] {

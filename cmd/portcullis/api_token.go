@@ -61,7 +61,8 @@ A token of a person may do what the mapping makes of that person's last sign-in
 and of what is pushed of them. A token of a service may do what the mapping
 makes of a subject "service:NAME" of user type "service" in the connection,
 with the groups that --group names. Either is narrowed to its scopes: names of
-roles and tasks, or '*' for everything in the portal. The gate's own tasks
+roles and tasks, or '*' for everything in the portal; what whom it stands for
+does not have itself is named in a warning. The gate's own tasks
 (gate.users.view and so on), with which a program calls the API of the console
 and commands work through a gate (--gate), count where they are named: neither
 a role nor '*' brings one along.
@@ -92,6 +93,7 @@ listed and revoked.`,
 
 func (c *cli) createAPIToken(ctx context.Context, cfg *config.Config, db *store.DB, d *directory.Directory, n newAPIToken) error {
 	t := session.APIToken{Service: n.service, Connection: n.connection, Groups: n.groups, Scopes: n.scopes, Note: n.note}
+	var owner directory.Standing
 	switch {
 	case (n.user == "") == (n.service == ""):
 		return usagef("want --user USER, or --service NAME --connection ID")
@@ -107,16 +109,16 @@ func (c *cli) createAPIToken(ctx context.Context, cfg *config.Config, db *store.
 			return usagef("no connection %q; want one of: %v", n.connection, connectionIDs(cfg))
 		}
 		t.Organization = cfg.Connections[i].Organization
+		owner = t.Standing(directory.Organization{Name: t.Organization})
 	default:
 		p, err := find(ctx, d, n.connection, n.user)
 		if err != nil {
 			return err
 		}
-		s, err := d.Look(ctx, p.ID)
-		if err != nil {
+		if owner, err = d.Look(ctx, p.ID); err != nil {
 			return err
 		}
-		if s.Assertion.Subject == "" {
+		if owner.Assertion.Subject == "" {
 			return fault.New(fault.Conflict, "%s has never signed in: nothing says what the portal should call them", p.UserName)
 		}
 		t.Person, t.Connection, t.Organization = p.ID, p.Connection, p.Organization
@@ -125,6 +127,7 @@ func (c *cli) createAPIToken(ctx context.Context, cfg *config.Config, db *store.
 	if err != nil {
 		return err
 	}
+	c.warnOfScopes(ctx, cfg, db, &owner, made)
 	if c.json {
 		wire := apiTokenWire(made, made.Created)
 		wire.Secret = secret
@@ -133,6 +136,23 @@ func (c *cli) createAPIToken(ctx context.Context, cfg *config.Config, db *store.
 	fmt.Fprintf(c.err, "token %s, good until %s (the secret is shown this once)\n", made.ID, stamp(made.Expires))
 	_, err = fmt.Fprintln(c.out, secret)
 	return err
+}
+
+// warnOfScopes says what a new token cannot do by the mapping of now, though it
+// is made for that. It is made all the same: the mapping may follow.
+func (c *cli) warnOfScopes(ctx context.Context, cfg *config.Config, db *store.DB, owner *directory.Standing, t session.APIToken) {
+	src, err := c.mappingOf(ctx, cfg, db, nil, time.Time{})
+	if err != nil {
+		fmt.Fprintf(c.err, "warning: whether whom it stands for has what it names cannot be told: %v\n", err)
+		return
+	}
+	access, err := owner.Admit(src.policy, t.Created)
+	switch unmet := session.Unmet(&access, t.Scopes); {
+	case err != nil:
+		fmt.Fprintf(c.err, "warning: the token opens nothing for now: %s\n", fault.Message(err))
+	case len(unmet) > 0:
+		fmt.Fprintf(c.err, "warning: whom it stands for does not have %s: until the mapping gives them that, the token may do nothing of it\n", strings.Join(unmet, ", "))
+	}
 }
 
 func (c *cli) apiTokenList() *cobra.Command {
@@ -156,7 +176,7 @@ gate.tokens.edit, and otherwise one's own.`,
 				return c.sayAPITokens(tokens)
 			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
-				list, err := newSessions(cfg, db).Tokens(cmd.Context())
+				list, err := newSessions(cfg, db).Tokens(cmd.Context(), session.TokenQuery{})
 				if err != nil {
 					return err
 				}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +73,53 @@ func (w *world) apiToken(t *testing.T, args ...string) (id, secret string) {
 		t.Fatal(err)
 	}
 	return made.ID, made.Secret
+}
+
+// A token whose scopes its owner does not have is made, and what is missing is
+// named: it may be there before the mapping is.
+func TestScopesThatNobodyHasAreNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, terrain{})
+	w.start(t)
+	w.browser(t).mustSignIn(t, "ada")
+	create := func(args ...string) (out, errs string) {
+		t.Helper()
+		var o, e bytes.Buffer
+		args = append(append([]string{"api-token", "create"}, args...), "-c", filepath.Join(w.dir, "portcullis.yaml"))
+		if got := run(t.Context(), args, strings.NewReader(""), &o, &e); got != exitFine {
+			t.Fatalf("%v: exit code %d: %s", args, got, &e)
+		}
+		return o.String(), e.String()
+	}
+	ada := []string{"--user", "ada@alpha.example"}
+	service := []string{"--service", "nightly", "--connection", "alpha"}
+	for _, tc := range []struct {
+		owner  []string
+		scopes []string
+		want   string // of the warning; empty for none
+	}{
+		{ada, []string{"account.view", "manager", "*"}, ""},
+		{ada, []string{"account.view", "gate.users.view", "boss"}, "does not have gate.users.view, boss:"},
+		{append(service, "--group", "Portfolio-Managers"), []string{"report.view"}, ""},
+		{append(service, "--group", "Accounts-Nightly"), []string{"viewer", "report.view"}, "does not have report.view:"},
+		{service, []string{"viewer"}, "opens nothing for now: "},
+	} {
+		args := slices.Clone(tc.owner)
+		for _, s := range tc.scopes {
+			args = append(args, "--scope", s)
+		}
+		for _, more := range [][]string{nil, {"--json"}} {
+			out, errs := create(append(args, more...)...)
+			if warned := strings.Contains(errs, "warning: "); warned != (tc.want != "") || !strings.Contains(errs, tc.want) || !strings.Contains(out, "pct_") || strings.Contains(out, "warning") {
+				t.Errorf("%v: %s%s, want a warning with %q", args, out, errs, tc.want)
+			}
+		}
+	}
+	// One that is locked has a token, too, and is told what it is good for.
+	w.cli(t, exitFine, "user", "lock", "ada@alpha.example")
+	if _, errs := create(append(ada, "--scope", "account.view")...); !strings.Contains(errs, "opens nothing for now: your account is locked") {
+		t.Errorf("of somebody who is locked: %s", errs)
+	}
 }
 
 const invalidToken = `Bearer realm="portal", error="invalid_token"`

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"portcullis/internal/freeport"
 	"portcullis/store/storetest"
 )
 
@@ -78,7 +79,7 @@ func newRelay(t *testing.T, databaseURL string) (*relay, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{target: u.Host, address: freeAddress(t)}
+	r := &relay{target: u.Host, address: freeport.Address(t)}
 	r.mend(t)
 	t.Cleanup(r.cut)
 	u.Host = r.address

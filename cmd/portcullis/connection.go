@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"portcullis/admin"
 	"portcullis/config"
 	"portcullis/fault"
 	"portcullis/keys"
@@ -52,28 +55,45 @@ they did it. Every gate follows within half a minute.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && connection == "" {
+				return usagef("--connection: want the id of a connection")
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				if len(args) > 0 {
+					return c.sayApproved(g.approveMetadata(cmd.Context(), connection))
+				}
+				list, err := g.metadata(cmd.Context(), connection)
+				if err != nil {
+					return err
+				}
+				return c.sayMetadata(list)
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				if connection != "" {
 					if err := samlConnection(cfg, connection); err != nil {
 						return err
 					}
 				}
-				if len(args) == 0 {
-					return c.showMetadata(cmd.Context(), cfg, db, connection)
+				if len(args) > 0 {
+					return c.sayApproved(login.ApproveMetadata(cmd.Context(), db.Login(), connection, operator(), c.now()))
 				}
-				if connection == "" {
-					return usagef("--connection: want the id of a connection")
-				}
-				if err := login.ApproveMetadata(cmd.Context(), db.Login(), connection, operator(), c.now()); err != nil {
-					return err
-				}
-				fmt.Fprintln(c.err, "approved; every gate follows within half a minute")
-				return nil
+				return c.showMetadata(cmd.Context(), cfg, db, connection)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "only this connection")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) sayApproved(err error) error {
+	if err == nil {
+		fmt.Fprintln(c.err, "approved; every gate follows within half a minute")
+	}
+	return err
 }
 
 // samlConnection fails unless people sign in over SAML at a connection.
@@ -86,8 +106,10 @@ func samlConnection(cfg *config.Config, id string) error {
 			return nil
 		}
 	}
-	return fault.New(fault.Invalid, "%q is no SAML connection", id)
+	return noSAML(id)
 }
+
+func noSAML(id string) error { return fault.New(fault.Invalid, "%q is no SAML connection", id) }
 
 func (c *cli) showMetadata(ctx context.Context, cfg *config.Config, db *store.DB, only string) error {
 	list := []metadataJSON{}
@@ -101,6 +123,11 @@ func (c *cli) showMetadata(ctx context.Context, cfg *config.Config, db *store.DB
 		}
 		list = append(list, m)
 	}
+	slices.SortFunc(list, func(a, b metadataJSON) int { return cmp.Compare(a.Connection, b.Connection) })
+	return c.sayMetadata(list)
+}
+
+func (c *cli) sayMetadata(list []metadataJSON) error {
 	if c.json {
 		return c.printJSON(list)
 	}
@@ -138,6 +165,14 @@ func metadataOf(ctx context.Context, cfg *config.Config, db *store.DB, conn conf
 			return out, fmt.Errorf("%s: %w", out.Source, err)
 		}
 		out.EntityID = md.IDP.EntityID
+		return out, nil
+	}
+	if conn.SAML.Metadata != "" {
+		md, err := saml.ReadMetadata([]byte(conn.SAML.Metadata), saml.MetadataOptions{EntityID: c.Provider, Signers: c.Signers})
+		if err != nil {
+			return out, err
+		}
+		out.Source, out.EntityID = admin.Uploaded, md.IDP.EntityID
 		return out, nil
 	}
 	out.Source = conn.SAML.MetadataURL
@@ -196,11 +231,19 @@ func (c *cli) connectionRollover() *cobra.Command {
 		Use: "rollover --connection ID", Short: "Make the next key and certificate of ours at a SAML identity provider", Args: cobra.NoArgs,
 		Long: fmt.Sprintf(`Make the next key and certificate of ours at a SAML identity provider, before
 their time. Both certificates stand in our metadata at once; the new one signs
-after %d days, and what is encrypted for either is read. Without this command
-the next pair is made %d days before the end of the one in use.`, int(keys.PairNotice/day), int(keys.PairAhead/day)),
+after %d days, and what is encrypted for either is read. While one waits to sign
+no other is made. Without this command the next pair is made %d days before the end of the one in use.`, int(keys.PairNotice/day), int(keys.PairAhead/day)),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if connection == "" {
 				return usagef("--connection: want the id of a connection")
+			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				metadata, err := g.rollover(cmd.Context(), connection)
+				return c.sayRollover(metadata, err)
 			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				if err := samlConnection(cfg, connection); err != nil {
@@ -210,14 +253,18 @@ the next pair is made %d days before the end of the one in use.`, int(keys.PairN
 				if err != nil {
 					return err
 				}
-				if err := ring.NextPair(cmd.Context(), connection, operator(), makePair(cfg.PublicURL)); err != nil {
-					return err
-				}
-				fmt.Fprintf(c.err, "made; give the provider our metadata anew: %s/.portcullis/saml/%s/metadata\n", cfg.PublicURL, connection)
-				return nil
+				err = rollover(cmd.Context(), ring, operator(), connection, cfg.PublicURL, c.now())
+				return c.sayRollover(fmt.Sprintf("%s/.portcullis/saml/%s/metadata", cfg.PublicURL, connection), err)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "the connection")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) sayRollover(metadata string, err error) error {
+	if err == nil {
+		fmt.Fprintf(c.err, "made; give the provider our metadata anew: %s\n", metadata)
+	}
+	return err
 }

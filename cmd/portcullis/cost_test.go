@@ -20,6 +20,7 @@ import (
 	"time"
 	"unsafe"
 
+	"portcullis/internal/freeport"
 	"portcullis/proxy"
 )
 
@@ -72,7 +73,7 @@ func (p *pool) Put(buf []byte) { p.Pool.Put(&buf) }
 // startFloor runs the floor until the benchmark ends, and gives its URL.
 func startFloor(b *testing.B, portal string) (string, *exec.Cmd) {
 	b.Helper()
-	address := freeAddress(b)
+	address := freeport.Address(b)
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "floor", address, portal)
 	cmd.Stderr = os.Stderr

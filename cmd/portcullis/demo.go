@@ -269,6 +269,8 @@ What to try:
   5. Sign in at Gamma as Ines: its provider speaks SAML 2.0, and its answer is signed and
      encrypted. Then press "Sign out" in Gamma's directory: the portal is signed out, too.
   6. Open the console by its link, find Ben among the people, look at Why, and lock him.
+     It opens once, within 15 minutes; for another one, from this folder:
+     go run ./cmd/portcullis admin bootstrap -c %[5]s/portcullis.yaml
 
 The files of this run, to read or to change while it runs: %[5]s
 Stop with Ctrl-C.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"portcullis/internal/freeport"
 )
 
 // TestDemo runs "portcullis demo" and does what it tells people to try,
@@ -19,7 +21,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	listen := freeAddress(t)
+	listen := freeport.Address(t)
 	p := program(ctx, t.TempDir(), "demo", "--listen", listen)
 	log := &syncBuffer{}
 	p.Stderr = log

@@ -80,6 +80,17 @@ func (c *cli) loginTraces() *cobra.Command {
 			if q.Limit < 1 || q.Limit > 10_000 {
 				return usagef("--limit: want 1 to 10000, got %d", q.Limit)
 			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				list, lost, err := g.traces(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				return c.sayTraces(list, lost)
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				if err := known(cfg, q.Connection); err != nil {
 					return err
@@ -92,26 +103,31 @@ func (c *cli) loginTraces() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				for _, l := range lost {
-					if q.Connection == "" || l.Connection == q.Connection {
-						fmt.Fprintf(c.err, "warning: %d traces of %q were not kept in the hour of %s\n", l.Count, l.Connection, stamp(l.Hour))
-					}
+				if q.Connection != "" {
+					lost = slices.DeleteFunc(lost, func(l trace.Loss) bool { return l.Connection != q.Connection })
 				}
-				if c.json {
-					return c.printJSON(slices.Concat([]trace.Record{}, list))
-				}
-				rows := make([][]string, len(list))
-				for i, r := range list {
-					rows[i] = []string{r.Reference, stamp(r.Finished), r.Connection, string(r.Outcome), failedCheck(r), r.Reason}
-				}
-				return c.printTable("REFERENCE WHEN CONNECTION OUTCOME CHECK REASON", rows)
+				return c.sayTraces(list, lost)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&q.Connection, "connection", "", "only this connection's")
 	cmd.Flags().BoolVar(&q.Failed, "failed", false, "only those where nobody came in")
 	cmd.Flags().IntVar(&q.Limit, "limit", 50, "how many")
-	return cmd
+	return throughGate(cmd)
+}
+
+func (c *cli) sayTraces(list []trace.Record, lost []trace.Loss) error {
+	for _, l := range lost {
+		fmt.Fprintf(c.err, "warning: %d traces of %q were not kept in the hour of %s\n", l.Count, l.Connection, stamp(l.Hour))
+	}
+	if c.json {
+		return c.printJSON(slices.Concat([]trace.Record{}, list))
+	}
+	rows := make([][]string, len(list))
+	for i, r := range list {
+		rows[i] = []string{r.Reference, stamp(r.Finished), r.Connection, string(r.Outcome), failedCheck(r), r.Reason}
+	}
+	return c.printTable("REFERENCE WHEN CONNECTION OUTCOME CHECK REASON", rows)
 }
 
 // failedCheck names the first check that failed.
@@ -124,8 +140,12 @@ func failedCheck(r trace.Record) string {
 	return ""
 }
 
-// waitEvery is how often the result of a dry run is asked for.
-const waitEvery = 300 * time.Millisecond
+// How often the result of a dry run is asked for: in the database, and of a gate
+// elsewhere.
+const (
+	waitEvery    = 300 * time.Millisecond
+	waitEveryFar = time.Second
+)
 
 func (c *cli) loginTest() *cobra.Command {
 	var connection string
@@ -141,6 +161,19 @@ gate must be running. Exit code 1 when the sign-in would be refused.`,
 			if connection == "" {
 				return usagef("--connection: want the id of a connection")
 			}
+			g, err := c.remote()
+			if err != nil {
+				return err
+			}
+			if g != nil {
+				test, err := g.beginTest(cmd.Context(), connection)
+				if err != nil {
+					return err
+				}
+				return c.sayTest(cmd.Context(), test.URL, test.Until, waitEveryFar, func(ctx context.Context) (*trace.Record, error) {
+					return g.tested(ctx, connection, test.Test)
+				})
+			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
 				if err := signsIn(cfg, connection); err != nil {
 					return err
@@ -154,24 +187,32 @@ gate must be running. Exit code 1 when the sign-in would be refused.`,
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(c.err, "Open this in a browser, once, until %s:\n", stamp(test.Expires))
-				fmt.Fprintln(c.out, login.TestURL(cfg.PublicURL, path))
-				r, err := c.awaitTest(cmd.Context(), db.Login(), test)
-				if err != nil {
-					return err
-				}
-				if err := c.printTrace(*r); err != nil {
-					return err
-				}
-				if r.Reason != "" {
-					return errFound
-				}
-				return nil
+				return c.sayTest(cmd.Context(), login.TestURL(cfg.PublicURL, path), test.Expires, waitEvery, func(ctx context.Context) (*trace.Record, error) {
+					_, r, err := db.Login().FindTest(ctx, test.ID)
+					return r, err
+				})
 			})
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "connection to try")
-	return cmd
+	return throughGate(cmd)
+}
+
+// sayTest gives somebody the link of a dry run, and prints what came of it.
+func (c *cli) sayTest(ctx context.Context, link string, until time.Time, every time.Duration, find func(context.Context) (*trace.Record, error)) error {
+	fmt.Fprintf(c.err, "Open this in a browser, once, until %s:\n", stamp(until))
+	fmt.Fprintln(c.out, printable(link))
+	r, err := c.awaitTest(ctx, until, every, find)
+	if err != nil {
+		return err
+	}
+	if err := c.printTrace(*r); err != nil {
+		return err
+	}
+	if r.Reason != "" {
+		return errFound
+	}
+	return nil
 }
 
 // signsIn fails unless people sign in over a connection.
@@ -189,11 +230,11 @@ func signsIn(cfg *config.Config, connection string) error {
 
 // awaitTest waits until somebody has gone through a dry run. The sign-in may
 // take as long again as the link is good for.
-func (c *cli) awaitTest(ctx context.Context, s login.Store, test login.Test) (*trace.Record, error) {
-	tick := time.NewTicker(waitEvery)
+func (c *cli) awaitTest(ctx context.Context, until time.Time, every time.Duration, find func(context.Context) (*trace.Record, error)) (*trace.Record, error) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for c.now().Before(test.Expires.Add(login.TestLife)) {
-		_, r, err := s.FindTest(ctx, test.ID)
+	for c.now().Before(until.Add(login.TestLife)) {
+		r, err := find(ctx)
 		if r != nil || err != nil {
 			return r, err
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"portcullis/internal/freeport"
 )
 
 // replicate makes a second gate on the database of a world.
@@ -18,7 +20,7 @@ func (w *world) replicate(t *testing.T) *world {
 	}
 	other := *w
 	other.dir = t.TempDir()
-	listen, ops := freeAddress(t), freeAddress(t)
+	listen, ops := freeport.Address(t), freeport.Address(t)
 	other.public, other.ops = "http://"+listen, "http://"+ops
 	other.write(t, "idp.secret", "sample-secret")
 	other.write(t, "portcullis.yaml", strings.NewReplacer(

@@ -107,12 +107,13 @@ unrestricted, people>5% and cap.`,
 				return err
 			}
 			if g != nil {
-				diff, err := g.diff(cmd.Context(), args[0], args[1], o.Environment)
+				diff, bound, err := g.diff(cmd.Context(), args[0], args[1], o.Environment)
 				if err != nil {
 					return err
 				}
+				c.sayBound(bound)
 				if diff.More > 0 && len(diff.Changes) == 0 {
-					fmt.Fprintln(c.err, "note: who it is, is for whoever has the task gate.users.view for everybody")
+					fmt.Fprintln(c.err, "note: who it is, is for whoever has the task gate.users.view")
 				}
 				return say(diff)
 			}
@@ -258,10 +259,11 @@ The exit code is 0 whatever is found, save for a limit on a role that is exceede
 				return err
 			}
 			if g != nil && !alone {
-				coverage, err := g.coverage(cmd.Context(), args[0], o.Environment)
+				coverage, bound, err := g.coverage(cmd.Context(), args[0], o.Environment)
 				if err != nil {
 					return err
 				}
+				c.sayBound(bound)
 				return c.sayCoverage(coverage, true)
 			}
 			if !alone && c.unconfigured(cmd) {
@@ -360,5 +362,12 @@ func (c *cli) mappingSchema() *cobra.Command {
 			_, err := c.out.Write(append(mapping.Schema(), '\n'))
 			return err
 		},
+	}
+}
+
+// sayBound says of whom an answer of a gate is, where it is not of everybody.
+func (c *cli) sayBound(bound bool) {
+	if bound {
+		fmt.Fprintln(c.err, "note: this is of the people whom you may see, and of nobody else")
 	}
 }

@@ -96,14 +96,7 @@ func (c *cli) mappingHistory() *cobra.Command {
 				return err
 			}
 			if g != nil {
-				if fragment != "" || replicas || limit > maxFar {
-					return usagef("a gate elsewhere shows the history of the whole mapping, and at most %d of it: for more, where the gate runs", maxFar)
-				}
-				list, err := g.history(cmd.Context(), limit)
-				if err != nil {
-					return err
-				}
-				return c.sayHistory(list)
+				return c.historyFar(cmd.Context(), g, fragment, limit, replicas)
 			}
 			return c.withLedger(cmd.Context(), func(_ *config.Config, l *revision.Ledger) error {
 				h, err := history(cmd.Context(), l, fragment, limit)
@@ -129,6 +122,25 @@ func (c *cli) mappingHistory() *cobra.Command {
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	cmd.MarkFlagsMutuallyExclusive("fragment", "replicas")
 	return throughGate(cmd)
+}
+
+// historyFar is history through a gate.
+func (c *cli) historyFar(ctx context.Context, g *remote, fragment string, limit int, replicas bool) error {
+	if replicas {
+		list, err := g.replicas(ctx)
+		if err != nil {
+			return err
+		}
+		return c.sayReplicas(list)
+	}
+	if limit > maxFar {
+		return usagef("--limit: a gate elsewhere gives at most %d", maxFar)
+	}
+	list, err := g.history(ctx, fragment, limit)
+	if err != nil {
+		return err
+	}
+	return c.sayHistory(list)
 }
 
 func (c *cli) sayHistory(list []historyJSON) error {
@@ -166,14 +178,7 @@ type replicaJSON struct {
 }
 
 func replicaWire(r revision.Replica, head revision.Application, now time.Time) replicaJSON {
-	w := replicaJSON{ID: r.ID, State: "current", Hash: r.Hash, Since: optional(r.Since), Seen: r.Seen, Problem: r.Problem}
-	switch {
-	case now.Sub(r.Seen) > revision.GoneAfter:
-		w.State = "gone"
-	case r.Hash != head.Hash || r.Problem != "":
-		w.State = "behind"
-	}
-	return w
+	return replicaJSON{ID: r.ID, State: r.State(head, now), Hash: r.Hash, Since: optional(r.Since), Seen: r.Seen, Problem: r.Problem}
 }
 
 func (c *cli) listReplicas(ctx context.Context, l *revision.Ledger, head revision.Application) error {
@@ -182,18 +187,26 @@ func (c *cli) listReplicas(ctx context.Context, l *revision.Ledger, head revisio
 		return err
 	}
 	wire := make([]replicaJSON, len(list))
-	rows := make([][]string, len(list))
 	for i, r := range list {
-		w := replicaWire(r, head, c.now())
-		wire[i] = w
-		hash := "-"
+		wire[i] = replicaWire(r, head, c.now())
+	}
+	return c.sayReplicas(wire)
+}
+
+func (c *cli) sayReplicas(wire []replicaJSON) error {
+	if c.json {
+		return c.printJSON(wire)
+	}
+	rows := make([][]string, len(wire))
+	for i, w := range wire {
+		hash, since := "-", time.Time{}
 		if w.Hash != "" {
 			hash = fmt.Sprintf("%.12s", w.Hash)
 		}
-		rows[i] = []string{w.ID, w.State, hash, stamp(r.Since), stamp(r.Seen), w.Problem}
-	}
-	if c.json {
-		return c.printJSON(wire)
+		if w.Since != nil {
+			since = *w.Since
+		}
+		rows[i] = []string{w.ID, w.State, hash, stamp(since), stamp(w.Seen), w.Problem}
 	}
 	return c.printTable("REPLICA STATE HASH SINCE SEEN PROBLEM", rows)
 }
@@ -299,7 +312,11 @@ func examineRevisions(ctx context.Context, cfg *config.Config, db *store.DB, now
 	for _, r := range replicas {
 		w := replicaWire(r, h.Head, now)
 		if w.State == "behind" {
-			found = append(found, diagnosis{"gate " + w.ID, "broken", fmt.Sprintf("runs revision %.12s: %s", w.Hash, w.Problem)})
+			runs := fmt.Sprintf("runs revision %.12s", w.Hash)
+			if w.Hash == "" {
+				runs = "runs no mapping"
+			}
+			found = append(found, diagnosis{"gate " + w.ID, "broken", runs + ": " + w.Problem})
 		}
 	}
 	return found

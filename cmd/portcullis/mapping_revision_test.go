@@ -292,6 +292,9 @@ func TestAManagedGateWaitsForItsFirstMappingAndReportsIt(t *testing.T) {
 		t.Errorf("/readyz = %d %s before anything was applied, want 503", code, text)
 	}
 	wants(t, "/readyz", text, "sign-ins are refused")
+	var first bytes.Buffer
+	run(t.Context(), []string{"doctor", "-c", d.path("portcullis.yaml")}, strings.NewReader(""), &first, io.Discard)
+	wants(t, "doctor", first.String(), "runs no mapping: no mapping was applied yet")
 	out, _ := d.as("ada", 0, "apply", d.path("readers.yaml"), "--reason", "the first one")
 	g.keeper.Check(t.Context())
 	if code, text := asks(g, "/readyz"); code != 200 {

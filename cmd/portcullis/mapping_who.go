@@ -49,7 +49,7 @@ func (c *cli) mappingWho() *cobra.Command {
 		Short: "List who may do or see something, or could at a time, and by which rules",
 		Long: `List who may do or see something, or could at a time, and by which rules. With
 several flags, who has all of it. Whoever is locked, deactivated or of a
-suspended organization is left out.
+frozen organization is left out.
 
 --row means every row with these values: whoever may see one of them is listed,
 and beside them what else such a row must meet.
@@ -59,8 +59,8 @@ revision that was in force then. The facts are those of then: groups that were
 pushed, state, and the newest sign-in until then. People who were deleted since
 are not in the answer: their past went with them.
 
-Through a gate (--gate) the answer is by the gate's own mapping, and about those
-whom the owner of the token may see.`,
+Through a gate (--gate) the answer is about those whom the owner of the token may
+see; FILE is sent whole, with what it includes.`,
 		Example: `  portcullis mapping who --row account=ABC0001,country=US --at 2026-03-31T17:00:00+02:00
   portcullis mapping who --role admin --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -72,10 +72,7 @@ whom the owner of the token may see.`,
 				return err
 			}
 			if g != nil {
-				if len(args) > 0 || o.Environment != "" {
-					return usagef("a gate elsewhere says by its own mapping who may do something: without FILE and --env, or where the gate runs")
-				}
-				found, src, asOf, err := g.who(cmd.Context(), w, at)
+				found, src, asOf, err := g.who(cmd.Context(), w, at, args, o.Environment)
 				if err != nil {
 					return err
 				}

@@ -95,19 +95,19 @@ type farInquiry struct {
 	At          string          `json:"at,omitempty"`
 }
 
-// diff holds everybody at the gate against two files.
-func (g *remote) diff(ctx context.Context, old, updated, environment string) (*mapping.Difference, error) {
+// diff holds everybody at the gate against two files; bound says that it is
+// those alone whom the caller may see.
+func (g *remote) diff(ctx context.Context, old, updated, environment string) (d *mapping.Difference, bound bool, err error) {
 	q := farInquiry{Environment: environment}
-	var err error
 	if q.Old, err = whole(old); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if q.New, err = whole(updated); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	// What is wrong with the old one is told as such: both may have one name.
 	if _, err := mappingFile(old, mapping.Options{Environment: environment}); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var answer struct {
 		farFaults
@@ -122,23 +122,24 @@ func (g *remote) diff(ctx context.Context, old, updated, environment string) (*m
 			Caps                                           []capJSON
 			Changes                                        []changeJSON
 			More                                           int
+			Bound                                          bool `json:"ofThoseYouMaySee"`
 		}
 	}
 	if err := g.call(ctx, http.MethodPost, "/mapping/compare", q, &answer); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := answer.problems(updated); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	x := &answer.Difference
-	d := &mapping.Difference{
+	d = &mapping.Difference{
 		People: x.People, Touched: x.Touched, Gain: x.Gain, Lose: x.Lose, Admitted: x.Admitted, Refused: x.Refused, Data: x.Data,
 		Privileged: x.Privileged, Everything: x.Everything, Roles: x.Roles, Groups: x.Groups, Caps: capsOf(x.Caps), More: x.More,
 	}
 	for _, c := range x.Changes {
 		d.Changes = append(d.Changes, mapping.Change(c))
 	}
-	return d, nil
+	return d, x.Bound, nil
 }
 
 func capsOf(caps []capJSON) []mapping.CapUse {
@@ -149,11 +150,12 @@ func capsOf(caps []capJSON) []mapping.CapUse {
 	return out
 }
 
-// coverage holds a file against its tests and everybody at the gate.
-func (g *remote) coverage(ctx context.Context, file, environment string) (x mapping.Coverage, err error) {
+// coverage holds a file against its tests and everybody at the gate; bound says
+// that it is those alone whom the caller may see.
+func (g *remote) coverage(ctx context.Context, file, environment string) (x mapping.Coverage, bound bool, err error) {
 	q := farInquiry{Environment: environment}
 	if q.Texts, err = whole(file); err != nil {
-		return x, err
+		return x, false, err
 	}
 	var answer struct {
 		farFaults
@@ -162,13 +164,14 @@ func (g *remote) coverage(ctx context.Context, file, environment string) (x mapp
 			Untested, Overruled, Ungranted, Unused, Unhit, Unseen []mapping.Place
 			People                                                int
 			Caps                                                  []capJSON
+			Bound                                                 bool `json:"ofThoseYouMaySee"`
 		}
 	}
 	if err := g.call(ctx, http.MethodPost, "/mapping/coverage", q, &answer); err != nil {
-		return x, err
+		return x, false, err
 	}
 	if err := answer.problems(file); err != nil {
-		return x, err
+		return x, false, err
 	}
 	found := &answer.Coverage
 	for _, places := range [][]mapping.Place{found.Untested, found.Overruled, found.Ungranted, found.Unused, found.Unhit, found.Unseen} {
@@ -179,7 +182,7 @@ func (g *remote) coverage(ctx context.Context, file, environment string) (x mapp
 	return mapping.Coverage{
 		Untested: found.Untested, Overruled: found.Overruled, Ungranted: found.Ungranted, UnusedGroup: found.Unused,
 		People: found.People, Unhit: found.Unhit, Unseen: found.Unseen, Caps: capsOf(found.Caps),
-	}, nil
+	}, found.Bound, nil
 }
 
 // exact is a moment as a gate takes it; nothing for none.
@@ -238,7 +241,7 @@ func (g *remote) explain(ctx context.Context, q question, facts []byte, files []
 		id: answer.ID, state: answer.State, barred: answer.Bar,
 	}
 	if answer.Bar != "" {
-		out.text = explainBarred(answer.UserName, answer.State, answer.Suspended || answer.PartSuspended, answer.Text)
+		out.text = explainBarred(answer.UserName, answer.State, answer.Suspended, answer.PartSuspended, answer.Text)
 	}
 	return out, nil
 }
@@ -255,8 +258,21 @@ func rowText(row map[string]string) (string, error) {
 	return strings.Join(parts, ","), nil
 }
 
-// who gives everybody at the gate who has what is wanted.
-func (g *remote) who(ctx context.Context, w admin.Wanted, at moment) (found []whoJSON, src *source, asOf time.Time, err error) {
+// who gives everybody at the gate who has what is wanted: by its own mapping,
+// or by a file or in another environment if those are named.
+func (g *remote) who(ctx context.Context, w admin.Wanted, at moment, files []string, environment string) (found []whoJSON, src *source, asOf time.Time, err error) {
+	var body any
+	file, method := "", http.MethodGet
+	if len(files) > 0 || environment != "" {
+		q := farInquiry{Environment: environment}
+		if len(files) > 0 {
+			file = files[0]
+			if q.Texts, err = whole(file); err != nil {
+				return nil, nil, asOf, err
+			}
+		}
+		method, body = http.MethodPost, q
+	}
 	ask := url.Values{"after": {"0"}, "limit": {strconv.Itoa(maxFar)}}
 	row, err := rowText(w.Row)
 	if err != nil {
@@ -270,6 +286,8 @@ func (g *remote) who(ctx context.Context, w admin.Wanted, at moment) (found []wh
 	found = []whoJSON{}
 	for hash := ""; ; {
 		var some struct {
+			farFaults
+
 			At      time.Time
 			Mapping farRuling
 			People  []struct {
@@ -279,11 +297,18 @@ func (g *remote) who(ctx context.Context, w admin.Wanted, at moment) (found []wh
 			}
 			Next int64
 		}
-		if err := g.get(ctx, "/access", ask, &some); err != nil {
+		err := g.call(ctx, method, "/access?"+ask.Encode(), body, &some)
+		if fault.Is(err, fault.Invalid) { // what is wanted is not in the mapping
+			err = usagef("%s", fault.Message(err))
+		}
+		if err == nil {
+			err = some.problems(file)
+		}
+		if err != nil {
 			return nil, nil, asOf, err
 		}
 		if hash == "" {
-			hash, src, asOf = some.Mapping.Hash, some.Mapping.source("", !at.IsZero()), some.At
+			hash, src, asOf = some.Mapping.Hash, some.Mapping.source(file, !at.IsZero()), some.At
 		}
 		if some.Mapping.Hash != hash {
 			return nil, nil, asOf, fault.New(fault.Conflict, "another mapping came into force meanwhile: ask again")

@@ -25,9 +25,9 @@ type farRequest struct {
 }
 
 // journal gives what identity providers asked, the newest first.
-func (g *remote) journal(ctx context.Context, q scim.JournalQuery) ([]entryJSON, error) {
+func (g *remote) journal(ctx context.Context, connection string, q scim.JournalQuery) ([]entryJSON, error) {
 	entries := []entryJSON{}
-	ask := logQuery(q.Connection)
+	ask := logQuery(connection)
 	if q.Refused {
 		ask.Set("failed", "yes")
 	}
@@ -44,7 +44,7 @@ func (g *remote) journal(ctx context.Context, q scim.JournalQuery) ([]entryJSON,
 		if err := g.get(ctx, "/provisioning", ask, &some); err != nil {
 			return nil, err
 		}
-		if err := knownThere(q.Connection, some.Connections); err != nil {
+		if err := knownThere(connection, some.Connections); err != nil {
 			return nil, err
 		}
 		for _, r := range some.Requests {
@@ -200,6 +200,42 @@ func (g *remote) trace(ctx context.Context, reference string) (trace.Record, err
 	}
 	err := g.get(ctx, place("sign-ins", reference), nil, &found)
 	return found.SignIn, err
+}
+
+// maxFarTraces is how many whole traces a gate elsewhere is asked for at a time.
+const maxFarTraces = 200
+
+// traces gives attempts to sign in, the newest first, and how many were not kept.
+func (g *remote) traces(ctx context.Context, q trace.Query) (list []trace.Record, lost []trace.Loss, err error) {
+	ask := logQuery(q.Connection)
+	if q.Failed {
+		ask.Set("failed", "yes")
+	}
+	for first := true; len(list) < q.Limit; first = false {
+		ask.Set("limit", strconv.Itoa(min(q.Limit-len(list), maxFarTraces)))
+		var some struct {
+			Traces      []trace.Record
+			Lost        []trace.Loss
+			Connections []string
+			Next        int64
+		}
+		if err := g.get(ctx, "/traces", ask, &some); err != nil {
+			return nil, nil, err
+		}
+		if err := knownThere(q.Connection, some.Connections); err != nil {
+			return nil, nil, err
+		}
+		if first {
+			lost = some.Lost
+		}
+		if list = append(list, some.Traces...); some.Next == 0 {
+			break
+		}
+		ask.Set("before", strconv.FormatInt(some.Next, 10))
+	}
+	// Those that ended together are written together, in any order.
+	slices.SortStableFunc(list, func(a, b trace.Record) int { return b.Finished.Compare(a.Finished) })
+	return list, lost, nil
 }
 
 // verify has the gate verify its trail, part by part.

@@ -58,14 +58,28 @@ func (g *remote) mapping(ctx context.Context, limit int) (m farMapping, err erro
 	return m, err
 }
 
-// history gives what waits and what was in force.
-func (g *remote) history(ctx context.Context, limit int) ([]historyJSON, error) {
-	m, err := g.mapping(ctx, limit)
+// history gives what waits and what was in force: of the whole mapping, or of
+// the fragment of one connection.
+func (g *remote) history(ctx context.Context, fragment string, limit int) ([]historyJSON, error) {
+	path, query := "/mapping", url.Values{"limit": {strconv.Itoa(limit)}}
+	if fragment != "" {
+		path = "/mapping/history"
+		query.Set("fragment", fragment)
+	}
+	var m farMapping
+	err := g.get(ctx, path, query, &m)
 	list := []historyJSON{}
 	for _, x := range append(m.Proposals, m.History...) {
 		list = append(list, x.history())
 	}
 	return list, err
+}
+
+// replicas gives the gates, and what each runs.
+func (g *remote) replicas(ctx context.Context) ([]replicaJSON, error) {
+	answer := struct{ Replicas []replicaJSON }{[]replicaJSON{}}
+	err := g.get(ctx, "/mapping/replicas", nil, &answer)
+	return answer.Replicas, err
 }
 
 // farRevision is a revision of a gate elsewhere.

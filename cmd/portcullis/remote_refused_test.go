@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"portcullis/internal/freeport"
 )
 
 // Where a gate and a token are said, and what is refused.
@@ -51,7 +53,7 @@ func TestAGateElsewhereIsNamedSafely(t *testing.T) {
 		{"a token that is none", 3, "not good here", []string{"PORTCULLIS_TOKEN=pct_x"}, []string{"user", "list", "--gate", d.public}},
 		{"no https", 2, "want https", nil, []string{"user", "list", "--gate", "http://portal.example.com", "--token-file", file}},
 		{"no address", 2, "want the public address", nil, []string{"user", "list", "--gate", "portal", "--token-file", file}},
-		{"nobody there", 3, "does not answer", nil, []string{"user", "list", "--gate", "http://" + freeAddress(t), "--token-file", file}},
+		{"nobody there", 3, "does not answer", nil, []string{"user", "list", "--gate", "http://" + freeport.Address(t), "--token-file", file}},
 		{"no gate there", 3, "no gate's API", nil, []string{"user", "list", "--gate", elsewhere.URL, "--token-file", file}},
 		{"an authority that is not known", 3, "certificate", nil, []string{"connection", "list", "--gate", secure.URL, "--token-file", file}},
 		{"an authority of one's own", 0, "", nil, []string{"connection", "list", "--gate", secure.URL, "--token-file", file, "--ca-file", ca}},
@@ -59,7 +61,7 @@ func TestAGateElsewhereIsNamedSafely(t *testing.T) {
 		{"a command that cannot", 2, "does not work through a gate", nil, []string{"keys", "rotate", "--gate", d.public, "--token-file", file}},
 		{"one that cannot, by a variable", 2, "and not through its API", []string{"PORTCULLIS_GATE=" + d.public}, []string{"keys", "list"}},
 		{"one that need not", 0, "", []string{"PORTCULLIS_GATE=" + d.public}, []string{"version"}},
-		{"part of one that cannot", 2, "the whole mapping", nil, []string{"mapping", "history", "--replicas", "--gate", d.public, "--token-file", file}},
+		{"more than a gate gives", 2, "at most 1000", nil, []string{"mapping", "history", "--limit", "1001", "--gate", d.public, "--token-file", file}},
 		{"a reason that the gate wants", 1, "reference ", nil, []string{"user", "lock", "alpha-ben", "--gate", d.public, "--token-file", file}},
 		{"a token without an end", 2, "whole days", nil, []string{"token", "create", "--connection", "alpha", "--gate", d.public, "--token-file", file}},
 		{"a file, put in force", 2, "propose FILE first", nil, []string{"mapping", "apply", file, "--gate", d.public, "--token-file", file}},

@@ -132,7 +132,7 @@ func (g *remote) look(ctx context.Context, connection, word string) (*userLook, 
 		look.access = why.Explanation
 	}
 	if why.Bar != "" && look.why != "" {
-		look.why = explainBarred(look.user.UserName, look.user.State, whole.OrganizationSuspended || whole.SubOrganizationSuspended, look.why)
+		look.why = explainBarred(look.user.UserName, look.user.State, whole.OrganizationSuspended, whole.SubOrganizationSuspended, look.why)
 	}
 	look.sessions, err = g.sessions(ctx, found.ID)
 	return look, err

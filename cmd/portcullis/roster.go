@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -26,10 +27,6 @@ import (
 // connection. What it answers itself is in force at once.
 const rosterEvery = 250 * time.Millisecond
 
-// straggling is how long somebody may be under way in a gate: their sign-in
-// found its connection, and begins a session after that was removed.
-const straggling = time.Minute
-
 // roster is every connection that counts: those of the configuration, and
 // those that were made in the console. It is safe for concurrent use.
 type roster struct {
@@ -45,17 +42,10 @@ type roster struct {
 	turn    sync.Mutex       // one refresh at a time
 	version int64            // that is in force
 	gone    []string         // ids of connections that were removed, and emptied here
-	late    []straggler      // of those, what is to be emptied once more
+	late    []straggler      // of those, and of those that have another provider, what is to be emptied once more
 	judged  map[string]int64 // versions of what was judged last; guarded by turn once the gate runs
 
 	state atomic.Pointer[rosterState]
-}
-
-// straggler is a connection that was removed, and when the last who were under
-// way in it have arrived.
-type straggler struct {
-	id string
-	at time.Time
 }
 
 // rosterState is the roster of a moment. Nothing changes it.
@@ -120,7 +110,7 @@ func (r *roster) follow(ctx context.Context) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	for len(r.late) > 0 && !r.now().Before(r.late[0].at) {
-		if err := r.made.Empty(ctx, r.late[0].id, r.now()); err != nil {
+		if err := r.gather(ctx, r.late[0]); err != nil {
 			return err
 		}
 		r.late = r.late[1:]
@@ -146,25 +136,28 @@ func (r *roster) refresh(ctx context.Context) error {
 	if version == r.version {
 		return nil
 	}
+	r.keep(made)
 	next := r.judge(made)
 	r.judged = make(map[string]int64)
 	for _, m := range made {
 		r.judged[m.ID] = m.Version
 	}
+	replaced := r.replaced(ctx, next)
 	if err := r.apply(ctx, next); err != nil {
 		return err
 	}
-	before := r.state.Swap(next)
-	for id, m := range next.made {
-		// Whoever came in here by the old provider until this moment goes, too.
-		if old, ok := before.made[id]; ok && r.ring != nil && anotherProvider(old.draft, m.draft) {
-			if err := r.made.SignOut(ctx, id, r.now()); err != nil {
-				return err
-			}
+	r.state.Store(next)
+	for _, s := range replaced {
+		s.at = r.now().Add(straggling)
+		r.late = append(r.late, s)
+	}
+	for _, s := range replaced { // whoever came in here by the old provider until this moment
+		if err := r.made.SignOut(ctx, s.id, r.now()); err != nil {
+			return err
 		}
 	}
 	for _, m := range made {
-		if m.Removed.IsZero() || slices.Contains(r.gone, m.ID) || r.inFile(m.ID) {
+		if m.Removed.IsZero() || m.Stays || slices.Contains(r.gone, m.ID) || r.inFile(m.ID) {
 			continue
 		}
 		// Whoever came in here between the removal and this moment goes, too.
@@ -172,12 +165,24 @@ func (r *roster) refresh(ctx context.Context) error {
 			if err := r.made.Empty(ctx, m.ID, r.now()); err != nil {
 				return err
 			}
-			r.late = append(r.late, straggler{m.ID, r.now().Add(straggling)})
+			r.late = append(r.late, straggler{id: m.ID, at: r.now().Add(straggling)})
 		}
 		r.gone = append(r.gone, m.ID)
 	}
 	r.version = version
 	return nil
+}
+
+// keep leaves in place what was removed because the configuration has it, where
+// this gate still runs by a configuration that does not: until it starts with
+// the new one, its people come in as before.
+func (r *roster) keep(made []admin.Made) {
+	before := r.state.Load().made
+	for i, m := range made {
+		if old, here := before[m.ID]; here && m.Stays && !r.inFile(m.ID) {
+			made[i] = old.Made
+		}
+	}
 }
 
 // judge reads what is stored. What cannot be in force is there all the same,
@@ -318,8 +323,11 @@ func (r *roster) Trust(ctx context.Context, id string) (out admin.Trust, err err
 		if err != nil {
 			return out, err
 		}
-		if m.Since != nil {
-			out.Accepted = *m.Since
+		if m.Since != nil { // this gate follows within half a minute
+			out.Accepted, out.EntityID = *m.Since, m.EntityID
+		}
+		if m.ValidUntil != nil {
+			out.ValidUntil = *m.ValidUntil
 		}
 		if m.Waiting != nil {
 			out.Waiting, out.Changes = *m.Waiting, m.Changes
@@ -335,19 +343,27 @@ func (r *roster) ApproveMetadata(ctx context.Context, by audit.Actor, id string)
 	return login.ApproveMetadata(ctx, r.db.Login(), id, by, r.now())
 }
 
-// Rollover implements [admin.Ways]. While a key waits to sign it makes no
-// other: of too many, the one in use would be forgotten.
+// Rollover implements [admin.Ways].
 func (r *roster) Rollover(ctx context.Context, by audit.Actor, id string) error {
-	pairs, err := r.ring.Shown(ctx, id)
+	return rollover(ctx, r.ring, by, id, r.file.PublicURL, r.now())
+}
+
+// rollover makes our next key at a SAML provider. While a key waits to sign it
+// makes no other: of too many, the one in use would be forgotten.
+func rollover(ctx context.Context, ring *keys.Ring, by audit.Actor, id string, public *url.URL, now time.Time) error {
+	if err := ring.Refresh(ctx); err != nil { // what another made a moment ago counts
+		return err
+	}
+	pairs, err := ring.Shown(ctx, id)
 	if err != nil {
 		return err
 	}
 	for _, p := range pairs {
-		if len(pairs) > 1 && p.Created.After(pairs[0].Created) && r.now().Sub(p.Created) < keys.PairNotice {
+		if len(pairs) > 1 && p.Created.After(pairs[0].Created) && now.Sub(p.Created) < keys.PairNotice {
 			return fault.New(fault.Conflict, "the next key was made already, and waits until the provider knows it")
 		}
 	}
-	return r.ring.NextPair(ctx, id, by, makePair(r.file.PublicURL))
+	return ring.NextPair(ctx, id, by, makePair(public))
 }
 
 // Test implements [admin.Ways].

@@ -25,13 +25,13 @@ func (g *gate) adopt(counts *metrics) func(context.Context, *rosterState) error 
 			return err
 		}
 		g.login.SetConnections(providers)
-		g.proxy.SetNetworks(next.networks())
+		cut := g.proxy.SetNetworks(next.networks())
 		g.scim.SetConnections(g.roster.scimConnections(cfg))
 		counts.setConnections(connectionIDs(cfg))
 		if g.keeper.Status().Problem != nil { // it may have named a connection that was not there
 			_ = g.keeper.Load(ctx) // reported by the keeper, and by /readyz
 		}
-		g.log.InfoContext(ctx, "connections in force", "connections", len(cfg.Connections))
+		g.log.InfoContext(ctx, "connections in force", "connections", len(cfg.Connections), "cut_by_networks", cut)
 		return nil
 	}
 }

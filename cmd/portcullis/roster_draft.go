@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"portcullis/admin"
 	"portcullis/audit"
@@ -129,7 +132,7 @@ func (r *roster) Save(ctx context.Context, by audit.Actor, d admin.Draft) (ended
 	action := audit.ConnectionCreated
 	if old, ok := state.made[d.ID]; ok {
 		if d.Version == 0 {
-			return 0, fault.New(fault.Conflict, "there is a connection %q already", d.ID)
+			return 0, mistaken(fault.Conflict, "id", "there is a connection %q already", d.ID)
 		}
 		action, m.Created = audit.ConnectionUpdated, old.Created
 		if d.Issuer == old.draft.Issuer { // whose secret it is: nobody else is ever sent it
@@ -201,7 +204,7 @@ func (r *roster) fits(m madeConnection, state *rosterState) error {
 	others := slices.DeleteFunc(slices.Clone(state.cfg.Connections), func(c config.Connection) bool { return c.ID == m.draft.ID })
 	for _, conn := range r.file.Connections {
 		if conn.ID == m.draft.ID {
-			return fault.New(fault.Conflict, "%q is the id of a connection of the configuration", conn.ID)
+			return mistaken(fault.Conflict, "id", "%q is the id of a connection of the configuration", conn.ID)
 		}
 	}
 	switch m.draft.Protocol {
@@ -210,7 +213,7 @@ func (r *roster) fits(m madeConnection, state *rosterState) error {
 		return fault.New(fault.Invalid, "protocol: want oidc, saml or nothing")
 	}
 	if m.draft.Protocol == admin.OverOIDC && filledIn(m.draft) && (m.draft.Authentication == "" || m.draft.Authentication == admin.BySecret) && m.secrets[secretName] == "" {
-		return fault.New(fault.Invalid, "the client secret is missing")
+		return mistaken(fault.Invalid, "oidc.client_secret", "the client secret is missing")
 	}
 	judged := m
 	if m.draft.Protocol != "" && !filledIn(m.draft) { // some provider, so that the rest is judged as it will be
@@ -218,9 +221,33 @@ func (r *roster) fits(m madeConnection, state *rosterState) error {
 		judged.draft.MetadataURL = "https://idp.example/metadata"
 	}
 	if _, err := r.read(judged, others); err != nil {
-		return fault.Wrap(fault.Invalid, err, "%s", problemOf(err))
+		return fault.Wrap(fault.Invalid, mistakesOf(err), "%s", problemOf(err))
 	}
 	return nil
+}
+
+// mistaken is a fault at one key.
+func mistaken(kind fault.Kind, key, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	return fault.Wrap(kind, admin.Mistakes{{Key: key, Text: text}}, "%s", text)
+}
+
+// mistakesOf are the problems of a document, each with its key; err itself if
+// it is anything else.
+func mistakesOf(err error) error {
+	problems, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		return err
+	}
+	out := make(admin.Mistakes, len(problems))
+	for i, p := range problems {
+		key, text, named := strings.Cut(p.Message, ": ")
+		if !named {
+			key, text = "", p.Message
+		}
+		out[i] = admin.Mistake{Key: key, Text: text}
+	}
+	return out
 }
 
 // changesOf names what is different, and the secrets by name alone.

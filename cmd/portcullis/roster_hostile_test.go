@@ -91,6 +91,81 @@ func TestARemovedConnectionEmptiesNoneOfTheConfiguration(t *testing.T) {
 	}
 }
 
+// While gates are restarted one after the other with a configuration that has a
+// connection, the one that was made in the console is removed at a new gate: at
+// an old one it goes on, nothing of the connection ends, and whoever started
+// anew follows the configuration.
+func TestAShadowIsRemovedWhileGatesAreReplaced(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		db, keyFile := open(), filepath.Join(t.TempDir(), "gate.key")
+		old := rosterOver(t, db, keyFile)
+		d := admin.Draft{ID: "omega", Organization: "Omega", SCIM: true, Protocol: admin.OverOIDC, Issuer: "https://idp.example", ClientID: "gate", ClientSecret: "s"}
+		if _, err := old.Save(t.Context(), audit.Gate(), d); err != nil {
+			t.Fatal(err)
+		}
+		tokens := scim.NewTokens(scim.TokensConfig{Store: db.Tokens()})
+		secret, _, err := tokens.Create(t.Context(), audit.Gate(), "omega", "", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := config.Connection{ID: "omega", Organization: "Omega", SCIM: config.SCIM{Enabled: true}}
+		replaced := rosterOver(t, db, keyFile, file)
+		for _, step := range []func() error{
+			func() error { return replaced.Refresh(t.Context()) },
+			func() error {
+				_, err := replaced.Remove(t.Context(), audit.Gate(), "omega", "it stands in the configuration")
+				return err
+			},
+			func() error { return old.follow(t.Context()) },
+		} {
+			if err := step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		inForce := func(r *roster) (n int) {
+			for _, conn := range r.cfg().Connections {
+				if conn.ID == "omega" {
+					n++
+				}
+			}
+			return n
+		}
+		check := func(when string) {
+			t.Helper()
+			if _, err := tokens.Verify(t.Context(), "omega", secret); err != nil {
+				t.Errorf("%s: the token: %v", when, err)
+			}
+			if inForce(old) != 1 || inForce(replaced) != 1 {
+				t.Errorf("%s: in force %d times at the old gate and %d times at the new one, want once", when, inForce(old), inForce(replaced))
+			}
+		}
+		check("removed")
+		if m := old.state.Load().made["omega"]; m.secrets[secretName] != "s" {
+			t.Errorf("the old gate knows the secrets %v", m.secrets)
+		}
+		if _, err := old.Save(t.Context(), audit.Gate(), admin.Draft{ID: "psi", Organization: "Psi", SCIM: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := replaced.follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		check("after another change")
+		if _, err := old.Remove(t.Context(), audit.Gate(), "omega", "again"); !fault.Is(err, fault.NotFound) {
+			t.Errorf("removing it again at the old gate: %v", err)
+		}
+		check("removed again")
+		for _, started := range []*roster{rosterOver(t, db, keyFile, file), rosterOver(t, db, keyFile)} {
+			if err := started.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(started.state.Load().made); n != 1 || inForce(started) != len(started.file.Connections) {
+				t.Errorf("a gate that starts has %d made connections, and omega %d times", n, inForce(started))
+			}
+			check("after a start")
+		}
+	})
+}
+
 // Whoever was under way while a connection was removed, and arrives after it
 // was emptied, has nothing a minute later.
 func TestWhoArrivesAfterTheRemovalGoesToo(t *testing.T) {

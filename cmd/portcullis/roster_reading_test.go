@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // What the console says of how people are read holds at every gate within a
@@ -47,6 +50,26 @@ func TestHowPeopleAreReadIsSaidInTheConsole(t *testing.T) {
 
 	ada.call(t, http.MethodPut, "/connections/omega/provider", `{"issuer":"`+issuer+`","clientId":"gate","clientSecret":"right-secret"}`, 200, nil)
 	settings(200, `,"nameFrom":"preferred_username","unitClaim":"name","scimAttributes":["costCenter=string"],"link":"costCenter","guardPercent":7`)
+	// What is answered is what is taken: sent back it changes nothing but the version.
+	answered := func() (members map[string]any) {
+		ada.call(t, http.MethodGet, "/connections/omega/settings", "", 200, &members)
+		return members
+	}
+	before := answered()
+	sent, err := json.Marshal(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada.call(t, http.MethodPut, "/connections/omega/settings", string(sent), 200, nil)
+	after := answered()
+	if before["unitClaim"] != "name" || after["version"] == before["version"] || strings.Contains(string(sent), "right-secret") {
+		t.Errorf("settings = %s", sent)
+	}
+	delete(before, "version")
+	delete(after, "version")
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("settings, sent back (-before +after):\n%s", diff)
+	}
 	var ben *browser
 	eventually(t, "the mapping names it", patience, func() bool {
 		ben = w.browser(t)
@@ -70,7 +93,28 @@ func TestHowPeopleAreReadIsSaidInTheConsole(t *testing.T) {
 	// Who comes from elsewhere is out at once here, and within a second there.
 	_, secret := w.apiToken(t, "--user", "ben@omega.example", "--scope", "*")
 	eventually(t, "the other gate lets it in", patience, func() bool { status, _, _ := other.program(t, secret, "/"); return status == http.StatusOK })
+	events, socket := ben.stream(t)
+	here, there := w.programStream(t, secret), other.programStream(t, secret)
+	staff := w.browser(t)
+	staff.press(t, staff.open(t, "/.portcullis/sign-in/alpha"), url.Values{"person": {"ada"}})
+	goesOn := staff.events(t)
 	settings(200, `,"link":"costCenter","addresses":["192.0.2.0/24"]`)
+	changed := time.Now()
+	for _, program := range []chan struct{}{here, there} {
+		select {
+		case <-program:
+		case <-time.After(patience):
+			t.Fatal("a program's stream from elsewhere goes on")
+		}
+	}
+	if took := endWithin(t, changed, patience, events, socket); took > time.Second || time.Since(changed) > 5*time.Second {
+		t.Errorf("streams from elsewhere ended after %s, want a second", took)
+	}
+	select {
+	case <-goesOn:
+		t.Error("a stream of another client's ended")
+	default:
+	}
 	if status, _, _ := w.program(t, secret, "/"); status != http.StatusForbidden {
 		t.Errorf("a program from elsewhere, at once: %d, want 403", status)
 	}
@@ -162,7 +206,7 @@ func TestNetworksHoldWhereTheConnectionIsNotInForce(t *testing.T) {
 			run := w.start(t)
 			ada := w.administrator(t)
 			issuer := w.another(t, "omega")
-			ada.call(t, http.MethodPost, "/connections", `{"id":"omega","organization":"Omega","domains":["omega.example"],"protocol":"oidc"}`, 200, nil)
+			ada.call(t, http.MethodPost, "/connections", `{"id":"omega","organization":"Omega","domains":["omega.example","omega-too.example"],"protocol":"oidc"}`, 200, nil)
 			w.write(t, "mapping.yaml", omegaMapping)
 			ada.call(t, http.MethodPut, "/connections/omega/provider", `{"issuer":"`+issuer+`","clientId":"gate","clientSecret":"right-secret"}`, 200, nil)
 			var ben *browser
@@ -171,7 +215,7 @@ func TestNetworksHoldWhereTheConnectionIsNotInForce(t *testing.T) {
 				return ben.press(t, ben.open(t, "/.portcullis/sign-in/omega"), url.Values{"person": {"ben"}}).status == http.StatusOK
 			})
 			ada.call(t, http.MethodPut, "/connections/omega/settings",
-				`{"organization":"Omega","domains":["omega.example"],"protocol":"oidc","addresses":["192.0.2.0/24"]}`, 200, nil)
+				`{"organization":"Omega","domains":["omega.example","omega-too.example"],"protocol":"oidc","addresses":["192.0.2.0/24"]}`, 200, nil)
 			account := func(when string) {
 				t.Helper()
 				if status, _ := ben.whoami(t); status != http.StatusForbidden {
@@ -186,7 +230,7 @@ func TestNetworksHoldWhereTheConnectionIsNotInForce(t *testing.T) {
 			run = w.start(t)
 			account("after a start")
 			run.stop(t)
-			w.configure(t, "connections:\n", "connections:\n  - id: rival\n    organization: Rival\n    domains: [omega.example]\n    scim: {enabled: true}\n")
+			w.configure(t, "connections:\n", "connections:\n  - id: rival\n    organization: Rival\n    domains: [omega-too.example]\n    scim: {enabled: true}\n")
 			w.start(t)
 			var list struct {
 				Connections []struct {

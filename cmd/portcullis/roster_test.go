@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"portcullis/demo"
+	"portcullis/internal/freeport"
 )
 
 // rosterMapping is for the connection of the configuration; omegaMapping names
@@ -75,7 +76,7 @@ func (w *world) another(t *testing.T, id string) (issuer string) {
 	for i := range people {
 		people[i].Email = people[i].ID + "@omega.example"
 	}
-	l, err := net.Listen("tcp", freeAddress(t))
+	l, err := net.Listen("tcp", freeport.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}

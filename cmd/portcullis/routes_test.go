@@ -48,7 +48,9 @@ func (g guests) VerifyToken(ctx context.Context, secret string) (*session.Princi
 	return g.Verify(ctx, secret)
 }
 
-func (guests) Watch(ctx context.Context, _ *session.Principal) (context.Context, context.CancelFunc) {
+func (guests) CutWhere(func(*session.Principal, string) bool) int { return 0 }
+
+func (guests) Watch(ctx context.Context, _ *session.Principal, _ string) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 

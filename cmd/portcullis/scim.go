@@ -30,7 +30,7 @@ type entryJSON struct {
 }
 
 func (c *cli) scimLog() *cobra.Command {
-	q := scim.JournalQuery{}
+	q, connection := scim.JournalQuery{}, ""
 	cmd := &cobra.Command{
 		Use: "log", Short: "Show what identity providers asked and were told in the last 30 days, the newest first", Args: cobra.NoArgs,
 		Example: "  portcullis scim log --connection acme-entra --refused",
@@ -43,17 +43,18 @@ func (c *cli) scimLog() *cobra.Command {
 				return err
 			}
 			if g != nil {
-				entries, err := g.journal(cmd.Context(), q)
+				entries, err := g.journal(cmd.Context(), connection, q)
 				if err != nil {
 					return err
 				}
 				return c.sayEntries(entries)
 			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
-				if q.Connection != "" {
-					if err := scimConnection(cfg, q.Connection); err != nil {
+				if connection != "" {
+					if err := scimConnection(cfg, connection); err != nil {
 						return err
 					}
+					q.Connections = []string{connection}
 				}
 				entries, err := db.Journal().Journal(cmd.Context(), q)
 				if err != nil {
@@ -70,7 +71,7 @@ func (c *cli) scimLog() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&q.Connection, "connection", "", "only this connection's requests")
+	cmd.Flags().StringVar(&connection, "connection", "", "only this connection's requests")
 	cmd.Flags().BoolVar(&q.Refused, "refused", false, "only what was refused")
 	cmd.Flags().Int64Var(&q.Before, "before", 0, "only requests older than the one with this number (seq of --json)")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many")

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"portcullis/internal/freeport"
 )
 
 // TestScripts runs testdata/script/*.txtar with the real program. Beyond what
@@ -39,7 +41,7 @@ func TestScripts(t *testing.T) {
 			gate := &scriptGate{world: &world{dir: env.WorkDir, public: w.public, ops: w.ops, log: w.log}, t: inner}
 			env.Values[gateKey{}] = gate
 			for name, value := range map[string]string{
-				"PUBLIC": w.public, "OPS": w.ops, "IDP": "http://" + w.idpAddress, "UPSTREAM": w.portal.URL, "NOWHERE": freeAddress(inner),
+				"PUBLIC": w.public, "OPS": w.ops, "IDP": "http://" + w.idpAddress, "UPSTREAM": w.portal.URL, "NOWHERE": freeport.Address(inner),
 				"LISTEN": strings.TrimPrefix(w.public, "http://"), "OPS_LISTEN": strings.TrimPrefix(w.ops, "http://"),
 			} {
 				env.Setenv(name, value)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.keys = ring
 	policy := func() *mapping.Policy { return g.keeper.Policy() }
 	g.sessions = session.New(session.Config{
-		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Remember: remember(debug.SetMemoryLimit(-1)), Log: log,
+		Store: g.db.Sessions(), Sealer: ring, Policy: policy, Foreign: func(p *directory.Person) bool { return g.dir.Foreign(p) }, Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, Max: cfg.Sessions.Max, Remember: remember(debug.SetMemoryLimit(-1)), Log: log,
 	})
 	g.roster = newRoster(cfg, db, ring, log, time.Now) //nolint:forbidigo // the clock of the process
 	if err := g.roster.Refresh(ctx); err != nil {
@@ -124,6 +125,10 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 	g.login = login.New(login.Config{
 		Traces: attempts{g.traces, counts}, Thread: thread(tracer), Demand: func(target string) session.Demand { return g.proxy.Demand(target) },
 		PublicURL: cfg.PublicURL, Connections: providers, Directory: entrance(g.dir, tracer), Sessions: g.sessions,
+		Named: func(connection string) bool {
+			p := g.keeper.Policy()
+			return p == nil || slices.Contains(p.Connections(), connection)
+		},
 		Store: g.db.Login(), Limit: login.Limit{PerSecond: cfg.Limits.SignIn.PerSecond}, Log: log,
 	})
 	g.scim = scim.New(scim.Config{

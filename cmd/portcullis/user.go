@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,8 +13,6 @@ import (
 	"portcullis/config"
 	"portcullis/directory"
 	"portcullis/fault"
-	"portcullis/mapping"
-	"portcullis/revision"
 	"portcullis/store"
 )
 
@@ -29,12 +27,14 @@ type userJSON struct {
 	Connection   string     `json:"connection"`
 	Organization string     `json:"organization"`
 	Unit         string     `json:"subOrganizationId,omitempty"`
+	UnitName     string     `json:"subOrganization,omitempty"`
 	UserName     string     `json:"userName"`
 	Subject      string     `json:"subject,omitempty"`
 	ExternalID   string     `json:"externalId,omitempty"`
 	Name         string     `json:"name"`
 	Email        string     `json:"email"`
 	State        string     `json:"state"`
+	Frozen       string     `json:"frozen,omitempty"` // what is frozen that they are in
 	Source       string     `json:"source"`
 	Deactivated  *barJSON   `json:"deactivated,omitempty"`
 	Locked       *barJSON   `json:"locked,omitempty"`
@@ -59,6 +59,38 @@ func userWire(p directory.Person) userJSON {
 	return w
 }
 
+// inWords is the state of somebody, whom something frozen keeps out as well.
+func (w *userJSON) inWords() string {
+	switch {
+	case w.Frozen == "":
+		return w.State
+	case w.State == string(directory.Active):
+		return "frozen"
+	default:
+		return w.State + ", frozen"
+	}
+}
+
+// tellPlaces says of people how their sub-organization is called, and what is
+// frozen that they are in.
+func tellPlaces(ctx context.Context, d *directory.Directory, people []userJSON) error {
+	spots, units := make([]directory.Spot, len(people)), make(map[string]bool)
+	for i, w := range people {
+		if spots[i] = (directory.Spot{Organization: w.Organization, Unit: w.Unit}); w.Unit != "" {
+			units[w.Unit] = true
+		}
+	}
+	frozen, err := d.Frozen(ctx, spots...)
+	if err != nil {
+		return err
+	}
+	names, err := d.UnitNames(ctx, slices.Collect(maps.Keys(units)))
+	for i := range people {
+		people[i].Frozen, people[i].UnitName = frozen[spots[i]], names[people[i].Unit]
+	}
+	return err
+}
+
 func (c *cli) userCommand() *cobra.Command {
 	cmd := group("user", "People and their state", c.userList(), c.userShow(),
 		c.userMove(), c.userVerb("lock", "Bar a person and end every session at once", true,
@@ -79,7 +111,7 @@ func (c *cli) userCommand() *cobra.Command {
 			}),
 		c.userSessions(), c.userSignOut(),
 	)
-	cmd.Long = "People and their state.\n\nA USER is named by id, userName, e-mail address or subject; where several people\nmatch, --connection or the id tells them apart."
+	cmd.Long = "People and their state.\n\nA USER is named by id, userName, e-mail address or subject; where several people\nmatch, --connection or the id tells them apart.\n\nA lock or a deactivation takes the place of one by a manager of their own organization,\nwho cannot undo it then."
 	return cmd
 }
 
@@ -224,6 +256,9 @@ func (c *cli) userList() *cobra.Command {
 				for i, p := range people {
 					wire[i] = userWire(p)
 				}
+				if err := tellPlaces(cmd.Context(), d, wire); err != nil {
+					return err
+				}
 				return c.sayUsers(wire)
 			})
 		},
@@ -237,133 +272,9 @@ func (c *cli) sayUsers(people []userJSON) error {
 		return c.printJSON(people)
 	}
 	rows := make([][]string, len(people))
-	for i, w := range people {
-		rows[i] = []string{w.ID, w.Connection, w.UserName, w.Name, w.State, w.Source, stampOf(w.LastActive)}
+	for i := range people {
+		w := &people[i]
+		rows[i] = []string{w.ID, w.Connection, w.UserName, w.Name, w.inWords(), w.Source, stampOf(w.LastActive)}
 	}
 	return c.printTable("ID CONNECTION USERNAME NAME STATE SOURCE LAST-ACTIVE", rows)
-}
-
-func (c *cli) userShow() *cobra.Command {
-	var connection string
-	cmd := &cobra.Command{
-		Use: "show USER", Short: "Show a person, what they may do, and why", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			g, err := c.remote()
-			if err != nil {
-				return err
-			}
-			if g != nil {
-				look, err := g.look(cmd.Context(), connection, args[0])
-				if err != nil {
-					return err
-				}
-				return c.sayUser(look)
-			}
-			return c.withDirectory(cmd.Context(), func(cfg *config.Config, db *store.DB, d *directory.Directory) error {
-				p, err := find(cmd.Context(), d, connection, args[0])
-				if err != nil {
-					return err
-				}
-				return c.show(cmd.Context(), cfg, db, d, p.ID)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&connection, "connection", "", "connection that the person belongs to")
-	return throughGate(cmd)
-}
-
-// userLook is a person with all that is shown of them.
-type userLook struct {
-	user             userJSON
-	asserted, pushed []string // groups
-	sessions         []sessionJSON
-	access           json.RawMessage // empty while no mapping is known
-	why              string          // the same in words
-	mapping          error           // what is wrong with it
-}
-
-func (c *cli) show(ctx context.Context, cfg *config.Config, db *store.DB, d *directory.Directory, id string) error {
-	s, err := d.Look(ctx, id)
-	if err != nil {
-		return err
-	}
-	sessions, err := newSessions(cfg, db).Of(ctx, id)
-	if err != nil {
-		return err
-	}
-	policy, mappingErr := revision.Peek(ctx, revision.Config{Store: db.Revisions(), File: cfg.Mapping.File, Options: mappingOptions(cfg)})
-	look := &userLook{
-		user: userWire(s.Person), asserted: s.Assertion.Groups, pushed: make([]string, len(s.Pushed)), sessions: sessionsWire(sessions), mapping: mappingErr,
-	}
-	for i, g := range s.Pushed {
-		look.pushed[i] = g.Name
-	}
-	look.user.Subject = s.Assertion.Subject
-	if policy != nil {
-		facts, now := s.Facts(), c.now()
-		if look.access, err = json.Marshal(policy.Explain(&facts, now)); err != nil {
-			return err
-		}
-		look.why = explainStanding(&s, policy, now)
-	}
-	return c.sayUser(look)
-}
-
-func (c *cli) sayUser(look *userLook) error {
-	wire := &look.user
-	if c.json {
-		out := map[string]any{"user": wire, "asserted": list(look.asserted), "pushed": list(look.pushed), "sessions": look.sessions}
-		if len(look.access) > 0 {
-			out["access"] = look.access
-		}
-		return c.printJSON(out)
-	}
-	rows := [][]string{
-		{"id", wire.ID},
-		{"userName", wire.UserName},
-		{"name", wire.Name},
-		{"e-mail", wire.Email},
-		{"organization", wire.Organization},
-		{"connection", wire.Connection},
-		{"subject", wire.Subject},
-		{"externalId", wire.ExternalID},
-		{"state", wire.State},
-		{"source", wire.Source},
-		{"created", stamp(wire.Created)},
-		{"last active", stampOf(wire.LastActive)},
-		{"groups asserted", fmt.Sprint(look.asserted)},
-		{"groups pushed", fmt.Sprint(look.pushed)},
-		{"sessions", strconv.Itoa(len(look.sessions))},
-	}
-	if err := c.printTable("WHAT IS", rows); err != nil {
-		return err
-	}
-	switch {
-	case look.why == "":
-		fmt.Fprintln(c.err, "the mapping is broken, so access cannot be shown:")
-		return look.mapping
-	case look.mapping != nil:
-		fmt.Fprintf(c.err, "warning: the mapping is broken; this is by the revision that was in force last:\n%v\n", look.mapping)
-	}
-	_, err := fmt.Fprintf(c.out, "\n%s", look.why)
-	return err
-}
-
-// explainStanding says what somebody may do and why, beginning with what
-// bars them whatever the mapping grants.
-func explainStanding(s *directory.Standing, policy *mapping.Policy, now time.Time) string {
-	facts := s.Facts()
-	text := policy.Explain(&facts, now).String()
-	if s.Bar() != nil {
-		text = explainBarred(s.Person.UserName, string(s.Person.State()), s.Organization.Disabled || s.PartFrozen, text)
-	}
-	return text
-}
-
-// explainBarred says of somebody what bars them, before what they may do.
-func explainBarred(userName, state string, suspended bool, text string) string {
-	if suspended {
-		state = "of a suspended organization"
-	}
-	return fmt.Sprintf("%s is %s and may not come in. Without that:\n\n%s", userName, state, text)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"portcullis/demo"
+	"portcullis/internal/freeport"
 	"portcullis/store/storetest"
 )
 
@@ -90,8 +91,8 @@ type terrain struct {
 
 func newWorld(t testing.TB, c terrain) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), portal: newPortal(t), log: &syncBuffer{}, idpAddress: freeAddress(t)}
-	listen, ops := freeAddress(t), freeAddress(t)
+	w := &world{dir: t.TempDir(), portal: newPortal(t), log: &syncBuffer{}, idpAddress: freeport.Address(t)}
+	listen, ops := freeport.Address(t), freeport.Address(t)
 	w.public, w.ops = "http://"+listen, "http://"+ops
 	switch c.database {
 	case "", "sqlite":
@@ -275,34 +276,6 @@ func eventually(t testing.TB, what string, within time.Duration, ok func() bool)
 		<-tick.C
 	}
 	return time.Since(began)
-}
-
-// addresses that were given out, so that parallel tests get different ones.
-var addresses struct {
-	sync.Mutex
-
-	taken map[string]bool
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	addresses.Lock()
-	defer addresses.Unlock()
-	if addresses.taken == nil {
-		addresses.taken = map[string]bool{}
-	}
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := l.Addr().String()
-		l.Close()
-		if !addresses.taken[a] {
-			addresses.taken[a] = true
-			return a
-		}
-	}
 }
 
 // open asserts that streams are still open. On a machine so busy that the gate

@@ -101,7 +101,11 @@ func SeedList(tb testing.TB, databaseURL string) {
 	run(tb, db, "DELETE FROM people_unlisted")
 	run(tb, db, "DELETE FROM people_list")
 	indexes := dropIndexes(tb, db, "people_list", strings.HasPrefix(databaseURL, "sqlite:"))
-	run(tb, db, "INSERT INTO people_list SELECT * FROM people_listing")
+	same := "(k.organization, k.connection, k.unit, k.state, k.never, k.provisioned) = (p.organization, p.connection, p.unit, p.state, p.never, p.provisioned)"
+	run(tb, db, `INSERT INTO people_kinds (organization, connection, unit, state, never, provisioned)
+		SELECT DISTINCT organization, connection, unit, state, never, provisioned FROM people_listing p WHERE NOT EXISTS (SELECT 1 FROM people_kinds k WHERE `+same+")")
+	run(tb, db, `INSERT INTO people_list (seq, name, email, organization, connection, provisioned, state, never, last_active, text, unit, kind)
+		SELECT p.*, k.id FROM people_listing p JOIN people_kinds k ON `+same)
 	for _, index := range indexes {
 		run(tb, db, index)
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"portcullis/internal/freeport"
 )
 
 // Server is a PostgreSQL server of one test alone, which the test may stop.
@@ -79,7 +81,7 @@ func makeServer(durable bool) (s *Server, err error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	if s.port, err = freePort(); err != nil {
+	if s.port, err = freeport.Number(); err != nil {
 		return nil, err
 	}
 	return s, s.start()
