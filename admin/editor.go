@@ -111,8 +111,7 @@ func (c *Console) edit(r *request) (any, error) {
 	v := &editorView{Base: d.base.Hash, Reason: r.form.Get("reason"), Names: r.form.Get("names") == "yes"}
 	base := r.form.Get("base")
 	v.Moved = base != "" && base != d.base.Hash && !d.unmoved(r, c, base)
-	open := r.form.Get("open")
-	switch do := r.form.Get("do"); {
+	switch do, open := r.form.Get("do"), r.form.Get("open"); {
 	case do == "propose" && !v.Moved:
 		out, err := c.proposeDraft(r, d)
 		if err == nil {
@@ -122,30 +121,34 @@ func (c *Console) edit(r *request) (any, error) {
 			return nil, err
 		}
 		v.Form = formAgain(d, c.choices(), r.form)
-	case do == "take" || do == "remove":
-		if v.Form, v.Error, err = c.takeSent(d, r.form, do == "remove"); err != nil {
-			return nil, err
-		}
-	case do == "check" || do == "names" || do == "propose":
+	case do == "take" || do == "remove" || do == "on":
+		v.Form, v.Error, err = c.takeSent(d, r.form, do)
+	case do == "check" || do == "names" || do == "propose" || do == "stay":
 		v.Names = v.Names || do == "names"
 		v.Form = formAgain(d, c.choices(), r.form)
+	case do == "drop":
+		v.Form, v.Error, err = c.shownForm(d, r.form.Get("next"))
 	case open != "" && do == "":
-		if v.Form, err = c.openedForm(d, open); err != nil {
-			return nil, err
-		}
+		v.Form, v.Error, err = c.anotherForm(d, open, r.form)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return v, c.fill(r, d, v)
 }
 
-// takeSent puts a form that was sent into a draft. One that cannot be, or that
-// would make a mistake, is given again.
-func (c *Console) takeSent(d *draft, form url.Values, remove bool) (again *formView, problem string, err error) {
-	before := d.text
+// takeSent puts a form that was sent into a draft, and goes on to the next. One
+// that cannot be, or that would make a mistake, is given again.
+func (c *Console) takeSent(d *draft, form url.Values, do string) (again *formView, problem string, err error) {
+	before, remove := d.text, do == "remove"
 	again, err = takeForm(d, c.choices(), form, remove)
 	if err == nil && !remove {
-		return c.refusedForm(d, before, form), "", nil
+		again = c.refusedForm(d, before, form)
 	}
-	if err != nil {
+	switch {
+	case err == nil && again == nil && do == "on":
+		return c.shownForm(d, nextOf(form))
+	case err != nil:
 		problem, err = inPage(err)
 	}
 	if again != nil {

@@ -87,6 +87,8 @@ type formView struct {
 	Kept     []string // keys that the form does not show
 	Refused  refusal  // what is wrong, at its fields
 	Again    bool     // for that it was not put into the text
+	Opened   string   // digest of what it was opened with
+	Next     string   // what is to be opened once it is said what becomes of it
 
 	// Of a rule.
 	Note        string
@@ -295,6 +297,7 @@ func formOf(d *draft, n names, s shape, name string, m map[string]any) *formView
 	default:
 		f.readDefaults(e)
 	}
+	f.Opened = f.digest()
 	return f
 }
 
@@ -310,6 +313,7 @@ func formAgain(d *draft, n names, form url.Values) *formView {
 	}
 	f := formOf(d, n, s, form.Get("old"), m)
 	f.sent(form)
+	f.Opened = form.Get("opened")
 	return f
 }
 

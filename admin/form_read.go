@@ -35,7 +35,7 @@ func selectorKinds() []string { return []string{"name", "id", "scim", "regex"} }
 
 func (f *formView) readRule(e map[string]any, n names) {
 	match, valid := child(e, "match"), child(e, "valid")
-	f.Note, f.Connection, f.Connections = text(e, "note"), text(match, "connection"), append(n.connections, "*")
+	f.Note, f.Connection, f.Connections = text(e, "note"), text(match, "connection"), withOne(append(n.connections, "*"), text(match, "connection"))
 	items, _ := match["groups"].([]any)
 	for _, item := range items {
 		g, _ := item.(map[string]any)

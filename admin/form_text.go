@@ -194,10 +194,11 @@ func written(field string) string {
 // alikeFields reports whether a field says what it was shown with. One line
 // of input holds no ends of lines, so they do not count there.
 func alikeFields(shown, sent string, oneLine bool) bool {
-	shown, sent = written(shown), written(sent)
 	if oneLine {
-		flat := strings.NewReplacer("\n", "")
-		shown, sent = flat.Replace(shown), flat.Replace(sent)
+		return flat(shown) == flat(sent)
 	}
-	return shown == sent
+	return written(shown) == written(sent)
 }
+
+// flat is written for one line of input.
+func flat(field string) string { return strings.ReplaceAll(written(field), "\n", "") }

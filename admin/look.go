@@ -137,7 +137,7 @@ func (l look) parse(english *web.Pages) (*web.Pages, error) {
 	return web.Look{Layout: layout.String(), Script: true, Language: t, Else: english, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": l.when, "day": l.day, "number": l.number, "short": short, "clip": clip, "path": url.PathEscape,
-		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "limits": limits, "word": wordOf, "pick": picked,
+		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "limits": limits, "word": wordOf, "pick": picked, "entry": entryInWords,
 		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
 		"organization": func() string { return t.Say(l.organization) }, "organizations": func() string { return l.organizations },
 		"script": l.script, "languages": language.All, "example": l.example, "reason": l.reason, "device": l.device,
