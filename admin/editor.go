@@ -94,8 +94,8 @@ func (c *Console) fill(r *request, d *draft, v *editorView) (err error) {
 	}
 	_, _, err = c.examine(d)
 	problems, _ := errors.AsType[mapping.Problems](err)
-	for i, open := range d.entriesAt(m, problems) {
-		v.Check.Faults[i].Open = open
+	for i, at := range d.entriesAt(m, problems) {
+		v.Check.Faults[i].Open = at.open
 	}
 	return nil
 }
@@ -111,7 +111,8 @@ func (c *Console) edit(r *request) (any, error) {
 	v := &editorView{Base: d.base.Hash, Reason: r.form.Get("reason"), Names: r.form.Get("names") == "yes"}
 	base := r.form.Get("base")
 	v.Moved = base != "" && base != d.base.Hash && !d.unmoved(r, c, base)
-	switch do, open := r.form.Get("do"), r.form.Get("open"); {
+	do, sure, _ := strings.Cut(r.form.Get("do"), " ")
+	switch open := r.form.Get("open"); {
 	case do == "propose" && !v.Moved:
 		out, err := c.proposeDraft(r, d)
 		if err == nil {
@@ -122,7 +123,7 @@ func (c *Console) edit(r *request) (any, error) {
 		}
 		v.Form = formAgain(d, c.choices(), r.form)
 	case do == "take" || do == "remove" || do == "on":
-		v.Form, v.Error, err = c.takeSent(d, r.form, do)
+		v.Form, v.Error, err = c.takeSent(d, r.form, do, sure)
 	case do == "check" || do == "names" || do == "propose" || do == "stay":
 		v.Names = v.Names || do == "names"
 		v.Form = formAgain(d, c.choices(), r.form)
@@ -138,12 +139,16 @@ func (c *Console) edit(r *request) (any, error) {
 }
 
 // takeSent puts a form that was sent into a draft, and goes on to the next. One
-// that cannot be, or that would make a mistake, is given again.
-func (c *Console) takeSent(d *draft, form url.Values, do string) (again *formView, problem string, err error) {
-	before, remove := d.text, do == "remove"
-	again, err = takeForm(d, c.choices(), form, remove)
-	if err == nil && !remove {
-		again = c.refusedForm(d, before, form)
+// that cannot be, that would make a mistake, or that would break something else
+// without anybody being sure of it, is given again.
+func (c *Console) takeSent(d *draft, form url.Values, do, sure string) (again *formView, problem string, err error) {
+	old := *d
+	again, err = takeForm(d, c.choices(), form, do == "remove")
+	if err == nil && do != "remove" {
+		again = c.refusedForm(d, &old, form)
+	}
+	if err == nil && again == nil {
+		again = c.breakingForm(d, &old, form, do, sure)
 	}
 	switch {
 	case err == nil && again == nil && do == "on":

@@ -89,6 +89,8 @@ type formView struct {
 	Again    bool     // for that it was not put into the text
 	Opened   string   // digest of what it was opened with
 	Next     string   // what is to be opened once it is said what becomes of it
+	Breaks   []breach // what to put it in, or to remove it, would break
+	Sure     string   // what does it all the same
 
 	// Of a rule.
 	Note        string

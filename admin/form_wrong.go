@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,6 +125,16 @@ type lapse struct {
 	text string
 }
 
+// elsewhere is what the words of a mistake owe to the rest of the text: what
+// stands where, and what was expected.
+var elsewhere = regexp.MustCompile(`; .*|on line \d+|\[\d+\]`)
+
+// same reports whether two mistakes, in two texts, are one.
+func (l lapse) same(o lapse) bool {
+	l.text, o.text = elsewhere.ReplaceAllString(l.text, ""), elsewhere.ReplaceAllString(o.text, "")
+	return l == o
+}
+
 // lapses are the mistakes within an entry of a draft, as it is. Tests that fail
 // are none: whoever writes one may mean to change the rules next.
 func (c *Console) lapses(d *draft, s shape, name string) (e map[string]any, out []lapse) {
@@ -138,18 +149,25 @@ func (c *Console) lapses(d *draft, s shape, name string) (e map[string]any, out 
 		return nil, nil
 	}
 	for i, spot := range d.spots(problems) {
-		rest, ok := below(spot.Path, path)
-		text := problems[i].Message
-		if !ok || spot.Path == "" || strings.HasPrefix(text, `test "`) {
-			continue
+		if _, ok := below(spot.Path, path); ok && spot.Path != "" && !isFailure(problems[i]) {
+			out = append(out, lapseAt(spot, path, problems[i]))
 		}
-		if rest != "" {
-			text = strings.ReplaceAll(text, spot.Path, "this")
-		}
-		text = strings.NewReplacer(path+".", "", path, "this").Replace(text)
-		out = append(out, lapse{strings.TrimPrefix(rest, "."), spot.Key, text})
 	}
 	return e, out
+}
+
+// isFailure reports whether a mistake is a test that fails.
+func isFailure(p mapping.Problem) bool { return strings.HasPrefix(p.Message, `test "`) }
+
+// lapseAt is a mistake as it is said of the entry at a path.
+func lapseAt(spot mapping.Spot, path string, p mapping.Problem) lapse {
+	rest, _ := below(spot.Path, path)
+	text := p.Message
+	if rest != "" {
+		text = strings.ReplaceAll(text, spot.Path, "this")
+	}
+	text = strings.NewReplacer(path+".", "", path, "this").Replace(text)
+	return lapse{strings.TrimPrefix(rest, "."), spot.Key, text}
 }
 
 // spots says what of the draft's file mistakes are about.
@@ -163,22 +181,20 @@ func (d *draft) spots(problems mapping.Problems) []mapping.Spot {
 	return mapping.Spots(d.file.Name, []byte(d.text), own)
 }
 
-// refusedForm gives a form again that would put a new mistake into the text, and
-// takes it back out; nil if it does not. What was wrong there before need not be
-// mended at once.
-func (c *Console) refusedForm(d *draft, before string, form url.Values) *formView {
+// refusedForm gives a form again that would put a new mistake into the text, as
+// it was in old, and takes it back out; nil if it does not. What was wrong there
+// before need not be mended at once.
+func (c *Console) refusedForm(d, old *draft, form url.Values) *formView {
 	s, _ := shapeOf(form.Get("kind"))
 	e, after := c.lapses(d, s, strings.TrimSpace(form.Get("id")))
-	old := *d
-	old.text = before
 	if len(after) == 0 {
 		return nil
 	}
-	_, known := c.lapses(&old, s, form.Get("old"))
-	if !slices.ContainsFunc(after, func(l lapse) bool { return !slices.Contains(known, l) }) {
+	_, known := c.lapses(old, s, form.Get("old"))
+	if !slices.ContainsFunc(after, func(l lapse) bool { return !slices.ContainsFunc(known, l.same) }) {
 		return nil
 	}
-	d.text, d.seen = before, old.seen
+	*d = *old
 	f := formAgain(d, c.choices(), form)
 	f.Refused, f.Again = f.place(e, after), true
 	return f
@@ -338,15 +354,26 @@ func (f *formView) turnedDown(field string, err error) (*formView, error) {
 	return f, err
 }
 
-// entriesAt says for each mistake what opens the entry that it stands in; the
-// text of the draft holds m.
-func (d *draft) entriesAt(m map[string]any, problems mapping.Problems) []string {
-	out, open := make([]string, len(problems)), openers(m)
+// standing is where a mistake stands.
+type standing struct {
+	spot mapping.Spot
+	path string // of the entry; empty: of none
+	open string // what opens that in a form
+}
+
+// entriesAt says for each mistake which entry it stands in; the text of the
+// draft holds m.
+func (d *draft) entriesAt(m map[string]any, problems mapping.Problems) []standing {
+	out, open := make([]standing, len(problems)), openers(m)
 	for i, spot := range d.spots(problems) {
-		for end := 1; end <= len(spot.Path) && out[i] == ""; end++ {
+		out[i].spot = spot
+		for end := 1; end <= len(spot.Path) && out[i].open == ""; end++ {
 			if end == len(spot.Path) || spot.Path[end] == '.' || spot.Path[end] == '[' {
-				out[i] = open[spot.Path[:end]]
+				out[i].path, out[i].open = spot.Path[:end], open[spot.Path[:end]]
 			}
+		}
+		if out[i].open == "" {
+			out[i].path = ""
 		}
 	}
 	return out
