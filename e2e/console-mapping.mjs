@@ -1,6 +1,6 @@
 // The mapping in the console: edited with a look at who gains, proposed by
 // one person, approved by another, and in force.
-import { check, equal, poll, shot, tell } from "./browser.mjs";
+import { barriers, check, equal, poll, shot, tell } from "./browser.mjs";
 import { gate, interact, whoami } from "./independent.mjs";
 
 const base = `${gate}/.portcullis/admin`;
@@ -56,6 +56,35 @@ await tell(async ({ open, step }) => {
   await poll("his name", async () => /Independent ben/.test(await ada.textContent("#check")));
   await shot(ada, "editor", { fullPage: true });
 
+  step("opening another form loses nothing that she filled in, with a script and without");
+  const plain = await (await open({ javaScriptEnabled: false, storageState: await ada.context().storageState() })).newPage();
+  await plain.goto(`${base}/mapping/edit?open=role:viewer`);
+  await plain.fill("#f-tasks", "account.view\naccount.list");
+  await plain.click('button:text-is("britain")');
+  await plain.waitForSelector("text=This form is not in the text yet.");
+  equal([await plain.inputValue("#f-tasks"), await plain.inputValue("#text")], ["account.view\naccount.list", good], "what she filled in, and the text");
+  await plain.click('button:text-is("Stay")');
+  await plain.click('button:text-is("britain")');
+  await plain.click('button:text-is("Put it in and go on")');
+  await plain.waitForSelector('h2:has-text("Change permission group britain")');
+  const listed = good.replace("{tasks: [account.view]}", "{tasks: [account.view, account.list]}");
+  equal(await plain.inputValue("#text"), listed, "the text with the one form, while the other is open");
+  await plain.click('button:text-is("viewer")');
+  await plain.waitForSelector('h2:has-text("Change role viewer")');
+
+  step("what a form would break stands there first, and is put in all the same");
+  await plain.click('button:text-is("Remove it from the text")');
+  await plain.waitForSelector("text=This breaks:");
+  equal(await plain.locator("#asked button[name=open]").evaluateAll((all) => all.map((button) => button.value)), ["role:manager", "rule:accounts", "test:managers edit reports"], "what breaks");
+  equal(await plain.inputValue("#text"), listed, "the text before she is sure");
+  await plain.click('#asked button[value="rule:accounts"]');
+  await plain.waitForSelector('h2:has-text("Change rule accounts")');
+  await plain.click('button:text-is("viewer")');
+  await plain.click('button:text-is("Remove it from the text")');
+  await plain.click('button:text-is("Remove it all the same")');
+  await plain.waitForSelector("text=3 mistakes to mend");
+  await plain.context().close();
+
   step("Ada proposes it");
   await ada.fill("#reason", "Ben takes over the desk");
   await ada.click('button:text-is("Propose")');
@@ -101,6 +130,18 @@ await tell(async ({ open, step }) => {
       await shot(other, `${name}-${path.replace(/[^a-z]+/g, "-").slice(1, 40)}`, { fullPage: true });
       const wide = options.javaScriptEnabled === false ? 0 : await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       check(wide <= 0, `${name} ${path} no wider than the window, got ${wide} px more`);
+    }
+    for (const [says, button] of [["This form is not in the text yet.", 'button:text-is("managers")'], ["This breaks:", 'button:text-is("Remove it from the text")']]) {
+      await other.goto(`${base}/mapping/edit?open=role:viewer`);
+      await other.fill("#f-tasks", "account.view\naccount.list");
+      await other.click(button);
+      await other.waitForSelector(`text=${says}`);
+      await shot(other, `${name}-${says.replace(/[^a-z]+/gi, "-").slice(0, -1).toLowerCase()}`, { fullPage: true });
+      if (options.javaScriptEnabled === false) continue;
+      equal(await other.evaluate(() => document.activeElement.id), "asked", "where the focus is");
+      equal(await barriers(other), [], `barriers at "${says}", ${name}`);
+      const wide = await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      check(wide <= 0, `${name} "${says}" no wider than the window, got ${wide} px more`);
     }
     await context.close();
   }
