@@ -241,8 +241,11 @@ func (s shape) find(m map[string]any, name string) (e map[string]any, path strin
 			}
 		}
 		return nil, ""
-	case listed && slices.Contains(items, any(name)):
-		return map[string]any{"ceiling": unrestricted}, mapping.Path(s.section) + mapping.Entry("", name)
+	case listed: // connections in the short form
+		if i := slices.Index(items, any(name)); i >= 0 {
+			return map[string]any{"ceiling": unrestricted}, mapping.Path(s.section) + "[" + strconv.Itoa(i) + "]"
+		}
+		return nil, ""
 	}
 	v, ok := child(m, s.section)[name]
 	if !ok {

@@ -368,11 +368,6 @@ func TestEntriesComeAndGo(t *testing.T) {
 	if got, problem := s.taken(t, f, "take"); problem != "" || !strings.Contains(got, "connections: {staff: {ceiling: {roles: []}}} # ours") {
 		t.Errorf("the short form with a ceiling: %s\n%s", problem, got)
 	}
-	f = s.opened(t, strings.Replace(none, "[staff] # ours", "\n  - staff # ours", 1), "connection:")
-	f.Set("id", "acme")
-	if _, problem := s.taken(t, f, "take"); !strings.Contains(problem, "list with comments") {
-		t.Errorf("a list with comments: %s", problem)
-	}
 	for _, what := range []string{"constraint:", "variable:", "defaults:", "role:"} {
 		f = s.opened(t, none, what)
 		if what != "defaults:" {

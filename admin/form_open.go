@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+
+	"portcullis/mapping"
 )
 
 // digestOf tells apart what a page shows: the same again, and nothing else, has
@@ -171,4 +174,52 @@ func entryInWords(what string) string {
 	default:
 		return "the " + s.one + " " + name
 	}
+}
+
+// standing is where a mistake stands.
+type standing struct {
+	spot mapping.Spot
+	path string // of the entry; empty: of none
+	open string // what opens that in a form
+}
+
+// entriesAt says for each mistake which entry it stands in; the text of the
+// draft holds m.
+func (d *draft) entriesAt(m map[string]any, problems mapping.Problems) []standing {
+	out, open := make([]standing, len(problems)), openers(m)
+	for i, spot := range d.spots(problems) {
+		out[i].spot = spot
+		for end := 1; end <= len(spot.Path) && out[i].open == ""; end++ {
+			if end == len(spot.Path) || spot.Path[end] == '.' || spot.Path[end] == '[' {
+				out[i].path, out[i].open = spot.Path[:end], open[spot.Path[:end]]
+			}
+		}
+		if out[i].open == "" {
+			out[i].path = ""
+		}
+	}
+	return out
+}
+
+// openers are what is opened to change an entry, by its path.
+func openers(m map[string]any) map[string]string {
+	out := map[string]string{formDefaults: formDefaults + ":"}
+	for _, s := range shapes() {
+		section := mapping.Path(s.section)
+		for name := range child(m, s.section) {
+			out[mapping.Path(s.section, name)] = s.kind + ":" + name
+		}
+		items, _ := m[s.section].([]any)
+		for i, item := range items {
+			e, _ := item.(map[string]any)
+			name := text(e, s.key)
+			if s.key == "" {
+				name, _ = item.(string) // a connection in the short form
+			}
+			if name != "" {
+				out[section+"["+strconv.Itoa(i)+"]"] = s.kind + ":" + name
+			}
+		}
+	}
+	return out
 }

@@ -59,21 +59,8 @@ func takeForm(d *draft, n names, form url.Values, remove bool) (*formView, error
 		}
 		return again(field, err)
 	}
-	if _, listed := m["connections"].([]any); listed && kind == formConnection && !remove && !keepsComments(d.text, string(changed)) {
-		return again("", fault.New(fault.Invalid, "the connections are a list with comments: write them as {%s: {ceiling: unrestricted}} in the text first", clip(old)))
-	}
 	d.text = string(changed)
 	return nil, nil //nolint:nilnil // there is nothing more to fill in
-}
-
-// keepsComments reports whether every comment of a text is in another.
-func keepsComments(before, after string) bool {
-	for row := range strings.Lines(before) {
-		if i := strings.Index(row, "#"); i >= 0 && !strings.Contains(after, strings.TrimSpace(row[i:])) {
-			return false
-		}
-	}
-	return true
 }
 
 // entryAt is an entry of a text that a form is about.
@@ -88,35 +75,31 @@ func (s shape) put(m map[string]any, at entryAt, value map[string]any) (steps []
 	if s.key != "" {
 		value[s.key] = at.id
 	}
-	_, listed := m[s.section].([]any)
+	if at.old != "" && at.old != at.id && s.named != "" {
+		steps = append(steps, mapping.Rename(s.named, at.old, at.id))
+	}
+	if s.key == "" && s.kind != formDefaults {
+		at.path = mapping.Path(s.section, at.id)
+	}
+	all := child(m, s.section)
+	if names := words(m[s.section]); s.kind == formConnection && len(names) > 0 && !reflect.DeepEqual(at.entry, value) {
+		all = make(map[string]any) // the short form has no place for a ceiling
+		for _, name := range names {
+			if name == at.old {
+				name = at.id
+			}
+			all[name] = map[string]any{"ceiling": unrestricted}
+		}
+		steps = append(steps, mapping.Set(mapping.Path(s.section), all))
+	}
 	switch {
 	case s.kind == formDefaults && at.entry == nil:
 		return append(steps, mapping.Set(mapping.Path(s.section), value))
-	case s.kind == formConnection && listed: // the short form has no place for a ceiling
-		all := make(map[string]any)
-		for _, name := range words(m[s.section]) {
-			all[name] = map[string]any{"ceiling": unrestricted}
-		}
-		if at.old != "" && at.id == at.old && reflect.DeepEqual(at.entry, value) {
-			return nil
-		}
-		delete(all, at.old)
-		all[at.id] = value
-		return append(steps, mapping.Set(mapping.Path(s.section), all))
 	case at.old == "" && s.key != "":
 		return append(steps, mapping.Add(mapping.Path(s.section), value))
-	case at.old == "" && s.kind != formDefaults && child(m, s.section) == nil:
+	case at.old == "" && s.kind != formDefaults && all == nil:
 		return append(steps, mapping.Set(mapping.Path(s.section), map[string]any{at.id: value}))
-	case at.old == "" && s.kind != formDefaults:
-		return append(steps, mapping.Set(mapping.Path(s.section, at.id), value))
-	}
-	if at.old != at.id && s.named != "" {
-		steps = append(steps, mapping.Rename(s.named, at.old, at.id))
-		if s.key == "" {
-			at.path = mapping.Path(s.section, at.id)
-		}
-	}
-	if len(at.entry) == 0 && len(value) > 0 {
+	case at.old == "" && s.kind != formDefaults, len(at.entry) == 0 && len(value) > 0:
 		return append(steps, mapping.Set(at.path, value))
 	}
 	return append(steps, differ(at.path, at.entry, value)...)

@@ -240,3 +240,22 @@ tests:
 		t.Errorf("a test that fails was not taken: %s", alerts(res.text))
 	}
 }
+
+// A connection in the short form is opened by its mistake like any other.
+func TestAMistakeInTheShortFormOpensItsForm(t *testing.T) {
+	ada := newManagedWorld(t, storetest.SQLite(t), forForms, revision.Approval{}).signIn("staff", "ada")
+	short := strings.Replace(forForms, "connections: {staff: {ceiling: unrestricted}, acme: {ceiling: {roles: [viewer], where: {country: [US]}}}}", "connections: [staff, acme] # both", 1)
+	res := ada.form("/mapping/edit", "file", "mapping.yaml", "text", short, "do", "check")
+	contains(t, "the mistake", res, "1 mistake to mend", `value="connection:acme">Open it in its form`)
+	res = ada.pressed(t, res.text, "open", "connection:acme")
+	if field, _ := element(t, res.text, "f-id"); field["aria-invalid"] != "true" || field["value"] != "acme" {
+		t.Errorf("f-id = %v", field)
+	}
+	fields := admin.FieldsOf(t, res.text)
+	fields.Del("unrestricted")
+	res = ada.sends(t, fields, "do", "take")
+	const want = "connections: {staff: {ceiling: unrestricted}, acme: {ceiling: {roles: []}}} # both"
+	if got := draftIn(t, res.text); !strings.Contains(got, want) || strings.Contains(res.text, "to mend") {
+		t.Errorf("with a ceiling: %s", got)
+	}
+}

@@ -27,7 +27,8 @@ type Amendment struct {
 }
 
 // Set makes the value at a path what is given. Of a list or a mapping only
-// the entries that differ are touched. A last key that is not there is added;
+// the entries that differ are touched, and a list of names becomes a mapping
+// with these keys where it stands. A last key that is not there is added;
 // everything before it must exist.
 func Set(path string, value any) Amendment {
 	return Amendment{path: path, model: func(e *editing, root *node) *node {

@@ -296,3 +296,23 @@ func TestMentions(t *testing.T) {
 		t.Errorf("Mentions (-want +got), %v:\n%s", err, diff)
 	}
 }
+
+// A list of names becomes a mapping with something below each of them, where it
+// stands and with its comments.
+func TestEditMakesAListOfNamesAMapping(t *testing.T) {
+	two := map[string]any{"acme": map[string]any{"ceiling": "unrestricted"}, "b.c": map[string]any{}}
+	for before, after := range map[string]string{
+		"list: [acme, b.c] # x\n":                             "list: {acme: {ceiling: unrestricted}, b.c: {}} # x\n",
+		"list: [ # x\n  b.c, # y\n  'acme' # z\n]\nmore: 1\n": "list: { # x\n  b.c: {}, # y\n  'acme': {ceiling: unrestricted} # z\n}\nmore: 1\n",
+		"list: # w\n  # x\n  - acme # y\n\n  - \"b.c\" # z\n": "list: # w\n  # x\n    acme: {ceiling: unrestricted} # y\n\n    \"b.c\": {} # z\n",
+		"list:\n- acme\n- b.c\nmore: 1\n":                     "list:\n  acme: {ceiling: unrestricted}\n  b.c: {}\nmore: 1\n",
+		"list: [acme, acme] # x\n":                            "list: {acme: {ceiling: unrestricted}, b.c: {}} # x\n",
+		"list: [acme] # x\n":                                  "list: {acme: {ceiling: unrestricted}, b.c: {}} # x\n",
+		"list: [acme, b.c, d] # x\n":                          "list: {acme: {ceiling: unrestricted}, b.c: {}} # x\n",
+	} {
+		got, err := mapping.Edit("m.yaml", []byte(before), mapping.Set("list", two))
+		if err != nil || string(got) != after {
+			t.Errorf("Edit(%q) = %q, %v, want %q", before, got, err, after)
+		}
+	}
+}

@@ -49,6 +49,8 @@ func (s *splicer) value(p place, want *node) {
 	now := p.value
 	switch {
 	case same(now.node, want):
+	case now.names(want):
+		s.keyed(p, want)
 	case now.kind != want.kind || now.scalar():
 		s.replace(p, want)
 	case len(now.entries) == 0 || len(want.items)+len(want.fields) == 0:
@@ -57,6 +59,32 @@ func (s *splicer) value(p place, want *node) {
 		s.list(p, want)
 	default:
 		s.mapping(p, want)
+	}
+}
+
+// names reports whether a list has the keys of a mapping, and nothing else.
+func (n *site) names(want *node) bool {
+	if n.kind != kindList || want.kind != kindMap || len(n.items) != len(want.fields) {
+		return false
+	}
+	return !slices.ContainsFunc(want.fields, func(f field) bool {
+		return !slices.ContainsFunc(n.items, func(item *node) bool { return item.kind == kindString && item.text == f.key.text })
+	})
+}
+
+// keyed makes a list of names a mapping that has something below each of them.
+// Every name stays where it stands, and every comment.
+func (s *splicer) keyed(p place, want *node) {
+	now := p.value
+	if now.style == styleFlow {
+		s.put(now.from, now.from+1, "{")
+		s.put(now.to-1, now.to, "}")
+	}
+	for _, e := range now.entries {
+		if now.style != styleFlow {
+			s.put(e.from, e.from+1, " ") // its dash
+		}
+		s.put(e.value.to, e.value.to, ": "+s.writer().flow(want.get(e.value.text), nil))
 	}
 }
 
