@@ -46,7 +46,7 @@ func TestAFormThatBreaksOtherEntriesSaysSoFirst(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			fields := ada.openedOver(t, forForms, tc.open, tc.sent)
 			res := ada.sends(t, fields, "do", tc.do)
-			contains(t, "what breaks", res, append(tc.says, "Nothing is in the text yet", "This breaks:")...)
+			contains(t, "what breaks", res, append(tc.says, "Nothing is changed in the text yet", "This breaks:")...)
 			if draftIn(t, res.text) != forForms {
 				t.Errorf("it is in the text already:\n%s", draftIn(t, res.text))
 			}
