@@ -23,6 +23,7 @@ var (
 	errNoSuchWay = fault.New(fault.NotFound, "there is no such way to sign in")
 	errNotOurs   = fault.New(fault.Invalid, "this sign-in was not started in this browser")
 	errSignIns   = fault.New(fault.Unavailable, "too many sign-ins from your network at the moment")
+	errFrames    = fault.New(fault.Unavailable, "too many sign-outs from your network at the moment")
 	errSignOuts  = fault.New(fault.Unavailable, "too many sign-outs from your network fail at the moment")
 	errPart      = fault.New(fault.Invalid, "a sign-in is a page of its own, and not a part of one")
 )

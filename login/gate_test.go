@@ -321,7 +321,7 @@ func (s *sessions) EndOthers(context.Context, *session.Principal, audit.Actor) (
 	return 0, nil
 }
 
-func (s *sessions) EndNamed(context.Context, session.Named, *session.Once, audit.Actor, string) (int, error) {
+func (s *sessions) EndNamed(context.Context, session.Named, session.Request, audit.Actor, string) (int, error) {
 	return 0, nil
 }
 

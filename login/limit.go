@@ -16,7 +16,7 @@ const (
 )
 
 // limiter counts started sign-ins, or sign-outs that identity providers ask
-// for, per address: a bucket of tokens each, which may go into debt by
+// for, each kind with a limiter of its own, per address: a bucket of tokens each, which may go into debt by
 // failures. Safe for concurrent use.
 type limiter struct {
 	rate, burst float64

@@ -52,6 +52,31 @@ func TestFailedSignInsCountTenTimes(t *testing.T) {
 	}
 }
 
+// Frames and sign-ins of an address count apart: neither keeps the other out.
+func TestFrontChannelLogoutsAreBoundedApart(t *testing.T) {
+	p := newIDP(t)
+	g := newGate(t, func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 5} }, p)
+	query := url.Values{"iss": {p.issuer()}, "sid": {"s-1"}}
+	for i := range 5 {
+		if answer := g.frame(t, query); answer.StatusCode != http.StatusOK {
+			t.Fatalf("frame %d: %d", i, answer.StatusCode)
+		}
+	}
+	if answer := g.frame(t, query); answer.StatusCode != http.StatusTooManyRequests || !strings.Contains(answer.body, "oo many sign-outs from your network at the moment") {
+		t.Errorf("one too many: %d: %s", answer.StatusCode, answer.body)
+	}
+	for range 5 {
+		newBrowser(t).authorize(g, "/.portcullis/sign-in/acme")
+	}
+	g = newGate(t, func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 5} }, p)
+	for range 5 {
+		newBrowser(t).authorize(g, "/.portcullis/sign-in/acme")
+	}
+	if answer := g.frame(t, query); answer.StatusCode != http.StatusOK {
+		t.Errorf("after all sign-ins: %d", answer.StatusCode)
+	}
+}
+
 func TestSignInThatWasStartedInTimeMayComeBack(t *testing.T) {
 	p := newIDP(t)
 	g := newGate(t, func(c *login.Config) { c.Limit = login.Limit{PerSecond: 0.001, Burst: 3} }, p)

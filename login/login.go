@@ -115,7 +115,7 @@ type Sessions interface {
 	EndHashed(ctx context.Context, hash []byte, by audit.Actor) (ticket session.Ticket, connection string, err error)
 	// EndNamed ends what an identity provider names, and fails with
 	// fault.Conflict for a request that counted before.
-	EndNamed(ctx context.Context, n session.Named, once *session.Once, by audit.Actor, reference string) (ended int, err error)
+	EndNamed(ctx context.Context, n session.Named, r session.Request, by audit.Actor, reference string) (ended int, err error)
 	// TakeDue gives sessions whose refresh token is due, each to one caller.
 	TakeDue(ctx context.Context) ([]session.Due, error)
 	Renewed(ctx context.Context, d session.Due, refresh string, every time.Duration) error
@@ -159,6 +159,7 @@ type Login struct {
 	named     func(string) bool           // may be nil
 	thread    Thread                      // may be nil
 	limit     *limiter                    // of sign-ins
+	frames    *limiter                    // of front-channel sign-outs
 	signOuts  *limiter                    // of messages that are to sign somebody out, and are not good
 	line      chan struct{}               // holds who verifies such a message in spite of that
 	forgery   *http.CrossOriginProtection
@@ -184,7 +185,7 @@ func New(c Config) *Login {
 	l := &Login{
 		public: c.PublicURL, changed: make(chan struct{}, 1), config: c, directory: c.Directory, sessions: c.Sessions,
 		store: c.Store, limit: newLimiter(errSignIns, c.Limit, c.Now), forgery: http.NewCrossOriginProtection(),
-		signOuts: newLimiter(errSignOuts, c.Limit, c.Now), line: make(chan struct{}, 1),
+		frames: newLimiter(errFrames, c.Limit, c.Now), signOuts: newLimiter(errSignOuts, c.Limit, c.Now), line: make(chan struct{}, 1),
 		traces: c.Traces, demand: c.Demand, named: c.Named, thread: c.Thread, now: c.Now, log: c.Log,
 	}
 	// Behind a proxy the Host header may not be ours; the public URL is. An

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"mime"
@@ -75,9 +74,8 @@ func (l *Login) obeyLogoutToken(c *gin.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	hash := sha256.Sum256([]byte(token.ID))
 	return l.obey(ctx, o, session.Named{Subject: token.Subject, Session: token.Session},
-		&session.Once{Hash: hash[:], Expires: token.Expires}, "back-channel", address)
+		session.Request{Hash: digest(token.ID), Expires: token.Expires}, "back-channel", address)
 }
 
 // inLine verifies a message that is to sign somebody out, which was received
@@ -126,10 +124,10 @@ func logoutToken(c *gin.Context) (string, error) {
 }
 
 // obey ends the sessions that an OpenID provider names.
-func (l *Login) obey(ctx context.Context, o *openID, n session.Named, once *session.Once, channel, address string) error {
+func (l *Login) obey(ctx context.Context, o *openID, n session.Named, r session.Request, channel, address string) error {
 	n.Connection, n.Issuer = o.conn.ID, o.issuer
 	by := audit.Actor{Kind: "idp", Name: o.conn.ID, Address: address}
-	ended, err := l.sessions.EndNamed(ctx, n, once, by, web.Reference(ctx))
+	ended, err := l.sessions.EndNamed(ctx, n, r, by, web.Reference(ctx))
 	if err != nil {
 		return fmt.Errorf("sessions: %w", err)
 	}
@@ -143,13 +141,15 @@ func (l *Login) obey(ctx context.Context, o *openID, n session.Named, once *sess
 // does not come along, since the provider loads this in a frame and the cookie
 // is bound to our own site; so the sid decides, which the provider chose at
 // random. Whoever forges the request ends at most the session whose sid they
-// know. Both parameters must be there and right.
+// know, be it one that a sign-in is about to make. Both parameters must be there
+// and right.
 func (l *Login) frontChannelLogout(c *gin.Context) error {
+	address := web.ClientAddress(c.Request)
 	o, err := l.openID(c)
 	if err != nil {
 		return err
 	}
-	if err := l.limit.start(web.ClientAddress(c.Request)); err != nil {
+	if err := l.frames.start(address); err != nil {
 		return err
 	}
 	c.Header("Cache-Control", "no-store")
@@ -162,11 +162,21 @@ func (l *Login) frontChannelLogout(c *gin.Context) error {
 	if err != nil {
 		return fault.Wrap(fault.Invalid, errors.New("sid"), "the request to sign out does not say whose session it means")
 	}
-	if err := l.obey(c.Request.Context(), o, session.Named{Session: sid}, nil, "front-channel", web.ClientAddress(c.Request)); err != nil {
+	r := session.Request{Hash: place(sid), Expires: l.now().UTC().Add(attemptLife), Again: true}
+	if err := l.obey(c.Request.Context(), o, session.Named{Session: sid}, r, "front-channel", address); err != nil {
 		return err
 	}
 	c.Status(http.StatusOK)
 	return nil
+}
+
+// place is where the front-channel request for a session is remembered: one of
+// 4,096 of its connection, so that strangers can neither fill the table nor make
+// sign-ins look through much of it. To have one forgotten that they do not know the
+// place of, they need thousands within the moments of somebody's sign-in.
+func place(sid string) []byte {
+	hash := digest(sid)
+	return []byte{hash[0] % 16, hash[1]}
 }
 
 // clientKeys publishes the keys with which the gate proves itself to an OpenID

@@ -1,8 +1,10 @@
 package login
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,5 +47,19 @@ func TestMessagesOfAnAddressThatFailsAreVerifiedInLine(t *testing.T) {
 	wg.Wait()
 	if n := most.Load(); n != 1 {
 		t.Errorf("%d were verified at once, want 1", n)
+	}
+}
+
+// Strangers can name sessions without end, and have so many remembered.
+func TestFrontChannelLogoutsHaveABoundedNumberOfPlaces(t *testing.T) {
+	places := make(map[string]bool)
+	for i := range 100_000 {
+		places[string(place(strconv.Itoa(i)))] = true
+	}
+	if n := len(places); n > 4096 || n < 4000 {
+		t.Errorf("%d places", n)
+	}
+	if !bytes.Equal(place("sid"), place("sid")) {
+		t.Error("one session has two places")
 	}
 }

@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -52,6 +53,45 @@ func TestALogoutBetweenTheAnswerAndTheSessionCounts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAFrontChannelLogoutBetweenTheAnswerAndTheSessionCounts holds the same for
+// the frames of a page of the provider.
+func TestAFrontChannelLogoutBetweenTheAnswerAndTheSessionCounts(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, databaseURL string) {
+		file, p := t.TempDir()+"/gate.key", newIDP(t)
+		p.person["sid"] = "sid-1"
+		one := openRooms(t, databaseURL, file)
+		here, there := newGate(t, one.use, p), newGate(t, openRooms(t, databaseURL, file).use, p)
+		for name, tc := range map[string]struct {
+			query  url.Values
+			status int
+		}{
+			"the session":     {url.Values{"iss": {p.issuer()}, "sid": {"sid-1"}}, http.StatusBadRequest},
+			"another session": {url.Values{"iss": {p.issuer()}, "sid": {"sid-2"}}, http.StatusSeeOther},
+			"another issuer":  {url.Values{"iss": {"https://evil.example"}, "sid": {"sid-1"}}, http.StatusSeeOther},
+			"nobody's":        {url.Values{"iss": {p.issuer()}}, http.StatusSeeOther},
+		} {
+			p.answer = func(map[string]any) { there.frame(t, tc.query) }
+			b := newBrowser(t)
+			answer := b.signIn(here, "/.portcullis/sign-in/acme")
+			refused := strings.Contains(answer.body, "ended your session while you were signing in") && b.cookies(here)["portcullis"] == ""
+			if answer.StatusCode != tc.status || refused != (tc.status == http.StatusBadRequest) {
+				t.Fatalf("%s: answer %d, want %d\n%s", name, answer.StatusCode, tc.status, answer.body)
+			}
+			p.answer = nil
+			b.mustSignIn(here) // whoever begins afterwards comes in, and stays
+			if !alive(t, one.sessions, b.cookies(here)["portcullis"]) {
+				t.Errorf("%s: a sign-in that was begun after the logout is dead", name)
+			}
+		}
+	})
+}
+
+// frame loads the address for front-channel sign-outs, as a page of the provider does.
+func (g *gate) frame(t *testing.T, query url.Values) page {
+	t.Helper()
+	return newBrowser(t).get(g.public.String() + "/.portcullis/oidc/acme/frontchannel-logout?" + query.Encode())
 }
 
 // TestASAMLLogoutBetweenTheAnswerAndTheSessionCounts holds the same for SAML,

@@ -256,9 +256,6 @@ func TestFrontChannelLogoutEndsTheSessionItKnows(t *testing.T) {
 	r, p := newRooms(t), newIDP(t)
 	g := newGate(t, r.use, p)
 	token, other := g.enter(t, "s-1"), g.enter(t, "s-2")
-	frame := func(query url.Values) page {
-		return newBrowser(t).get(g.public.String() + "/.portcullis/oidc/acme/frontchannel-logout?" + query.Encode())
-	}
 	for _, query := range []url.Values{
 		{},
 		{"iss": {p.issuer()}},
@@ -268,17 +265,17 @@ func TestFrontChannelLogoutEndsTheSessionItKnows(t *testing.T) {
 		{"iss": {p.issuer(), p.issuer()}, "sid": {"s-1"}},
 		{"iss": {p.issuer()}, "sid": {"s-1", "s-2"}},
 	} {
-		if answer := frame(query); answer.StatusCode != http.StatusBadRequest {
+		if answer := g.frame(t, query); answer.StatusCode != http.StatusBadRequest {
 			t.Errorf("%v: %d", query, answer.StatusCode)
 		}
 	}
-	if answer := frame(url.Values{"iss": {p.issuer()}, "sid": {"guess"}}); answer.StatusCode != http.StatusOK {
+	if answer := g.frame(t, url.Values{"iss": {p.issuer()}, "sid": {"guess"}}); answer.StatusCode != http.StatusOK {
 		t.Errorf("an unknown session: %d", answer.StatusCode) // says nothing of who is here
 	}
 	if !alive(t, r.sessions, token) || !alive(t, r.sessions, other) {
 		t.Fatal("a session was ended by a request that does not name it")
 	}
-	answer := frame(url.Values{"iss": {p.issuer()}, "sid": {"s-1"}})
+	answer := g.frame(t, url.Values{"iss": {p.issuer()}, "sid": {"s-1"}})
 	if answer.StatusCode != http.StatusOK || answer.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("status %d, %v", answer.StatusCode, answer.Header)
 	}

@@ -118,10 +118,10 @@ func (l *Login) endNamed(ctx context.Context, f *federated, m *saml.Logout, addr
 	}
 	ended, repeated := 0, 0
 	for _, index := range indexes {
-		once := &session.Once{Hash: digest(m.ID + "\n" + index), Expires: m.Expires}
+		request := session.Request{Hash: digest(m.ID + "\n" + index), Expires: m.Expires}
 		n, err := l.sessions.EndNamed(ctx, session.Named{
 			Connection: f.conn.ID, Issuer: idp.EntityID, Subject: r.NameID, Session: index,
-		}, once, by, web.Reference(ctx))
+		}, request, by, web.Reference(ctx))
 		switch {
 		case fault.Is(err, fault.Conflict):
 			repeated++

@@ -62,11 +62,9 @@ func (p *Proxy) hurry(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// unhurry lets the body of an admitted request take as long as it likes.
-func unhurry(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	}
+// unhurry lets the body of somebody who is signed in take as long as it likes.
+func unhurry(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 // judge reads the request target (RFC 9112, section 3.2): origin-form, or

@@ -30,6 +30,7 @@ type journey struct {
 	who       *session.Principal // nil for nobody
 	assertion string             // of who
 
+	body  inbound // of in, if it has one and is forwarded
 	out   url.URL // where it goes
 	early early
 	trace httptrace.ClientTrace

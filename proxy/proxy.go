@@ -79,7 +79,7 @@ type Config struct {
 	PortalHeaders  bool                      // set the usual security headers, and HSTS, where the portal does not
 	Mount          []func(*gin.RouterGroup)  // registers further routes below web.Prefix, by their whole paths: sign-in, the console
 	SCIM           http.Handler              // serves everything below SCIMPrefix; nothing does if nil
-	BodyWithin     time.Duration             // how long a body may take that is not for the portal; defaults to 2m
+	BodyWithin     time.Duration             // how long a body may take that is not for the portal, and one that is but nobody's may stand still; defaults to 2m
 	ProbeEvery     time.Duration             // how often [Proxy.Run] asks upstreams for their health; defaults to 5s
 	// Observe hears of each answer of a portal how long it took to begin;
 	// status 0 says that there was none. Nobody hears by default.
@@ -133,7 +133,7 @@ type Proxy struct {
 	maxBody       int64
 	hsts          string
 	portalHeaders bool
-	patience      time.Duration // with a body that is not for the portal
+	patience      time.Duration // with bodies, see Config.BodyWithin
 	probeEvery    time.Duration
 	now           func() time.Time
 	log           *slog.Logger

@@ -8,8 +8,9 @@ import (
 
 // Server makes the server of a listener. Headers must come within ten seconds
 // and hold half a megabyte at most: room for thousands of other people's
-// cookies. Bodies for the portal may take as long as they like, see
-// [Config.BodyWithin] for the others; streams are bounded by the session. It speaks HTTP/1.1, and HTTP/2 over TLS; never h2c.
+// cookies. Bodies that people who are signed in send to the portal may take as
+// long as they like, see [Config.BodyWithin] for the others; streams are bounded
+// by the session. It speaks HTTP/1.1, and HTTP/2 over TLS; never h2c.
 func Server(addr string, h http.Handler, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

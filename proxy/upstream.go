@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -101,11 +102,15 @@ func (p *Proxy) forward(j *journey) error {
 		r.Body = http.MaxBytesReader(w, r.Body, most)
 	}
 	if r.ContentLength != 0 {
-		body := &inbound{ReadCloser: r.Body}
-		defer body.over.Store(true)
-		r.Body = body
+		if j.who == nil {
+			r.Body = &paced{ReadCloser: r.Body, proxy: p, w: w, left: p.patience}
+		} else {
+			unhurry(w)
+		}
+		j.body.ReadCloser = r.Body
+		defer j.body.over.Store(true)
+		r.Body = &j.body
 	}
-	unhurry(w, r)
 	ctx := j.ctx
 	if j.who != nil {
 		var err error
@@ -228,21 +233,23 @@ func (p *Proxy) failed(ctx context.Context, j *journey, err error) {
 	f := &web.Failure{Err: fault.Wrap(fault.Unavailable, err, "the portal behind this gate does not answer"), Status: http.StatusBadGateway}
 	var slow net.Error
 	var large *http.MaxBytesError
-	var broken *brokenBody
+	broken := j.body.broken.Load()
 	switch {
 	case errors.Is(context.Cause(ctx), session.ErrEnded):
 		w.Header().Set("Connection", "close") // a body may still be on its way
 		// Past the writer, which is about to be cut: this answer is ours.
 		web.Fail(w.ResponseWriter, r, p.log, p.signInFirst(fault.New(fault.Unauthenticated, "your session has ended"), j.host))
 		return
-	case errors.As(err, &large):
+	case broken != nil && errors.As(*broken, &large):
 		w.Header().Set("Connection", "close")
 		web.Fail(w, r, p.log, tooLarge(large.Limit))
 		return
-	case errors.As(err, &broken):
+	case broken != nil:
 		w.Header().Set("Connection", "close")
-		web.Fail(w, r, p.log, fault.Wrap(fault.Invalid, err, "what you sent did not arrive whole"))
-		return
+		f = &web.Failure{Err: fault.Wrap(fault.Invalid, *broken, "what you sent did not arrive whole")}
+		if errors.Is(*broken, os.ErrDeadlineExceeded) {
+			f.Status = http.StatusRequestTimeout
+		}
 	case errors.As(err, &slow) && slow.Timeout():
 		f.Status = http.StatusGatewayTimeout
 		f.Err = fault.Wrap(fault.Unavailable, err, "the portal behind this gate took too long to answer")
@@ -256,16 +263,18 @@ func (p *Proxy) failed(ctx context.Context, j *journey, err error) {
 type inbound struct {
 	io.ReadCloser
 
-	over atomic.Bool
+	over   atomic.Bool
+	broken atomic.Pointer[error] // why it did not arrive whole; the transport may say that the request was canceled, as net/http does then
 }
 
 func (b *inbound) Read(p []byte) (int, error) {
 	if b.over.Load() {
-		return 0, &brokenBody{http.ErrBodyReadAfterClose}
+		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		err = &brokenBody{err}
+		cause := err // what is pointed at costs an allocation
+		b.broken.Store(&cause)
 	}
 	return n, err
 }
@@ -275,8 +284,3 @@ func (b *inbound) Close() error {
 	b.over.Store(true)
 	return nil
 }
-
-// brokenBody is a body that could not be read.
-type brokenBody struct{ error }
-
-func (b *brokenBody) Unwrap() error { return b.error }

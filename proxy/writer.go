@@ -27,6 +27,7 @@ type writer struct {
 	mu     sync.Mutex
 	begun  bool     // the status is on its way
 	cut    bool     // the context has ended
+	gone   bool     // the portal has been answered for
 	hijack net.Conn // of a WebSocket
 }
 
@@ -56,12 +57,12 @@ func (w *writer) WriteHeader(status int) {
 
 // Hijack hands over the connection of a WebSocket, and remembers it.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock() // until hijack is known: a deadline would stay on the connection
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.begun, w.hijack = true, conn
 	if w.cut {
 		w.expire()
@@ -70,10 +71,12 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, nil
 }
 
-// left forgets the WebSocket that this was, if it was one.
+// left forgets the WebSocket that this was, if it was one. The connection is not
+// the request's any more.
 func (w *writer) left() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.gone = true
 	if w.hijack != nil {
 		w.streams.remove(w.hijack)
 	}
@@ -86,11 +89,12 @@ func (w *writer) Written() bool {
 	return w.begun
 }
 
-// unlessCut calls f, which moves a deadline, unless the response was cut.
+// unlessCut calls f, which moves a deadline, unless the response was cut, or the
+// connection has become another's.
 func (w *writer) unlessCut(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.cut && w.hijack == nil {
+	if !w.cut && !w.gone && w.hijack == nil {
 		f()
 	}
 }

@@ -130,7 +130,7 @@ func TestEveryEndSaysHowManySessions(t *testing.T) {
 				return a.EndOf(t.Context(), p.PersonID, p.SessionID, operator, "")
 			}},
 			{"back-channel logout", func(string, *session.Principal) error {
-				_, err := a.EndNamed(t.Context(), session.Named{Connection: "alpha", Issuer: "https://idp.example", Session: "sid"}, nil, idp, "ref")
+				_, err := a.EndNamed(t.Context(), session.Named{Connection: "alpha", Issuer: "https://idp.example", Session: "sid"}, session.Request{Hash: []byte("request")}, idp, "ref")
 				return err
 			}},
 			{"failed refresh", func(string, *session.Principal) error {

@@ -125,7 +125,7 @@ func (s *memory) EndSession(ctx context.Context, id, reason string, at time.Time
 	return nil
 }
 
-func (s *memory) EndNamed(ctx context.Context, n session.Named, _ *session.Once, reason string, at time.Time, _ audit.Actor, _ string) (ids []string, err error) {
+func (s *memory) EndNamed(ctx context.Context, n session.Named, _ session.Request, reason string, at time.Time, _ audit.Actor, _ string) (ids []string, err error) {
 	s.mu.Lock()
 	for _, r := range s.rows {
 		if r.Connection == n.Connection && r.Issuer == n.Issuer && (n.Subject == "" || r.Subject == n.Subject) && (n.Session == "" || r.ProviderSession == n.Session) {

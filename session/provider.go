@@ -42,10 +42,16 @@ type Named struct {
 	Session    string
 }
 
-// Once makes a request count once, on whichever replica it comes in.
-type Once struct {
-	Hash    []byte    // of what the request is known by, in its connection
-	Expires time.Time // when it is refused for its age
+// Request is a request to end sessions, as all replicas remember it: it counts
+// once, and sign-ins that were begun before it make no session of what it names.
+type Request struct {
+	Hash    []byte    // of what it is known by, in its connection
+	Expires time.Time // until when it has to be remembered
+
+	// Again makes it count whenever it comes, and take the place of the one with
+	// its Hash. It is for what anybody may send: the sender of those decides how many there
+	// are, and whoever makes the Hash how many are remembered.
+	Again bool
 }
 
 // seal puts a ticket into the row of its session.
@@ -79,12 +85,12 @@ func (m *Manager) ticket(ctx context.Context, r Row) Ticket {
 // EndNamed ends the sessions that an identity provider names, with their
 // streams, on every replica within a second, and gives how many there were;
 // that there is none is no error. A request that counted before fails with
-// fault.Conflict and ends nothing; a nil once counts always.
-func (m *Manager) EndNamed(ctx context.Context, n Named, once *Once, by audit.Actor, reference string) (ended int, err error) {
+// fault.Conflict and ends nothing, unless it counts again.
+func (m *Manager) EndNamed(ctx context.Context, n Named, r Request, by audit.Actor, reference string) (ended int, err error) {
 	if n.Connection == "" || n.Issuer == "" || n.Subject == "" && n.Session == "" {
 		return 0, fault.New(fault.Invalid, "the request names no session")
 	}
-	ids, err := m.store.EndNamed(ctx, n, once, "your identity provider ended your session", m.now().UTC(), by, reference)
+	ids, err := m.store.EndNamed(ctx, n, r, "your identity provider ended your session", m.now().UTC(), by, reference)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}

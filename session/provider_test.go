@@ -26,7 +26,7 @@ func TestWhatTheProviderEndsIsOverOnEveryReplica(t *testing.T) {
 		other := a.ticketed("ada", session.Ticket{Subject: "sub-ada", Session: "sid-2"})
 		here, there, stays := a.watch(ended), b.watch(ended), b.watch(other)
 		idp := audit.Actor{Kind: "idp", Name: "alpha"}
-		n, err := a.EndNamed(t.Context(), session.Named{Connection: "alpha", Issuer: "https://idp.example", Session: "sid-1"}, nil, idp, "ref")
+		n, err := a.EndNamed(t.Context(), session.Named{Connection: "alpha", Issuer: "https://idp.example", Session: "sid-1"}, session.Request{Hash: []byte("request")}, idp, "ref")
 		if n != 1 || err != nil {
 			t.Fatalf("EndNamed = %d, %v, want 1", n, err)
 		}
@@ -39,7 +39,7 @@ func TestWhatTheProviderEndsIsOverOnEveryReplica(t *testing.T) {
 			t.Error("another session of the same person was cut")
 		}
 		for _, n := range []session.Named{{Connection: "alpha", Issuer: "i"}, {Connection: "alpha", Subject: "s"}, {Issuer: "i", Subject: "s"}} {
-			if _, err := a.EndNamed(t.Context(), n, nil, idp, ""); !fault.Is(err, fault.Invalid) {
+			if _, err := a.EndNamed(t.Context(), n, session.Request{Hash: []byte("request")}, idp, ""); !fault.Is(err, fault.Invalid) {
 				t.Errorf("EndNamed(%+v) = %v, want invalid: it would end too much", n, err)
 			}
 		}

@@ -41,8 +41,8 @@ type Row struct {
 type Store interface {
 	// InsertSession stores a session if its person is still active in the
 	// same transaction; otherwise it fails with fault.Forbidden. It fails with
-	// fault.Invalid if a request that counts once has named it to
-	// [Store.EndNamed] since it was begun: of the two, whichever comes second
+	// fault.Invalid if a request has named it to [Store.EndNamed] since it was
+	// begun: of the two, whichever comes second
 	// sees the first.
 	InsertSession(ctx context.Context, r Row) error
 
@@ -65,9 +65,9 @@ type Store interface {
 
 	// EndNamed ends the living sessions that n names, each with its audit
 	// event and change record, and gives their ids. In the same transaction it
-	// remembers once, if there is one, and fails with fault.Conflict if it did
-	// before.
-	EndNamed(ctx context.Context, n Named, once *Once, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error)
+	// remembers r, in the place of the one with its Hash if it counts again; else it
+	// fails with fault.Conflict if there is one.
+	EndNamed(ctx context.Context, n Named, r Request, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error)
 
 	// TakeDue gives at most limit living sessions whose RefreshDue has come
 	// and that were used since a time, and moves their RefreshDue to lease: of

@@ -10,35 +10,24 @@ import (
 	"portcullis/session"
 )
 
-func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *session.Once, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error) {
+func (s sessionStore) EndNamed(ctx context.Context, n session.Named, r session.Request, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error) {
 	err = s.db.update(ctx, func(t tx) error {
 		ids = nil
-		if once != nil {
-			if err := t.lockLogouts(n.Connection, ""); err != nil {
-				return err
-			}
-			added, err := t.exec(`INSERT INTO logout_tokens (connection, hash, expires, idp_issuer, idp_subject, idp_session, at)
-				VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-				n.Connection, once.Hash, micros(once.Expires), n.Issuer, n.Subject, n.Session, micros(at))
-			if err != nil {
-				return err
-			}
-			if added == 0 {
-				return fault.New(fault.Conflict, "the request was obeyed before")
-			}
+		if err := t.remember(n, r, at); err != nil {
+			return err
 		}
 		rows, err := t.endNamed(n, reason, at)
 		if err != nil {
 			return err
 		}
-		for _, r := range rows {
-			ids = append(ids, r.ID)
-			p, err := t.Person(r.PersonID)
+		for _, row := range rows {
+			ids = append(ids, row.ID)
+			p, err := t.Person(row.PersonID)
 			if err != nil {
 				return err
 			}
-			err = t.recordEnd(r.ID, at, audit.Event{
-				At: at, Action: audit.SessionEnded, Actor: by, Person: r.PersonID, Subject: p.UserName,
+			err = t.recordEnd(row.ID, at, audit.Event{
+				At: at, Action: audit.SessionEnded, Actor: by, Person: row.PersonID, Subject: p.UserName,
 				Connection: n.Connection, Reason: reason, Reference: reference,
 			})
 			if err != nil {
@@ -48,6 +37,25 @@ func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *sessi
 		return nil
 	})
 	return ids, err
+}
+
+// remember fails with fault.Conflict for a request that counted before.
+func (t tx) remember(n session.Named, r session.Request, at time.Time) error {
+	if err := t.lockLogouts(n.Connection, n.Session, ""); err != nil {
+		return err
+	}
+	conflict := "NOTHING"
+	if r.Again {
+		conflict = `UPDATE SET expires = excluded.expires, idp_issuer = excluded.idp_issuer,
+			idp_subject = excluded.idp_subject, idp_session = excluded.idp_session, at = excluded.at`
+	}
+	added, err := t.exec(`INSERT INTO logout_tokens (connection, hash, expires, idp_issuer, idp_subject, idp_session, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (connection, hash) DO `+conflict,
+		n.Connection, r.Hash, micros(r.Expires), n.Issuer, n.Subject, n.Session, micros(at))
+	if err == nil && added == 0 {
+		return fault.New(fault.Conflict, "the request was obeyed before")
+	}
+	return err
 }
 
 func (t tx) endNamed(n session.Named, reason string, at time.Time) (rows []sessionRow, err error) {
@@ -63,14 +71,16 @@ func (t tx) endNamed(n session.Named, reason string, at time.Time) (rows []sessi
 	return rows, err
 }
 
-// lockLogouts makes a sign-out and the sign-ins of its connection wait for each
-// other: whichever comes second sees the first. Sign-ins, which are _shared, do
-// not wait for one another. SQLite has one writer at a time anyway.
-func (t tx) lockLogouts(connection, shared string) error {
+// lockLogouts makes a sign-out and the sign-ins that it may mean wait for each
+// other: whichever comes second sees the first. Those are of one session, or of the
+// connection if it is empty: strangers, who can name sessions that there are not,
+// keep nobody waiting. Sign-ins, which are _shared, do not wait for one another.
+// SQLite has one writer at a time anyway.
+func (t tx) lockLogouts(connection, named, shared string) error {
 	if t.dialect != "postgres" {
 		return nil
 	}
-	return t.later("SELECT pg_advisory_xact_lock"+shared+"(hashtextextended(?, 0))", "logouts/"+connection)
+	return t.later("SELECT pg_advisory_xact_lock"+shared+"(hashtextextended(?, 0))", "logouts/"+connection+"/"+named)
 }
 
 // ended fails if the identity provider has ended what r rests on since its
@@ -79,8 +89,10 @@ func (t tx) ended(r session.Row) error {
 	if r.Begun.IsZero() || r.Issuer == "" {
 		return nil
 	}
-	if err := t.lockLogouts(r.Connection, "_shared"); err != nil {
-		return err
+	for _, named := range []string{"", r.ProviderSession} {
+		if err := t.lockLogouts(r.Connection, named, "_shared"); err != nil {
+			return err
+		}
 	}
 	var named int
 	err := t.row(&named, "count", `SELECT COUNT(*) FROM logout_tokens WHERE connection = ? AND at >= ? AND idp_issuer = ?

@@ -53,7 +53,7 @@ func TestProvidersEndWhatTheyName(t *testing.T) {
 					t.Fatal(err)
 				}
 				events := actions(t, db)
-				ids, err := s.EndNamed(t.Context(), tc.named, nil, "why", at, by, "ref")
+				ids, err := s.EndNamed(t.Context(), tc.named, session.Request{Hash: []byte(tc.name), Expires: at}, "why", at, by, "ref")
 				slices.Sort(ids)
 				if err != nil || !slices.Equal(ids, tc.ended) {
 					t.Fatalf("EndNamed = %v, %v, want %v", ids, err, tc.ended)
@@ -95,7 +95,7 @@ func TestARequestToEndCountsOnceOnAnyReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 		named := session.Named{Connection: "alpha", Issuer: row.Issuer, Subject: row.Subject}
-		once := &session.Once{Hash: []byte{1, 0, 255}, Expires: start.Add(time.Hour)}
+		once := session.Request{Hash: []byte{1, 0, 255}, Expires: start.Add(time.Hour)}
 		var counted atomic.Int32
 		var wg sync.WaitGroup
 		for i := range 8 {
