@@ -223,7 +223,9 @@ func TestWhatIsBrokenIsNotApplied(t *testing.T) {
 	wants(t, "apply", errs, "bad.yaml:3:", "unknown key")
 	d.as("ada", 1, "propose", d.path("bad.yaml"), "--reason", "r")
 	_, errs = d.as("ada", 3, "apply", d.path("nowhere.yaml"))
-	wants(t, "apply a file that is not there", errs, "nowhere.yaml")
+	wants(t, "apply a file that is not there", errs, "nowhere.yaml", "want a FILE", "HASH of a revision")
+	_, errs = d.as("ada", 3, "propose", "abc", "--reason", "r")
+	wants(t, "propose neither a file nor a hash", errs, "abc", "want a FILE", "HASH of a revision")
 	_, errs = d.as("ada", 1, "apply", strings.Repeat("ab", 32))
 	wants(t, "apply a hash that is not there", errs, "no revision abab")
 	_, errs = d.as("ada", 1, "rollback", "7")
@@ -242,7 +244,12 @@ func TestAFileUnderGitIsNotTheToolsToChange(t *testing.T) {
 		{"approve", h},
 		{"apply", d.path("everybody.yaml")},
 		{"apply", h},
+		{"propose", "abc", "--reason", "r"},
+		{"apply", "abc"},
+		{"apply", strings.Repeat("ab", 32), "--fragment", "acme"},
 		{"rollback", "1"},
+		{"rollback"},
+		{"rollback", "1", "--fragment", "acme"},
 	} {
 		_, errs := d.as("ada", 1, args...)
 		wants(t, args[0], errs, "the mapping is the file "+d.path("readers.yaml"), "Git")
