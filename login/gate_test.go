@@ -329,7 +329,7 @@ func (s *sessions) TakeDue(context.Context) ([]session.Due, error) { return nil,
 
 func (s *sessions) Renewed(context.Context, session.Due, string, time.Duration) error { return nil }
 
-func (s *sessions) Expel(context.Context, session.Due, string) error { return nil }
+func (s *sessions) Expel(context.Context, session.Due, error) error { return nil }
 
 func (s *sessions) tokens() []string {
 	s.mu.Lock()

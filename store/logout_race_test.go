@@ -53,7 +53,7 @@ func TestASignOutEndsTheSignInsUnderWay(t *testing.T) {
 			if tc.once {
 				once = &session.Once{Hash: []byte(name), Expires: start.Add(time.Hour)}
 			}
-			if _, err := db.Sessions().EndNamed(t.Context(), named, once, "why", tc.at, audit.Gate(), ""); err != nil {
+			if _, err := db.Sessions().EndNamed(t.Context(), named, once, errWhy, tc.at, audit.Gate(), ""); err != nil {
 				t.Fatal(err)
 			}
 			err := db.Sessions().InsertSession(t.Context(), row)
@@ -84,7 +84,7 @@ func TestNoSessionSlipsThroughASignOut(t *testing.T) {
 			wg.Go(func() { inserted = one.Sessions().InsertSession(t.Context(), row) })
 			wg.Go(func() {
 				once := &session.Once{Hash: []byte(id), Expires: start.Add(time.Hour)}
-				_, ended = two.Sessions().EndNamed(t.Context(), named, once, "why", start.Add(time.Second), audit.Gate(), "")
+				_, ended = two.Sessions().EndNamed(t.Context(), named, once, errWhy, start.Add(time.Second), audit.Gate(), "")
 			})
 			wg.Wait()
 			if ended != nil {

@@ -10,7 +10,7 @@ import (
 	"portcullis/session"
 )
 
-func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *session.Once, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error) {
+func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *session.Once, why error, at time.Time, by audit.Actor, reference string) (ids []string, err error) {
 	err = s.db.update(ctx, func(t tx) error {
 		ids = nil
 		if once != nil {
@@ -27,7 +27,7 @@ func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *sessi
 				return fault.New(fault.Conflict, "the request was obeyed before")
 			}
 		}
-		rows, err := t.endNamed(n, reason, at)
+		rows, err := t.endNamed(n, fault.Message(why), at)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (s sessionStore) EndNamed(ctx context.Context, n session.Named, once *sessi
 			}
 			err = t.recordEnd(r.ID, at, audit.Event{
 				At: at, Action: audit.SessionEnded, Actor: by, Person: r.PersonID, Subject: p.UserName,
-				Connection: n.Connection, Reason: reason, Reference: reference,
+				Connection: n.Connection, Reason: fault.ToOthers(why), Reference: reference,
 			})
 			if err != nil {
 				return err

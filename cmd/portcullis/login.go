@@ -127,7 +127,7 @@ func (c *cli) sayTraces(list []trace.Record, lost []trace.Loss) error {
 	for i, r := range list {
 		rows[i] = []string{r.Reference, stamp(r.Finished), r.Connection, string(r.Outcome), failedCheck(r), r.Reason}
 	}
-	return c.printTable("REFERENCE WHEN CONNECTION OUTCOME CHECK REASON", rows)
+	return c.printTable("REFERENCE WHEN CONNECTION OUTCOME CHECK TOLD", rows)
 }
 
 // failedCheck names the first check that failed.
@@ -329,7 +329,7 @@ func decisionRows(d *trace.Decision) (rows [][]string) {
 	if d.Login {
 		verdict = "lets in: "
 	}
-	rows = [][]string{{"decision", verdict + d.Verdict}, {"reason", d.Reason}}
+	rows = [][]string{{"decision", verdict + d.Verdict}, {"told", d.Reason}}
 	for _, list := range []struct {
 		name   string
 		values []string

@@ -211,7 +211,7 @@ func (c *cli) explain(f *mapping.Facts, s *directory.Standing, src *source, at t
 	if s != nil {
 		e.text, e.id, e.state = explainStanding(s, src.policy, at), s.Person.ID, string(s.Person.State())
 		if bar := s.Bar(); bar != nil {
-			e.barred = fault.Message(bar)
+			e.barred = fault.ToOthers(bar)
 		}
 	}
 	return c.sayExplained(e)

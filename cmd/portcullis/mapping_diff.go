@@ -222,7 +222,7 @@ func changeInWords(x mapping.Change) (words []string) {
 		when bool
 	}{
 		{"may sign in now", x.Admitted},
-		{"may no longer sign in: " + x.Reason, x.Refused},
+		{"may no longer sign in, and is told: " + x.Reason, x.Refused},
 		{"sees other data", x.Data},
 		{"gains a privileged role", x.Privileged},
 		{"sees everything", x.Everything},
