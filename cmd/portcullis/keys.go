@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/store"
@@ -164,7 +165,7 @@ func (c *cli) rewrap(ctx context.Context, ring *keys.Ring, file, newFile string,
 	if c.json {
 		return c.printJSON(map[string]any{"wrapped": changed + late, "file": file})
 	}
-	_, err = fmt.Fprintf(c.out, "%d values are wrapped with the new key, which is in %s now; the former one is in %s.old\n", changed+late, file, file)
+	_, err = fmt.Fprintf(c.out, "wrapped %s with the new key, which is in %s now; the former one is in %s.old\n", count.Of(changed+late, "value", "values"), file, file)
 	return err
 }
 

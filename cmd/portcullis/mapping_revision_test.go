@@ -320,7 +320,7 @@ func TestAManagedGateWaitsForItsFirstMappingAndReportsIt(t *testing.T) {
 		t.Errorf("check exits %d: %s", code, found.String())
 	}
 	run(t.Context(), []string{"doctor", "-c", d.path("portcullis.yaml")}, strings.NewReader(""), &found, io.Discard) // the provider is not there
-	wants(t, "doctor", found.String(), "in the database, 1 tests, revision "+hash(t, out)[:12])
+	wants(t, "doctor", found.String(), "in the database, 1 test, revision "+hash(t, out)[:12])
 	// Applied, and not followed yet.
 	d.as("ada", 0, "apply", d.path("everybody.yaml"))
 	text, _ = d.as("ada", 0, "history", "--replicas")
@@ -382,7 +382,7 @@ func TestAFileMayIncludeAnotherEverywhere(t *testing.T) {
 		d.write("client-alpha.yaml", client)
 		d.as("ada", 0, "check", d.path("base.yaml"))
 		out, _ := d.as("ada", 0, "test", d.path("base.yaml"))
-		wants(t, "test", out, "1 tests ran, 0 failed")
+		wants(t, "test", out, "1 test ran, 0 failed")
 		if strings.Contains(kept, "managed") {
 			d.as("ada", 0, "apply", d.path("base.yaml"))
 		}
