@@ -79,6 +79,7 @@ func (l *Login) signedIn(c *gin.Context) bool {
 			return true
 		}
 	}
+	web.ReadByNobody(c.Request.Context())
 	return false
 }
 
@@ -209,6 +210,7 @@ func (l *Login) held(r *http.Request) []byte {
 			return digest(token)
 		}
 	}
+	web.ReadByNobody(r.Context())
 	return nil
 }
 
