@@ -135,7 +135,7 @@ func (l *Login) start(c *gin.Context) error {
 
 // startAt sends the browser to an identity provider with a new attempt.
 func (l *Login) startAt(c *gin.Context, id string, w wish) error {
-	if !web.Navigates(c.Request) { // as in [Login.arrive]
+	if !web.Navigates(c.Request) || framed(c.Request) && !ofOurs(c.Request) { // as in [Login.arrive]
 		return errPart
 	}
 	address := web.ClientAddress(c.Request)
