@@ -42,6 +42,7 @@ type Config struct {
 	Sessions       Sessions
 	Routes         []Route        // in the order of the file
 	TrustedProxies []netip.Prefix // whose forwarding headers count; none by default
+	ForwardAuth    []netip.Prefix // those of them that ask at /.portcullis/auth; empty for none, nil where the file does not say
 	Limits         Limits
 	Shutdown       Shutdown
 	Traces         Traces

@@ -160,6 +160,7 @@ func TestFullFileIsUnderstood(t *testing.T) {
 		TrustedProxies: []netip.Prefix{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
 		},
+		ForwardAuth: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")},
 		Limits: config.Limits{
 			SCIM: config.Rate{PerSecond: 100}, SignIn: config.Rate{PerSecond: 0.5}, PerAddress: config.Rate{PerSecond: 100},
 			PerAccount: config.Rate{PerSecond: 50}, PerConnection: config.Rate{PerSecond: 2000}, Body: 100 << 20, Headers: 64 << 10,

@@ -36,7 +36,7 @@ func (r *reader) config(root *node) *Config {
 	s := r.section(root, "", shape{
 		keys: []string{
 			"environment", "public_url", "listen", "ops_listen", "upstream", "database", "keys", "mapping",
-			"connections", "sessions", "routes", "trusted_proxies", "limits", "shutdown", "tls", "security_headers", "telemetry",
+			"connections", "sessions", "routes", "trusted_proxies", "forward_auth", "limits", "shutdown", "tls", "security_headers", "telemetry",
 		},
 		later: []string{"mail", "preset", "saml", "local"},
 	})
@@ -53,6 +53,7 @@ func (r *reader) config(root *node) *Config {
 		Shutdown:       s.shutdown(),
 		Traces:         s.telemetry(),
 	}
+	c.ForwardAuth = s.forwardAuth(c.TrustedProxies)
 	c.Routes = s.routes(c)
 	c.TLS, c.SecurityHeaders = s.tls(c.PublicURL), s.securityHeaders()
 	c.Listen, c.OpsListen = s.listeners()
@@ -224,7 +225,11 @@ func (s section) shutdown() Shutdown {
 
 // prefixes reads a list of addresses and ranges.
 func (s section) prefixes(k string) []netip.Prefix {
-	const want = "an address or a range such as 10.0.0.0/8"
+	return s.ranges(k, "an address or a range such as 10.0.0.0/8", func(netip.Prefix) bool { return true })
+}
+
+// ranges is prefixes where each must fit.
+func (s section) ranges(k, each string, fits func(netip.Prefix) bool) []netip.Prefix {
 	var out []netip.Prefix
 	for _, it := range s.items(k, "a list of addresses and ranges") {
 		p, ok := netip.Prefix{}, false
@@ -232,8 +237,8 @@ func (s section) prefixes(k string) []netip.Prefix {
 			p, ok = addressRange(it.text)
 		}
 		switch {
-		case !ok:
-			s.r.wrong(it.node, it.key, want)
+		case !ok, !fits(p):
+			s.r.wrong(it.node, it.key, each)
 		case slices.Contains(out, p):
 			s.r.problem(it.line, it.col, "%s: want each once, got %s again", it.key, show(it.text))
 		default:
@@ -241,6 +246,21 @@ func (s section) prefixes(k string) []netip.Prefix {
 		}
 	}
 	return out
+}
+
+// forwardAuth reads which of the trusted proxies ask about requests.
+func (s section) forwardAuth(trusted []netip.Prefix) []netip.Prefix {
+	const k = "forward_auth"
+	if s.has(k) {
+		return append([]netip.Prefix{}, s.ranges(k, "an address or a range within those of trusted_proxies", func(p netip.Prefix) bool {
+			return slices.ContainsFunc(trusted, func(t netip.Prefix) bool { return t.Bits() <= p.Bits() && t.Contains(p.Addr()) })
+		})...)
+	}
+	if n := s.get("trusted_proxies"); n != nil && len(trusted) > 0 {
+		s.r.warn(n, "trusted_proxies: forward_auth does not say which of these ask at /.portcullis/auth, [] for none: "+
+			"until it does, what a page's script asks for is refused there")
+	}
+	return nil
 }
 
 // some is prefixes for a list that means nobody when it is empty: that is

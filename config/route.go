@@ -189,20 +189,28 @@ func (s section) headers() Headers {
 }
 
 // meaningful reports whether a header has a meaning of its own: it would be
-// dropped from every request, or say two things.
+// dropped from every request, or say two things. Package proxy knows what
+// proxies say of requests, and its tests hold this list against that.
 func meaningful(name string) bool {
 	name = strings.ToLower(name)
 	for _, prefix := range []string{
-		"accept", "access-control-", "cache-", "content-", "if-", "proxy-", "sec-", "x-original-", "x-portcullis-", "x-http-method",
+		"accept", "access-control-", "cache-", "content-", "forwarded", "if-", "proxy-", "sec-", "ssl-client-", "x-original-", "x-portcullis-", "x-http-method", "x-ssl",
 	} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
+	if of, ok := strings.CutPrefix(name, "x-forwarded-"); ok {
+		return slices.Contains([]string{
+			"by", "client-cert", "for", "host", "method", "path", "port", "prefix", "proto", "protocol", "scheme", "server", "ssl", "tls-client-cert",
+			"tls-client-cert-info", "uri",
+		}, of)
+	}
 	return slices.Contains([]string{
-		"authorization", "connection", "cookie", "date", "expect", "forwarded", "host", "http2-settings", "keep-alive", "max-forwards", "origin", "pragma",
-		"range", "referer", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-method",
-		"x-forwarded-port", "x-forwarded-prefix", "x-forwarded-proto", "x-forwarded-uri", "x-method", "x-method-override", "x-real-ip", "x-rewrite-url",
+		"authorization", "cf-connecting-ip", "client-cert", "client-cert-chain", "client-ip", "connection", "cookie", "date", "expect", "fastly-client-ip",
+		"front-end-https", "host", "http2-settings", "keep-alive", "max-forwards", "origin", "pragma", "range", "referer", "te", "trailer",
+		"transfer-encoding", "true-client-ip", "upgrade", "user-agent", "via", "x-client-cert", "x-client-ip", "x-cluster-client-ip", "x-forwarded", "x-method",
+		"x-method-override", "x-real-ip", "x-rewrite-url", "x-scheme", "x-url-scheme",
 	}, name)
 }
 

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,10 @@ func TestAcceptedValues(t *testing.T) {
 		{"shutdown: {delay: 0s, drain: 1h}", func(c *config.Config) any { return c.Shutdown }, config.Shutdown{Drain: time.Hour}},
 		{"limits: {scim: 6000/m}", func(c *config.Config) any { return c.Limits.SCIM }, config.Rate{PerSecond: 100}},
 		{"trusted_proxies: ['::1', 10.1.0.0/16]", func(c *config.Config) any { return c.TrustedProxies[0].String() + " " + c.TrustedProxies[1].String() }, "::1/128 10.1.0.0/16"},
+		{"trusted_proxies: ['::1', 10.1.0.0/16]\nforward_auth: [10.1.2.3, 10.1.0.0/16]", asking, "[10.1.2.3/32 10.1.0.0/16], 0 warnings"},
+		{"trusted_proxies: ['::1']\nforward_auth: []", asking, "[], 0 warnings"},
+		{"trusted_proxies: ['::1']", asking, "nobody said, 1 warnings"},
+		{"trusted_proxies: []", asking, "nobody said, 0 warnings"},
 		{"routes: [{path: /}]", routes, []config.Route{{Path: "/"}}},
 		{"routes: [{path: /scim/, public: true}, {path: /ä b/c, public: false}]", routes, []config.Route{{Path: "/scim/", Public: true}, {Path: "/ä b/c"}}},
 		{"routes: [{path: /, public: true, hosts: ['A.example', '127.0.0.1:81', 'b.example:80']}]", func(c *config.Config) any { return c.Routes[0].Hosts }, []string{"a.example", "127.0.0.1:81", "b.example"}},
@@ -98,6 +103,13 @@ func TestAcceptedValues(t *testing.T) {
 
 // connection is a connections line with one connection that has rest.
 func connection(rest string) string { return "connections: [{id: a, " + rest + "}]" }
+
+func asking(c *config.Config) any {
+	if c.ForwardAuth == nil {
+		return fmt.Sprintf("nobody said, %d warnings", len(c.Warnings))
+	}
+	return fmt.Sprintf("%v, %d warnings", c.ForwardAuth, len(c.Warnings))
+}
 
 func publicURL(c *config.Config) any { return c.PublicURL.String() }
 func dsn(c *config.Config) any       { return c.Database.URL.Reveal() }
@@ -147,6 +159,11 @@ func TestRefusedValues(t *testing.T) {
 		"trusted_proxies: [0.0.0.0]",
 		"trusted_proxies: ['fe80::1%eth0']",
 		"trusted_proxies: ['::ffff:10.0.0.0/104']",
+		"forward_auth: [127.0.0.1]",
+		"forward_auth: 127.0.0.1",
+		"forward_auth:",
+		"trusted_proxies: [10.0.0.0/8]\nforward_auth: [10.0.0.1, 10.0.0.0/7]",
+		"trusted_proxies: [10.0.0.0/8]\nforward_auth: ['::1']",
 		"routes: [{path: /a/.}]",
 		"routes: [{path: /, public: true, hosts: ['https://a.example']}]",
 		"routes: [{path: /, public: true, hosts: ['a.example/']}]",

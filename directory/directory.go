@@ -324,8 +324,9 @@ type Tx interface {
 	// Dismiss makes a pushed person of the connection who is active inactive,
 	// with all that follows from it: the history, the loss, the event, the ended
 	// sessions and the change. It does nothing and reports false for anybody
-	// else, and for somebody unconfirmed. Where it reports true, it is the last
-	// verb of its transaction, and may have committed it.
+	// else, for somebody unconfirmed, and perhaps for somebody whom another
+	// transaction changes meanwhile. Where it reports true, it is the last verb
+	// of its transaction, and may have committed it.
 	Dismiss(d Departure) (p Shown, gone bool, err error)
 
 	Bury(connection string, hashes []string, at time.Time) (burial string, err error)

@@ -34,7 +34,7 @@ func TestProxiesInFront(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			snippets := snippetsOf(t, string(guide), name)
 			dir := t.TempDir()
-			front, listen, ops, idp := freeport.Address(t), freeport.Address(t), freeport.Address(t), freeport.Address(t)
+			front := freeport.Address(t)
 			portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Upgrade") != "" {
 					switchProtocols(t, w)
@@ -48,34 +48,8 @@ func TestProxiesInFront(t *testing.T) {
 				})
 			}))
 			t.Cleanup(portal.Close)
-			files := map[string]string{
-				"mapping.yaml": mapping, "client.secret": secret,
-				"portcullis.yaml": fmt.Sprintf(`public_url: http://%[5]s
-listen: %[1]s
-ops_listen: %[2]s
-upstream: {url: %[3]q}
-database: {url: "sqlite:portcullis.db"}
-mapping: {file: mapping.yaml}
-trusted_proxies: [127.0.0.1]
-routes: [{path: /public/, public: true}, {path: /admin/, require: {roles: [manager]}}, {path: /methods/, methods: [GET], public: true}, {path: /near/, require: {addresses: [127.0.0.9/32]}}]
-connections:
-  - id: independent
-    organization: Independent
-    domains: [alpha.example]
-    oidc: {issuer: "http://%[4]s", client_id: portcullis, client_secret_file: client.secret}
-`, listen, ops, portal.URL, idp, front),
-			}
-			for name, text := range files {
-				write(t, dir, name, text)
-			}
-			env := []string{
-				"E2E_GATE=http://" + front, "E2E_ISSUER=http://" + idp,
-				"E2E_SECRET=" + files["client.secret"], "E2E_CONFORM=no", "NODE_NO_WARNINGS=1",
-			}
-			start(t, dir, nil, gate, "serve")
-			start(t, ".", env, "node", "provider.mjs")
-			await(t, "http://"+ops+"/readyz")
-			await(t, "http://"+idp+"/.well-known/openid-configuration")
+			listen, env := gateBehind(t, dir, front, portal.URL, `forward_auth: [127.0.0.1]
+routes: [{path: /public/, public: true}, {path: /admin/, require: {roles: [manager]}}, {path: /methods/, methods: [GET], public: true}, {path: /near/, require: {addresses: [127.0.0.9/32]}}]`)
 			for port, addr := range map[string]string{"8000": front, "8080": listen, "3000": strings.TrimPrefix(portal.URL, "http://")} {
 				_, actual, _ := strings.Cut(addr, ":")
 				here := strings.NewReplacer("127.0.0.1:"+port, addr, "port_value: "+port, "port_value: "+actual)
@@ -91,6 +65,35 @@ connections:
 			story(t, "front.mjs", env...)
 		})
 	}
+}
+
+// gateBehind starts a gate that trusts what stands in front of it, with an
+// identity provider. It gives where the gate listens, and what stories need.
+func gateBehind(t *testing.T, dir, front, portal, more string) (listen string, env []string) {
+	t.Helper()
+	listen, ops, idp := freeport.Address(t), freeport.Address(t), freeport.Address(t)
+	write(t, dir, "mapping.yaml", mapping)
+	write(t, dir, "client.secret", secret)
+	write(t, dir, "portcullis.yaml", fmt.Sprintf(`public_url: http://%s
+listen: %s
+ops_listen: %s
+upstream: {url: %q}
+database: {url: "sqlite:portcullis.db"}
+mapping: {file: mapping.yaml}
+trusted_proxies: [127.0.0.1]
+%s
+connections:
+  - id: independent
+    organization: Independent
+    domains: [alpha.example]
+    oidc: {issuer: "http://%s", client_id: portcullis, client_secret_file: client.secret}
+`, front, listen, ops, portal, more, idp))
+	env = []string{"E2E_GATE=http://" + front, "E2E_ISSUER=http://" + idp, "E2E_SECRET=" + secret, "E2E_CONFORM=no", "NODE_NO_WARNINGS=1"}
+	start(t, dir, nil, gate, "serve")
+	start(t, ".", env, "node", "provider.mjs")
+	await(t, "http://"+ops+"/readyz")
+	await(t, "http://"+idp+"/.well-known/openid-configuration")
+	return listen, env
 }
 
 // switchProtocols opens a WebSocket for the key of RFC 6455, section 1.3, and

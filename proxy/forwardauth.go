@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -25,9 +27,12 @@ const headerSignIn = "X-Portcullis-Sign-In"
 // ?redirect a browser that asked for a page gets a redirect to the sign-in
 // for the 401, for proxies that hand such an answer on as it is.
 //
-// What was asked for counts from a trusted proxy alone. Whoever else asks is
-// told whether they would get in everywhere, and no assertion: that is
-// between the gate and the portal.
+// What was asked for counts from a proxy that asks alone, see [Proxy.hears].
+// Whoever else asks is told whether they would get in everywhere, and no
+// assertion: that is between the gate and the portal, as are cookies that no
+// script may read. Such a proxy could also be a balancer that hands on what
+// a page's script asks for at this address, so that its answer is for nobody
+// who can be that script, unless the configuration names the proxies that ask.
 func (p *Proxy) forwardAuth(j *journey) error {
 	h := j.Header()
 	h["Cache-Control"] = j.line("no-store")
@@ -47,6 +52,9 @@ func (p *Proxy) forwardAuth(j *journey) error {
 		}
 		h.Set(headerSignIn, v.signIn)
 		return refusal(v.err)
+	}
+	if !t.unknown && p.askers == nil && readable(j.in.Header) {
+		return errUnnamed(j.in)
 	}
 	if j.who = v.who; v.who != nil && !t.unknown {
 		if j.assertion, err = p.statement(v.who, t.place.backend.audience, j.now); err != nil {
@@ -79,6 +87,35 @@ func (p *Proxy) forwardAuth(j *journey) error {
 	return nil
 }
 
+// hears reports whether what the peer of a request says at [authPath] is taken
+// for the question of a proxy in front.
+func (p *Proxy) hears(r *http.Request, trusted bool) bool {
+	return trusted && (p.askers == nil || web.PeerWithin(r, p.askers))
+}
+
+// readable reports whether a page's script could read the headers of the answer
+// to a request: it made that with fetch or XMLHttpRequest, which alone have
+// the destination "empty". No script chooses what a browser says there (Fetch
+// Metadata, section 2; Fetch, "forbidden request-header"). It cannot read the
+// answer to a navigation or a WebSocket's opening. Browsers send the headers
+// wherever public_url may lead, https and loopback; programs send none.
+func readable(h http.Header) bool {
+	switch h.Get("Sec-Fetch-Mode") {
+	case "", "navigate", "websocket":
+		return false
+	}
+	to := h.Get("Sec-Fetch-Dest")
+	return to == "" || to == "empty"
+}
+
+// errUnnamed refuses what a page's script may have asked for itself, through a
+// proxy that only hands on. The log tells operators what to do about it.
+func errUnnamed(r *http.Request) error {
+	peer, _, _ := net.SplitHostPort(r.RemoteAddr) // empty for what has no address, which nobody trusts
+	cause := fmt.Errorf("a page's script could read the answer: if the proxy at %s asks here, forward_auth has to name it", peer)
+	return fault.Wrap(fault.Forbidden, cause, "this request may not pass")
+}
+
 // nothing is a header's value that is there and empty.
 var nothing = [1]string{} //nolint:gochecknoglobals // an array that nothing writes
 
@@ -95,12 +132,11 @@ func refusal(err error) error {
 
 // asked reads which request the proxy asks about: from the headers of nginx
 // (X-Original-*), of Traefik and Caddy (X-Forwarded-*), or from the path that
-// Envoy sends. The guard has dropped those headers unless the peer is a
-// trusted proxy. Whatever cannot be read, and whatever is said twice in
+// Envoy sends. They count from a proxy that asks alone. Whatever cannot be read, and whatever is said twice in
 // different words, is refused: one of the two may be the client's.
 func (p *Proxy) asked(j *journey) (*target, error) {
 	r := j.in
-	if !j.Trusted() {
+	if !p.hears(r, j.Trusted()) {
 		g := new(passage)
 		return &target{passage: g, unknown: true}, p.pass(g, "/", p.home, "")
 	}

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -283,5 +284,92 @@ func TestForwardAuthEndsWithTheSession(t *testing.T) {
 	g.people.leave(annToken)
 	if res := g.get(t, authURL, "ann", "X-Original-URI: /x"); res.Code != http.StatusUnauthorized || res.Header.Get("X-Portcullis-Assertion") != "" {
 		t.Errorf("after the session = %d %v", res.Code, res.Header)
+	}
+}
+
+// Where the peer is a balancer, a page's script asks through it as if the
+// balancer did. It gets nothing that is not for it, whether others are named as
+// the proxies that ask or nobody said who does.
+func TestForwardAuthGivesAPagesScriptNothing(t *testing.T) {
+	for name, askers := range map[string][]netip.Prefix{
+		"nobody said who asks": nil, "nobody asks": {}, "another asks": {netip.MustParsePrefix("127.0.0.9/32")},
+	} {
+		g := open(t, record(t).url, guarded, func(c *proxy.Config) { c.Askers = askers })
+		for front, ask := range fronts() {
+			for _, path := range []string{"/x", "/public/x", "/other/1"} {
+				target, lines := ask("GET", path)
+				res := g.get(t, target, append(lines, "Cookie: portcullis="+annToken+"; theirs=secret", "Authorization: Basic secret",
+					"Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty")...)
+				if res.Code != http.StatusForbidden || res.Header.Get("X-Portcullis-User") != "" { // she may not get in everywhere
+					t.Errorf("%s, as %s: %s = %d", name, front, path, res.Code)
+				}
+				if h := res.Header; h.Get("X-Portcullis-Assertion")+h.Get("Cookie")+h.Get("Authorization") != "" {
+					t.Errorf("%s, as %s: a script reads %v", name, front, h)
+				}
+			}
+		}
+	}
+}
+
+// A balancer that is not among the proxies that ask is heard like anybody
+// else, whoever made the request: also a program of somebody who is signed in.
+func TestForwardAuthHearsTheProxiesThatAsk(t *testing.T) {
+	for _, tc := range []struct {
+		askers string
+		heard  bool
+	}{{"127.0.0.1/32", true}, {"127.0.0.9/32", false}} {
+		g := open(t, record(t).url, trusting("127.0.0.0/8"), func(c *proxy.Config) { c.Askers = []netip.Prefix{netip.MustParsePrefix(tc.askers)} })
+		for front, ask := range fronts() {
+			for _, lines := range [][]string{nil, {"Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}} {
+				target, more := ask("GET", "/x")
+				res := g.get(t, target, append(append(lines, more...), "ann")...)
+				if got := res.Header.Get("X-Portcullis-Assertion") != ""; res.Code != http.StatusOK || got != tc.heard {
+					t.Errorf("%s asks, %s hears %s %q: %d, an assertion: %v", tc.askers, front, target, lines, res.Code, got)
+				}
+			}
+		}
+	}
+}
+
+// What stands behind the path is a question of a proxy that asks alone: from
+// others it is the request's own address, and judged as that.
+func TestForwardAuthReadsThePathOfProxiesThatAsk(t *testing.T) {
+	for askers, want := range map[string]int{"127.0.0.1/32": 200, "127.0.0.9/32": 400} {
+		g := open(t, record(t).url, guarded, func(c *proxy.Config) { c.Askers = []netip.Prefix{netip.MustParsePrefix(askers)} })
+		if res := g.get(t, authURL+"/odd/a;b", "ann"); res.Code != want {
+			t.Errorf("%s asks: %d, want %d", askers, res.Code, want)
+		}
+	}
+}
+
+// As long as nobody says who asks, a proxy gets its answer about programs, and
+// about what a browser asks for of itself.
+func TestForwardAuthAnswersWhatNoScriptCanRead(t *testing.T) {
+	var log syncBuffer
+	g := open(t, record(t).url, guarded, func(c *proxy.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	for name, tc := range map[string]struct {
+		lines []string
+		code  int
+	}{
+		"a program":            {nil, 200},
+		"a page":               {[]string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 200},
+		"a frame":              {[]string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"}, 200},
+		"a picture":            {[]string{"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"}, 200},
+		"a WebSocket":          {[]string{"Sec-Fetch-Mode: websocket", "Sec-Fetch-Dest: empty"}, 200},
+		"fetch":                {[]string{"Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, 403},
+		"fetch without CORS":   {[]string{"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: empty"}, 403},
+		"fetch of this origin": {[]string{"Sec-Fetch-Mode: same-origin", "Sec-Fetch-Dest: empty"}, 403},
+		"fetch for nothing":    {[]string{"Sec-Fetch-Mode: cors"}, 403},
+	} {
+		for front, ask := range fronts() {
+			target, lines := ask("GET", "/x")
+			res := g.get(t, target, append(append(lines, tc.lines...), "ann")...)
+			if got := res.Header.Get("X-Portcullis-Assertion") != ""; res.Code != tc.code || got != (tc.code == 200) {
+				t.Errorf("%s, as %s: %d, an assertion: %v", name, front, res.Code, got)
+			}
+		}
+	}
+	if !strings.Contains(log.String(), "if the proxy at 127.0.0.1 asks here, forward_auth has to name it") {
+		t.Error("the log does not say what to configure")
 	}
 }

@@ -80,7 +80,7 @@ func (p *Proxy) judge(j *journey) error {
 	if misdirected != nil {
 		host = p.home
 	}
-	if rest, ok := strings.CutPrefix(r.RequestURI, authPath); ok && strings.HasPrefix(rest, "/") && j.Trusted() {
+	if rest, ok := strings.CutPrefix(r.RequestURI, authPath); ok && strings.HasPrefix(rest, "/") && p.hears(r, j.Trusted()) {
 		// Envoy: what stands behind is the path in question, and judged again.
 		if err := p.pass(&j.passage, rest, host, r.Method); err != nil {
 			return err

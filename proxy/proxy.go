@@ -71,6 +71,7 @@ type Config struct {
 
 	Routes         []Route                   // rules beyond "whoever is signed in"
 	TrustedProxies []netip.Prefix            // whose X-Forwarded-* count; none by default
+	Askers         []netip.Prefix            // those of them that ask at /.portcullis/auth, none if empty; nil: any may be, see [readable]
 	Networks       map[string][]netip.Prefix // by connection: where its people may come from; anywhere if none are named
 	Limits         Limits                    // of requests for the portal; none by default
 	MaxBody        int64                     // bytes of a request's body for the portal; 0 is no bound
@@ -105,6 +106,7 @@ type Proxy struct {
 	sessions Sessions
 	keys     Keys
 	trusted  []netip.Prefix                       // proxies
+	askers   []netip.Prefix                       // those that ask; nil: nobody said
 	own      http.Handler                         // of the gate's own paths
 	cookie   string                               // what the session's is called
 	scheme   []string                             // of public, as a header
@@ -155,6 +157,7 @@ func New(c Config) *Proxy {
 		public: c.PublicURL, home: canonicalHost(c.PublicURL.Scheme, c.PublicURL.Host), origin: originOf(c.PublicURL),
 		issuer:   strings.TrimSuffix(c.PublicURL.String(), "/"),
 		trusted:  c.TrustedProxies,
+		askers:   c.Askers,
 		sessions: c.Sessions, keys: c.Keys, observe: c.Observe, via: c.Via, handOver: c.HandOver, language: c.Language, limits: newLimits(c.Limits), maxBody: c.MaxBody,
 		portalHeaders: c.PortalHeaders, patience: c.BodyWithin, probeEvery: c.ProbeEvery, now: func() time.Time { return c.Now().UTC() }, log: c.Log,
 	}

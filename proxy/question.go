@@ -65,7 +65,7 @@ func (q *Questions) take(w http.ResponseWriter, r *http.Request) *line {
 		return nil
 	}
 	var v web.Visit
-	if v.Begin(r, q.proxy.trusted); !v.Trusted() {
+	if v.Begin(r, q.proxy.trusted); !q.proxy.hears(r, v.Trusted()) {
 		return nil
 	}
 	l := &line{of: q, ctx: r.Context(), remote: r.RemoteAddr, at: r.URL, header: make(http.Header), answer: answer{header: make(http.Header)}}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -189,10 +190,14 @@ func TestQuestionsTakeAConnectionAndGiveItBack(t *testing.T) {
 
 // Strangers stay with the server.
 func TestQuestionsOfStrangersAreTheServers(t *testing.T) {
-	g := open(t, record(t).url)
-	a := g.withQuestions(t, asItIs)
-	if res := raw(t, a.addr, g.request("GET", authURL, "ann")); res.Code != 200 || !a.byServer() {
-		t.Errorf("answer = %d, not by the server", res.Code)
+	for name, options := range map[string][]func(*proxy.Config){
+		"a client": nil, "a balancer": {trusting("127.0.0.1/32"), func(c *proxy.Config) { c.Askers = []netip.Prefix{} }},
+	} {
+		g := open(t, record(t).url, options...)
+		a := g.withQuestions(t, asItIs)
+		if res := raw(t, a.addr, g.request("GET", authURL, "ann")); res.Code != 200 || !a.byServer() {
+			t.Errorf("%s: answer = %d, not by the server", name, res.Code)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type cache struct {
 	streams map[string]*stream   // session id →
 	unsaved map[string]time.Time // last uses whose entry is gone, until they are written down
 	gen     atomic.Uint64        // grows with every change heard
+	dead    [256]atomic.Uint64   // grow with every token that was found dead, by the first byte of its hash
 	limit   int                  // of entries
 	cuts    uint64               // streams that were cut
 }
@@ -65,15 +66,20 @@ func (c *cache) session(id string) *entry {
 	return nil
 }
 
-func (c *cache) generation() uint64 { return c.gen.Load() }
+// generation of what is known of a token. It grows with every change heard,
+// and when the token was found dead: the change that says so may come later,
+// and nobody who was refused gets in again until it does. A few others share
+// that count, for a flood of dead tokens is not to keep everybody out of the
+// cache.
+func (c *cache) generation(hash [32]byte) uint64 { return c.gen.Load() + c.dead[hash[0]].Load() }
 
-// put stores an entry that was read when the cache was at a generation, and
+// put stores an entry that was read when its token was at a generation, and
 // gives the one to use. An entry that a change may have overtaken is used
 // once, by whoever read it, and not stored.
 func (c *cache) put(e *entry, generation uint64) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gen.Load() != generation || !e.fits() {
+	if c.generation(e.hash) != generation || !e.fits() {
 		if seen := e.seen.Load(); seen > e.written.Load() {
 			c.unsave(e.sessionID(), time.Unix(0, seen)) // not kept, and used all the same
 		}
@@ -155,7 +161,9 @@ func (c *cache) remove(e *entry) {
 	e.next, e.before = nil, nil
 }
 
+// drop forgets a token that the store does not know, and cuts its streams.
 func (c *cache) drop(hash [32]byte) {
+	c.dead[hash[0]].Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.entries[key(hash)]; e != nil && e.hash == hash {
@@ -170,8 +178,13 @@ func (c *cache) end(sessionID string) {
 	c.discard(sessionID)
 }
 
-// discard forgets a session that is over by itself and cuts its streams. No
-// change was heard, so what others are reading right now may be kept.
+// bury forgets a session that the store says is over and cuts its streams. No
+// change was heard, so what is read right now of others may be kept.
+func (c *cache) bury(sessionID string, hash [32]byte) {
+	c.dead[hash[0]].Add(1)
+	c.discard(sessionID)
+}
+
 func (c *cache) discard(sessionID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,7 +17,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 	for i := range 100 {
 		e := newEntry(&Principal{SessionID: fmt.Sprint("s", i), PersonID: fmt.Sprint("p", i%7), hash: [32]byte{byte(i)}}, &mapping.Access{}, nil)
 		e.seen.Store(at.UnixNano())
-		c.put(e, c.generation())
+		c.put(e, c.generation(e.hash))
 	}
 	inPeople := 0
 	for _, e := range c.people {
@@ -45,7 +45,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 func TestAUseWhileSavingIsNotLost(t *testing.T) {
 	c := newCache(maxEntries)
 	e := newEntry(&Principal{SessionID: "s"}, &mapping.Access{}, nil)
-	c.put(e, c.generation())
+	c.put(e, c.generation(e.hash))
 	e.seen.Store(time.Unix(10, 0).UnixNano())
 	pending, _ := c.pending(1000, 0)
 	e.seen.Store(time.Unix(20, 0).UnixNano()) // used while the first is being written
@@ -60,9 +60,9 @@ func TestAUseWhileSavingIsNotLost(t *testing.T) {
 
 func TestALateReadIsNotKept(t *testing.T) {
 	c := newCache(maxEntries)
-	generation := c.generation()
-	c.forget("p") // heard while it was being read
 	e := newEntry(&Principal{SessionID: "s", PersonID: "p"}, &mapping.Access{}, nil)
+	generation := c.generation(e.hash)
+	c.forget("p") // heard while it was being read
 	e.seen.Store(time.Unix(10, 0).UnixNano())
 	c.put(e, generation)
 	if len(c.entries) != 0 {
@@ -91,7 +91,7 @@ func TestAMachineThatSleptStartsAnew(t *testing.T) {
 	s := &sleeper{}
 	m := New(Config{Store: s})
 	m.follow(t.Context())
-	m.cache.put(newEntry(&Principal{SessionID: "s"}, &mapping.Access{}, nil), m.cache.generation())
+	m.cache.put(newEntry(&Principal{SessionID: "s"}, &mapping.Access{}, nil), m.cache.generation([32]byte{}))
 	m.follow(t.Context())
 	if s.begun != 1 || len(m.cache.entries) != 1 {
 		t.Fatalf("begun %d times with %d entries, want once and one", s.begun, len(m.cache.entries))
@@ -120,7 +120,7 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 		}
 		e := newEntry(p, &mapping.Access{}, nil)
 		e.seen.Store(seen.UnixNano())
-		m.cache.put(e, m.cache.generation())
+		m.cache.put(e, m.cache.generation(e.hash))
 	}
 	m.sweep()
 	if got := len(m.cache.all); got != many/3 {
@@ -150,7 +150,7 @@ func TestWhatWasUsedLatelyStays(t *testing.T) {
 	for i := range 2000 {
 		e := newEntry(&Principal{SessionID: fmt.Sprint("s", i), PersonID: fmt.Sprint("p", i), hash: [32]byte{byte(i), byte(i >> 8)}}, &mapping.Access{}, nil)
 		e.seen.Store(int64(i))
-		c.put(e, c.generation())
+		c.put(e, c.generation(e.hash))
 	}
 	late := 0
 	for _, e := range c.all {

@@ -166,7 +166,7 @@ func (m *Manager) current(e *entry, now time.Time) bool {
 // answer unless a change came in meanwhile. used says that a request asks: it
 // keeps the session from going idle.
 func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, error) {
-	generation, began := m.cache.generation(), m.now()
+	generation, began := m.cache.generation(hash), m.now()
 	asking, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	r, s, err := m.store.FindSession(asking, hash[:])
@@ -180,7 +180,7 @@ func (m *Manager) load(ctx context.Context, hash [32]byte, used bool) (*entry, e
 	now := m.now()
 	policy := m.policy()
 	if err := m.alive(r, now); err != nil {
-		m.cache.discard(r.ID)
+		m.cache.bury(r.ID, hash)
 		return nil, err
 	}
 	access, err := m.admit(&s, policy, now)

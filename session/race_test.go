@@ -16,12 +16,24 @@ import (
 type hooked struct {
 	session.Store
 	mu    sync.Mutex
-	found func() // after a session was read, before it is handed over; once
+	found func() // after a session or a token was read, before it is handed over; once
 	polls int
+	late  bool // change records come later
 }
 
 func (h *hooked) FindSession(ctx context.Context, hash []byte) (session.Row, directory.Standing, error) {
 	r, s, err := h.Store.FindSession(ctx, hash)
+	h.read()
+	return r, s, err
+}
+
+func (h *hooked) FindAPIToken(ctx context.Context, hash []byte) (session.APIToken, directory.Standing, error) {
+	k, s, err := h.Store.FindAPIToken(ctx, hash)
+	h.read()
+	return k, s, err
+}
+
+func (h *hooked) read() {
 	h.mu.Lock()
 	f := h.found
 	h.found = nil
@@ -29,14 +41,16 @@ func (h *hooked) FindSession(ctx context.Context, hash []byte) (session.Row, dir
 	if f != nil {
 		f()
 	}
-	return r, s, err
 }
 
 func (h *hooked) Changes(ctx context.Context, after int64) ([]directory.Change, int64, error) {
 	changes, next, err := h.Store.Changes(ctx, after)
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.polls++
-	h.mu.Unlock()
+	if h.late {
+		return nil, after, err
+	}
 	return changes, next, err
 }
 
@@ -75,6 +89,58 @@ func TestAReadThatAChangeOvertookIsUsedOnceAtMost(t *testing.T) {
 		defer cancel()
 		cut(t, "a change before Watch", ctx)
 	})
+}
+
+// Whoever was refused stays refused, also while this replica has not heard of
+// the change: a read that began before it is not kept behind one that saw it.
+func TestWhoWasRefusedIsNotLetInByAnOlderRead(t *testing.T) {
+	for name, change := range map[string]func(r *replica, p *session.Principal, token string) error{
+		"signed out": func(r *replica, p *session.Principal, _ string) error {
+			_, err := r.dir.SignOut(r.t.Context(), operator, p.PersonID, "")
+			return err
+		},
+		"revoked": func(r *replica, p *session.Principal, token string) error {
+			return r.RevokeToken(r.t.Context(), operator, token, "")
+		},
+		"locked": func(r *replica, p *session.Principal, _ string) error {
+			_, err := r.dir.Lock(r.t.Context(), operator, p.PersonID, "")
+			return err
+		},
+		"removed": func(r *replica, p *session.Principal, _ string) error {
+			return r.dir.Remove(r.t.Context(), operator, p.PersonID, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+				h := &hooked{}
+				r, elsewhere := newReplica(t, open(), nil, func(s session.Store) session.Store { h.Store = s; return h }), newReplica(t, open(), nil, nil)
+				token, p := r.enter("ada")
+				verify := func() error { _, err := r.Verify(t.Context(), token); return err }
+				id := ""
+				if name != "signed out" {
+					secret, made, err := r.CreateToken(t.Context(), operator, session.APIToken{
+						Person: p.PersonID, Connection: "alpha", Organization: "Alpha", Scopes: []string{session.AllScopes},
+					}, time.Hour)
+					must(t, err)
+					id, verify = made.ID, func() error { _, err := r.VerifyToken(t.Context(), secret); return err }
+				}
+				h.settle(t)
+				h.mu.Lock()
+				h.late = true
+				h.found = func() {
+					must(t, change(elsewhere, p, id))
+					if verify() == nil {
+						t.Error("let in by what was read after the change")
+					}
+				}
+				h.mu.Unlock()
+				must(t, verify()) // the change came while this was being answered
+				if verify() == nil {
+					t.Error("let in again after the refusal")
+				}
+			})
+		})
+	}
 }
 
 func TestAChangeBetweenVerifyAndWatchIsNotMissed(t *testing.T) {

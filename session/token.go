@@ -165,7 +165,7 @@ func errToken() error { return fault.New(fault.Unauthenticated, "the token is no
 
 // loadToken is load for an API token. What bars its person does not end it.
 func (m *Manager) loadToken(ctx context.Context, hash [32]byte, used bool) (*entry, error) {
-	generation, began := m.cache.generation(), m.now()
+	generation, began := m.cache.generation(hash), m.now()
 	asking, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	t, s, err := m.store.FindAPIToken(asking, hash[:])
@@ -178,12 +178,12 @@ func (m *Manager) loadToken(ctx context.Context, hash [32]byte, used bool) (*ent
 	}
 	now, policy := m.now(), m.policy()
 	if !t.Live(now) {
-		m.cache.discard(t.ID)
+		m.cache.bury(t.ID, hash)
 		return nil, errToken()
 	}
 	access, err := m.admit(&s, policy, now)
 	if fault.Is(err, fault.Forbidden) {
-		m.cache.discard(t.ID)
+		m.cache.bury(t.ID, hash)
 		return nil, fault.Wrap(fault.Unauthenticated, err, "the token is not good here")
 	}
 	if err != nil {

@@ -55,9 +55,9 @@ const (
 )
 
 func (d dismissal) String() string {
-	if d == dismissPerson { // it gives the row as it was
+	if d == dismissPerson { // it gives the row as it was, if it is that still: to lock it first costs more than the change
 		return `WITH people AS (UPDATE people p SET idp_active = FALSE, version = p.version + 1, modified = ?, since = greatest(p.since, ?)
-				FROM (SELECT * FROM people WHERE ` + leaving + ` FOR UPDATE) old WHERE p.id = old.id RETURNING old.*, p.modified AS us),
+				FROM (SELECT *, ctid AS place FROM people WHERE ` + leaving + `) old WHERE p.id = old.id AND p.ctid = old.place RETURNING old.*, p.modified AS us),
 			past AS (INSERT INTO people_history (person_id, until, since, ` + keptColumns + `) SELECT id, us, since, ` + keptColumns + ` FROM people WHERE since < us),
 			loss AS (INSERT INTO losses (at, connection, group_id, kind, member, subject, weight)
 				SELECT us, connection, '', 'deactivated', id, user_name, 1 FROM people)
@@ -71,9 +71,9 @@ func (d dismissal) String() string {
 }
 
 // dismissAtOnce is one way to the server and back. What concerns sessions is a
-// statement of its own behind the one that locks the person: it sees those of a
-// sign-in that had the lock before. It does nothing unless this transaction has
-// made the person inactive.
+// statement of its own behind the one that changes the person: it sees those of
+// a sign-in that had them locked before. It does nothing unless this transaction
+// has made the person inactive.
 func (t tx) dismissAtOnce(l *postgresLane, d directory.Departure) (p directory.Shown, gone bool, err error) {
 	at := micros(d.Event.At)
 	event := auditColumns(d.Event)

@@ -54,9 +54,6 @@ func Queued(db *DB) int {
 	return len(w.queue)
 }
 
-// RareActions is for the plan of a list of events.
-var RareActions = rareActions
-
 // OtherEmails are the addresses of a resource beside the main one.
 func OtherEmails(attributes, main string) []string {
 	row := person{Attributes: attributes, Email: main, EmailKey: strings.ToLower(main)}

@@ -55,7 +55,7 @@ var hot = map[string]string{
 	"page of people":       "SELECT * FROM people WHERE seq > 5 ORDER BY seq LIMIT 50",
 	"old changes":          "DELETE FROM changes WHERE at < 1 AND seq < coalesce((SELECT seq FROM changes WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
 	"old log entries":      "DELETE FROM scim_log WHERE at < 1 AND seq < coalesce((SELECT seq FROM scim_log WHERE seq > 0 AND at >= 1 ORDER BY seq LIMIT 1), 9223372036854775807)",
-	"rare events":          "SELECT seq FROM audit_events WHERE action = 'person.locked' AND " + store.RareActions + " AND seq < 5000 ORDER BY seq DESC LIMIT 50",
+	"events of an action":  "SELECT seq FROM audit_events WHERE sealed AND action = 'person.created' AND seq < 5000 ORDER BY seq DESC LIMIT 50",
 	"events of a person":   "SELECT seq FROM audit_events WHERE sealed AND person = 'p1' ORDER BY seq DESC LIMIT 50",
 	"a decision":           "SELECT * FROM audit_events WHERE sealed AND person = 'p1' AND action = 'person.locked' AND at = 5",
 	"the latest decision":  "SELECT * FROM audit_events WHERE NOT sealed AND person = 'p1' AND action = 'person.locked' AND at = 5",

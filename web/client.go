@@ -70,6 +70,13 @@ func parseAddress(s string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), true
 }
 
+// PeerWithin reports whether whoever sent a request to the gate, a proxy or the
+// client itself, has one of some addresses.
+func PeerWithin(r *http.Request, prefixes []netip.Prefix) bool {
+	peer, ok := parseAddress(r.RemoteAddr)
+	return ok && contains(prefixes, peer)
+}
+
 func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

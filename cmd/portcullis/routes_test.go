@@ -150,7 +150,7 @@ func askAs(p *proxy.Proxy, method, address, name string, public *url.URL) int {
 }
 
 // TestEveryKeyOfARouteReachesTheProxy holds that nothing which the file says
-// of routes, upstreams and limits gets lost on the way.
+// of routes, upstreams, limits and proxies in front gets lost on the way.
 func TestEveryKeyOfARouteReachesTheProxy(t *testing.T) {
 	dir := t.TempDir()
 	writePair(t, dir)
@@ -160,6 +160,8 @@ database: {url: "sqlite:gate.db"}
 mapping: {file: mapping.yaml}
 limits: {requests_per_address: 1/s, requests_per_account: 2/s, requests_per_connection: 3/s, body: 4KB, headers: 8KB}
 security_headers: {hsts: 1d, portal: true}
+trusted_proxies: [10.0.0.0/8]
+forward_auth: [10.0.0.1]
 connections: [{id: acme, organization: Acme, addresses: [192.0.2.0/24], scim: {enabled: true}}]
 routes:
   - {path: /a/, hosts: [portal.example.com], methods: [POST], allow: [encoded_slash], max_body: 5KB, headers: {user: U, email: E, name: N, roles: R, assertion: A},
@@ -184,6 +186,7 @@ routes:
 	want := proxy.Config{
 		Upstream: proxy.Upstream{URL: cfg.Upstream.URL, Audience: "portal", AnswerWithin: 3 * time.Minute, Health: "/up"},
 		Limits:   proxy.Limits{PerAddress: 1, PerAccount: 2, PerConnection: 3}, MaxBody: 4 << 10, HSTS: 24 * time.Hour, PortalHeaders: true,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Askers: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")},
 		Networks: map[string][]netip.Prefix{"acme": {own}},
 		Routes: []proxy.Route{
 			{

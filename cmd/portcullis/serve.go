@@ -143,7 +143,7 @@ func openGate(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gat
 		Facts: configurationFacts(g.cfg), Environment: cfg.Environment, Log: log,
 	})
 	front := proxy.Config{
-		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, Via: via(tracer), TrustedProxies: cfg.TrustedProxies, SCIM: g.scim,
+		PublicURL: cfg.PublicURL, Sessions: g.sessions, Keys: countedKeys{ring, counts}, Observe: counts.answered, Via: via(tracer), SCIM: g.scim,
 		Mount: []func(*gin.RouterGroup){func(own *gin.RouterGroup) { g.login.Mount(own.Group(web.Prefix)) }, g.console.Mount}, Log: log,
 	}
 	front.Language = func(ctx context.Context, person string) (string, error) {

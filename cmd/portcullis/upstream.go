@@ -17,7 +17,8 @@ import (
 	"portcullis/session"
 )
 
-// portals is what the public listener needs to know of the portals.
+// portals is what the public listener needs to know of the portals, and of
+// proxies in front.
 func portals(c *proxy.Config, cfg *config.Config, log *slog.Logger) (err error) {
 	if c.Upstream, err = upstream(cfg.Upstream, log); err != nil {
 		return err
@@ -28,6 +29,7 @@ func portals(c *proxy.Config, cfg *config.Config, log *slog.Logger) (err error) 
 	c.Limits = proxy.Limits{
 		PerAddress: cfg.Limits.PerAddress.PerSecond, PerAccount: cfg.Limits.PerAccount.PerSecond, PerConnection: cfg.Limits.PerConnection.PerSecond,
 	}
+	c.TrustedProxies, c.Askers = cfg.TrustedProxies, cfg.ForwardAuth
 	c.MaxBody, c.HSTS, c.PortalHeaders = cfg.Limits.Body, cfg.SecurityHeaders.HSTS, cfg.SecurityHeaders.Portal
 	return nil
 }
