@@ -318,7 +318,7 @@ func TestADryRunFromTheConsole(t *testing.T) {
 	if s.call(http.MethodGet, path, "", &test); !test.Done || test.SignIn.Reason != "you may not" {
 		t.Errorf("result = %+v", test)
 	}
-	if page := s.page(path).text; !strings.Contains(page, "would be refused: <bdi>you may not</bdi>") || strings.Contains(page, "data-poll") {
+	if page := s.page(path).text; !strings.Contains(page, "would be refused, and they would be told: <bdi>you may not</bdi>") || strings.Contains(page, "data-poll") {
 		t.Errorf("page = %s", page)
 	}
 	other := w.signIn("beta", "manager", "Admins")

@@ -218,10 +218,13 @@ func TestLockingEndsWhatSomebodyHas(t *testing.T) {
 			t.Error("the session goes on")
 		}
 		page := s.page(strings.TrimPrefix(res.Header.Get("Location"), web.ConsolePrefix)).text
-		for _, want := range []string{"1 person locked. 2 sessions ended.", "May not come in", "your account is locked", "Locked by", "because", "Unlock"} {
+		for _, want := range []string{"1 person locked. 2 sessions ended.", "May not come in", "they are told “your account is locked”", "Locked by", "because", "Unlock"} {
 			if !strings.Contains(page, want) {
 				t.Errorf("the page does not hold %q:\n%s", want, page)
 			}
+		}
+		if page := s.page("/people/" + ben.id + "/why").text; !strings.Contains(page, "this account is locked, whatever") || strings.Contains(page, "your account") {
+			t.Errorf("Why speaks to the administrator of their own account:\n%s", page)
 		}
 		e := w.events(admin.EventQuery{Action: "person.locked", Limit: 1})[0]
 		if e.Actor.Kind != "person" || e.Actor.ID != s.id || e.Person != ben.id || e.Reason != "because" {

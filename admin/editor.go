@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/mapping"
 	"portcullis/revision"
@@ -189,7 +190,7 @@ func said(err error) error {
 	if problems, ok := errors.AsType[mapping.Problems](err); ok && len(problems) > 0 {
 		text := inWords(problems[0])
 		if more := len(problems) - 1; more > 0 {
-			text += "; and " + countOf(more, "more mistake", "more mistakes")
+			text += "; and " + count.Of(more, "more mistake", "more mistakes")
 		}
 		return fault.Wrap(fault.Invalid, err, "%s", text)
 	}

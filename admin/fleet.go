@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"portcullis/count"
 	"portcullis/scim"
 	"portcullis/web"
 )
@@ -138,7 +139,7 @@ func ending(thing string, ends, now time.Time) []riskJSON {
 	}
 	for _, step := range []struct{ days, weight int }{{1, 900}, {7, 800}, {14, 700}, {30, 450}, {60, 300}} {
 		if left <= time.Duration(step.days)*day {
-			return []riskJSON{{step.weight, fmt.Sprintf("The %s ends on %s, in %s.", thing, ends.UTC().Format(time.DateOnly), countOf(daysLeft(ends, now), "day", "days"))}}
+			return []riskJSON{{step.weight, fmt.Sprintf("The %s ends on %s, in %s.", thing, ends.UTC().Format(time.DateOnly), count.Days(daysLeft(ends, now)))}}
 		}
 	}
 	return nil
@@ -182,14 +183,14 @@ func risks(now time.Time, conn Connection, f Fare, t Trust, tokens []scim.Token,
 	}
 	switch {
 	case f.Failed >= 3 && f.In == 0:
-		add(850, "Nobody came in during the last day, and %d attempts failed.", f.Failed)
+		add(850, "Nobody came in during the last day, and %s failed.", count.Of(f.Failed, "attempt", "attempts"))
 	case f.Failed > f.In && f.Failed >= 3:
 		add(550, "More sign-ins failed (%d) than succeeded (%d) during the last day.", f.Failed, f.In)
 	case f.Failed > 0:
-		add(100, "%s failed during the last day.", countOf(f.Failed, "sign-in", "sign-ins"))
+		add(100, "%s failed during the last day.", count.Of(f.Failed, "sign-in", "sign-ins"))
 	}
 	if len(unseen) > 0 {
-		add(200, "The mapping names %s that nobody has: %s", countOf(len(unseen), "group", "groups"), clip(strings.Join(unseen, ", ")))
+		add(200, "The mapping names %s that nobody has: %s", count.Of(len(unseen), "group", "groups"), clip(strings.Join(unseen, ", ")))
 	}
 	slices.SortStableFunc(out, func(a, b riskJSON) int { return b.Weight - a.Weight })
 	return out
@@ -243,7 +244,7 @@ func pushRisks(now time.Time, f Fare, tokens []scim.Token) (out []riskJSON) {
 		out = append(out, ending("SCIM token", last, now)...)
 	}
 	if f.Refused > 0 {
-		add(400, "%s refused during the last day.", countOf(f.Refused, "request over SCIM was", "requests over SCIM were"))
+		add(400, "%s refused during the last day.", count.Of(f.Refused, "request over SCIM was", "requests over SCIM were"))
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"portcullis/count"
 	"portcullis/mapping"
 	"portcullis/web"
 )
@@ -132,9 +133,9 @@ func notice(q url.Values) string {
 	case what == "undo":
 		return fmt.Sprintf("%d restored, %d left as they are: the list says why.", number("count"), number("left"))
 	default:
-		text := peopleInWords(number("count")) + " " + words[what] + "." + endedWords(number("ended"))
+		text := count.People(number("count")) + " " + words[what] + "." + endedWords(number("ended"))
 		if n := number("left"); n > 0 {
-			text += " " + peopleInWords(n) + " left as they were: their identity provider, or who you are, forbids it."
+			text += " " + count.People(n) + " left as they were: their identity provider, or who you are, forbids it."
 		}
 		return text
 	}
@@ -145,7 +146,7 @@ func endedWords(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return " " + sessionsInWords(n) + " ended."
+	return " " + count.Sessions(n) + " ended."
 }
 
 // unitNotices says what was done to an organization or to a part of one.
@@ -163,17 +164,6 @@ func revisionWords(what string) string {
 		"propose": "Proposed. Below stands who gains and who loses, and what is to be done next.", "decline": "Declined: whoever proposed it reads the reason.",
 		"withdraw": "Withdrawn.", "apply": "In force, in every gate within a second.", "rollback": "Back in force, in every gate within a second.",
 	}[what]
-}
-
-func peopleInWords(n int) string { return countOf(n, "person", "people") }
-
-func sessionsInWords(n int) string { return countOf(n, "session", "sessions") }
-
-func countOf(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // short is the beginning of a hash.

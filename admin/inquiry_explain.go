@@ -68,7 +68,7 @@ func (c *Console) explainAny(r *request) (any, error) {
 	v.ID, v.UserName, v.State = s.Person.ID, s.Person.UserName, string(s.Person.State())
 	v.Suspended, v.PartSuspended = s.Organization.Disabled, s.PartFrozen
 	if bar := s.Bar(); bar != nil {
-		v.Bar = fault.Message(bar)
+		v.Bar = fault.ToOthers(bar)
 	}
 	v.explain(e, len(q.Texts) > 0)
 	return v, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"portcullis/count"
 	"portcullis/language"
 	"portcullis/web"
 )
@@ -137,8 +138,8 @@ func (l look) parse(english *web.Pages) (*web.Pages, error) {
 	return web.Look{Layout: layout.String(), Script: true, Language: t, Else: english, Funcs: template.FuncMap{
 		"css": func() string { return files()[0].Path() }, "js": func() string { return files()[1].Path() },
 		"when": l.when, "day": l.day, "number": l.number, "short": short, "clip": clip, "path": url.PathEscape,
-		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": countOf, "flag": flagInWords, "ticks": ticks, "limits": limits, "word": wordOf, "pick": picked, "entry": entryInWords,
-		"join": strings.Join, "people": peopleInWords, "sessions": sessionsInWords, "base": func() string { return web.ConsolePrefix },
+		"list": func(s ...string) []string { return s }, "lines": sourceLines, "count": count.Of[int], "flag": flagInWords, "ticks": ticks, "limits": limits, "word": wordOf, "pick": picked, "entry": entryInWords,
+		"join": strings.Join, "people": count.People[int], "sessions": count.Sessions[int], "tests": count.Tests[int], "days": count.Days[int], "base": func() string { return web.ConsolePrefix },
 		"organization": func() string { return t.Say(l.organization) }, "organizations": func() string { return l.organizations },
 		"script": l.script, "languages": language.All, "example": l.example, "reason": l.reason, "device": l.device,
 		"suborganization": func() string { return l.suborganization }, "suborganizations": func() string { return l.suborganizations },

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/mapping"
 	"portcullis/revision"
@@ -176,8 +177,8 @@ func effect(n *revision.Counts) string {
 	if n == nil {
 		return ""
 	}
-	return fmt.Sprintf("of %d people %d change: %d gain, %d lose, %d may come in now, %d no more",
-		n.People, n.Changed, n.Gained, n.Lost, n.LetIn, n.ShutOut)
+	return fmt.Sprintf("of %s %d change: %d gain, %d lose, %d may come in now, %d no more",
+		count.People(n.People), n.Changed, n.Gained, n.Lost, n.LetIn, n.ShutOut)
 }
 
 // fileDiff is what became of one file.

@@ -69,7 +69,7 @@ func TestTheMappingIsChangedByTwoPeople(t *testing.T) {
 
 		text := strings.ReplaceAll(old, "{roles: [viewer, client-admin, helper]}}", "{roles: [viewer, client-admin, helper, has-gate.users.view]}}") + author
 		contains(t, "the check", ada.form("/mapping/edit", "file", "mapping.yaml", "text", strings.ReplaceAll(text, "\n", "\r\n"), "do", "check"),
-			"No mistakes", "<b>1</b> gain", "<b>0</b> lose", "1 of 3 people get something else", "Show who", "every change needs an approval", `value="propose"`)
+			"No mistakes", "<b>1</b> gain", "<b>0</b> lose", "1 of 3 people gets something else", "Show who", "every change needs an approval", `value="propose"`)
 		contains(t, "the names", ada.form("/mapping/edit", "file", "mapping.yaml", "text", text, "do", "names"),
 			"Name of carol", "+ role has-gate.users.view")
 		contains(t, "without a reason", ada.form("/mapping/edit", "file", "mapping.yaml", "text", text, "do", "propose"), "a reason is wanted", "authors")
@@ -259,7 +259,7 @@ func TestSomebodyBecomesATest(t *testing.T) {
 	}
 	without := strings.Replace(text, "id: acme-admins, match: {connection: acme, groups: [{name: Admins}]}", "id: acme-admins, match: {connection: acme, groups: [{name: Nobody}]}", 1)
 	contains(t, "another change", ada.form("/mapping/edit", "file", "mapping.yaml", "text", without, "do", "check"),
-		"0 of 1 tests pass", "recorded on 2026-03-01: Name of carol", "<b>1</b> lose")
+		"0 of 1 test passes", "recorded on 2026-03-01: Name of carol", "<b>1</b> lose")
 	ben := w.signIn("staff", "dan", mapping.GateMappingPropose)
 	var amended struct{ File, Text, Patch string }
 	body := `{"record": "` + carol.id + `", "edits": [{"set": "rules[id=everybody].note", "value": "seen"}]}`

@@ -228,7 +228,7 @@ func (c *Console) why(r *request) (any, error) {
 		return nil, err
 	}
 	if err := s.Bar(); err != nil {
-		v.Bar = fault.Message(err)
+		v.Bar = fault.ToOthers(err)
 	}
 	var pushed []Membership
 	if v.At.IsZero() {

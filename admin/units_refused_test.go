@@ -53,7 +53,7 @@ func TestARefusedNameComesBackWithItsForm(t *testing.T) {
 			http.StatusBadRequest,
 			[]string{"<details open>", "✗ that would be below itself", `<select name="below" aria-invalid="true"`, `value="Europe"`},
 		},
-		{"not empty", "/sub-organizations/" + asia + "/remove", nil, http.StatusConflict, []string{"<details open>", "✗ 1 people are in it: move them first"}},
+		{"not empty", "/sub-organizations/" + asia + "/remove", nil, http.StatusConflict, []string{"<details open>", "✗ 1 person is in it: move them first"}},
 	} {
 		res := staff.form(tc.path, tc.fields...)
 		if res.StatusCode != tc.status {

@@ -83,9 +83,10 @@ func (c *Console) visitor(r *http.Request) (*visitor, error) {
 			return c.signedIn(ctx, who, address)
 		}
 		if err = failed; !fault.Is(err, fault.Unauthenticated) {
-			return nil, err
+			break
 		}
 	}
+	web.ReadByNobody(ctx)
 	return nil, err
 }
 

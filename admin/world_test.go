@@ -86,6 +86,7 @@ type world struct {
 	mounted  *revision.Ledger
 	console  *admin.Console
 	handler  http.Handler
+	bare     http.Handler // without references
 	links    admin.Links
 	now      time.Time
 	ways     *fakeWays
@@ -163,7 +164,7 @@ func (w *world) mount(l *revision.Ledger) {
 	e := gin.New()
 	e.Use(web.Recover(slog.New(slog.DiscardHandler)))
 	w.console.Mount(e.Group("/"))
-	w.handler = web.References(e)
+	w.bare, w.handler = e, web.References(e)
 }
 
 // follow lets the gate take up what was put in force.

@@ -178,6 +178,11 @@ func (s section) issuer() string {
 		s.r.problem(n.line, n.col, "%s: want %s, got %s", s.key(k), want, got)
 		return ""
 	}
+	if ofNoTenant(n.text) {
+		const own = "the tenant's own issuer, such as https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0 with its Directory (tenant) ID"
+		s.r.wrong(n, s.key(k), own)
+		return ""
+	}
 	return n.text
 }
 

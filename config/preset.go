@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -35,6 +36,28 @@ func ofEntra(issuer string) bool {
 		"login.microsoftonline.com", "sts.windows.net", "login.microsoftonline.us", "login.partner.microsoftonline.cn",
 	}, strings.ToLower(u.Hostname()))
 }
+
+// tenantPath is the path of an issuer at Microsoft Entra ID, which begins with
+// the id of a tenant. What else is taken there, such as common, organizations,
+// consumers or a domain, answers with metadata that name another issuer than
+// was asked for (OpenID Connect Discovery 1.0, section 4.3).
+var tenantPath = regexp.MustCompile(`^/(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(/|$)`)
+
+// ofNoTenant reports whether an issuer is at Microsoft Entra ID and not that of
+// one tenant, so that nobody could sign in by it.
+func ofNoTenant(issuer string) bool {
+	u, err := url.Parse(issuer)
+	return err == nil && ofEntra(issuer) && !tenantPath.MatchString(u.Path)
+}
+
+// ofManyTenants reports whether an address at Microsoft Entra ID stands for
+// whichever tenant somebody is of. A tenant's own may have its domain for its id.
+func ofManyTenants(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && ofEntra(address) && manyTenants.MatchString(u.Path)
+}
+
+var manyTenants = regexp.MustCompile(`^/(?i:common|organizations|consumers)(/|$)`)
 
 // PresetOf gives the preset of a name, and the one that suits most providers
 // for the empty name or one that does not exist.

@@ -54,12 +54,13 @@ func TestOfflineAccessIsARefresh(t *testing.T) {
 }
 
 func TestEntraIsKnownByItsPresetOrItsIssuer(t *testing.T) {
+	const tenant = "11111111-2222-3333-4444-555555555555"
 	for _, tc := range []struct {
 		preset, issuer string
 		want           bool
 	}{
-		{"generic", "https://login.microsoftonline.com/1/v2.0", true},
-		{"generic", "https://LOGIN.microsoftonline.us/1/v2.0", true},
+		{"generic", "https://login.microsoftonline.com/" + tenant + "/v2.0", true},
+		{"generic", "https://LOGIN.microsoftonline.us/" + tenant + "/v2.0", true},
 		{"generic", "https://login.microsoftonline.com.example/1/v2.0", false},
 		{"generic", "https://id.example.com", false},
 		{"entra", "https://id.example.com", true},

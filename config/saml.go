@@ -106,12 +106,16 @@ func (s section) filePath(k string) string {
 // metadataURL reads where metadata is fetched; it may have a query, as that of
 // Entra ID has.
 func (s section) metadataURL() string {
-	return s.text("metadata_url", "an https URL (http on loopback only)", "", func(v string) bool {
+	v := s.text("metadata_url", "an https URL (http on loopback only)", "", func(v string) bool {
 		plain, query, _ := strings.Cut(v, "?")
 		u, got := webURL(plain)
 		return got == "" && (u.Scheme == "https" || loopback(strings.ToLower(u.Hostname()))) && s.r.reachable(plain) &&
 			!strings.ContainsAny(query, "#") && !strings.ContainsFunc(query, unicode.IsSpace)
 	})
+	if ofManyTenants(v) {
+		s.r.wrong(s.get("metadata_url"), s.key("metadata_url"), "the address of one tenant's metadata, with its Directory (tenant) ID")
+	}
+	return v
 }
 
 // entityID reports whether v can name a party (SAML metadata, section 2.2.1).

@@ -3,7 +3,9 @@ package directory_test
 import (
 	"context"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -205,9 +207,12 @@ func (r *rig) refused(a directory.Assertion, kind fault.Kind, words string) {
 		r.t.Fatalf("sign-in of %s = %v, want %v %q", a.Subject, err, kind, words)
 	}
 	last := r.events()[before:]
-	if len(last) == 0 || last[len(last)-1].Action != audit.SignInRefused || last[len(last)-1].Reason != words ||
+	if len(last) == 0 || last[len(last)-1].Action != audit.SignInRefused || last[len(last)-1].Reason != fault.ToOthers(err) ||
 		last[len(last)-1].Reference != "ref-1" {
 		r.t.Fatalf("the refusal is not in the trail: %+v", last)
+	}
+	if said, _, _ := strings.Cut(last[len(last)-1].Reason, "; they are told"); regexp.MustCompile(`(?i)\byou(r|rs)?\b`).MatchString(said) {
+		r.t.Errorf("whoever reads the trail is spoken to as if it were about them: %q", said)
 	}
 }
 

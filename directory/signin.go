@@ -63,7 +63,7 @@ func (d *Directory) signIn(ctx context.Context, conn Connection, a Assertion, re
 			Actor: audit.Actor{Kind: "person", ID: in.Person.ID, Name: a.Name},
 		}
 		if refusal != nil {
-			event.Action, event.Reason = audit.SignInRefused, fault.Message(refusal)
+			event.Action, event.Reason = audit.SignInRefused, fault.ToOthers(refusal)
 		}
 		return tx.Audit(event)
 	})
@@ -162,7 +162,8 @@ func (d *Directory) ownDomain(conn Connection, email string) bool {
 	return domain != "" && d.ways.Load().claimed[domain] == conn.Organization
 }
 
-var errForeign = fault.New(fault.Forbidden, "the e-mail address that your identity provider sent belongs to another organization")
+var errForeign = fault.Personal(fault.Forbidden, "the e-mail address that your identity provider sent belongs to another organization",
+	"the e-mail address that their identity provider sent belongs to another organization")
 
 // place finds the person of an assertion, or makes one where the connection
 // allows it, and stores the assertion. It writes nothing when it refuses.
@@ -182,7 +183,7 @@ func (d *Directory) place(tx Tx, conn Connection, a Assertion, now time.Time) (S
 		return in, err
 	}
 	if dead {
-		return in, fault.New(fault.Forbidden, "your account was deleted by %s", conn.Organization)
+		return in, fault.Personal(fault.Forbidden, "your account was deleted by %s", "this account was deleted by %s", conn.Organization)
 	}
 	if in.Person, err = d.person(tx, conn, a, found, now); err != nil {
 		return in, err
@@ -245,9 +246,10 @@ func (d *Directory) person(tx Tx, conn Connection, a Assertion, f found, now tim
 	identity := Identity{Connection: conn.ID, Issuer: a.Issuer, Subject: a.Subject, Link: a.Link, Created: now}
 	switch {
 	case f.ambiguous && (f.subject == nil || !f.subject.Provisioned):
-		return Person{}, fault.New(fault.Forbidden, "%s has set up several accounts here with your identifier", conn.Organization)
+		return Person{}, fault.Personal(fault.Forbidden, "%s has set up several accounts here with your identifier",
+			"%s has set up several accounts here with their identifier", conn.Organization)
 	case conn.Provisioning == SCIM && f.link == nil && (f.subject == nil || !f.subject.Provisioned):
-		return Person{}, fault.New(fault.Forbidden, "%s has not set you up here yet", conn.Organization)
+		return Person{}, fault.Personal(fault.Forbidden, "%s has not set you up here yet", "%s has not set them up here yet", conn.Organization)
 	case f.subject != nil && (f.subject.Provisioned || f.link == nil):
 		if f.subject.Provisioned && d.Foreign(f.subject) {
 			return *f.subject, errForeign
@@ -302,7 +304,8 @@ func (d *Directory) meet(tx Tx, conn Connection, f found, identity Identity, now
 		}
 	}
 	if len(have) > 0 {
-		return p, fault.New(fault.Forbidden, "your account is linked to another sign-in of %s", p.Organization)
+		return p, fault.Personal(fault.Forbidden, "your account is linked to another sign-in of %s",
+			"this account is linked to another sign-in of %s", p.Organization)
 	}
 	// The record may be another one than the one that was deleted with a bar.
 	if err := d.recall(tx, &p, identity.Link, tombstones(conn.ID, identity.Issuer, identity.Subject, identity.Link), now); err != nil {

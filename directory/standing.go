@@ -62,7 +62,8 @@ func pushed(groups []Group) []mapping.Group {
 }
 
 // Bar says why the person may not be inside whatever the mapping grants, or
-// nil. The fault is Forbidden, in words for the person.
+// nil. The fault is Forbidden, in words for the person ([fault.Message]) and for
+// others ([fault.ToOthers]).
 func (s *Standing) Bar() error {
 	switch {
 	case s.Organization.Disabled:
@@ -70,11 +71,12 @@ func (s *Standing) Bar() error {
 	case s.PartFrozen:
 		return errPartFrozen(s.Organization.Name)
 	case s.Person.Deactivated != nil || !s.Person.IDPActive:
-		return fault.New(fault.Forbidden, "your account is deactivated")
+		return fault.Personal(fault.Forbidden, "your account is deactivated", "this account is deactivated")
 	case s.Person.Unconfirmed:
-		return fault.New(fault.Forbidden, "%s has not confirmed your account yet since this gate was restored", s.Organization.Name)
+		return fault.Personal(fault.Forbidden, "%s has not confirmed your account yet since this gate was restored",
+			"%s has not confirmed this account yet since this gate was restored", s.Organization.Name)
 	case s.Person.Locked != nil:
-		return fault.New(fault.Forbidden, "your account is locked")
+		return fault.Personal(fault.Forbidden, "your account is locked", "this account is locked")
 	case s.Foreign:
 		return errForeign
 	default:
@@ -85,7 +87,7 @@ func (s *Standing) Bar() error {
 // errPartFrozen is what somebody is told whose part of an organization is
 // frozen.
 func errPartFrozen(organization string) error {
-	return fault.New(fault.Forbidden, "access for your part of %s is frozen", organization)
+	return fault.Personal(fault.Forbidden, "access for your part of %s is frozen", "access for their part of %s is frozen", organization)
 }
 
 // Admit decides: the access that policy grants at now, or a Forbidden fault
@@ -105,7 +107,7 @@ func (s *Standing) Admit(policy *mapping.Policy, now time.Time) (mapping.Access,
 		if reason == "" {
 			reason = "you have no access here"
 		}
-		return access, fault.New(fault.Forbidden, "%s", reason)
+		return access, fault.Personal(fault.Forbidden, "%s", "the mapping gives them no access; they are told “%s”", reason)
 	}
 	return access, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portcullis/audit"
+	"portcullis/count"
 	"portcullis/fault"
 )
 
@@ -239,7 +240,7 @@ func (d *Directory) RemoveUnit(ctx context.Context, by audit.Actor, organization
 			return err
 		}
 		if n := counts[id]; n > 0 {
-			return fault.New(fault.Conflict, "%d people are in it: move them first", n)
+			return fault.New(fault.Conflict, "%s in it: move them first", count.Of(n, "person is", "people are"))
 		}
 		return tx.Audit(unitEvent(now, audit.UnitRemoved, by, u, tree))
 	})

@@ -122,7 +122,7 @@ func TestAPersonIsPlacedByHand(t *testing.T) {
 		if then.Person.Unit != "" || then.Unit != europe {
 			t.Errorf("an hour ago: in %q, today in %q; want none and Europe", then.Person.Unit, then.Unit)
 		}
-		r.fails(r.RemoveUnit(t.Context(), operator, "Alpha", europe), fault.Conflict, "1 people are in it")
+		r.fails(r.RemoveUnit(t.Context(), operator, "Alpha", europe), fault.Conflict, "1 person is in it")
 		other, err := r.AddUnit(t.Context(), operator, "Beta", "", "Theirs")
 		r.must(err)
 		r.fails(r.Place(t.Context(), operator, ada.ID, other.ID, ""), fault.NotFound, "no such sub-organization")

@@ -61,12 +61,20 @@ func (k Kind) String() string {
 type Error struct {
 	Kind    Kind
 	Message string // safe to show to whoever caused it
+	Others  string // the same for anybody else; empty where Message speaks to nobody
 	Cause   error  // never shown; may be nil
 }
 
 // New makes a fault whose message is safe to show.
 func New(kind Kind, format string, args ...any) error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// Personal makes a fault that speaks to the person whom it is about, and says
+// the same to anybody else who reads of it: an administrator, the audit trail.
+// Both formats take the same values.
+func Personal(kind Kind, own, others string, values ...any) error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(own, values...), Others: fmt.Sprintf(others, values...)}
 }
 
 // Wrap makes a fault out of cause. It returns nil for a nil cause, so that
@@ -108,4 +116,12 @@ func Message(err error) string {
 		return e.Message
 	}
 	return Internal.String()
+}
+
+// ToOthers is [Message] for whoever it is not about.
+func ToOthers(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind != Internal && e.Others != "" {
+		return e.Others
+	}
+	return Message(err)
 }

@@ -34,6 +34,27 @@ func TestOnlyTheMessageOfAFaultIsShown(t *testing.T) {
 	}
 }
 
+// What is said to the person is turned for whoever else reads of it.
+func TestOthersAreToldInTheThirdPerson(t *testing.T) {
+	locked := fault.Personal(fault.Forbidden, "your account at %s is locked", "this account at %s is locked", "Alpha")
+	for _, tc := range []struct {
+		name        string
+		err         error
+		own, others string
+	}{
+		{"personal", locked, "your account at Alpha is locked", "this account at Alpha is locked"},
+		{"wrapped on the way up", fmt.Errorf("sign in: %w", locked), "your account at Alpha is locked", "this account at Alpha is locked"},
+		{"outermost wins", fault.Wrap(fault.Unauthenticated, locked, "signed out"), "signed out", "signed out"},
+		{"to nobody in particular", fault.New(fault.Conflict, "it is there"), "it is there", "it is there"},
+		{"internal fault", fault.Personal(fault.Internal, "a", "b"), "internal error", "internal error"},
+		{"plain error", errors.New("dial tcp"), "internal error", "internal error"},
+	} {
+		if own, others := fault.Message(tc.err), fault.ToOthers(tc.err); own != tc.own || others != tc.others {
+			t.Errorf("%s: Message = %q, ToOthers = %q, want %q and %q", tc.name, own, others, tc.own, tc.others)
+		}
+	}
+}
+
 func TestWrapKeepsNilAndCause(t *testing.T) {
 	if err := fault.Wrap(fault.Invalid, nil, "x"); err != nil {
 		t.Errorf("Wrap(nil) = %v, want nil", err)

@@ -275,7 +275,7 @@ func visit(n ast.Node, add func(ast.Expr)) bool {
 	switch n := n.(type) {
 	case *ast.CallExpr:
 		switch name := called(n); {
-		case name == "fault.New" && !internal(n.Args[0]):
+		case (name == "fault.New" || name == "fault.Personal") && !internal(n.Args[0]):
 			add(n.Args[1])
 		case name == "fault.Wrap" && !internal(n.Args[0]):
 			add(n.Args[2])

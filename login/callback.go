@@ -94,6 +94,18 @@ func framed(r *http.Request) bool {
 	return false
 }
 
+// ofOurs reports whether the page that makes the request is of this site (W3C
+// Fetch Metadata, section 2.3). The portal's own frames may sign in anew; in
+// those of another site no session cookie of ours would come along, and our
+// pages are not shown.
+func ofOurs(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "same-site":
+		return true
+	}
+	return false
+}
+
 // lost ends a request that comes back to a connection that does not exist: one
 // that was renamed, or a provider that was told another address. It is traced
 // as a stranger's, all of them together, since anybody may send it.

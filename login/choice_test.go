@@ -13,6 +13,22 @@ import (
 	"portcullis/trace"
 )
 
+// A page for a browser whose cookies are nobody's costs the store no more than
+// finding that out did.
+func TestCookiesOfNobodyAreLookedUpOnce(t *testing.T) {
+	g := newGate(t, nil, newIDP(t), newIDP(t))
+	for target, asks := range map[string]int64{
+		"/.portcullis/sign-in": 0, "/.portcullis/sign-out": 0, // their cookies were looked up for the page itself
+		"/.portcullis/oidc/acme/callback": 1,
+	} {
+		before := g.readers.Load()
+		newBrowser(t).do(http.MethodGet, g.public.String()+target, nil, "Cookie", strings.Repeat("portcullis=junk; ", 7))
+		if n := g.readers.Load() - before; n != asks {
+			t.Errorf("%s: its reader is asked for %d times, want %d", target, n, asks)
+		}
+	}
+}
+
 func TestTheBrowserRemembersItsConnectionUntilAnotherIsWanted(t *testing.T) {
 	one, two := newIDP(t), newIDP(t)
 	g, b := newGate(t, nil, one, two), newBrowser(t)

@@ -45,7 +45,11 @@ type gate struct {
 	idps     []*idp
 	traces   *records
 	skip     atomic.Int64 // nanoseconds that the clock is ahead
+	readers  atomic.Int64 // how often a page asked who reads it, which looks every cookie up
 }
+
+// Language makes the gate the reader of its pages, who chose no language.
+func (g *gate) Language() string { g.readers.Add(1); return "" }
 
 func (g *gate) now() time.Time          { return time.Now().Add(time.Duration(g.skip.Load())) }
 func (g *gate) advance(d time.Duration) { g.skip.Add(int64(d)) }
@@ -70,7 +74,13 @@ func newGate(t *testing.T, change func(*login.Config), idps ...*idp) *gate {
 		sessions: &sessions{alive: map[string]string{}}, log: &syncBuffer{}, idps: idps, traces: &records{},
 	}
 	engine := gin.New()
-	server := httptest.NewServer(web.References(engine))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := new(web.Visit)
+		v.ReadBy(g)
+		v.Begin(r, nil)
+		w.Header().Set(web.ReferenceHeader, v.Reference())
+		engine.ServeHTTP(w, r.WithContext(v)) //nolint:contextcheck // the visit is r's context, and more
+	}))
 	t.Cleanup(server.Close)
 	g.public, _ = url.Parse(server.URL)
 	g.base = server.URL
@@ -329,7 +339,7 @@ func (s *sessions) TakeDue(context.Context) ([]session.Due, error) { return nil,
 
 func (s *sessions) Renewed(context.Context, session.Due, string, time.Duration) error { return nil }
 
-func (s *sessions) Expel(context.Context, session.Due, string) error { return nil }
+func (s *sessions) Expel(context.Context, session.Due, error) error { return nil }
 
 func (s *sessions) tokens() []string {
 	s.mu.Lock()

@@ -199,6 +199,13 @@ func TestWhatAPageLoadsKeepsNobodyFromBeginning(t *testing.T) {
 				t.Errorf("%s as an image: %d", path, answer.StatusCode)
 			}
 		}
+		for _, dest := range []string{"iframe", "frame", "fencedframe", "embed", "object"} {
+			answer := newBrowser(t).do(http.MethodGet, g.public.String()+"/.portcullis/sign-in/acme", nil,
+				"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", dest, "Sec-Fetch-Site", "cross-site")
+			if answer.StatusCode != http.StatusBadRequest || len(answer.Cookies()) > 0 {
+				t.Errorf("a sign-in begun in the %s of another site: %d, %v", dest, answer.StatusCode, answer.Cookies())
+			}
+		}
 		for _, target := range []string{back, g.callback("acme") + "?state=x", g.callback("nope") + "?state=x"} {
 			answer := newBrowser(t).do(http.MethodGet, target, nil, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe")
 			if answer.StatusCode != http.StatusBadRequest {
@@ -209,6 +216,13 @@ func TestWhatAPageLoadsKeepsNobodyFromBeginning(t *testing.T) {
 	answer := worker.do(http.MethodGet, back, nil, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe")
 	if answer.StatusCode != http.StatusSeeOther {
 		t.Errorf("who comes back in a frame, with their cookie: %d\n%s", answer.StatusCode, answer.body)
+	}
+	for _, site := range []string{"same-origin", "same-site"} { // the portal's own frame, whose session is over
+		answer := newBrowser(t).do(http.MethodGet, g.public.String()+"/.portcullis/sign-in/acme", nil,
+			"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe", "Sec-Fetch-Site", site)
+		if answer.StatusCode != http.StatusSeeOther {
+			t.Errorf("a sign-in begun in a frame of the portal (%s): %d", site, answer.StatusCode)
+		}
 	}
 	newBrowser(t).mustSignIn(g)
 }

@@ -120,7 +120,7 @@ type Sessions interface {
 	TakeDue(ctx context.Context) ([]session.Due, error)
 	Renewed(ctx context.Context, d session.Due, refresh string, every time.Duration) error
 	// Expel ends a session that its identity provider has ended.
-	Expel(ctx context.Context, d session.Due, reason string) error
+	Expel(ctx context.Context, d session.Due, why error) error
 }
 
 // Config is what a Login needs.

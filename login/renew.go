@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"portcullis/fault"
 	"portcullis/oidc"
 	"portcullis/session"
 )
@@ -70,7 +69,7 @@ func (l *Login) renewOne(ctx context.Context, d session.Due) error {
 	next, err := o.client.Refresh(ctx, d.Refresh, d.Subject)
 	if errors.Is(err, oidc.ErrEnded) {
 		l.log.InfoContext(ctx, "identity provider ended a session", "connection", d.Connection, "session", d.Session)
-		return l.sessions.Expel(ctx, d, fault.Message(err))
+		return l.sessions.Expel(ctx, d, err)
 	}
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ func (l *Login) confirmSignOut(c *gin.Context) error {
 			return fmt.Errorf("session: %w", err)
 		}
 	}
+	web.ReadByNobody(c.Request.Context())
 	return signedOutPage(c, returnTo)
 }
 

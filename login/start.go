@@ -79,6 +79,7 @@ func (l *Login) signedIn(c *gin.Context) bool {
 			return true
 		}
 	}
+	web.ReadByNobody(c.Request.Context())
 	return false
 }
 
@@ -134,7 +135,7 @@ func (l *Login) start(c *gin.Context) error {
 
 // startAt sends the browser to an identity provider with a new attempt.
 func (l *Login) startAt(c *gin.Context, id string, w wish) error {
-	if !web.Navigates(c.Request) { // as in [Login.arrive]
+	if !web.Navigates(c.Request) || framed(c.Request) && !ofOurs(c.Request) { // as in [Login.arrive]
 		return errPart
 	}
 	address := web.ClientAddress(c.Request)
@@ -209,6 +210,7 @@ func (l *Login) held(r *http.Request) []byte {
 			return digest(token)
 		}
 	}
+	web.ReadByNobody(r.Context())
 	return nil
 }
 

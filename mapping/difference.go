@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"portcullis/count"
 )
 
 const (
@@ -86,8 +88,8 @@ func (d *Difference) Flags() []Flag {
 // String is the counts, one line each, with the roles below.
 func (d *Difference) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d people are touched: %d gain, %d lose, %d can sign in now, %d can no longer sign in, %d see other data\n",
-		d.Touched, d.People, d.Gain, d.Lose, d.Admitted, d.Refused, d.Data)
+	fmt.Fprintf(&b, "touched: %d of %s: %d gain, %d lose, %d can sign in now, %d can no longer sign in, %d see other data\n",
+		d.Touched, count.People(d.People), d.Gain, d.Lose, d.Admitted, d.Refused, d.Data)
 	for _, f := range d.Flags() {
 		fmt.Fprintf(&b, "flag: %s\n", f)
 	}
@@ -97,7 +99,7 @@ func (d *Difference) String() string {
 	}{{"role", d.Roles}, {"permission group", d.Groups}} {
 		for _, s := range part.shifts {
 			if s.Gain+s.Lose > 0 {
-				fmt.Fprintf(&b, "%s %s: %d -> %d people (%d gain, %d lose)\n", part.what, s.Name, s.Before, s.Now, s.Gain, s.Lose)
+				fmt.Fprintf(&b, "%s %s: %d -> %s (%d gain, %d lose)\n", part.what, s.Name, s.Before, count.People(s.Now), s.Gain, s.Lose)
 			}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"portcullis/count"
 )
 
 // NearMiss is a rule that almost matched, and what would have to change.
@@ -88,10 +90,8 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d min", int(d/time.Minute))
 	case days < 1:
 		return fmt.Sprintf("%d h", int(d/time.Hour))
-	case days == 1:
-		return "1 day"
 	default:
-		return fmt.Sprintf("%d days", days)
+		return count.Days(days)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/token"
+
+	"portcullis/count"
 )
 
 // Problem is one mistake in a file, at the value that is wrong.
@@ -165,7 +167,7 @@ func (f *faults) list() Problems {
 	ps := sortProblems(f.found)
 	if f.more > 0 {
 		last := ps[len(ps)-1]
-		last.Message = fmt.Sprintf("%d more problems are not shown", f.more)
+		last.Message = count.Of(f.more, "more problem is", "more problems are") + " not shown"
 		last.Excerpt = ""
 		ps = append(ps, last)
 	}

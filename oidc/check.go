@@ -2,10 +2,10 @@ package oidc
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/outbound"
 )
@@ -30,7 +30,7 @@ func (p *Provider) Check(ctx context.Context) []Result {
 	data, _, err := outbound.Get(ctx, p.client, m.keysURL, nil)
 	if err == nil {
 		set, parseErr := parseKeys(data)
-		keys.Detail, err = fmt.Sprintf("%d signing keys", len(set)), parseErr
+		keys.Detail, err = count.Of(len(set), "signing key", "signing keys"), parseErr
 	}
 	if keys.Err = outbound.Classify(err, "key set"); keys.Err != nil {
 		keys.Detail = fault.Message(keys.Err)

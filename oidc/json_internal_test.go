@@ -43,7 +43,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 
 // excused says whether there is a reason to refuse what encoding/json takes.
 func excused(data []byte, v map[string]any) bool {
-	if !utf8.Valid(data) || members(data) != count(v) {
+	if !utf8.Valid(data) || members(data) != inside(v) {
 		return true
 	}
 	return odd(v, 0)
@@ -87,16 +87,16 @@ func members(data []byte) int {
 	return n
 }
 
-func count(v any) int {
+func inside(v any) int {
 	n := 0
 	switch v := v.(type) {
 	case map[string]any:
 		for _, e := range v {
-			n += 1 + count(e)
+			n += 1 + inside(e)
 		}
 	case []any:
 		for _, e := range v {
-			n += count(e)
+			n += inside(e)
 		}
 	}
 	return n

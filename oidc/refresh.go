@@ -11,7 +11,7 @@ import (
 
 // ErrEnded says that the provider has ended the session that a refresh token
 // belongs to. It is a fault.Forbidden.
-var ErrEnded = fault.New(fault.Forbidden, "your identity provider ended your session")
+var ErrEnded = fault.Personal(fault.Forbidden, "your identity provider ended your session", "their identity provider ended their session")
 
 // Refresh asks whether the session of a refresh token still lives at the
 // provider (RFC 6749, section 6) and gives the token to ask with next time.

@@ -141,7 +141,7 @@ func (p *Proxy) recognize(j *journey, host string) (who *session.Principal, err 
 			break
 		}
 	}
-	j.nobodys = true
+	web.ReadByNobody(j.ctx)
 	if err == nil {
 		err = fault.New(fault.Unauthenticated, "you are not signed in")
 	}

@@ -26,7 +26,6 @@ type journey struct {
 
 	proxy     *Proxy
 	hasty     bool               // it came beyond a limit: refusing it asks the database for nothing
-	nobodys   bool               // its cookies were looked up: they are nobody's, as far as anybody knows
 	who       *session.Principal // nil for nobody
 	assertion string             // of who
 

@@ -37,10 +37,9 @@ func (j *journey) Language() string {
 }
 
 // reader is who asks, nil for nobody. Who may be refused what they ask for is a
-// reader all the same. Cookies that were found to be nobody's are not looked up
-// again: whoever sends many of them has the store asked once for each.
+// reader all the same.
 func (p *Proxy) reader(ctx context.Context, j *journey) *session.Principal {
-	if j.who != nil || j.nobodys {
+	if j.who != nil {
 		return j.who
 	}
 	host := j.host

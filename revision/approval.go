@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/mapping"
 )
@@ -71,7 +72,7 @@ func (a Approval) needs(before, after *mapping.Policy, counts *Counts) (out []st
 		case counts == nil:
 			out = append(out, "how many people it touches is not known")
 		case float64(counts.Changed)*100 > *a.PeopleOver*float64(counts.People):
-			out = append(out, fmt.Sprintf("it changes the access of %d of %d people%s%s %%", counts.Changed, counts.People, moreThan, limit))
+			out = append(out, fmt.Sprintf("it changes the access of %d of %s%s%s %%", counts.Changed, count.People(counts.People), moreThan, limit))
 		}
 	}
 	return out

@@ -24,7 +24,7 @@ func (c *candidate) same() bool { return c.base.Hash == c.whole.Hash }
 
 // candidate compiles texts and compares them with what is in force.
 func (l *Ledger) candidate(ctx context.Context, by Signer, texts []Text, reason string) (c candidate, err error) {
-	if err := l.owned(); err != nil {
+	if err := l.Owned(); err != nil {
 		return c, err
 	}
 	if err := checkReason(reason); err != nil {

@@ -50,7 +50,7 @@ const declined = -1
 // fault.NotFound where nothing is proposed, and with fault.Invalid without a
 // reason, which the author reads.
 func (l *Ledger) Decline(ctx context.Context, by Signer, ref, reason string) (p Proposal, err error) {
-	if err := l.owned(); err != nil {
+	if err := l.Owned(); err != nil {
 		return Proposal{}, err
 	}
 	if err := checkReason(reason); err != nil {

@@ -132,7 +132,7 @@ func (l *Ledger) propose(ctx context.Context, by Signer, c candidate, reason str
 // knows no id, and for what was proposed through a one-time link; and with
 // fault.Conflict when another revision came into force since.
 func (l *Ledger) Approve(ctx context.Context, by Signer, ref string) (p Proposal, err error) {
-	if err := l.owned(); err != nil {
+	if err := l.Owned(); err != nil {
 		return Proposal{}, err
 	}
 	if _, ok := number(ref); ok {
@@ -206,7 +206,7 @@ const maxTurns = 20
 
 // ApplyKnown is Apply of a revision that is known, such as a proposal.
 func (l *Ledger) ApplyKnown(ctx context.Context, by Signer, ref, reason string) (a Application, fresh bool, err error) {
-	if err := l.owned(); err != nil {
+	if err := l.Owned(); err != nil {
 		return Application{}, false, err
 	}
 	r, err := l.find(ctx, ref)
@@ -220,7 +220,7 @@ func (l *Ledger) ApplyKnown(ctx context.Context, by Signer, ref, reason string) 
 // rules of approval as any other. It fails like Apply, and with fault.Conflict
 // for a revision that is in force or never was.
 func (l *Ledger) Rollback(ctx context.Context, by Signer, ref, reason string) (Application, error) {
-	if err := l.owned(); err != nil {
+	if err := l.Owned(); err != nil {
 		return Application{}, err
 	}
 	r, err := l.find(ctx, ref)
@@ -340,8 +340,10 @@ func overtaken(head Application, r Revision) error {
 	return fault.New(fault.Conflict, "revision %d (%.12s) came into force since %.12s was proposed: propose it again", head.Revision, head.Hash, r.Hash)
 }
 
-// owned fails where the mapping file owns the mapping.
-func (l *Ledger) owned() error {
+// Owned fails with fault.Forbidden where the mapping file owns the mapping.
+// What changes the mapping asks by itself; it is for whoever has something to
+// read first.
+func (l *Ledger) Owned() error {
 	if l.file == "" {
 		return nil
 	}

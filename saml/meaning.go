@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"portcullis/count"
 )
 
 const (
@@ -291,7 +293,7 @@ func (m *meaning) context(st *Statement, n *node) error {
 // one attribute: common providers write each value as an attribute.
 func (m *meaning) attributes(st *Statement) error {
 	st.Attributes = make(map[string][]string)
-	count := 0
+	total := 0
 	for _, statement := range m.assertion.els {
 		if statement.local != "AttributeStatement" {
 			continue
@@ -305,13 +307,13 @@ func (m *meaning) attributes(st *Statement) error {
 			for _, v := range a.els {
 				if text, ok := attributeValue(v); ok {
 					values = append(values, text)
-					count++
+					total++
 				}
 			}
 			st.Attributes[key] = values
 		}
 	}
-	return m.t.want("attributes", "any", fmt.Sprintf("%d names, %d values", len(st.Attributes), count), true)
+	return m.t.want("attributes", "any", count.Of(len(st.Attributes), "name", "names")+", "+count.Of(total, "value", "values"), true)
 }
 
 // attributeValue is the text of a value, or of the NameID in it (the

@@ -33,7 +33,9 @@ type bulkOp struct {
 // bulk runs operations one by one, each in a transaction of its own. One that
 // refers to what a later one creates waits for it; those that wait for each
 // other are refused. Before each one it is asked again who asks: of a token that
-// is revoked meanwhile, each operation that is left is answered with a 401.
+// is revoked meanwhile, each operation that is left is answered with a 401. When
+// it has held its turn for too long, each is with a 503; what was done stays
+// done.
 func (c *call) bulk(string) error {
 	body, err := c.body()
 	if err != nil {
@@ -62,8 +64,8 @@ func (c *call) bulk(string) error {
 		}
 		makers[o.bulkID] = o
 	}
-	var gone error // the token is good no longer: nothing that is left is done
-	todo := newPlan(ops, makers)
+	var gone error // why nothing that is left is done: the token is good no longer, or it took too long
+	todo, late := newPlan(ops, makers), c.now().Add(c.bulkWithin)
 	for errs := 0; limit == 0 || errs < limit; {
 		o, err := todo.next()
 		if o == nil {
@@ -72,6 +74,10 @@ func (c *call) bulk(string) error {
 		denied := gone
 		if denied == nil {
 			denied = c.vouch()
+		}
+		if denied == nil && !c.now().Before(late) {
+			gone = fault.New(fault.Unavailable, "the Bulk request took more than %s: send this operation again", c.bulkWithin)
+			denied = gone
 		}
 		if denied != nil {
 			if err = denied; fault.Is(denied, fault.Unauthenticated) {

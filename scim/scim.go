@@ -93,6 +93,7 @@ type Config struct {
 	Address     func(*http.Request) string // the client's network address; defaults to that of the peer
 	BodyWithin  time.Duration              // how long a body may take; defaults to 30s
 	ListWithin  time.Duration              // how long a list may take, once it has its turn; defaults to 15s
+	BulkWithin  time.Duration              // how long a Bulk request may begin operations, likewise; defaults to 1m
 	Now         func() time.Time           // defaults to time.Now
 	Log         *slog.Logger               // defaults to discarding
 }
@@ -114,6 +115,7 @@ type Endpoint struct {
 	work       *queue // requests of every connection that are at work
 	bodyWithin time.Duration
 	listWithin time.Duration
+	bulkWithin time.Duration
 	now        func() time.Time
 	log        *slog.Logger
 }
@@ -148,6 +150,9 @@ func New(c Config) *Endpoint {
 	if c.ListWithin <= 0 {
 		c.ListWithin = 15 * time.Second
 	}
+	if c.BulkWithin <= 0 {
+		c.BulkWithin = time.Minute
+	}
 	if c.Address == nil {
 		c.Address = peer
 	}
@@ -160,7 +165,7 @@ func New(c Config) *Endpoint {
 	e := &Endpoint{
 		directory: c.Directory, tokens: NewTokens(TokensConfig{Store: c.Tokens, Now: c.Now}), address: c.Address,
 		journal:    &journal{store: c.Journal, log: c.Log, refused: make(map[string]time.Time)},
-		bodyWithin: c.BodyWithin, listWithin: c.ListWithin, work: newQueue(turnsOfAll),
+		bodyWithin: c.BodyWithin, listWithin: c.ListWithin, bulkWithin: c.BulkWithin, work: newQueue(turnsOfAll),
 		guesses:  &guesses{from: make(map[string]*bucket)},
 		verified: verified{known: make(map[credential]verdict)},
 		public:   c.PublicURL, limit: c.Limit, now: func() time.Time { return c.Now().UTC() }, log: c.Log,

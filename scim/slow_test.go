@@ -1,15 +1,19 @@
 package scim_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"portcullis/audit"
+	"portcullis/directory"
 	"portcullis/scim"
 )
 
@@ -52,6 +56,44 @@ func TestASlowBodyHoldsNothing(t *testing.T) {
 				t.Errorf("answer = %q, want 408 with %s", text, tc.want)
 			}
 		})
+	}
+}
+
+// slow is a directory that takes a while to make somebody.
+type slow struct {
+	scim.Directory
+
+	clock *clock
+}
+
+func (s *slow) Provision(ctx context.Context, by audit.Actor, connection string, r directory.Record) (directory.Person, error) {
+	s.clock.turn(20 * time.Second)
+	return s.Directory.Provision(ctx, by, connection, r)
+}
+
+// TestALongBulkRequestGivesItsTurnBack: RFC 7644, section 3.7: each operation
+// has a status of its own, and what was done stays done.
+func TestALongBulkRequestGivesItsTurnBack(t *testing.T) {
+	t.Parallel()
+	d := &slow{}
+	r := newRig(t, func(c *scim.Config) { d.Directory, c.Directory = c.Directory, d })
+	d.clock = r.clock
+	var ops []string
+	for _, name := range []string{"ada", "ben", "cleo", "dan", "eve"} {
+		ops = append(ops, `{"method":"POST","path":"/Users","bulkId":"`+name+`","data":{"userName":"`+name+`"}}`)
+	}
+	a := r.want(r.bulk("", ops...), 200)
+	if got, want := a.statuses(), []string{"201", "201", "201", "503", "503"}; !slices.Equal(got, want) {
+		t.Errorf("statuses = %v, want %v", got, want)
+	}
+	if last := fmt.Sprint(a.list("Operations")[4]); !strings.Contains(last, "took more than 1m0s: send this operation again") {
+		t.Errorf("the last one = %s, want why", last)
+	}
+	if n := r.want(r.send("GET", "/Users", nil), 200).at("totalResults"); fmt.Sprint(n) != "3" {
+		t.Errorf("%v people are there, want those 3", n)
+	}
+	if got := r.want(r.bulk("", ops[3:]...), 200).statuses(); !slices.Equal(got, []string{"201", "201"}) {
+		t.Errorf("what was left, sent again = %v", got)
 	}
 }
 

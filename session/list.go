@@ -13,7 +13,8 @@ func (m *Manager) endExcess(ctx context.Context, r Row) error {
 	if m.most <= 0 {
 		return nil
 	}
-	ids, err := m.store.EndExcess(ctx, r.Person, m.most, r.Created.Add(-m.idle), "you signed in elsewhere", r.Created)
+	why := fault.Personal(fault.Unauthenticated, "you signed in elsewhere", "they signed in elsewhere")
+	ids, err := m.store.EndExcess(ctx, r.Person, m.most, r.Created.Add(-m.idle), why, r.Created)
 	if err != nil {
 		return fmt.Errorf("end the oldest sessions: %w", err)
 	}

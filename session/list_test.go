@@ -136,7 +136,7 @@ func TestEveryEndSaysHowManySessions(t *testing.T) {
 			{"failed refresh", func(string, *session.Principal) error {
 				due, err := a.TakeDue(t.Context())
 				must(t, err)
-				return a.Expel(t.Context(), due[0], "it is over there")
+				return a.Expel(t.Context(), due[0], fault.New(fault.Forbidden, "it is over there"))
 			}},
 			{"another mapping", func(token string, _ *session.Principal) error {
 				a.govern(t, strings.Replace(rules, "[{id: staff}]", "[{id: nobody}]", 1))

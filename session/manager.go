@@ -212,7 +212,7 @@ func (m *Manager) lose(ctx context.Context, r Row, s directory.Standing, why err
 	now := m.now().UTC()
 	err := m.store.EndSession(ctx, r.ID, fault.Message(why), now, audit.Event{
 		At: now, Action: audit.SessionEnded, Actor: audit.Gate(), Person: r.Person, Subject: s.Person.UserName,
-		Connection: r.Connection, Reason: fault.Message(why),
+		Connection: r.Connection, Reason: fault.ToOthers(why),
 	})
 	if err != nil {
 		m.log.ErrorContext(ctx, "session not ended in the database; it is refused all the same", "session", r.ID, "error", err)

@@ -105,7 +105,7 @@ func (s *memory) APITokens(ctx context.Context, _ session.TokenQuery) ([]session
 	return nil, s.call(ctx)
 }
 
-func (s *memory) EndExcess(ctx context.Context, _ string, _ int, _ time.Time, _ string, _ time.Time) ([]string, error) {
+func (s *memory) EndExcess(ctx context.Context, _ string, _ int, _ time.Time, _ error, _ time.Time) ([]string, error) {
 	return nil, s.call(ctx)
 }
 
@@ -125,7 +125,7 @@ func (s *memory) EndSession(ctx context.Context, id, reason string, at time.Time
 	return nil
 }
 
-func (s *memory) EndNamed(ctx context.Context, n session.Named, _ session.Request, reason string, at time.Time, _ audit.Actor, _ string) (ids []string, err error) {
+func (s *memory) EndNamed(ctx context.Context, n session.Named, _ session.Request, why error, at time.Time, _ audit.Actor, _ string) (ids []string, err error) {
 	s.mu.Lock()
 	for _, r := range s.rows {
 		if r.Connection == n.Connection && r.Issuer == n.Issuer && (n.Subject == "" || r.Subject == n.Subject) && (n.Session == "" || r.ProviderSession == n.Session) {
@@ -134,7 +134,7 @@ func (s *memory) EndNamed(ctx context.Context, n session.Named, _ session.Reques
 	}
 	s.mu.Unlock()
 	for _, id := range ids {
-		if err := s.EndSession(ctx, id, reason, at, audit.Event{}); err != nil {
+		if err := s.EndSession(ctx, id, fault.Message(why), at, audit.Event{}); err != nil {
 			return nil, err
 		}
 	}

@@ -90,7 +90,8 @@ func (m *Manager) EndNamed(ctx context.Context, n Named, r Request, by audit.Act
 	if n.Connection == "" || n.Issuer == "" || n.Subject == "" && n.Session == "" {
 		return 0, fault.New(fault.Invalid, "the request names no session")
 	}
-	ids, err := m.store.EndNamed(ctx, n, r, "your identity provider ended your session", m.now().UTC(), by, reference)
+	why := fault.Personal(fault.Unauthenticated, "your identity provider ended your session", "their identity provider ended their session")
+	ids, err := m.store.EndNamed(ctx, n, r, why, m.now().UTC(), by, reference)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
 	}
@@ -146,11 +147,12 @@ func (m *Manager) Renewed(ctx context.Context, d Due, refresh string, every time
 }
 
 // Expel ends a session that the identity provider no longer vouches for, with
-// its streams, on every replica within a second. reason is for the person.
-func (m *Manager) Expel(ctx context.Context, d Due, reason string) error {
+// its streams, on every replica within a second. why is told as by
+// [Store.EndExcess].
+func (m *Manager) Expel(ctx context.Context, d Due, why error) error {
 	now := m.now().UTC()
-	err := m.store.EndSession(ctx, d.Session, reason, now, audit.Event{
-		At: now, Action: audit.SessionEnded, Actor: audit.Gate(), Person: d.person, Connection: d.Connection, Reason: reason,
+	err := m.store.EndSession(ctx, d.Session, fault.Message(why), now, audit.Event{
+		At: now, Action: audit.SessionEnded, Actor: audit.Gate(), Person: d.person, Connection: d.Connection, Reason: fault.ToOthers(why),
 	})
 	if err != nil {
 		return err

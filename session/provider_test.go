@@ -66,7 +66,7 @@ func TestARefreshTokenIsSealedAndAskedForWhenDue(t *testing.T) {
 			t.Fatalf("TakeDue after Renewed = %+v", due)
 		}
 		stream := b.watch(token)
-		must(t, a.Expel(t.Context(), due[0], "it is over there"))
+		must(t, a.Expel(t.Context(), due[0], fault.New(fault.Forbidden, "it is over there")))
 		a.refused(token, fault.Unauthenticated, "you were signed out: it is over there")
 		cut(t, "Expel", stream)
 		if due, err := a.TakeDue(t.Context()); err != nil || len(due) != 0 {

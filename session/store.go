@@ -55,8 +55,9 @@ type Store interface {
 
 	// EndExcess ends the oldest of the living sessions of a person that were
 	// used since a time, until keep are left, each with its audit event and
-	// change record, and gives their ids.
-	EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, reason string, at time.Time) (ids []string, err error)
+	// change record, and gives their ids. The person is told why in the words of
+	// [fault.Message], the trail in those of [fault.ToOthers].
+	EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, why error, at time.Time) (ids []string, err error)
 
 	// EndSession ends one session, with its audit event, which says that it was
 	// one ([directory.EndedKey]), and its change record. A
@@ -64,10 +65,11 @@ type Store interface {
 	EndSession(ctx context.Context, id, reason string, at time.Time, e audit.Event) error
 
 	// EndNamed ends the living sessions that n names, each with its audit
-	// event and change record, and gives their ids. In the same transaction it
-	// remembers r, in the place of the one with its Hash if it counts again; else it
-	// fails with fault.Conflict if there is one.
-	EndNamed(ctx context.Context, n Named, r Request, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error)
+	// event and change record, and gives their ids; why is told as by
+	// [Store.EndExcess]. In the same transaction it remembers r, in the place of
+	// the one with its Hash if it counts again; else it fails with fault.Conflict
+	// if there is one.
+	EndNamed(ctx context.Context, n Named, r Request, why error, at time.Time, by audit.Actor, reference string) (ids []string, err error)
 
 	// TakeDue gives at most limit living sessions whose RefreshDue has come
 	// and that were used since a time, and moves their RefreshDue to lease: of

@@ -51,7 +51,7 @@ func TestASignOutEndsTheSignInsUnderWay(t *testing.T) {
 				Subject: own(tc.named.Subject), Session: own(tc.named.Session),
 			}
 			request := session.Request{Hash: []byte(name), Expires: start.Add(time.Hour), Again: tc.again}
-			if _, err := db.Sessions().EndNamed(t.Context(), named, request, "why", tc.at, audit.Gate(), ""); err != nil {
+			if _, err := db.Sessions().EndNamed(t.Context(), named, request, errWhy, tc.at, audit.Gate(), ""); err != nil {
 				t.Fatal(err)
 			}
 			err := db.Sessions().InsertSession(t.Context(), row)
@@ -72,7 +72,7 @@ func TestASignOutThatAnybodyMaySendTakesOnePlace(t *testing.T) {
 			t.Helper()
 			named := session.Named{Connection: "alpha", Issuer: "https://id.example", Session: sid}
 			request := session.Request{Hash: []byte("place"), Expires: at.Add(time.Hour), Again: true}
-			ended, err := db.Sessions().EndNamed(t.Context(), named, request, "why", at, audit.Gate(), "")
+			ended, err := db.Sessions().EndNamed(t.Context(), named, request, errWhy, at, audit.Gate(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestNoSessionSlipsThroughASignOut(t *testing.T) {
 			wg.Go(func() { inserted = one.Sessions().InsertSession(t.Context(), row) })
 			wg.Go(func() {
 				request := session.Request{Hash: []byte(id), Expires: start.Add(time.Hour), Again: i%4 > 1}
-				_, ended = two.Sessions().EndNamed(t.Context(), named, request, "why", start.Add(time.Second), audit.Gate(), "")
+				_, ended = two.Sessions().EndNamed(t.Context(), named, request, errWhy, start.Add(time.Second), audit.Gate(), "")
 			})
 			wg.Wait()
 			if ended != nil {

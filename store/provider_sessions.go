@@ -10,13 +10,13 @@ import (
 	"portcullis/session"
 )
 
-func (s sessionStore) EndNamed(ctx context.Context, n session.Named, r session.Request, reason string, at time.Time, by audit.Actor, reference string) (ids []string, err error) {
+func (s sessionStore) EndNamed(ctx context.Context, n session.Named, r session.Request, why error, at time.Time, by audit.Actor, reference string) (ids []string, err error) {
 	err = s.db.update(ctx, func(t tx) error {
 		ids = nil
 		if err := t.remember(n, r, at); err != nil {
 			return err
 		}
-		rows, err := t.endNamed(n, reason, at)
+		rows, err := t.endNamed(n, fault.Message(why), at)
 		if err != nil {
 			return err
 		}
@@ -28,7 +28,7 @@ func (s sessionStore) EndNamed(ctx context.Context, n session.Named, r session.R
 			}
 			err = t.recordEnd(row.ID, at, audit.Event{
 				At: at, Action: audit.SessionEnded, Actor: by, Person: row.PersonID, Subject: p.UserName,
-				Connection: n.Connection, Reason: reason, Reference: reference,
+				Connection: n.Connection, Reason: fault.ToOthers(why), Reference: reference,
 			})
 			if err != nil {
 				return err

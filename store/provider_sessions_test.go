@@ -14,6 +14,9 @@ import (
 	"portcullis/store/storetest"
 )
 
+// errWhy says to the person why, and to others the rest.
+var errWhy = fault.Personal(fault.Unauthenticated, "why", "why they are out")
+
 func TestProvidersEndWhatTheyName(t *testing.T) {
 	by := audit.Actor{Kind: "idp", Name: "alpha"}
 	at := start.Add(time.Minute)
@@ -53,7 +56,7 @@ func TestProvidersEndWhatTheyName(t *testing.T) {
 					t.Fatal(err)
 				}
 				events := actions(t, db)
-				ids, err := s.EndNamed(t.Context(), tc.named, session.Request{Hash: []byte(tc.name), Expires: at}, "why", at, by, "ref")
+				ids, err := s.EndNamed(t.Context(), tc.named, session.Request{Hash: []byte(tc.name), Expires: at}, errWhy, at, by, "ref")
 				slices.Sort(ids)
 				if err != nil || !slices.Equal(ids, tc.ended) {
 					t.Fatalf("EndNamed = %v, %v, want %v", ids, err, tc.ended)
@@ -81,6 +84,16 @@ func TestProvidersEndWhatTheyName(t *testing.T) {
 						t.Errorf("%s: %+v, %v", id, r, err)
 					}
 				}
+				var told int
+				err = db.Audit().Walk(t.Context(), func(e audit.Event, _ audit.Seal) error {
+					if e.Reason == fault.ToOthers(errWhy) {
+						told++
+					}
+					return nil
+				})
+				if err != nil || told != len(tc.ended) {
+					t.Errorf("%d events say why to others, %v, want %d", told, err, len(tc.ended))
+				}
 			})
 		})
 	}
@@ -100,7 +113,7 @@ func TestARequestToEndCountsOnceOnAnyReplica(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 8 {
 			wg.Go(func() {
-				_, err := dbs[i%2].Sessions().EndNamed(t.Context(), named, once, "why", start.Add(time.Second), audit.Gate(), "")
+				_, err := dbs[i%2].Sessions().EndNamed(t.Context(), named, once, errWhy, start.Add(time.Second), audit.Gate(), "")
 				switch {
 				case err == nil:
 					counted.Add(1)
@@ -115,13 +128,13 @@ func TestARequestToEndCountsOnceOnAnyReplica(t *testing.T) {
 		}
 		elsewhere := named
 		elsewhere.Connection = "beta"
-		if _, err := dbs[1].Sessions().EndNamed(t.Context(), elsewhere, once, "why", start.Add(time.Second), audit.Gate(), ""); err != nil {
+		if _, err := dbs[1].Sessions().EndNamed(t.Context(), elsewhere, once, errWhy, start.Add(time.Second), audit.Gate(), ""); err != nil {
 			t.Errorf("the same id at another connection: %v", err)
 		}
 		if err := dbs[0].Sessions().DeleteSessions(t.Context(), start.Add(2*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := dbs[1].Sessions().EndNamed(t.Context(), named, once, "why", start.Add(time.Second), audit.Gate(), ""); err != nil {
+		if _, err := dbs[1].Sessions().EndNamed(t.Context(), named, once, errWhy, start.Add(time.Second), audit.Gate(), ""); err != nil {
 			t.Errorf("after it was forgotten: %v", err)
 		}
 	})

@@ -145,7 +145,7 @@ func (s sessionStore) SessionsOf(ctx context.Context, person string, now time.Ti
 	return out, nil
 }
 
-func (s sessionStore) EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, reason string, at time.Time) (ids []string, err error) {
+func (s sessionStore) EndExcess(ctx context.Context, person string, keep int, usedSince time.Time, why error, at time.Time) (ids []string, err error) {
 	err = s.db.update(ctx, func(t tx) error {
 		ids = nil
 		p, err := t.Person(person) // one at a time, so that two sign-ins do not end each other
@@ -159,8 +159,9 @@ func (s sessionStore) EndExcess(ctx context.Context, person string, keep int, us
 		}
 		ids = ids[min(keep, len(ids)):]
 		for _, id := range ids {
-			err := t.endOne(id, reason, at, audit.Event{
-				At: at, Action: audit.SessionEnded, Actor: audit.Gate(), Person: person, Subject: p.UserName, Connection: p.Connection, Reason: reason,
+			err := t.endOne(id, fault.Message(why), at, audit.Event{
+				At: at, Action: audit.SessionEnded, Actor: audit.Gate(), Person: person, Subject: p.UserName, Connection: p.Connection,
+				Reason: fault.ToOthers(why),
 			})
 			if err != nil {
 				return err

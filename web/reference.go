@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 
 	"portcullis/language"
 )
@@ -17,7 +18,7 @@ const ReferenceHeader = "X-Portcullis-Reference"
 // reference, its client, and whether the peer's word counts. It is the
 // context of the request as well, in which [Reference], [ClientAddress] and
 // [FromTrustedProxy] find it. [Visit.Begin] makes it ready; from then on it does
-// not change, and is safe for concurrent use.
+// not change but by [ReadByNobody], and is safe for concurrent use.
 type Visit struct {
 	context.Context
 
@@ -25,6 +26,7 @@ type Visit struct {
 	client    string
 	trusted   bool
 	reader    Reader
+	nobodys   atomic.Bool // see ReadByNobody
 }
 
 // Reader is whoever asks, as far as pages for them need to know.
@@ -37,11 +39,20 @@ type Reader interface {
 // ReadBy says who asks. It is called before the request is served, if at all.
 func (v *Visit) ReadBy(r Reader) { v.reader = r }
 
+// ReadByNobody notes that the cookies of a request were looked up, and are
+// nobody's as far as anybody knows. A page for it does not ask for its reader
+// again: whoever sends many cookies has the store asked once for each.
+func ReadByNobody(ctx context.Context) {
+	if v, ok := ctx.Value(visitKey{}).(*Visit); ok {
+		v.nobodys.Store(true)
+	}
+}
+
 // Language gives the language of whoever asks: the one that they chose, else what
 // their browser accepts, else English. Where it is the browser's, the answer is
 // told to vary with it.
 func Language(w http.ResponseWriter, r *http.Request) *language.Language {
-	if v, ok := r.Context().Value(visitKey{}).(*Visit); ok && v.reader != nil {
+	if v, ok := r.Context().Value(visitKey{}).(*Visit); ok && v.reader != nil && !v.nobodys.Load() {
 		if l := language.Named(v.reader.Language()); l != nil {
 			return l
 		}

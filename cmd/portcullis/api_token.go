@@ -149,7 +149,7 @@ func (c *cli) warnOfScopes(ctx context.Context, cfg *config.Config, db *store.DB
 	access, err := owner.Admit(src.policy, t.Created)
 	switch unmet := session.Unmet(&access, t.Scopes); {
 	case err != nil:
-		fmt.Fprintf(c.err, "warning: the token opens nothing for now: %s\n", fault.Message(err))
+		fmt.Fprintf(c.err, "warning: the token opens nothing for now: %s\n", fault.ToOthers(err))
 	case len(unmet) > 0:
 		fmt.Fprintf(c.err, "warning: whom it stands for does not have %s: until the mapping gives them that, the token may do nothing of it\n", strings.Join(unmet, ", "))
 	}

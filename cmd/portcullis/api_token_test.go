@@ -117,7 +117,7 @@ func TestScopesThatNobodyHasAreNamed(t *testing.T) {
 	}
 	// One that is locked has a token, too, and is told what it is good for.
 	w.cli(t, exitFine, "user", "lock", "ada@alpha.example")
-	if _, errs := create(append(ada, "--scope", "account.view")...); !strings.Contains(errs, "opens nothing for now: your account is locked") {
+	if _, errs := create(append(ada, "--scope", "account.view")...); !strings.Contains(errs, "opens nothing for now: this account is locked") {
 		t.Errorf("of somebody who is locked: %s", errs)
 	}
 }

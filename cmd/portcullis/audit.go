@@ -10,6 +10,7 @@ import (
 
 	"portcullis/audit"
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/store"
 )
 
@@ -97,7 +98,7 @@ func (c *cli) sayChain(r chainJSON) (err error) {
 		for _, b := range r.Broken {
 			fmt.Fprintln(c.out, b)
 		}
-		_, err = fmt.Fprintf(c.out, "%d events sealed, %d not yet, %d breaks; head %s\n", r.Sealed, r.Unsealed, len(r.Broken), r.Head)
+		_, err = fmt.Fprintf(c.out, "%s sealed, %d not yet, %s; head %s\n", count.Of(r.Sealed, "event", "events"), r.Unsealed, count.Of(len(r.Broken), "break", "breaks"), r.Head)
 	}
 	if err == nil && len(r.Broken) > 0 {
 		return errFound

@@ -16,6 +16,7 @@ import (
 
 	"portcullis/audit"
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/store"
@@ -139,8 +140,8 @@ func (c *cli) distrust(ctx context.Context, db *store.DB, believe bool) error {
 			"sessionsEnded": r.Sessions, "attemptsForgotten": r.Attempts, "apiTokensRevoked": r.APITokens, "peopleUnconfirmed": r.People,
 		})
 	}
-	_, err = fmt.Fprintf(c.out, "%d sessions ended, %d sign-ins under way forgotten, %d API tokens revoked, %d people stay out until they are confirmed\n",
-		r.Sessions, r.Attempts, r.APITokens, r.People)
+	_, err = fmt.Fprintf(c.out, "%s ended, %s under way forgotten, %s revoked, %s out until they are confirmed\n",
+		count.Sessions(r.Sessions), count.Of(r.Attempts, "sign-in", "sign-ins"), count.Of(r.APITokens, "API token", "API tokens"), count.Of(r.People, "person stays", "people stay"))
 	return err
 }
 
@@ -160,7 +161,7 @@ func (c *cli) connectionConfirm() *cobra.Command {
 				if c.json {
 					return c.printJSON(map[string]any{"connection": args[0], "confirmed": n})
 				}
-				_, err = fmt.Fprintf(c.out, "confirm: %s, %d people\n", args[0], n)
+				_, err = fmt.Fprintf(c.out, "confirm: %s, %s\n", args[0], count.People(n))
 				return err
 			})
 		},
@@ -176,7 +177,7 @@ func examineUnconfirmed(ctx context.Context, db *store.DB) (found []diagnosis) {
 	}
 	for id, n := range people {
 		found = append(found, diagnosis{"restore " + id, "warning", fmt.Sprintf(
-			"%d people stay out until their identity provider confirms them: ask it for a full synchronisation, or use portcullis connection confirm %s", n, id)})
+			"%s out until their identity provider confirms them: ask it for a full synchronisation, or use portcullis connection confirm %s", count.Of(n, "person stays", "people stay"), id)})
 	}
 	return found
 }

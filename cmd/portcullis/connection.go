@@ -15,6 +15,7 @@ import (
 
 	"portcullis/admin"
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/login"
@@ -231,8 +232,8 @@ func (c *cli) connectionRollover() *cobra.Command {
 		Use: "rollover --connection ID", Short: "Make the next key and certificate of ours at a SAML identity provider", Args: cobra.NoArgs,
 		Long: fmt.Sprintf(`Make the next key and certificate of ours at a SAML identity provider, before
 their time. Both certificates stand in our metadata at once; the new one signs
-after %d days, and what is encrypted for either is read. While one waits to sign
-no other is made. Without this command the next pair is made %d days before the end of the one in use.`, int(keys.PairNotice/day), int(keys.PairAhead/day)),
+after %s, and what is encrypted for either is read. While one waits to sign
+no other is made. Without this command the next pair is made %s before the end of the one in use.`, count.Days(int(keys.PairNotice/day)), count.Days(int(keys.PairAhead/day))),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if connection == "" {
 				return usagef("--connection: want the id of a connection")

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/login"
@@ -94,7 +95,7 @@ func examineMapping(cfg *config.Config, o mapping.Options, now time.Time) []diag
 		if err != nil {
 			return append(found, diagnosis{"mapping", "broken", err.Error()})
 		}
-		found = append(found, diagnosis{"mapping", "fine", fmt.Sprintf("%s, %d tests, revision %.12s", cfg.Mapping.File, policy.Test().Ran, revision.Hash(texts))})
+		found = append(found, diagnosis{"mapping", "fine", fmt.Sprintf("%s, %s, revision %.12s", cfg.Mapping.File, count.Tests(policy.Test().Ran), revision.Hash(texts))})
 	}
 	return found
 }
@@ -150,7 +151,7 @@ func examineTokens(ctx context.Context, cfg *config.Config, db *store.DB, now ti
 		if live == 0 {
 			found = append(found, diagnosis{what, "warning", "no live token: make one with portcullis token create --connection " + conn.ID})
 		} else {
-			found = append(found, diagnosis{what, "fine", fmt.Sprintf("%d live tokens", live)})
+			found = append(found, diagnosis{what, "fine", count.Of(live, "live token", "live tokens")})
 		}
 	}
 	return found

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/store"
 	"portcullis/trace"
@@ -67,7 +68,7 @@ func expiry(what, thing string, at, now time.Time) (diagnosis, bool) {
 	}
 	for _, days := range []int{1, 7, 14, 30, 60} {
 		if left <= time.Duration(days)*day {
-			return diagnosis{what, "warning", fmt.Sprintf("the %s expires on %s, within %d days", thing, at.Format(time.DateOnly), days)}, true
+			return diagnosis{what, "warning", fmt.Sprintf("the %s expires on %s, within %s", thing, at.Format(time.DateOnly), count.Days(days))}, true
 		}
 	}
 	return diagnosis{what, "fine", fmt.Sprintf("the %s expires on %s", thing, at.Format(time.DateOnly))}, true
@@ -92,7 +93,7 @@ func examineTraces(what string, recent []trace.Record) (found []diagnosis) {
 	}
 	for _, n := range []trace.Note{trace.NoGroups, trace.Overage, trace.SHA1, trace.TransientNameID, trace.EmailAsKey, trace.StaleMetadata} {
 		if c := seen[n]; c > 0 && (n != trace.NoGroups || c == answers) {
-			found = append(found, diagnosis{what, "warning", fmt.Sprintf("%s, in %d of the last %d answers", n, c, answers)})
+			found = append(found, diagnosis{what, "warning", fmt.Sprintf("%s, in %d of the last %s", n, c, count.Of(answers, "answer", "answers"))})
 		}
 	}
 	if skew.Abs() > uneasySkew {

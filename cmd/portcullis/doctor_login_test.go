@@ -13,7 +13,7 @@ func TestExpiryWarnsInSteps(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for left, want := range map[time.Duration]diagnosis{
 		-time.Second:           {"x", "broken", "the secret expired on 2026-03-01"},
-		time.Hour:              {"x", "warning", "the secret expires on 2026-03-01, within 1 days"},
+		time.Hour:              {"x", "warning", "the secret expires on 2026-03-01, within 1 day"},
 		6 * day:                {"x", "warning", "the secret expires on 2026-03-07, within 7 days"},
 		14 * day:               {"x", "warning", "the secret expires on 2026-03-15, within 14 days"},
 		15 * day:               {"x", "warning", "the secret expires on 2026-03-16, within 30 days"},
@@ -45,7 +45,7 @@ func TestHabitsOfAnIdentityProvider(t *testing.T) {
 			{"x", "warning", "the clocks were 45s apart at a sign-in; more than a minute is refused"},
 		}},
 		"nobody is known again": {[]trace.Record{{Facts: facts, Notes: []trace.Note{trace.TransientNameID}}, stranger}, []diagnosis{
-			{"x", "warning", "the NameID is transient, so nobody is known again: name an attribute in subject, in 1 of the last 1 answers"},
+			{"x", "warning", "the NameID is transient, so nobody is known again: name an attribute in subject, in 1 of the last 1 answer"},
 		}},
 		"nothing known": {nil, nil},
 	} {

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
+	"portcullis/count"
+	"portcullis/fault"
 	"portcullis/keys"
 	"portcullis/store"
 )
@@ -80,6 +83,11 @@ the key file of each, as KEYFILE.next, before.`,
 				return usagef("--new-file is for --wrapping")
 			}
 			return c.withStore(cmd.Context(), func(cfg *config.Config, db *store.DB) error {
+				if connection != "" {
+					if err := clientKey(cfg, connection); err != nil {
+						return err
+					}
+				}
 				ring, err := keys.Open(cmd.Context(), keys.Config{Store: db.Keys(), File: cfg.Keys.File, Now: c.now})
 				if err != nil {
 					return err
@@ -92,6 +100,9 @@ the key file of each, as KEYFILE.next, before.`,
 					purpose = keys.ClientPurpose(connection)
 				}
 				k, err := ring.Rotate(cmd.Context(), operator(), purpose, after)
+				if connection != "" && fault.Is(err, fault.NotFound) {
+					err = fault.New(fault.NotFound, "connection %q has no key yet: a gate that runs with private_key_jwt makes the first one", connection)
+				}
 				if err != nil {
 					return err
 				}
@@ -109,6 +120,29 @@ the key file of each, as KEYFILE.next, before.`,
 	cmd.Flags().DurationVar(&after, "after", keys.PublishAhead, "how long the new key is published before it signs")
 	cmd.Flags().DurationVar(&settle, "settle", 5*time.Second, "how long running gates get to take the new wrapping key up, before what they sealed meanwhile is wrapped, too")
 	return cmd
+}
+
+// clientKey fails unless the gate proves itself at a connection by a key that
+// it made, and says how it does.
+func clientKey(cfg *config.Config, id string) error {
+	if err := known(cfg, id); err != nil {
+		return err
+	}
+	conn := cfg.Connections[slices.Index(connectionIDs(cfg), id)]
+	how := "proves itself by a client secret: it has a key with private_key_jwt: true in the place of the secret"
+	switch {
+	case conn.SAML != nil:
+		how = "is a SAML connection: portcullis connection rollover makes its next key"
+	case conn.OIDC == nil:
+		how = "has no key: nobody signs in over it"
+	case conn.OIDC.KeyJWT:
+		return nil
+	case conn.OIDC.KeyFile != "":
+		how = "proves itself by the key of private_key_file: put the next one at private_key_next_file"
+	case conn.OIDC.ClientSecret.Reveal() == "":
+		how = "is a public client: it has a key with private_key_jwt: true in the place of public_client"
+	}
+	return fault.New(fault.Invalid, "connection %q %s", id, how)
 }
 
 // rewrap wraps twice: between the two, gates take the new key up.
@@ -131,7 +165,7 @@ func (c *cli) rewrap(ctx context.Context, ring *keys.Ring, file, newFile string,
 	if c.json {
 		return c.printJSON(map[string]any{"wrapped": changed + late, "file": file})
 	}
-	_, err = fmt.Fprintf(c.out, "%d values are wrapped with the new key, which is in %s now; the former one is in %s.old\n", changed+late, file, file)
+	_, err = fmt.Fprintf(c.out, "wrapped %s with the new key, which is in %s now; the former one is in %s.old\n", count.Of(changed+late, "value", "values"), file, file)
 	return err
 }
 

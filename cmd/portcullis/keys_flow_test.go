@@ -33,7 +33,7 @@ func TestKeysAreRotatedWithoutSigningAnybodyOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := w.cli(t, exitFine, "keys", "rotate", "--wrapping", "--new-file", filepath.Join(w.dir, "new.key"), "--settle", "10ms")
-	if !strings.Contains(out, "3 values are wrapped") { // two keys and an ID token
+	if !strings.Contains(out, "wrapped 3 values") { // two keys and an ID token
 		t.Errorf("keys rotate --wrapping says %q", out)
 	}
 	now, err := os.ReadFile(filepath.Join(w.dir, "gate.key"))

@@ -12,6 +12,7 @@ import (
 
 	"portcullis/audit"
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/login"
 	"portcullis/store"
@@ -118,7 +119,7 @@ func (c *cli) loginTraces() *cobra.Command {
 
 func (c *cli) sayTraces(list []trace.Record, lost []trace.Loss) error {
 	for _, l := range lost {
-		fmt.Fprintf(c.err, "warning: %d traces of %q were not kept in the hour of %s\n", l.Count, l.Connection, stamp(l.Hour))
+		fmt.Fprintf(c.err, "warning: %s of %q lost in the hour of %s\n", count.Of(l.Count, "trace", "traces"), l.Connection, stamp(l.Hour))
 	}
 	if c.json {
 		return c.printJSON(slices.Concat([]trace.Record{}, list))
@@ -127,7 +128,7 @@ func (c *cli) sayTraces(list []trace.Record, lost []trace.Loss) error {
 	for i, r := range list {
 		rows[i] = []string{r.Reference, stamp(r.Finished), r.Connection, string(r.Outcome), failedCheck(r), r.Reason}
 	}
-	return c.printTable("REFERENCE WHEN CONNECTION OUTCOME CHECK REASON", rows)
+	return c.printTable("REFERENCE WHEN CONNECTION OUTCOME CHECK TOLD", rows)
 }
 
 // failedCheck names the first check that failed.
@@ -329,7 +330,7 @@ func decisionRows(d *trace.Decision) (rows [][]string) {
 	if d.Login {
 		verdict = "lets in: "
 	}
-	rows = [][]string{{"decision", verdict + d.Verdict}, {"reason", d.Reason}}
+	rows = [][]string{{"decision", verdict + d.Verdict}, {"told", d.Reason}}
 	for _, list := range []struct {
 		name   string
 		values []string

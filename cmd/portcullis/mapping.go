@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/mapping"
@@ -87,7 +88,7 @@ a gate of that environment has in force.`,
 				for _, f := range report.Failures {
 					fmt.Fprintf(c.out, "%s:%s\n", args[0], f)
 				}
-				_, err = fmt.Fprintf(c.out, "%d tests ran, %d failed\n", report.Ran, report.Failed())
+				_, err = fmt.Fprintf(c.out, "%s ran, %d failed\n", count.Tests(report.Ran), report.Failed())
 			}
 			if err == nil && len(report.Failures) > 0 {
 				return errFound
@@ -211,7 +212,7 @@ func (c *cli) explain(f *mapping.Facts, s *directory.Standing, src *source, at t
 	if s != nil {
 		e.text, e.id, e.state = explainStanding(s, src.policy, at), s.Person.ID, string(s.Person.State())
 		if bar := s.Bar(); bar != nil {
-			e.barred = fault.Message(bar)
+			e.barred = fault.ToOthers(bar)
 		}
 	}
 	return c.sayExplained(e)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/directory"
 	"portcullis/mapping"
 	"portcullis/store"
@@ -222,7 +223,7 @@ func changeInWords(x mapping.Change) (words []string) {
 		when bool
 	}{
 		{"may sign in now", x.Admitted},
-		{"may no longer sign in: " + x.Reason, x.Refused},
+		{"may no longer sign in, and is told: " + x.Reason, x.Refused},
 		{"sees other data", x.Data},
 		{"gains a privileged role", x.Privileged},
 		{"sees everything", x.Everything},
@@ -337,7 +338,7 @@ func (c *cli) sayCoverage(x mapping.Coverage, people bool) error {
 	exceeded := slices.ContainsFunc(x.Caps, mapping.CapUse.Exceeded)
 	for _, use := range x.Caps {
 		if use.Exceeded() {
-			rows = append(rows, []string{"", use.ID, fmt.Sprintf("%d people hold role %s, at most %d may", use.People, use.Role, use.MaxUsers)})
+			rows = append(rows, []string{"", use.ID, fmt.Sprintf("%s with role %s, at most %d may have it", count.People(use.People), use.Role, use.MaxUsers)})
 		}
 	}
 	var err error

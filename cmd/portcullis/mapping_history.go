@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/fault"
 	"portcullis/revision"
 	"portcullis/store"
@@ -34,8 +35,8 @@ func countsWire(c *revision.Counts) *countsJSON {
 
 // String is for people.
 func (c *countsJSON) String() string {
-	return fmt.Sprintf("of %d people %d change: %d gain, %d lose, %d may come in now, %d no more",
-		c.People, c.Changed, c.Gained, c.Lost, c.LetIn, c.ShutOut)
+	return fmt.Sprintf("of %s %d change: %d gain, %d lose, %d may come in now, %d no more",
+		count.People(c.People), c.Changed, c.Gained, c.Lost, c.LetIn, c.ShutOut)
 }
 
 // historyJSON is one thing that happened, or waits to.
@@ -301,7 +302,7 @@ func examineRevisions(ctx context.Context, cfg *config.Config, db *store.DB, now
 		} else {
 			found = append(found, diagnosis{
 				"mapping", "fine",
-				fmt.Sprintf("in the database, %d tests, revision %.12s, number %d", policy.Test().Ran, h.Head.Hash, h.Head.Revision),
+				fmt.Sprintf("in the database, %s, revision %.12s, number %d", count.Tests(policy.Test().Ran), h.Head.Hash, h.Head.Revision),
 			})
 		}
 	}

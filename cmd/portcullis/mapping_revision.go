@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,11 @@ func mappingText(file, fragment string) ([]revision.Text, error) {
 	if fragment == "" {
 		texts, err = revision.ReadFile(file)
 	}
-	if cause := errors.Unwrap(err); cause != nil {
+	cause := errors.Unwrap(err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w; want a FILE, or at least 10 digits of the HASH of a revision: portcullis mapping history", cause)
+	case cause != nil:
 		return nil, cause
 	}
 	return texts, err
@@ -166,6 +171,9 @@ func ofFragment(connection string) string {
 }
 
 func (c *cli) propose(ctx context.Context, l *revision.Ledger, what, fragment, reason string) (revision.Proposal, error) {
+	if err := l.Owned(); err != nil {
+		return revision.Proposal{}, err
+	}
 	if revision.IsHash(what) {
 		if err := named(ctx, l, what, fragment); err != nil {
 			return revision.Proposal{}, err
@@ -264,6 +272,9 @@ of one connection, and touches no other.`,
 }
 
 func (c *cli) apply(ctx context.Context, l *revision.Ledger, what, fragment, reason string) (revision.Application, bool, error) {
+	if err := l.Owned(); err != nil {
+		return revision.Application{}, false, err
+	}
 	if revision.IsHash(what) {
 		if err := named(ctx, l, what, fragment); err != nil {
 			return revision.Application{}, false, err
@@ -327,6 +338,9 @@ else as it is.`,
 
 // backTo names the revision to go back to.
 func backTo(ctx context.Context, l *revision.Ledger, args []string, fragment string) (string, error) {
+	if err := l.Owned(); err != nil {
+		return "", err
+	}
 	if len(args) > 0 {
 		return args[0], named(ctx, l, args[0], fragment)
 	}

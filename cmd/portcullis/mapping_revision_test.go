@@ -223,7 +223,7 @@ func TestWhatIsBrokenIsNotApplied(t *testing.T) {
 	wants(t, "apply", errs, "bad.yaml:3:", "unknown key")
 	d.as("ada", 1, "propose", d.path("bad.yaml"), "--reason", "r")
 	_, errs = d.as("ada", 3, "apply", d.path("nowhere.yaml"))
-	wants(t, "apply a file that is not there", errs, "nowhere.yaml")
+	wants(t, "apply a file that is not there", errs, "nowhere.yaml", "want a FILE", "HASH of a revision")
 	_, errs = d.as("ada", 1, "apply", strings.Repeat("ab", 32))
 	wants(t, "apply a hash that is not there", errs, "no revision abab")
 	_, errs = d.as("ada", 1, "rollback", "7")
@@ -242,7 +242,12 @@ func TestAFileUnderGitIsNotTheToolsToChange(t *testing.T) {
 		{"approve", h},
 		{"apply", d.path("everybody.yaml")},
 		{"apply", h},
+		{"propose", "abc", "--reason", "r"},
+		{"apply", "abc"},
+		{"apply", strings.Repeat("ab", 32), "--fragment", "acme"},
 		{"rollback", "1"},
+		{"rollback"},
+		{"rollback", "1", "--fragment", "acme"},
 	} {
 		_, errs := d.as("ada", 1, args...)
 		wants(t, args[0], errs, "the mapping is the file "+d.path("readers.yaml"), "Git")
@@ -313,7 +318,7 @@ func TestAManagedGateWaitsForItsFirstMappingAndReportsIt(t *testing.T) {
 		t.Errorf("check exits %d: %s", code, found.String())
 	}
 	run(t.Context(), []string{"doctor", "-c", d.path("portcullis.yaml")}, strings.NewReader(""), &found, io.Discard) // the provider is not there
-	wants(t, "doctor", found.String(), "in the database, 1 tests, revision "+hash(t, out)[:12])
+	wants(t, "doctor", found.String(), "in the database, 1 test, revision "+hash(t, out)[:12])
 	// Applied, and not followed yet.
 	d.as("ada", 0, "apply", d.path("everybody.yaml"))
 	text, _ = d.as("ada", 0, "history", "--replicas")
@@ -375,7 +380,7 @@ func TestAFileMayIncludeAnotherEverywhere(t *testing.T) {
 		d.write("client-alpha.yaml", client)
 		d.as("ada", 0, "check", d.path("base.yaml"))
 		out, _ := d.as("ada", 0, "test", d.path("base.yaml"))
-		wants(t, "test", out, "1 tests ran, 0 failed")
+		wants(t, "test", out, "1 test ran, 0 failed")
 		if strings.Contains(kept, "managed") {
 			d.as("ada", 0, "apply", d.path("base.yaml"))
 		}

@@ -11,6 +11,7 @@ import (
 
 	"portcullis/admin"
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/mapping"
@@ -143,6 +144,6 @@ func (c *cli) sayWho(found []whoJSON, src *source, at time.Time) error {
 	if err := c.printTable("USERNAME NAME ORGANIZATION CONNECTION ROLES RULES ONLY-IF SIGNED-IN ID", rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(c.out, "%d people at %s, by %s\n", len(found), stamp(at), src)
+	_, err := fmt.Fprintf(c.out, "%s at %s, by %s\n", count.People(len(found)), stamp(at), src)
 	return err
 }

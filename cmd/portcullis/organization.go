@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"portcullis/count"
 	"portcullis/directory"
 )
 
@@ -104,7 +105,7 @@ func (c *cli) organizationVerb(use, short string, verb func(ctx context.Context,
 					}
 					return c.printJSON(told)
 				}
-				_, err = fmt.Fprintf(c.out, "%s: %s, %d sessions ended\n", use, printable(what), ended)
+				_, err = fmt.Fprintf(c.out, "%s: %s, %s ended\n", use, printable(what), count.Sessions(ended))
 				return err
 			})
 		},

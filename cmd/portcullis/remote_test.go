@@ -249,7 +249,7 @@ func (d *distance) verbs(ids []string) {
 	if err := json.Unmarshal([]byte(d.both(exitFine, "user", "sessions", "alpha-ben", "--json")), &list); err != nil || len(list) == 0 {
 		d.t.Fatalf("sessions: %v %v", list, err)
 	}
-	if code, out, errs := d.call(true, "user", "sign-out", "alpha-ben", "--session", list[0].ID); code != exitFine || !strings.Contains(out, "1 sessions ended") {
+	if code, out, errs := d.call(true, "user", "sign-out", "alpha-ben", "--session", list[0].ID); code != exitFine || !strings.Contains(out, "1 session ended") {
 		d.t.Errorf("one session: exit code %d, %s%s", code, out, errs)
 	}
 	// Undone from afar; a second time it does nothing, here or there.

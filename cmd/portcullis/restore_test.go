@@ -93,7 +93,7 @@ func restoredGate(t *testing.T, database string) {
 	g.stop(t)
 
 	out := disk.restore()
-	if !strings.Contains(out, "2 sessions ended") || !strings.Contains(out, "1 API tokens revoked") || !strings.Contains(out, "2 people stay out") {
+	if !strings.Contains(out, "2 sessions ended") || !strings.Contains(out, "1 API token revoked") || !strings.Contains(out, "2 people stay out") {
 		t.Errorf("restore says %q", out)
 	}
 	w.start(t)

@@ -87,7 +87,7 @@ func TestLockOnTheCommandLineIsSeenByARunningGate(t *testing.T) {
 			b := w.browser(t)
 			b.mustSignIn(t, "ada")
 			losing(t, b, "user lock", func() {
-				if out := w.cli(t, exitFine, "user", "lock", "ada@alpha.example", "--reason", "left her badge"); !strings.Contains(out, "1 sessions ended") {
+				if out := w.cli(t, exitFine, "user", "lock", "ada@alpha.example", "--reason", "left her badge"); !strings.Contains(out, "1 session ended") {
 					t.Errorf("user lock says %q", out)
 				}
 			})
@@ -102,7 +102,7 @@ func TestLockOnTheCommandLineIsSeenByARunningGate(t *testing.T) {
 				t.Fatalf("user sessions = %+v, %v", list, err)
 			}
 			losing(t, b, "user sign-out --session", func() {
-				if out := w.cli(t, exitFine, "user", "sign-out", "alpha-ada", "--session", list[0].ID); !strings.Contains(out, "1 sessions ended") {
+				if out := w.cli(t, exitFine, "user", "sign-out", "alpha-ada", "--session", list[0].ID); !strings.Contains(out, "1 session ended") {
 					t.Errorf("user sign-out --session says %q", out)
 				}
 			})
@@ -127,7 +127,7 @@ func TestAFrozenClientIsOutUntilItIsUnfrozen(t *testing.T) {
 			b := w.browser(t)
 			b.mustSignIn(t, "ada")
 			losing(t, b, "organization freeze", func() {
-				if out := w.cli(t, exitFine, "organization", "freeze", "Alpha", "--reason", "breach"); !strings.Contains(out, "1 sessions ended") {
+				if out := w.cli(t, exitFine, "organization", "freeze", "Alpha", "--reason", "breach"); !strings.Contains(out, "1 session ended") {
 					t.Errorf("organization freeze says %q", out)
 				}
 			})

@@ -62,6 +62,7 @@ func TestAMistakeStandsAtItsField(t *testing.T) {
 		{"/connections/omega/settings", "subjectFrom", "oid", "want", nil},
 		{"/connections/omega/settings", "groupsFrom", "a, b", "want", nil},
 		{"/connections/omega/setup", "issuer", "http://x.example", "want", url.Values{"clientId": {"x"}, "authentication": {"public"}}},
+		{"/connections/omega/setup", "issuer", "https://login.microsoftonline.com/common/v2.0", "own issuer", url.Values{"clientId": {"x"}, "authentication": {"public"}}},
 		{"/connections/omega/setup", "clientSecret", "", "missing", url.Values{"clientId": {"x"}, "issuer": {"https://idp.example"}, "authentication": {"secret"}}},
 		{"/connections/omega/setup", "secretExpires", "soon", "want", url.Values{"clientId": {"x"}, "issuer": {"https://idp.example"}, "authentication": {"secret"}, "clientSecret": {"s"}}},
 	} {

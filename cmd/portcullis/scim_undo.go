@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/store"
@@ -54,13 +55,13 @@ func massLossWire(m directory.MassLoss, now time.Time) massLossJSON {
 // lost says in words what and of whom.
 func (w *massLossJSON) lost() (what, of string) {
 	if w.Group == "" {
-		return fmt.Sprintf("%d deactivated, %d deleted", w.Deactivated, w.Deleted), fmt.Sprintf("%d people", w.Population)
+		return fmt.Sprintf("%d deactivated, %d deleted", w.Deactivated, w.Deleted), count.People(w.Population)
 	}
 	what = fmt.Sprintf("%d removed", w.Removed)
 	if w.Deleted > 0 {
 		what += ", the group deleted"
 	}
-	return what, fmt.Sprintf("%d members of %s", w.Population, cmp.Or(w.GroupName, w.Group))
+	return what, fmt.Sprintf("%s of %s", count.Of(w.Population, "member", "members"), cmp.Or(w.GroupName, w.Group))
 }
 
 type lossJSON struct {

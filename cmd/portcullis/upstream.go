@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/proxy"
 	"portcullis/session"
 )
@@ -119,7 +120,7 @@ func examineUpstream(ctx context.Context, c config.Upstream, now time.Time) diag
 	defer func() { _ = conn.Close() }() // nothing was written
 	if t, ok := conn.(*tls.Conn); ok {
 		ends := t.ConnectionState().PeerCertificates[0].NotAfter
-		if d.Detail += fmt.Sprintf(", certificate for %d days", days(ends, now)); ends.Sub(now) < soon {
+		if d.Detail += ", certificate for " + count.Days(days(ends, now)); ends.Sub(now) < soon {
 			d.Status = "warning"
 		}
 	}
@@ -179,7 +180,7 @@ func examineTLS(cfg *config.Config, now time.Time) []diagnosis {
 		return []diagnosis{{"tls", "broken", err.Error()}}
 	}
 	left := days(c.Expires(), now)
-	d := diagnosis{"tls", "fine", fmt.Sprintf("%s, %d days left", cfg.TLS.CertFile, left)}
+	d := diagnosis{"tls", "fine", fmt.Sprintf("%s, %s left", cfg.TLS.CertFile, count.Days(left))}
 	switch {
 	case !now.Before(c.Expires()):
 		d.Status = "broken"

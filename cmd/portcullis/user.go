@@ -11,6 +11,7 @@ import (
 
 	"portcullis/audit"
 	"portcullis/config"
+	"portcullis/count"
 	"portcullis/directory"
 	"portcullis/fault"
 	"portcullis/store"
@@ -144,7 +145,7 @@ func onlyOne[P any](people []P, word string, name func(P) string) (none P, err e
 		for i, p := range people {
 			ids[i] = name(p)
 		}
-		return none, usagef("%d people match %q: %v; name one by id, or with --connection", len(people), word, ids)
+		return none, usagef("%s match %q: %v; name one by id, or with --connection", count.People(len(people)), word, ids)
 	}
 }
 
@@ -170,7 +171,7 @@ func (c *cli) userTurn(use, short string, ends bool,
 				}
 				text := fmt.Sprintf("%s: %s (%s)", use, printable(userName), id)
 				if ends {
-					text += fmt.Sprintf(", %d sessions ended", ended)
+					text += ", " + count.Sessions(ended) + " ended"
 				}
 				_, err := fmt.Fprintln(c.out, text)
 				return err
