@@ -176,7 +176,7 @@ func TestASignOutOfAnotherSessionKeepsNoSignInWaiting(t *testing.T) {
 	go func() {
 		defer close(done)
 		named := session.Named{Connection: "alpha", Issuer: other.Issuer, Session: other.ProviderSession}
-		if _, err := db.Sessions().EndNamed(t.Context(), named, session.Request{Hash: []byte("place"), Again: true}, "why", start, audit.Gate(), ""); err != nil {
+		if _, err := db.Sessions().EndNamed(t.Context(), named, session.Request{Hash: []byte("place"), Again: true}, errWhy, start, audit.Gate(), ""); err != nil {
 			t.Error(err)
 		}
 	}()
