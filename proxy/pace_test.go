@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 // slowly is a portal below /public that says when it has come to the end of a
 // body: before its answer, at /before, or after it has begun it. What it answers
-// it finishes when it is told to.
+// it finishes when it is told to, and at /later it reads no sooner.
 type slowly struct {
 	url  string
 	read chan error
@@ -31,12 +32,18 @@ func newSlowly(t *testing.T) *slowly {
 			_, _ = io.WriteString(w, "one\n")
 			_ = rc.Flush()
 		}
-		if r.URL.Path != "/public/before" {
+		if r.URL.Path == "/public/after" {
 			begin()
+		}
+		if r.URL.Path == "/public/later" {
+			select {
+			case <-s.more:
+			case <-r.Context().Done():
+			}
 		}
 		_, err := io.Copy(io.Discard, r.Body)
 		s.read <- err
-		if r.URL.Path == "/public/before" {
+		if r.URL.Path != "/public/after" {
 			begin()
 		}
 		select {
@@ -58,7 +65,12 @@ func outwaits(t *testing.T) {
 }
 
 // poster sends a body, and gives what comes of an answer.
-type poster func(path string, body *io.PipeReader) (status int, text *bufio.Reader, err error)
+type poster func(path string, body io.ReadCloser) (status int, text *bufio.Reader, err error)
+
+// known is a body whose length is announced.
+type known struct{ *strings.Reader }
+
+func (known) Close() error { return nil }
 
 // eachVersion runs a test over HTTP/1.1 and HTTP/2, in front of a portal and
 // with nobody signed in.
@@ -75,10 +87,13 @@ func eachVersion(t *testing.T, run func(t *testing.T, s *slowly, post poster)) {
 			t.Cleanup(transport.CloseIdleConnections)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			t.Cleanup(cancel)
-			run(t, s, func(path string, body *io.PipeReader) (int, *bufio.Reader, error) {
+			run(t, s, func(path string, body io.ReadCloser) (int, *bufio.Reader, error) {
 				r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+addr+path, body)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if known, ok := body.(known); ok {
+					r.ContentLength = known.Size()
 				}
 				context.AfterFunc(ctx, func() { _ = body.Close() }) // which the transport waits for
 				res, err := transport.RoundTrip(r)
@@ -113,6 +128,16 @@ func (s *slowly) ended(t *testing.T) error {
 	}
 }
 
+// goOn tells the portal to.
+func (s *slowly) goOn(t *testing.T) {
+	t.Helper()
+	select {
+	case s.more <- struct{}{}:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the portal was told that nobody waits for its answer")
+	}
+}
+
 // TestABodyOfNobodyThatStandsStillHoldsNothing: neither of the gate nor of the
 // portal, whether it has begun its answer or not.
 func TestABodyOfNobodyThatStandsStillHoldsNothing(t *testing.T) {
@@ -139,13 +164,13 @@ func TestABodyOfNobodyThatStandsStillHoldsNothing(t *testing.T) {
 // TestAnAnswerToNobodyMayTakeItsTime: once the body is there, as with everybody.
 func TestAnAnswerToNobodyMayTakeItsTime(t *testing.T) {
 	eachVersion(t, func(t *testing.T, s *slowly, post poster) {
-		for range 2 { // over one connection
-			r, w := io.Pipe()
-			go func() {
-				_, _ = io.WriteString(w, "whole")
-				_ = w.Close()
-			}()
-			_, body, err := post("/public/before", r)
+		whole, w := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(w, "whole")
+			_ = w.Close()
+		}()
+		for _, sent := range []io.ReadCloser{whole, known{strings.NewReader("whole")}} { // over one connection
+			_, body, err := post("/public/before", sent)
 			if err != nil || s.ended(t) != nil {
 				t.Fatalf("answer: %v", err)
 			}
@@ -153,10 +178,31 @@ func TestAnAnswerToNobodyMayTakeItsTime(t *testing.T) {
 				t.Fatalf("read %q, %v", line, err)
 			}
 			outwaits(t)
-			s.more <- struct{}{}
+			s.goOn(t)
 			if rest, err := io.ReadAll(body); err != nil || string(rest) != "two\n" {
 				t.Errorf("then %q, %v", rest, err)
 			}
+		}
+	})
+}
+
+// TestThePortalMayTakeItsTimeOverABody: what it has not asked for did not stand
+// still.
+func TestThePortalMayTakeItsTimeOverABody(t *testing.T) {
+	eachVersion(t, func(t *testing.T, s *slowly, post poster) {
+		large := known{strings.NewReader(strings.Repeat("x", 32<<20))} // more than the connections hold
+		answered := make(chan error, 1)
+		go func() {
+			_, _, err := post("/public/later", large)
+			answered <- err
+		}()
+		outwaits(t)
+		s.goOn(t)
+		if err := s.ended(t); err != nil {
+			t.Errorf("the body broke off: %v", err)
+		}
+		if err := <-answered; err != nil {
+			t.Errorf("answer: %v", err)
 		}
 	})
 }
