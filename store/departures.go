@@ -55,9 +55,9 @@ const (
 )
 
 func (d dismissal) String() string {
-	if d == dismissPerson { // it gives the row as it was, if it is that still: to lock it first costs more than the change
+	if d == dismissPerson { // it gives the row as it was, if it is that still, by xmin: a scan by ctid is not looked at again before PostgreSQL 15.15
 		return `WITH people AS (UPDATE people p SET idp_active = FALSE, version = p.version + 1, modified = ?, since = greatest(p.since, ?)
-				FROM (SELECT *, ctid AS place FROM people WHERE ` + leaving + `) old WHERE p.id = old.id AND p.ctid = old.place RETURNING old.*, p.modified AS us),
+				FROM (SELECT *, xmin AS made FROM people WHERE ` + leaving + `) old WHERE p.id = old.id AND p.xmin = old.made RETURNING old.*, p.modified AS us),
 			past AS (INSERT INTO people_history (person_id, until, since, ` + keptColumns + `) SELECT id, us, since, ` + keptColumns + ` FROM people WHERE since < us),
 			loss AS (INSERT INTO losses (at, connection, group_id, kind, member, subject, weight)
 				SELECT us, connection, '', 'deactivated', id, user_name, 1 FROM people)
