@@ -95,17 +95,21 @@ func (p *Proxy) hears(r *http.Request, trusted bool) bool {
 
 // readable reports whether a page's script could read the headers of the answer
 // to a request: it made that with fetch or XMLHttpRequest, which alone have
-// the destination "empty". No script chooses what a browser says there (Fetch
-// Metadata, section 2; Fetch, "forbidden request-header"). It cannot read the
-// answer to a navigation or a WebSocket's opening. Browsers send the headers
-// wherever public_url may lead, https and loopback; programs send none.
+// the destination "empty", be it for a navigation that its service worker took
+// over. No script chooses what a browser says there (Fetch Metadata, section 2;
+// Fetch, "forbidden request-header"). It cannot read the answer to any other
+// navigation or to a WebSocket's opening. Browsers send the headers wherever
+// public_url may lead, https and loopback; programs send none.
 func readable(h http.Header) bool {
-	switch h.Get("Sec-Fetch-Mode") {
-	case "", "navigate", "websocket":
+	mode, to := h.Get("Sec-Fetch-Mode"), h.Get("Sec-Fetch-Dest")
+	switch mode {
+	case "", "websocket":
 		return false
+	case "navigate":
+		return to == "empty"
+	default:
+		return to == "" || to == "empty"
 	}
-	to := h.Get("Sec-Fetch-Dest")
-	return to == "" || to == "empty"
 }
 
 // errUnnamed refuses what a page's script may have asked for itself, through a

@@ -354,6 +354,7 @@ func TestForwardAuthAnswersWhatNoScriptCanRead(t *testing.T) {
 		"a program":            {nil, 200},
 		"a page":               {[]string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 200},
 		"a frame":              {[]string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"}, 200},
+		"a page of a worker":   {[]string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: empty"}, 403},
 		"a picture":            {[]string{"Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"}, 200},
 		"a WebSocket":          {[]string{"Sec-Fetch-Mode: websocket", "Sec-Fetch-Dest: empty"}, 200},
 		"fetch":                {[]string{"Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, 403},

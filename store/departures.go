@@ -55,7 +55,7 @@ const (
 )
 
 func (d dismissal) String() string {
-	if d == dismissPerson { // it gives the row as it was, if it is that still, by xmin: a scan by ctid is not looked at again before PostgreSQL 15.15
+	if d == dismissPerson { // it gives the row as it was, if it is that still, by xmin: of a scan by ctid not every PostgreSQL makes sure once it has waited
 		return `WITH people AS (UPDATE people p SET idp_active = FALSE, version = p.version + 1, modified = ?, since = greatest(p.since, ?)
 				FROM (SELECT *, xmin AS made FROM people WHERE ` + leaving + `) old WHERE p.id = old.id AND p.xmin = old.made RETURNING old.*, p.modified AS us),
 			past AS (INSERT INTO people_history (person_id, until, since, ` + keptColumns + `) SELECT id, us, since, ` + keptColumns + ` FROM people WHERE since < us),
