@@ -136,7 +136,7 @@ func (db *DB) listen(ctx context.Context, dsn string) {
 
 // tellEvery is how soon replicas are woken again. Each time costs a transaction
 // and wakes a process for every one of them.
-const tellEvery = 5 * time.Millisecond
+const tellEvery = 20 * time.Millisecond
 
 // telling wakes other replicas. What is told is nothing that a crash might
 // take away: nobody waits until it is on the disk.
