@@ -51,3 +51,56 @@ func (t tx) aside(column string) string {
 	}
 	return column
 }
+
+// columns make arguments of many rows: of each column a list, for [cells].
+func columns(rows [][]any) []any {
+	lists := make([]any, len(rows[0]))
+	for c, value := range rows[0] {
+		switch value.(type) {
+		case int64:
+			lists[c] = column[int64](rows, c)
+		case bool:
+			lists[c] = column[bool](rows, c)
+		default:
+			lists[c] = column[string](rows, c)
+		}
+	}
+	return lists
+}
+
+func column[T any](rows [][]any, c int) []T {
+	list := make([]T, len(rows))
+	for i, row := range rows {
+		list[i] = row[c].(T) //nolint:forcetypeassert,errcheck // rows of a statement are alike; another value would be a wrong one
+	}
+	return list
+}
+
+// cells are the placeholders of [columns], each for what is at i in it. The
+// values say what they are of.
+func cells(values []any) string {
+	var b strings.Builder
+	for c, value := range values {
+		if c > 0 {
+			b.WriteString(", ")
+		}
+		switch value.(type) {
+		case int64:
+			b.WriteString("(?::bigint[])[i]")
+		case bool:
+			b.WriteString("(?::boolean[])[i]")
+		default:
+			b.WriteString("(?::text[])[i]")
+		}
+	}
+	return b.String()
+}
+
+// numbers are those from 1 to n.
+func numbers(n int) []int64 {
+	list := make([]int64, n)
+	for i := range list {
+		list[i] = int64(i) + 1
+	}
+	return list
+}

@@ -84,8 +84,8 @@ func (t tx) Decision(person string, action audit.Action, at time.Time) (audit.Ev
 	return r.domain(), err
 }
 
-// endedDetail is directory.EndedDetail of n in PostgreSQL.
-const endedDetail = `CASE WHEN n = 0 THEN 'null' ELSE json_build_object('` + directory.EndedKey + `', n::text)::text END`
+// endedDetail is directory.EndedDetail of the number of rows, in PostgreSQL.
+const endedDetail = `CASE WHEN count(*) = 0 THEN 'null' ELSE json_build_object('` + directory.EndedKey + `', count(*)::text)::text END`
 
 func (t tx) AuditEnding(e audit.Event, reason string) error {
 	if t.dialect != "postgres" {
@@ -98,8 +98,6 @@ func (t tx) AuditEnding(e audit.Event, reason string) error {
 	}
 	// One statement, so that nobody waits for the number.
 	args := append([]any{micros(e.At), reason, e.Person}, auditColumns(e)...)
-	return t.later(`WITH ended AS (UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0 RETURNING 1), `+
-		`number (n) AS (SELECT count(*) FROM ended) `+auditInto+
-		`SELECT CAST(? AS bigint), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+
-		endedDetail+` FROM number`, args...)
+	return t.later(`WITH ended AS (UPDATE sessions SET ended = ?, end_reason = ? WHERE person_id = ? AND ended = 0 RETURNING 1) `+auditInto+
+		`SELECT CAST(? AS bigint), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+endedDetail+` FROM ended`, args...)
 }

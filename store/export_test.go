@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Fill runs statements in which BYTES stands for the dialect's type of bytes.
@@ -86,4 +87,33 @@ func MergeQueries(db *DB, connections []string, before int64, limit int) map[str
 		out[index] = query.text
 	}
 	return out
+}
+
+// HoldLines lets those under way on PostgreSQL keep others waiting for as long
+// as hold; a transaction that does the work of several waits for locks as long as
+// hurry.
+func HoldLines(db *DB, hold, hurry time.Duration) {
+	db.convoys = newConvoys(hold)
+	db.convoys.hurry = newConvoys(hurry).hurry
+}
+
+// DismissTogether is the statement that dismisses several people, and the
+// settings that it is planned by.
+func DismissTogether() (statement, settings string) {
+	return numbered(dismissal{all: true}.String()), strings.Replace(hurried, "?", "'1min'", 1)
+}
+
+// Few is how many of a line go by themselves.
+const Few = few
+
+// InLine is how many wait for others to arrive, on PostgreSQL.
+func InLine(db *DB) (n int) { return db.convoys.arrivals.waiting() + db.convoys.departures.waiting() }
+
+func (c *convoy[T]) waiting() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.lines {
+		n += len(l.waiting)
+	}
+	return n
 }

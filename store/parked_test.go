@@ -124,6 +124,12 @@ func TestWhoArrivesAndWhoWaitsForThemMeet(t *testing.T) {
 // awaitLock waits until somebody waits for a lock of the database, or is done.
 func awaitLock(t *testing.T, databaseURL string, done <-chan struct{}) {
 	t.Helper()
+	awaitLocks(t, databaseURL, 1, done)
+}
+
+// awaitLocks waits until some wait for a lock, or done.
+func awaitLocks(t *testing.T, databaseURL string, some int, done <-chan struct{}) {
+	t.Helper()
 	raw := storetest.Raw(t, databaseURL)
 	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); {
 		var n int
@@ -131,7 +137,7 @@ func awaitLock(t *testing.T, databaseURL string, done <-chan struct{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n > 0 {
+		if n >= some {
 			return
 		}
 		select {

@@ -251,6 +251,7 @@ func (t tx) MovePerson(from, to string, at time.Time) error {
 			return err
 		}
 	}
+	// A dismissal of whom they have moved to knows by this that it has not seen their sessions.
 	_, err := t.exec("UPDATE people SET last_active = (SELECT last_active FROM people WHERE id = ?) WHERE id = ?", from, to)
 	return err
 }

@@ -166,17 +166,22 @@ func (t tx) PersonInGroups(id string) (directory.Shown, error) {
 // whole reads one row of personColumns, packed, and directGroups; nil if there
 // is none. deeper says that their groups are in others, which are to be read.
 func (t tx) whole(query func(read func(picked) error) error) (p *directory.Shown, deeper bool, err error) {
-	var r person
-	var in direct
-	var there bool
 	err = query(func(rows picked) error {
-		if there = rows.Next(); !there {
+		if !rows.Next() {
 			return rows.Err()
 		}
-		return t.unpack(rows, r.places(), in.place(t))
+		p, deeper, err = t.readWhole(rows)
+		return err
 	})
-	if err != nil || !there {
-		return nil, false, classify(err)
+	return p, deeper, classify(err)
+}
+
+// readWhole reads the row that rows are at.
+func (t tx) readWhole(rows picked) (p *directory.Shown, deeper bool, err error) {
+	var r person
+	var in direct
+	if err := t.unpack(rows, r.places(), in.place(t)); err != nil {
+		return nil, false, err
 	}
 	t.memo.held = r
 	p = &directory.Shown{Person: r.domain()}

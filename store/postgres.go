@@ -18,11 +18,12 @@ import (
 // for the next one that somebody does, and travel with it. pgx keeps the
 // statements prepared, the last 512 of a connection.
 type postgresLane struct {
-	ctx    context.Context //nolint:containedctx // a transaction has one context, as a *sql.Tx has
-	conn   *pgx.Conn
-	queued *pgx.Batch
-	ended  bool  // the last statement went with the end of the transaction
-	lost   error // how that went wrong; nil: it is committed
+	ctx     context.Context //nolint:containedctx // a transaction has one context, as a *sql.Tx has
+	conn    *pgx.Conn
+	queued  *pgx.Batch
+	convoys *convoys
+	ended   bool  // the last statement went with the end of the transaction
+	lost    error // how that went wrong; nil: it is committed
 }
 
 var errEnded = errors.New("the transaction has ended")
@@ -38,7 +39,7 @@ func (db *DB) onPostgres(ctx context.Context, f func(lane) error) error {
 		if !ok {
 			return fmt.Errorf("the driver is %T", driverConn)
 		}
-		own = f(&postgresLane{ctx: ctx, conn: c.Conn(), queued: &pgx.Batch{}})
+		own = f(&postgresLane{ctx: ctx, conn: c.Conn(), queued: &pgx.Batch{}, convoys: db.convoys})
 		if c.Conn().IsClosed() {
 			return driver.ErrBadConn // the pool is to forget it
 		}
@@ -132,27 +133,29 @@ func readRows(rows pgx.Rows, err error, read func(pgx.Rows) error) error {
 	return err
 }
 
-// finish runs the last statements of a transaction, of which the first is read,
-// and commits it, in one way.
-func (l *postgresLane) finish(query fragment, read func(gorm.Rows) error, then ...fragment) error {
-	explicit := l.conclude(append([]fragment{query}, then...)...)
-	err := l.send(1+len(then)+explicit, func(results pgx.BatchResults) error {
+// finish runs the last statement of a transaction and commits it, in one way.
+func (l *postgresLane) finish(query fragment, read func(gorm.Rows) error) (err error) {
+	defer func() { l.ended, l.lost = true, err }() // whoever goes on all the same writes nothing outside of a transaction
+	if l.isFresh() {                               // and the statement is a transaction by itself
+		l.queued = &pgx.Batch{}
+		return l.query(query.text, query.args, read)
+	}
+	explicit := l.conclude(query)
+	return l.send(1+explicit, func(results pgx.BatchResults) error {
 		rows, err := results.Query()
 		if err := readRows(rows, err, func(rows pgx.Rows) error { return read(postgresRows{rows}) }); err != nil {
 			return err
-		}
-		for range then {
-			if _, err := results.Exec(); err != nil {
-				return err
-			}
 		}
 		if explicit == 0 {
 			return nil
 		}
 		return committed(results)
 	})
-	l.ended, l.lost = true, err // whoever goes on all the same writes nothing outside of a transaction
-	return err
+}
+
+// isFresh reports whether nothing was done in the transaction.
+func (l *postgresLane) isFresh() bool {
+	return l.queued.Len() == 1 && l.queued.QueuedQueries[0].SQL == beginWriting
 }
 
 // conclude queues the last statements of a transaction and its end, and counts

@@ -85,6 +85,8 @@ func (s sessionStore) InsertSession(ctx context.Context, r session.Row) error {
 		if err != nil {
 			return err
 		}
+		// This writes their row in any case: a dismissal that has not seen the session
+		// knows by that, see [dismissal].
 		_, err = t.exec("UPDATE people SET last_active = ? WHERE id = ?", micros(r.Created), r.Person)
 		return err
 	})

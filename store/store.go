@@ -62,6 +62,7 @@ type DB struct {
 	observe func(context.Context, string) func(error) // never nil
 	lanes   *sqliteLanes                              // SQLite's connections; nil on PostgreSQL
 	texts   sync.Map                                  // see written
+	convoys *convoys                                  // of PostgreSQL
 	tokens  atomic.Uint64                             // see tokenStore.Generation
 	woken   chan struct{}                             // a change was committed, here or (PostgreSQL) anywhere
 	name    string                                    // by which this replica knows its own notifications
@@ -83,6 +84,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	db := &DB{
 		log: c.Log, observe: c.Observe, name: rand.Text(),
 		woken: make(chan struct{}, 1), told: make(chan struct{}, 1), done: make(chan struct{}),
+		convoys: newConvoys(hold),
 	}
 	var dialector gorm.Dialector
 	switch {
