@@ -19,17 +19,24 @@ func (t tx) Dismiss(d directory.Departure) (directory.Shown, bool, error) {
 	if l, ok := t.lane.(*postgresLane); ok {
 		return t.dismissAtOnce(l, d)
 	}
-	who, at := []any{d.Event.Person, d.Event.Connection}, micros(d.Event.At)
-	if err := t.keepPeople(nil, d.Event.At, "id = ? AND "+leaving, who...); err != nil {
-		return directory.Shown{}, false, err
-	}
+	// RETURNING would put the row into a table of its own, which takes longer
+	// than to read it.
 	p, deeper, err := t.whole(func(read func(picked) error) error {
-		return t.lane.pick("UPDATE people SET idp_active = FALSE, version = version + 1, modified = ?, since = max(since, ?) WHERE id = ? AND "+leaving+
-			" RETURNING "+t.packed(personColumns)+", "+directGroupsSQLite, append([]any{at, at}, who...), read)
+		return t.lane.pick("SELECT "+t.packed(personColumns)+", "+directGroupsSQLite+" FROM people WHERE id = ? AND "+leaving,
+			[]any{d.Event.Person, d.Event.Connection}, read)
 	})
 	if err != nil || p == nil {
 		return directory.Shown{}, false, err
 	}
+	seq, at := t.memo.held.Seq, micros(d.Event.At)
+	if err := t.keepPeople(nil, d.Event.At, "seq = ?", seq); err != nil {
+		return directory.Shown{}, false, err
+	}
+	err = t.later("UPDATE people SET idp_active = FALSE, version = version + 1, modified = ?, since = max(since, ?) WHERE seq = ?", at, at, seq)
+	if err != nil {
+		return directory.Shown{}, false, err
+	}
+	t.dismissed(p, d)
 	d.Event.Subject = p.UserName
 	err = t.InsertLoss(directory.Loss{
 		At: d.Event.At, Connection: p.Connection, Kind: directory.Deactivation, Member: p.ID, Subject: p.UserName, Weight: 1,
@@ -47,6 +54,12 @@ func (t tx) Dismiss(d directory.Departure) (directory.Shown, bool, error) {
 		p.Groups, err = t.GroupsOf(p.ID)
 	}
 	return *p, err == nil, err
+}
+
+// dismissed makes of who somebody was who they are now.
+func (t tx) dismissed(p *directory.Shown, d directory.Departure) {
+	p.IDPActive, p.Version, p.Modified = false, p.Version+1, moment(micros(d.Event.At))
+	t.memo.held = person{} // it is not what is stored any more
 }
 
 // leaver is somebody who is to be dismissed.
@@ -116,8 +129,8 @@ func (t tx) dismissAtOnce(l *postgresLane, d directory.Departure) (p directory.S
 		return directory.Shown{}, false, l.reopen()
 	}
 	p = *me.was
-	p.IDPActive, p.Version, p.Modified = false, p.Version+1, moment(micros(d.Event.At))
-	t.memo.held, t.memo.changed = person{}, true
+	t.dismissed(&p, d)
+	t.memo.changed = true
 	if me.deeper {
 		if err = l.reopen(); err == nil {
 			p.Groups, err = t.GroupsOf(p.ID)
