@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/rand"
+	"strconv"
 	"strings"
 
 	"portcullis/directory"
@@ -196,8 +197,13 @@ func pageRows[R any](t tx, name, columns string, read reader[R], where fragment,
 		query = join(query, " AND ", by.behind(*q.After))
 	}
 	// SQLite looks at a bare placeholder behind LIMIT to plan the statement, and
-	// prepares it anew for each value.
-	query = join(query, by.order(), sqlf(" LIMIT CAST(? AS BIGINT)", q.Limit+1))
+	// prepares it anew for each value. PostgreSQL takes one for a part of all rows:
+	// of many people it would plan each page anew.
+	limit := sqlf(" LIMIT CAST(? AS BIGINT)", q.Limit+1)
+	if t.dialect == "postgres" {
+		limit = sqlf(" LIMIT " + strconv.Itoa(q.Limit+1))
+	}
+	query = join(query, by.order(), limit)
 	if q.After == nil && q.Offset > 0 {
 		query = join(query, sqlf(" OFFSET CAST(? AS BIGINT)", q.Offset))
 	}
